@@ -11,7 +11,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.options import combined
 from skillpm.cli.output import note, safe
-from skillpm.settings.table import MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
+from skillpm.settings.table import ENGINES, MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
@@ -39,10 +39,15 @@ worker_options = combined(
         help="How to confine skill code. `require` refuses limits alone; `plugin:NAME` is a plugin's level.",
     ),
 )
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="Where judging processes run: here, or on the nodes of a Ray cluster.  [default: processes]",
+)
 
 
 def agreed_skills(
-    texts: Sequence[str], *, yes: bool, workers: int | None, sandbox: str | None
+    texts: Sequence[str], *, yes: bool, workers: int | None, sandbox: str | None, engine: str | None = None
 ) -> tuple[Context, list[Skill]]:
     """Return the context of a command that runs skill code, and the chosen skills, by default all, with consent.
 
@@ -51,7 +56,7 @@ def agreed_skills(
         ConsentError: the person did not agree, or there is no terminal to ask on.
         PolicyError: a policy forbids skill code.
     """
-    context = command_context(workers=workers, sandbox=sandbox)
+    context = command_context(workers=workers, sandbox=sandbox, engine=engine)
     return context, grant_consents(context, context.skills(texts), yes)
 
 

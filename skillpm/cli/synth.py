@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, engine_option, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.options import FiniteRange
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
@@ -84,6 +84,7 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 @click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
 @yes_option
 @worker_options
+@engine_option
 @json_option
 def command(
     skills: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.complete import known_names, run_names
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import engine_option, grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
 @yes_option
 @worker_options
+@engine_option
 @json_option
 def command(
     skills: tuple[str, ...],
@@ -72,7 +73,7 @@ def command(
     from skillpm.storage.files import read_text
     from skillpm.train.recipe import load_recipe
 
-    context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
+    context = command_context(**{name: agreement[name] for name in ("workers", "sandbox", "engine")})
     if resume is not None:
         if skills or recipe or changes or model or output or dry_run:
             raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")

@@ -87,6 +87,7 @@ class Settings:
 
     # a row of the table gives the value of its setting
     workers = table.WORKERS
+    engine = table.ENGINE
     sandbox = table.SANDBOX
     consent = table.CONSENT
     offline = table.OFFLINE

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from skillpm.settings.settings import Settings
 
 MAX_WORKERS = 64
+ENGINES = ("processes", "ray")  # where workers run
 SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
 _FORGE = re.compile(r"(?:https|ssh|file)://[^\s#?\\]+\Z")
 SANDBOX_OF_PLUGIN = re.compile(r"plugin:[a-z0-9][a-z0-9_-]{0,31}\Z")
@@ -210,7 +211,10 @@ SANDBOX: Row[str] = Row(
 WORKERS: Row[int] = Row(
     "workers", f"processes that judge for each skill, 1 to {MAX_WORKERS}", 1,
     "workers", ("SKILLPM_WORKERS",), lambda typed: _number(typed, "workers", 1, MAX_WORKERS))
+ENGINE: Row[str] = Row(
+    "engine", "where they run: `processes` of this machine, or on the nodes of a `ray` cluster", "processes",
+    "engine", ("SKILLPM_ENGINE",), lambda typed: _one_of(ENGINES, typed))
 # fmt: on
 
 TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, SCAN,
-         SIGNATURES, OFFLINE, PLUGINS, SANDBOX, WORKERS)  # fmt: skip
+         SIGNATURES, OFFLINE, PLUGINS, SANDBOX, WORKERS, ENGINE)  # fmt: skip

@@ -25,8 +25,8 @@ from skillpm.runtime.described import Described, Named
 from skillpm.runtime.guarded import Shown
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
+from skillpm.worker.engine import Worker
 from skillpm.worker.environments import Environment
-from skillpm.worker.process import WorkerProcess
 from skillpm.worker.protocol import Synthesised
 from skillpm.worker.settings import WorkerSettings
 from skillpm.worker.supervisor import Call, Supervisor
@@ -52,7 +52,7 @@ class WorkerPool:
         self._calls: set[Call] = set()  # in flight
 
     @property
-    def processes(self) -> list[WorkerProcess]:
+    def processes(self) -> list[Worker]:
         """The workers that run."""
         return [item.process for item in self._supervisors if item.process is not None]
 
@@ -165,21 +165,21 @@ class WorkerPool:
                     self._prepared = error
             return self._prepared
 
-    def _spawn(self, cancelled: threading.Event) -> WorkerProcess:
+    def _spawn(self, cancelled: threading.Event) -> Worker:
         prepared = self._prepare()
         try:
             if isinstance(prepared, SkillpmError):
                 raise prepared
             permissions, environment = prepared
-            sandbox = self._settings.sandbox
-            process = WorkerProcess(self.skill, permissions, self._limits, sandbox, environment, cancelled)
+            place = self._settings
+            process = place.engine(self.skill, permissions, self._limits, place.sandbox, environment, cancelled)
             return self._as_described_first(process)
         except SkillpmError as error:
             raise VerifierError(
                 f"{self.skill.name} cannot be run: {error.message}", hint=error.hint, skill=self.skill.name
             ) from None
 
-    def _as_described_first(self, process: WorkerProcess) -> WorkerProcess:
+    def _as_described_first(self, process: Worker) -> Worker:
         """Return the worker, refused where it declares other rewards than the first one did."""
         with self._building:
             if self._rewards is None:

@@ -13,7 +13,9 @@ from skillpm.model.trust_policy import TrustPolicy, permitted
 from skillpm.model.wheel import WheelSet
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.sandbox import Sandbox, choose
+from skillpm.worker.engine import Engine
 from skillpm.worker.environments import Environment, Environments
+from skillpm.worker.process import WorkerProcess
 
 
 def runnable_manifest(skill: Skill) -> Manifest | None:
@@ -39,6 +41,7 @@ class WorkerSettings:
         policies: what they may be given; all must agree.
         environments: where Python environments are; None if there is no place for them.
         wheels: returns the wheels of a skill that a person agreed to; None if it asks for no Python package.
+        engine: starts workers, here or elsewhere.
     """
 
     sandbox: Sandbox = field(default_factory=choose)
@@ -46,6 +49,7 @@ class WorkerSettings:
     policies: tuple[TrustPolicy, ...] = ()
     environments: Environments | None = None
     wheels: Callable[[Skill], WheelSet | None] = lambda skill: None
+    engine: Engine = WorkerProcess
 
     def permitted(self, manifest: Manifest | None) -> Permissions:
         """Return what a skill is given of what it asks for."""

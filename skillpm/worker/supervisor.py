@@ -18,7 +18,8 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Reply
 from skillpm.runtime.guarded import Shown
 from skillpm.sandbox.limits import Limits
-from skillpm.worker.process import WorkerProcess, new_number
+from skillpm.worker.engine import Worker
+from skillpm.worker.process import new_number
 from skillpm.worker.protocol import Fault, Judged, Observed, ReplyBudget, encode, judge_request, read_reply
 
 _PARTS = 8  # into how many parts a failing batch is cut; more parts, fewer deadlines waited for
@@ -75,14 +76,14 @@ class Supervisor:
         limits: of messages.
     """
 
-    def __init__(self, spawn: Callable[[threading.Event], WorkerProcess], limits: Limits) -> None:
+    def __init__(self, spawn: Callable[[threading.Event], Worker], limits: Limits) -> None:
         self._spawn = spawn
         self._limits = limits
-        self.process: WorkerProcess | None = None
+        self.process: Worker | None = None
         self._broken: VerifierError | None = None  # why it cannot be started; asked once
         self._turn = threading.RLock()
 
-    def started(self, call: Call) -> WorkerProcess:
+    def started(self, call: Call) -> Worker:
         """Return the worker, started where it does not run.
 
         Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
@@ -105,7 +105,13 @@ def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingS
         wheels=consents.wheels,
     )
     host = context.host
-    with Scorer(skills, consents=consents, host=host, settings=worker_settings) as scorer:
+    with ExitStack() as stack:
+        if settings.engine == "ray":
+            from skillpm.worker.ray_engine import RayEngine, connected
+
+            stack.enter_context(connected())
+            worker_settings = replace(worker_settings, engine=RayEngine(consents.wheels, settings.offline))
+        scorer = stack.enter_context(Scorer(skills, consents=consents, host=host, settings=worker_settings))
         built = {skill.name: worker_settings.prepare(skill)[1] for skill in skills}
         packages = {name: environment.distributions for name, environment in built.items() if environment is not None}
         catalogue = build_catalogue(skills, host, describe=scorer.describe)
