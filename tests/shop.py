@@ -37,17 +37,22 @@ def publish(root: Path, *skills: Mapping[str, str], **options: Any) -> Path:
 
 
 def adapter_files(
-    skill: Mapping[str, str], base: str = "acme/tiny", version: str = "1.0", **configuration: Any
+    skill: Mapping[str, str],
+    base: str = "acme/tiny",
+    version: str = "1.0",
+    weights: bytes = bytes(4),
+    **configuration: Any,
 ) -> dict[str, Any]:
     """Return the files of a package of a skill's adapter, without a model; ``configuration`` adds to its own."""
     about = describe(tree(skill))
     name = adapter_name(about.name, base)
-    weights = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    shape = {"dtype": "F32", "shape": [len(weights) // 4], "data_offsets": [0, len(weights)]}
+    header = json.dumps({"a.lora_A.weight": shape}).encode()
     data = {
         "adapter_config.json": json.dumps(
             {"peft_type": "LORA", "base_model_name_or_path": base, "target_modules": ["a"], **configuration}
         ).encode(),
-        "adapter_model.safetensors": len(weights).to_bytes(8, "little") + weights + bytes(4),
+        "adapter_model.safetensors": len(header).to_bytes(8, "little") + header + weights,
         "recipe.yaml": b"recipe: 1\n",
         "answers.jsonl": b"",
         "README.md": b"# An adapter\n",

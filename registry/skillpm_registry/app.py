@@ -54,7 +54,7 @@ def create_app(configuration: Configuration) -> FastAPI:
     app.add_exception_handler(RequestValidationError, problems.of_validation)
     app.add_exception_handler(Exception, problems.of_defect)
     metrics = Metrics(services)
-    app.add_middleware(Edge, seconds=configuration.seconds, answered=metrics.answered)
+    app.add_middleware(Edge, seconds=configuration.seconds, largest=configuration.largest, answered=metrics.answered)
     app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"], responses=problems.RESPONSES)
     app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
     app.router.routes += [

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from skillpm.errors import ConflictError, RegistryError, StorageError, UsageError
+from skillpm.formats.gathered import Bytes, gathered
 from skillpm.index.folder_registry import FolderRegistry, is_archive_of
 from skillpm.index.pages import archive_path, largest_archive
 from skillpm.model.release import Release
@@ -81,7 +82,7 @@ class Blobs:
         self._put(_MARK, b"", "overwrite")
         self.read(_MARK, 0)
 
-    def read(self, path: str, limit: int) -> bytes | None:
+    def read(self, path: str, limit: int) -> Bytes | None:
         """Return an object, or None if it is missing. Raises RegistryError if it is larger than ``limit`` bytes."""
         import obstore
 
@@ -92,9 +93,9 @@ class Blobs:
                 return None
             if result.meta["size"] > limit:
                 raise RegistryError(f"{path} in the object store is larger than {limit} bytes")
-            return bytes(result.bytes())
+            return gathered(bytes(piece) for piece in result.stream())
 
-    def create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: Bytes) -> bool:
         """Write an object; return False if there is one, which stays as it is. Raises StorageError."""
         from obstore.exceptions import AlreadyExistsError
 
@@ -104,11 +105,11 @@ class Blobs:
             return False
         return True
 
-    def replace(self, path: str, data: bytes) -> None:
+    def replace(self, path: str, data: Bytes) -> None:
         """Write an object instead of a damaged one. Raises StorageError."""
         self._put(path, data, "overwrite")
 
-    def _put(self, path: str, data: bytes, mode: Any) -> None:
+    def _put(self, path: str, data: Bytes, mode: Any) -> None:
         import obstore
 
         with _store_errors("write to"):
@@ -192,7 +193,7 @@ class StoredRegistry(FolderRegistry):
         super().__init__(root, name, keys)
         self.blobs = blobs
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, unchecked, like the folder. Raises StorageError, too."""
         path = archive_path(release.archive)
         if not (self.root / path).is_file():
@@ -201,7 +202,7 @@ class StoredRegistry(FolderRegistry):
                 return data
         return super().archive(name, release)
 
-    def _put_archive(self, release: Release, archive: bytes) -> None:
+    def _put_archive(self, release: Release, archive: Bytes) -> None:
         path = archive_path(release.archive)
         if self.blobs.create(path, archive):
             return

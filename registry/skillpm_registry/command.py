@@ -74,6 +74,14 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="[SECONDS]",
     help="Self-test verifiers before they go live, in the sandbox.  [300 seconds if none are named]",
 )
+@click.option(
+    "--largest-adapter",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    metavar="MIB",
+    help="Size of the archive of a trained adapter.",
+)
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
 @click.option("--blobs", default="", metavar="URL", help="Keep new archives in s3://BUCKET/PREFIX, gs:, az: or file:.")
 @click.option("--behind-proxy", default="", metavar="ADDRESSES", help="Trust X-Forwarded-For of these proxies.")
@@ -87,6 +95,7 @@ def serve(
     signed: bool | None,
     blobs: str,
     behind_proxy: str,
+    largest_adapter: int,
     **more: Any,
 ) -> None:
     """Serve a registry's folder, and let people publish to it.
@@ -113,6 +122,7 @@ def serve(
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror}") from None
     place = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    more["largest_adapter"] = largest_adapter << 20
     configuration = Configuration(
         data=data, name=data.resolve().name, database=database, url=(url or place).rstrip("/"), **more
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from skillpm.index.pages import MAX_ADAPTER, MAX_ARCHIVE
+
 STATE = ".server"  # the folder of what is never served: database, uploads, keys
 
 
@@ -19,7 +21,8 @@ class Configuration:
         database: an SQLAlchemy URL; empty for SQLite in the state folder.
         private: does reading need a token?
         rate: how often one client may write, in the words of the library ``limits``; empty for no limit.
-        seconds: that the body of a request may take.
+        seconds: that the body of a request may take; an archive has more time for each MiB.
+        largest_adapter: bytes of the archive of a trained adapter.
         gate: seconds that the server tries to fool the verifier of a publication; None for not at all.
         local_issuers: may an OIDC issuer be on this machine or in a private network?
     """
@@ -32,6 +35,7 @@ class Configuration:
     rate: str = "600/minute"
     seconds: float = 60.0
     gate: int | None = None
+    largest_adapter: int = MAX_ADAPTER
     local_issuers: bool = False
 
     def __post_init__(self) -> None:
@@ -41,6 +45,11 @@ class Configuration:
     def without_place(self, text: str) -> str:
         """Return a message with the registry's name instead of its folder, which is nobody's business."""
         return text.replace(str(self.data), self.name)
+
+    @property
+    def largest(self) -> int:
+        """How many bytes an archive may have, whatever is in it."""
+        return max(MAX_ARCHIVE, self.largest_adapter)
 
     @property
     def state(self) -> Path:

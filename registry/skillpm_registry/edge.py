@@ -25,6 +25,8 @@ from skillpm_registry.static_files import SERVED
 
 _NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECRET = re.compile(rf"{PREFIX}[\w%.-]*")
+_UPLOAD = re.compile(r"/api/v1/uploads/\w+/archive")  # it compares the body with the size that was announced
+_PACE = 1 << 19  # bytes of an archive in a second
 _DOCUMENT = 256 << 10  # bytes of a JSON body
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
@@ -38,12 +40,16 @@ class Edge:
 
     Args:
         app: what is inside.
-        seconds: that a body may take.
+        seconds: that a body may take, and an archive a second more for each of ``_PACE`` bytes.
+        largest: bytes of an archive.
         answered: is called with the scope, the status, the bytes and the seconds of each answer.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float, answered: Callable[[Scope, int, int, float], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, seconds: float, largest: int, answered: Callable[[Scope, int, int, float], None]
+    ) -> None:
         self._app = app
+        self._largest = largest
         self._seconds = seconds
         self._answered = answered
 
@@ -89,9 +95,11 @@ class Edge:
         """Return a ``receive`` that ends a body which is too large (413) or too slow (408)."""
         headers = dict(scope["headers"])
         is_document = headers.get(b"content-type", b"").lower().startswith(b"application/json")
-        limit = _DOCUMENT if is_document else MAX_ARCHIVE
+        is_archive = not is_document and _UPLOAD.fullmatch(scope["path"]) is not None
+        limit = _DOCUMENT if is_document else self._largest if is_archive else MAX_ARCHIVE
         announced = headers.get(b"content-length", b"0")
-        size, end, whole = 0, time.monotonic() + self._seconds, False
+        more = int(announced[:18]) / _PACE if is_archive and announced.isdigit() else 0.0
+        size, end, whole = 0, time.monotonic() + self._seconds + more, False
 
         async def limited() -> Message:
             nonlocal size, whole

@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from skillpm.errors import BusyError, ConflictError, IntegrityError, LayoutError, UsageError
 from skillpm.formats.as_json import as_json
+from skillpm.formats.gathered import Bytes, read_file
 from skillpm.formats.light import json_form, read_light
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.index.path import release_of
@@ -76,6 +77,9 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
     services.registry.refuse_copy()
     name, release = parse_name(wish["name"]), read_light(Release, wish["release"])
     _refuse_version(release)
+    largest = services.configuration.largest_adapter if release.adapter else MAX_ARCHIVE
+    if release.size > largest:
+        raise ApiError(413, "too-large", f"an archive has at most {largest} bytes", limit=largest)
     if unknown := set(wish["allow"]) - ALLOWABLE:
         raise UsageError(f"`{min(unknown)[:20]}` cannot be allowed", hint="`skillpm scan --rules` lists what can")
     page = services.registry.page(name)
@@ -135,8 +139,6 @@ def _refuse_version(release: Release) -> None:
         )
     if Version(release.version).local:
         raise UsageError(f"`{release.version}` cannot be published", hint="remove the `+` and the text after it")
-    if release.size > MAX_ARCHIVE:
-        raise ApiError(413, "too-large", f"an archive has at most {MAX_ARCHIVE} bytes", limit=MAX_ARCHIVE)
 
 
 def _same(one: Release, other: Release) -> bool:
@@ -157,10 +159,11 @@ def archive_of(services: Services, number: str) -> Path:
     return services.configuration.uploads / f"{number}.tar.gz"
 
 
-def archive_bytes(services: Services, number: str) -> bytes:
+def archive_bytes(services: Services, number: str) -> Bytes:
     """Return the archive of a checked upload. Raises ApiError 409 if it is lost."""
     try:
-        return archive_of(services, number).read_bytes()
+        with archive_of(services, number).open("rb") as file:
+            return read_file(file, services.configuration.largest)
     except OSError:
         raise ApiError(
             409, "archive-lost", "the archive of this upload is lost", "refuse it if it waits, and publish it again"
@@ -215,7 +218,9 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
         upload = upload_of(session, identity, number)
     if upload.state in (*_DONE, "publishing"):
         return upload
-    wish, data = read_light(Release, upload.wish["release"]), draft.read_bytes()
+    wish = read_light(Release, upload.wish["release"])
+    with draft.open("rb") as file:
+        data = read_file(file, services.configuration.largest)
     tree = read_archive(data, limits_of(wish.adapter))
     if archive_digest(data, limits_of(wish.adapter)) != wish.archive or len(data) != wish.size:
         raise IntegrityError("the archive is not the announced one", hint="publish again", announced=wish.archive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.errors import RegistryError
+from skillpm.formats.gathered import Bytes
 from skillpm.index.path import TreeIndex
 from skillpm.index.shipped import bundled_skills
 from skillpm.layout.description import describe
@@ -38,7 +39,7 @@ class BundledIndex:
             description = describe(FolderTree(folder))
             yield Listing(name, description.version, description.description)
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive. Raises RegistryError and LockOutOfDateError like ``files``."""
         return self._shipped(name).archive(name, release)
 

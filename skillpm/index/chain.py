@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
+from skillpm.formats.gathered import Bytes
 from skillpm.model.name import near_names
 from skillpm.model.release import Page, Release
 
@@ -77,7 +78,7 @@ class ChainIndex:
             return self.page(name)
         return None
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive from the name's index. Raises RegistryError."""
         index = self.source(name)
         if index is None:

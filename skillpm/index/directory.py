@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
+from skillpm.formats.gathered import Bytes, read_file
 from skillpm.index.pages import (
     LISTING,
     MAX_PAGE,
@@ -87,9 +88,9 @@ class DirectoryIndex:
             return {line.name: line for line in lines}, written
         return {}, 0
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if it is missing or too large."""
-        return self._read(archive_path(release.archive), largest_archive(release))
+        return self._content(archive_path(release.archive), largest_archive(release))
 
     def demand_logged(self, name: str, release: Release) -> None:
         """Check the proof of a release if the registry is signed. Raises IntegrityError, RegistryError."""
@@ -105,9 +106,12 @@ class DirectoryIndex:
         return self._read(path, limit) if (self.root / path).is_file() else None
 
     def _read(self, path: str, limit: int) -> bytes:
+        return bytes(self._content(path, limit))
+
+    def _content(self, path: str, limit: int) -> Bytes:
         try:
             with (self.root / path).open("rb") as file:
-                data = file.read(limit + 1)
+                data = read_file(file, limit)
         except OSError as error:
             raise RegistryError(
                 f"registry {self.root}: {path} cannot be read: {error.strerror}",

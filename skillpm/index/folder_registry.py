@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import ConflictError, IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, parsed, read_document
+from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, largest_archive, page_path, parsed, read_document
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
 from skillpm.storage.archive import archive_digest, limits_of
@@ -76,7 +77,7 @@ class FolderRegistry(DirectoryIndex):
         """The folder, as people in other folders type it."""
         return str(self.root.resolve())
 
-    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+    def publish(self, name: str, release: Release, archive: Bytes) -> bool:
         """Add a release as the port says. If it is published already, a lost or damaged archive is restored."""
         self.refuse_copy()
         added = self.add(name, release, archive)
@@ -88,7 +89,7 @@ class FolderRegistry(DirectoryIndex):
         if self.config.mirror is not None:
             raise RegistryError(f"{self.root} is a copy of {self.config.mirror}", hint="publish to the original")
 
-    def add(self, name: str, release: Release, archive: bytes) -> bool:
+    def add(self, name: str, release: Release, archive: Bytes) -> bool:
         """Add a release like ``publish``, but leave the listing to the caller."""
         before = self.page(name)
         self._clean()
@@ -175,13 +176,13 @@ class FolderRegistry(DirectoryIndex):
 
         return RegistrySigner(self, self._keys, self.config.signed)
 
-    def write(self, path: str, data: bytes | str, *, durable: bool = True) -> None:
+    def write(self, path: str, data: Bytes | str, *, durable: bool = True) -> None:
         """Write one file of the registry at once; if not durable, the caller flushes it. Raises StorageError."""
         target = self.root / path
         with DiskErrors("write", target):
             self._in_folder(target.parent, lambda: self._write(target, data, durable=durable))
 
-    def _write(self, target: Path, data: bytes | str, *, durable: bool = True) -> None:
+    def _write(self, target: Path, data: Bytes | str, *, durable: bool = True) -> None:
         write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch(), durable=durable)
 
     def _release(self, name: str, version: str) -> Release:
@@ -277,10 +278,10 @@ class FolderRegistry(DirectoryIndex):
                 if signer:  # its turn is strict: what others state now, they show in a turn of their own
                     return
 
-    def _put_archive(self, release: Release, archive: bytes) -> None:
+    def _put_archive(self, release: Release, archive: Bytes) -> None:
         path = archive_path(release.archive)
-        with contextlib.suppress(OSError):
-            if is_archive_of((self.root / path).read_bytes(), release):
+        with contextlib.suppress(RegistryError):
+            if is_archive_of(self._content(path, largest_archive(release)), release):
                 return
         self.write(path, archive)
 
@@ -339,7 +340,7 @@ class FolderRegistry(DirectoryIndex):
                     remove_tree(Path(entry.path))
 
 
-def is_archive_of(data: bytes, release: Release) -> bool:
+def is_archive_of(data: Bytes, release: Release) -> bool:
     """Are these bytes the archive of a release, whatever compressed them?"""
     with contextlib.suppress(IntegrityError):
         known = (hashlib.sha256(data).hexdigest(), archive_digest(data, limits_of(release.adapter)))

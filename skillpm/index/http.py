@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from skillpm.errors import RegistryError
+from skillpm.formats.gathered import Bytes
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import (
     LISTING,
@@ -123,7 +124,7 @@ class HttpIndex:
                 return listings
         return None
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""
         limit = largest_archive(release)
         if release.size > limit:

@@ -22,6 +22,7 @@ from skillpm.errors import (
     RegistryError,
     UsageError,
 )
+from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import json_form
 from skillpm.index.credentials import host_of
 from skillpm.index.http import HttpIndex
@@ -76,7 +77,7 @@ class HttpRegistry(HttpIndex):
         if not self._transport.has_secret(self.url):
             raise PolicyError(f"publishing to {self.url} needs a token", hint=f"run `skillpm login {self.url}`")
 
-    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+    def publish(self, name: str, release: Release, archive: Bytes) -> bool:
         """Add a release; return False if the version is published with the same content.
 
         Raises:

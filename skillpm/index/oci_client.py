@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from skillpm.errors import IntegrityError, RegistryError, SkillpmError
+from skillpm.formats.gathered import Bytes
 from skillpm.formats.strict import strict_json
 from skillpm.index.credentials import host_of
 from skillpm.index.http import cached_get
@@ -107,7 +108,7 @@ class OciRepository:
         digests = [entry.get("digest") for entry in listed if entry.get("artifactType") == kind]
         return [item for item in digests if isinstance(item, str) and DIGEST.match(item)]
 
-    def blob(self, digest: str, size: int, limit: int) -> bytes:
+    def blob(self, digest: str, size: int, limit: int) -> Bytes:
         """Return a blob.
 
         Raises:
@@ -126,7 +127,7 @@ class OciRepository:
             raise _mismatch(url, digest, found)
         return data
 
-    def send_blob(self, data: bytes) -> dict[str, Any]:
+    def send_blob(self, data: Bytes) -> dict[str, Any]:
         """Send a blob unless the repository has it; return its digest and size.
 
         Raises:
@@ -191,7 +192,7 @@ class OciRepository:
         with self._explained():
             return self._transport.get(url, limit=MAX_MANIFEST)
 
-    def _send(self, method: str, url: str, body: bytes = b"", kind: str = "application/json") -> Answer:
+    def _send(self, method: str, url: str, body: Bytes = b"", kind: str = "application/json") -> Answer:
         self._actions = "pull,push"
         self._login.demand(self._actions)
         return self._transport.send(method, url, body, kind=kind)

@@ -24,6 +24,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import ConflictError, IntegrityError, RegistryError
+from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import json_form
 from skillpm.formats.strict import strict_json
 from skillpm.index.oci_client import EMPTY, MANIFEST, OciRepository
@@ -105,7 +106,7 @@ class OciRegistry:
         """Return nothing: these registries cannot list what is below a path."""
         return []
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, which have the digest of the layer. Raises as ``page``."""
         repository = self._repository(name)
         tag = self._reference.digest or release.version
@@ -118,7 +119,7 @@ class OciRegistry:
             )
         return repository.blob(artefact.layer, artefact.size, largest_archive(release))
 
-    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+    def publish(self, name: str, release: Release, archive: Bytes) -> bool:
         """Add a release; return False if the version is published with the same content.
 
         Raises:
@@ -271,7 +272,7 @@ def _artefact(digest: str, manifest: Mapping[str, Any], name: str) -> _Artefact 
     return _Artefact(digest, release, layer["digest"], layer["size"])
 
 
-def _annotations(name: str, release: Release, archive: bytes) -> dict[str, str]:
+def _annotations(name: str, release: Release, archive: Bytes) -> dict[str, str]:
     plain = name.rpartition("/")[2]
     text = read_archive(archive, limits_of(release.adapter)).read("SKILL.md").decode("utf-8", "replace")
     written = {"title": plain, "version": release.version, "description": release.summary, **_of_author(text)}

@@ -19,7 +19,7 @@ D = TypeVar("D", bound=LightDocument)
 LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page, or of the listing
 MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than the limit of an unpacked skill
-MAX_ADAPTER = 260 << 20  # bytes of the archive of a trained adapter
+MAX_ADAPTER = 1 << 30  # bytes of the archive of a trained adapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UsageError
+from skillpm.formats.gathered import Bytes
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.description import describe
 from skillpm.layout.source_tree import SourceTree
@@ -36,7 +37,7 @@ class FilesIndex(Protocol):
         """
 
 
-def release_of(tree: Tree, archive: bytes) -> tuple[str, Release]:
+def release_of(tree: Tree, archive: Bytes) -> tuple[str, Release]:
     """Return the name and the release of a tree.
 
     Raises:
@@ -98,7 +99,7 @@ class TreeIndex:
             raise
         return release_of(self.tree, packed)
 
-    def _packed(self) -> bytes:
+    def _packed(self) -> Bytes:
         return build_archive(self.tree)
 
     @property
@@ -127,7 +128,7 @@ class TreeIndex:
         skill, release = self._content
         yield Listing(skill, release.version, release.summary)
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive of the present content. Raises LockOutOfDateError if it is not this release."""
         self.files(name, release)
         return self._packed()

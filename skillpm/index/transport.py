@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from skillpm.errors import RegistryError
+from skillpm.formats.gathered import Bytes, Gathering, gathered, inflated, pieces_of
 from skillpm.index.credentials import Credentials, host_of, is_local
+from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 8  # to one host at once
 _CHUNK = 1 << 16  # bytes
 _ANSWER = 1 << 22  # bytes of an answer to a request that changes something
+_PACE = 1 << 20  # bytes in a second beyond the size of a skill: an adapter may take longer
 _ENCODED = 1 << 10  # bytes that a transfer coding may add
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({429, 500, 502, 503, 504})
@@ -75,7 +78,7 @@ class _Partial:
     """The received part of a body, and the ETag with which the download may continue."""
 
     resumable: bool = False
-    data: bytearray = field(default_factory=bytearray)
+    data: Gathering = field(default_factory=Gathering)
     etag: str | None = None
 
 
@@ -133,7 +136,7 @@ class Transport:
             url, lambda: self._once(url, limit, {"Accept-Encoding": "gzip", **(headers or {})}, partial)
         )
 
-    def download(self, url: str, *, limit: int, size: int = 0) -> bytes:
+    def download(self, url: str, *, limit: int, size: int = 0) -> Bytes:
         """Return an archive's bytes: at most ``limit``, and exactly ``size`` unless that is 0.
 
         A cut download continues if the ETag is the same, and else starts again.
@@ -145,7 +148,7 @@ class Transport:
 
         def once() -> Answer:
             headers = {"Accept-Encoding": "gzip"}
-            if partial.data and partial.etag:
+            if len(partial.data) and partial.etag:
                 headers |= {"Range": f"bytes={len(partial.data)}-", "If-Range": partial.etag}
             else:
                 partial.data.clear()
@@ -154,16 +157,16 @@ class Transport:
         answer = self._persist(url, once)
         if answer.status != 200:
             raise RegistryError(f"{url} is missing: the server answers {answer.status}", hint=KEEPER)
-        body = _archive(answer, size, limit)
+        body = _archive(answer, partial.data.value(), size or limit, exact=bool(size))
         if size and len(body) != size:
-            if body.lstrip()[:1] == b"<":
+            if body[:512].lstrip()[:1] == b"<":
                 raise RegistryError(
                     f"{url} is a web page, not an archive", hint="log in at a proxy, or check the address"
                 )
             raise RegistryError(f"{url} has {len(body)} bytes, but its page says {size}", hint=KEEPER)
         return body
 
-    def send(self, method: str, url: str, body: bytes = b"", *, kind: str = "application/json") -> Answer:
+    def send(self, method: str, url: str, body: Bytes = b"", *, kind: str = "application/json") -> Answer:
         """Send a request that may change something, with a body of this media type; redirects are not followed.
 
         Sending it twice must do no harm, because a cut one is sent again.
@@ -175,16 +178,18 @@ class Transport:
             RegistryError: there is no answer, or the server stays busy.
         """
         headers = {"Content-Type": kind, "Accept": "application/json, application/problem+json"}
+        headers |= {} if isinstance(body, bytes) else {"Content-Length": str(len(body))}
 
         def once() -> Answer:
-            with self._opened(url, headers, method, body) as response:
+            sent = body if isinstance(body, bytes) else pieces_of(body)
+            with self._opened(url, headers, method, sent) as response:
                 answered = {key.lower(): value for key, value in response.headers.items()}
                 if response.status in _BUSY and response.status != 500:
                     self._wait_as_asked(url, response.status, answered.get("retry-after"))
                 partial = _Partial()
                 if method != "HEAD":  # it announces a body that does not come
                     self._receive(url, response, _ANSWER, partial)
-                return Answer(response.status, answered, bytes(partial.data))
+                return Answer(response.status, answered, bytes(partial.data.value()))
 
         return self._persist(url, once)
 
@@ -243,7 +248,7 @@ class Transport:
             partial.data.clear()
             partial.etag = None if "content-encoding" in headers else _strong(headers.get("etag"))
         self._receive(url, response, limit, partial)
-        return Answer(200, headers, bytes(partial.data))
+        return Answer(200, headers, b"" if partial.resumable else bytes(partial.data.value()))
 
     def _receive(self, url: str, response: urllib3.BaseHTTPResponse, limit: int, partial: _Partial) -> None:
         """Append the body to the received part. Refuse it as soon as it is, or announces to be, too large."""
@@ -252,10 +257,10 @@ class Transport:
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and len(partial.data) + int(announced[:18]) > limit:
             raise _too_large(url, limit)
-        end = time.monotonic() + self._patience.whole
+        end = time.monotonic() + self._patience.whole + max(0, limit - MAX_ARCHIVE) / _PACE
         # an archive is decoded at the end: some servers call a .tar.gz an encoded tar, and it has to stay as it is
         while piece := response.read1(_CHUNK, decode_content=not partial.resumable):
-            partial.data += piece
+            partial.data.add(piece)
             if len(partial.data) > limit:
                 raise _too_large(url, limit)
             if self._stopped.is_set():
@@ -277,7 +282,7 @@ class Transport:
 
     @contextmanager
     def _opened(
-        self, url: str, headers: Mapping[str, str], method: str = "GET", body: bytes | None = None
+        self, url: str, headers: Mapping[str, str], method: str = "GET", body: bytes | Iterator[bytes] | None = None
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Send one request and yield its answer, body unread; network failures become a ``_CutError``."""
         import urllib3
@@ -335,17 +340,15 @@ class Transport:
         return proxy
 
 
-def _archive(answer: Answer, size: int, limit: int) -> bytes:
+def _archive(answer: Answer, body: Bytes, limit: int, *, exact: bool) -> Bytes:
     """Return an archive without the coding of its transfer, if it has one: a label alone proves nothing."""
-    body = answer.body
-    if answer.headers.get("content-encoding", "").lower() not in ("gzip", "x-gzip") or (size and len(body) == size):
+    if answer.headers.get("content-encoding", "").lower() not in ("gzip", "x-gzip") or (exact and len(body) == limit):
         return body
-    decoder = zlib.decompressobj(wbits=31)  # one gzip stream
     try:
-        plain = decoder.decompress(body, (size or limit) + 1)
+        plain = gathered(inflated(body, zlib.decompressobj(wbits=31), limit + 1))
     except zlib.error:
         return body
-    return plain if size or plain.startswith(b"\x1f\x8b") else body
+    return plain if exact or plain[:2] == b"\x1f\x8b" else body
 
 
 def _refuse_late(url: str, begin: float, whole: float, response: object) -> None:
@@ -399,7 +402,7 @@ def _joined(place: str, location: str) -> str:
 def _continues(headers: Mapping[str, str], partial: _Partial) -> bool:
     """Does a 206 continue the received part: the same ETag, from the requested byte?"""
     start = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-    return bool(partial.data) and headers.get("etag") == partial.etag and start == str(len(partial.data))
+    return len(partial.data) > 0 and headers.get("etag") == partial.etag and start == str(len(partial.data))
 
 
 def _strong(etag: str | None) -> str | None:

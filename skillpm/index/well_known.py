@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from skillpm.errors import IntegrityError, RegistryError
 from skillpm.formats.document import model_errors
+from skillpm.formats.gathered import Bytes
 from skillpm.formats.strict import strict_json
 from skillpm.index.http import cached_get
 from skillpm.index.page_cache import PageCache
@@ -103,7 +104,7 @@ class WellKnownIndex:
         for name in self.names():
             yield Listing(name, "", self._entries[name].description[:1024])
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive. Raises RegistryError; LockOutOfDateError if the site has another release now."""
         return self._offered(name).archive(name, release)
 
@@ -136,7 +137,7 @@ class WellKnownIndex:
                 expected=entry.digest[7:],
                 found=digest,
             )
-        return MappingTree({"SKILL.md": data}) if entry.type == "skill-md" else read_archive(data)
+        return MappingTree({"SKILL.md": bytes(data)}) if entry.type == "skill-md" else read_archive(data)
 
 
 def _damaged(url: str, reason: str) -> RegistryError:

@@ -50,7 +50,7 @@ class Limits:
 
 
 LIMITS = Limits()
-ADAPTER_LIMITS = Limits(size=256 * 1024 * 1024, files=50)  # of a trained adapter, whose weights are most of it
+ADAPTER_LIMITS = Limits(size=1 << 30, files=50)  # of a trained adapter, whose weights are most of it
 ADAPTER = "adapter.json"  # the document that a package of an adapter has
 CALIBRATION = "calibration.json"  # thresholds of confidence, beside an evaluation and in a package of an adapter
 

@@ -9,12 +9,14 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from skillpm.errors import StorageError
+from skillpm.formats.gathered import PIECE, pieces_of
 
 Listing = dict[str, tuple[bool, str]]
 
@@ -63,6 +65,9 @@ class Tree(Protocol):
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises UnreadableFileError."""
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Yield the content of a file that may be large. Raises UnreadableFileError."""
+
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
 
@@ -82,7 +87,10 @@ class MappingTree:
     """A tree in memory: content by posix path, executable paths, and the kinds of irregular entries by path."""
 
     def __init__(
-        self, files: Mapping[str, bytes], executables: Container[str] = (), irregular: Mapping[str, str] | None = None
+        self,
+        files: Mapping[str, bytes | memoryview],
+        executables: Container[str] = (),
+        irregular: Mapping[str, str] | None = None,
     ) -> None:
         self._files = dict(sorted(files.items()))
         self._executables = executables
@@ -100,13 +108,19 @@ class MappingTree:
     def read(self, path: str) -> bytes:
         """Return the content of a file. Raises UnreadableFileError."""
         try:
-            return self._files[path]
+            return bytes(self._files[path])
         except KeyError:
             raise UnreadableFileError(path, "no such file") from None
 
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises UnreadableFileError."""
-        return self.read(path)[:limit]
+        content = self._files.get(path)
+        return bytes(content[:limit]) if isinstance(content, memoryview) else self.read(path)[:limit]
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Yield the content of a file. Raises UnreadableFileError."""
+        content = self._files.get(path)
+        yield from pieces_of(content if isinstance(content, memoryview) else self.read(path))
 
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
@@ -187,6 +201,15 @@ class FolderTree:
         _, size = self._entries[0].get(path, (False, limit))
         return self._read(path, min(limit, size + 1))  # a buffer no larger than the file
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """Yield the content of a file; a large one is not held on to. Raises UnreadableFileError."""
+        if self._entries[0].get(path, (False, 0))[1] <= PIECE:
+            yield self.read(path)
+            return
+        with _readable(path, f"{self._prefix}{path}") as descriptor:
+            while piece := os.read(descriptor, PIECE):
+                yield piece
+
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
         return self._entries[0].get(path, (False, 0))[0]
@@ -216,15 +239,22 @@ class FolderTree:
 
     def _opened(self, path: str, expected: int, limit: int) -> bytes:
         """Read at most ``limit`` bytes, all if negative, of a file that should have ``expected`` bytes."""
+        with _readable(path, f"{self._prefix}{path}") as descriptor:
+            return _drained(descriptor, expected, limit)
+
+
+@contextmanager
+def _readable(path: str, place: str) -> Iterator[int]:
+    """Yield a file, open for reading. Raises UnreadableFileError, also for what fails in the block."""
+    try:
+        descriptor = os.open(place, _OPEN_FLAGS)
         try:
-            descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
-            try:
-                return _drained(descriptor, expected, limit)
-            finally:
-                os.close(descriptor)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise UnreadableFileError(path, f"cannot be read: {reason}") from None
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnreadableFileError(path, f"cannot be read: {reason}") from None
 
 
 def _drained(descriptor: int, expected: int, limit: int) -> bytes:
@@ -253,7 +283,20 @@ def tree_listing(tree: Tree) -> Listing:
     Raises:
         StorageError: a file cannot be read.
     """
-    return {path: (tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()) for path in sorted(tree.paths())}
+    return {path: (tree.executable(path), file_digest(tree, path)) for path in sorted(tree.paths())}
+
+
+def file_digest(tree: Tree, path: str) -> str:
+    """Return the hex SHA-256 of a file. Raises UnreadableFileError."""
+    digest = hashlib.sha256()
+    for piece in tree.pieces(path):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def file_size(tree: Tree, path: str) -> int:
+    """Return how many bytes a file has. Raises UnreadableFileError."""
+    return sum(map(len, tree.pieces(path)))
 
 
 def listing_digest(listing: Listing) -> str:

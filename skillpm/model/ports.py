@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from skillpm.formats.gathered import Bytes
 from skillpm.model.release import Listing
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Index(Protocol):
     def names(self) -> list[str]:
         """Return the names that this index can list, for near names in messages; empty if it cannot."""
 
-    def archive(self, name: str, release: Release) -> bytes:
+    def archive(self, name: str, release: Release) -> Bytes:
         """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
 
 
@@ -93,7 +94,7 @@ class Registry(Index, Protocol):
     def place(self) -> str:
         """What ``--registry`` is given to read it: a folder or a URL."""
 
-    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+    def publish(self, name: str, release: Release, archive: Bytes) -> bool:
         """Add a release; False if that content stands there as that version already.
 
         Of several that publish one version at once exactly one wins; readers see a release once its archive is there.

@@ -17,8 +17,10 @@ import hashlib
 import re
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 
 from skillpm.errors import IntegrityError
+from skillpm.formats.gathered import IN_MEMORY, PIECE, Bytes, gathered, inflated, pieces_of
 from skillpm.layout.filenames import ADAPTER, ADAPTER_LIMITS, LIMITS, Limits, Members, problems, ustar_fields
 from skillpm.layout.tree import MappingTree, Tree
 
@@ -52,7 +54,7 @@ def limits_of(adapter: object) -> Limits:
     return ADAPTER_LIMITS if adapter else LIMITS
 
 
-def build_archive(tree: Tree, limits: Limits | None = None) -> bytes:
+def build_archive(tree: Tree, limits: Limits | None = None) -> Bytes:
     """Return the archive of a tree.
 
     Raises:
@@ -63,14 +65,21 @@ def build_archive(tree: Tree, limits: Limits | None = None) -> bytes:
     refused = [(path, f"is a {kind}") for path, kind in tree.irregular().items()] + problems(tree.paths(), limits)
     if refused:
         raise _refused_tree(refused)
-    parts, size = [], 0
+    return gathered(_gzip(_members(tree, limits)))
+
+
+def _members(tree: Tree, limits: Limits) -> Iterator[bytes]:
+    """Yield the archive of a tree before gzip."""
+    size = 0
     for path in sorted(tree.paths()):
-        data = tree.read(path)
+        data = gathered(tree.pieces(path))
         size += len(data)
         if size > limits.size:
             raise _refused_tree([(path, f"takes the skill over {limits.size} bytes")])
-        parts += [_header(path, len(data), tree.executable(path)), data, b"\0" * (-len(data) % _BLOCK)]
-    return _gzip(b"".join([*parts, b"\0" * (2 * _BLOCK)]))
+        yield _header(path, len(data), tree.executable(path))
+        yield from pieces_of(data)
+        yield b"\0" * (-len(data) % _BLOCK)
+    yield b"\0" * (2 * _BLOCK)
 
 
 def _refused_tree(refused: list[tuple[str, str]]) -> IntegrityError:
@@ -112,40 +121,62 @@ def _header(path: str, size: int, executable: bool) -> bytes:
     return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
 
-def _gzip(data: bytes) -> bytes:
-    """Return a gzip member of stored blocks (RFC 1951, 3.2.4), which are the same with every library."""
-    parts = [_GZIP_HEADER]
-    for start in range(0, len(data), _STORED):
-        block = data[start : start + _STORED]
-        last = start + _STORED >= len(data)
-        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
-    return b"".join([*parts, struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)])
+def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a gzip member of stored blocks (RFC 1951, 3.2.4), which are the same with every library."""
+    yield _GZIP_HEADER
+    checksum, size, rest = 0, 0, b""
+    for piece in pieces:
+        checksum, size = zlib.crc32(piece, checksum), size + len(piece)
+        rest += piece
+        whole = (len(rest) - 1) // _STORED * _STORED  # the last block, which says so, is never empty
+        for start in range(0, whole, _STORED):
+            yield _stored(rest[start : start + _STORED], last=False)
+        rest = rest[max(whole, 0) :]
+    yield _stored(rest, last=True)
+    yield struct.pack("<II", checksum, size & 0xFFFFFFFF)
 
 
-def compressed(archive: bytes) -> bytes:
-    """Return an archive of the same content that is smaller, or the archive itself if nothing is smaller."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = compressor.compress(_gunzip(archive, ADAPTER_LIMITS)) + compressor.flush()
-    return min(archive, _GZIP_HEADER + body + archive[-8:], key=len)
+def _stored(block: bytes, *, last: bool) -> bytes:
+    return struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF) + block
 
 
-def archive_digest(data: bytes, limits: Limits = LIMITS) -> str:
+def compressed(archive: Bytes) -> Bytes:
+    """Return an archive of the same content that is smaller, or the archive itself if nothing is smaller.
+
+    Weights hardly get smaller, so little time is spent on a large archive.
+    """
+    compressor = zlib.compressobj(9 if len(archive) <= IN_MEMORY else 1, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+    def pieces() -> Iterator[bytes]:
+        yield _GZIP_HEADER
+        yield from map(compressor.compress, _inflated(archive, ADAPTER_LIMITS))
+        yield compressor.flush() + archive[-8:]
+
+    return min(archive, gathered(pieces()), key=len)
+
+
+def archive_digest(data: Bytes, limits: Limits = LIMITS) -> str:
     """Return the hex SHA-256 that names an archive: that of its canonical form, whatever compressed it.
 
     Raises:
         IntegrityError: it is not gzip, is damaged, or unpacks to too much.
     """
-    return hashlib.sha256(_gzip(_gunzip(data, limits))).hexdigest()
+    digest = hashlib.sha256()
+    for piece in _gzip(_inflated(data, limits)):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
-def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:
+def read_archive(data: Bytes, limits: Limits = LIMITS) -> MappingTree:
     """Return the tree in an archive after all checks.
 
     Raises:
         IntegrityError: with the member and the reason in ``details``.
     """
-    content = _gunzip(data, limits)
-    members, files, executables, size = Members(limits), {}, set(), 0
+    content = gathered(_inflated(data, limits))
+    view = content if isinstance(content, bytes) else memoryview(content)
+    files: dict[str, bytes | memoryview] = {}
+    members, executables, size = Members(limits), set(), 0
     offset = 0
     while True:
         header = content[offset : offset + _BLOCK]
@@ -166,7 +197,7 @@ def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:
             raise _refused(path, "is cut off")
         if any(content[end:offset]):
             raise _refused(path, "has hidden bytes after its end")
-        files[path] = content[start:end]
+        files[path] = view[start:end]
         if executable:
             executables.add(path)
     _check_end(content, offset)
@@ -180,22 +211,22 @@ def _refused(path: str, problem: str) -> IntegrityError:
     )
 
 
-def _gunzip(data: bytes, limits: Limits) -> bytes:
-    cap = limits.size + (limits.files + 20) * 2 * _BLOCK
+def _inflated(data: Bytes, limits: Limits) -> Iterator[bytes]:
+    """Yield what is in an archive's gzip member. Raises IntegrityError where it is wrong, perhaps at its end."""
+    cap, size = limits.size + (limits.files + 20) * 2 * _BLOCK, 0
     if data[:2] != b"\x1f\x8b":
-        raise _refused("", "is not gzip" + (": it is HTML" if data.lstrip()[:1] == b"<" else ""))
+        raise _refused("", "is not gzip" + (": it is HTML" if data[:_BLOCK].lstrip()[:1] == b"<" else ""))
     decompressor = zlib.decompressobj(31)
     try:
-        content = decompressor.decompress(data, cap)
+        for piece in inflated(data, decompressor, cap):
+            size += len(piece)
+            yield piece
     except zlib.error as error:
         raise _refused("", f"is damaged: {error}") from None
-    if decompressor.unconsumed_tail:
-        raise _refused("", f"unpacks to more than {cap} bytes")
     if not decompressor.eof:
-        raise _refused("", "is cut off")
+        raise _refused("", f"unpacks to more than {cap} bytes" if size == cap else "is cut off")
     if decompressor.unused_data:
         raise _refused("", "has bytes after its end")
-    return content
 
 
 def _member(header: bytes) -> tuple[str, int, bool]:
@@ -240,9 +271,10 @@ def _number(field: bytes, path: str, what: str) -> int:
     return int(match[1], 8)
 
 
-def _check_end(content: bytes, offset: int) -> None:
+def _check_end(content: Bytes, offset: int) -> None:
     """Refuse anything but at least two blocks of zeros after the last member."""
     if len(content) - offset < 2 * _BLOCK or len(content) % _BLOCK:
         raise _refused("", "is cut off at its end")
-    if content.count(0, offset) != len(content) - offset:
-        raise _refused("", "has bytes after its end")
+    for start in range(offset, len(content), PIECE):
+        if content[start : start + PIECE].strip(b"\0"):
+            raise _refused("", "has bytes after its end")

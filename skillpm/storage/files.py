@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from skillpm.errors import DocumentError, StorageError, UsageError
+from skillpm.formats.gathered import Bytes
 
 _DRAFT = ".tmp"  # the suffix of a draft
 
@@ -89,7 +90,7 @@ def named_text(path: Path, form: str = "") -> str:
 
 def write_atomic(
     path: Path,
-    data: bytes | Iterable[str],
+    data: Bytes | Iterable[str],
     *,
     mode: int | None = None,
     scratch: Path | None = None,
@@ -108,7 +109,7 @@ def write_atomic(
         StorageError: the disk refused; the present file is unchanged.
     """
     pieces = [data] if isinstance(data, str) else data
-    content = pieces if isinstance(pieces, bytes) else (piece.encode() for piece in pieces)
+    content = pieces if isinstance(pieces, Bytes) else (piece.encode() for piece in pieces)
     temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,13 +146,13 @@ def kept_mode(path: Path) -> int | None:
     return None
 
 
-def write_new(path: Path, data: bytes | Iterable[bytes], *, mode: int | None = None, durable: bool = False) -> None:
+def write_new(path: Path, data: Bytes | Iterable[bytes], *, mode: int | None = None, durable: bool = False) -> None:
     """Write a new file. Raises OSError, also if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as file:
         if mode is not None:
             os.fchmod(descriptor, mode)
-        file.writelines([data] if isinstance(data, bytes) else data)
+        file.writelines([data] if isinstance(data, Bytes) else data)
         if durable:
             file.flush()
             os.fsync(descriptor)

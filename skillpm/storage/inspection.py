@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from skillpm.errors import StorageError
-from skillpm.layout.tree import FolderTree, Listing, listing_digest
+from skillpm.layout.tree import FolderTree, Listing, file_digest, listing_digest
 
 Kind = Literal["missing", "changed", "surplus"]
 
@@ -49,7 +48,7 @@ def contents(folder: Path) -> Contents:
     odd = tree.irregular()
     for path in tree.paths():
         try:
-            files[path] = tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()
+            files[path] = tree.executable(path), file_digest(tree, path)
         except StorageError:
             odd[path] = "unreadable"
     return Contents(files, odd)

@@ -34,7 +34,8 @@ def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
                 _make_parents(root, place[: place.rfind("/") + 1], folders)
                 descriptor = os.open(place, _FLAGS, bits & (0o777 if tree.executable(path) else 0o666), dir_fd=root)
                 try:
-                    _write_all(descriptor, tree.read(path))
+                    for piece in tree.pieces(path):
+                        _write_all(descriptor, piece)
                 finally:
                     os.close(descriptor)
             for made_path in folders - {prefix} if read_only else ():

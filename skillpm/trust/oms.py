@@ -8,13 +8,13 @@ Keyless signatures, which need the public log of Sigstore, are not read.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.formats.strict import strict_json
+from skillpm.layout.tree import file_digest
 from skillpm.trust.signature import PAYLOAD, STATEMENT, encoding
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _refuse_other_files(tree: Tree, signed: dict[str, str], ignored: Sequence[st
     for path in sorted(paths ^ signed.keys()):
         raise _refused(f"{path} is missing" if path in signed else f"{path} is not covered by it")
     for path in sorted(paths):
-        if hashlib.sha256(tree.read(path)).hexdigest() != signed[path]:
+        if file_digest(tree, path) != signed[path]:
             raise _refused(f"{path} was changed")
 
 

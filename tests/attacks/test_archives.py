@@ -219,13 +219,13 @@ OTHER_TREES: dict[str, dict[str, bytes]] = {
 @pytest.mark.parametrize("attack", attacks(OTHER_TREES))
 def test_an_archive_holds_exactly_what_its_tree_digest_counts(world: World, attack: str) -> None:
     counted = tree_digest(MappingTree(GOOD))
-    world.offer("bad", build_archive(MappingTree(OTHER_TREES[attack])), tree=counted)
+    world.offer("bad", bytes(build_archive(MappingTree(OTHER_TREES[attack]))), tree=counted)
     world.refuses("install", "bad", "--registry", world.shop, code=4, says=("the content of bad 1.0", counted[:16]))
 
 
 @pytest.mark.attack(30)
 def test_an_archive_of_another_size_than_its_page_says_is_refused(world: World) -> None:
-    world.offer("bad", build_archive(MappingTree(GOOD)), tree=tree_digest(MappingTree(GOOD)))
+    world.offer("bad", bytes(build_archive(MappingTree(GOOD))), tree=tree_digest(MappingTree(GOOD)))
     digest = world.releases["bad"][0]["archive"]
     path = world.shop / f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
     path.write_bytes(zlib.compress(b"other"))

@@ -98,7 +98,7 @@ class World:
 
     def offer_tree(self, name: str, tree: Tree, **more: Any) -> None:
         """Let the registry offer a tree truthfully, unless ``more`` says otherwise."""
-        self.offer(name, build_archive(tree), **{"tree": tree_digest(tree), **more})
+        self.offer(name, bytes(build_archive(tree)), **{"tree": tree_digest(tree), **more})
 
     def offer_skill(self, name: str, version: str = "1.0", *, body: str = "Do it.\n", **more: Any) -> None:
         """Let the registry offer a small skill of this name and version."""

@@ -80,5 +80,5 @@ class SignedShop:
 def release(name: str, version: str, body: str = "Do it.\n") -> tuple[str, Release, bytes]:
     head = f"---\nname: {name}\ndescription: Shows {name}. Use when testing.\n---\n{body}"
     tree = MappingTree({"SKILL.md": head.encode(), "skill.yaml": f"manifest: 1\nversion: '{version}'\n".encode()})
-    archive = build_archive(tree)
+    archive = bytes(build_archive(tree))
     return (*release_of(tree, archive), archive)

@@ -41,7 +41,7 @@ def parcel(files: Mapping[str, str], name: str = "", **release: Any) -> tuple[di
     """Return what a client announces for a skill's files, and the archive."""
     canonical = build_archive(tree(files))
     own, about = release_of(tree(files), canonical)
-    archive = compressed(canonical)
+    archive = bytes(compressed(canonical))
     wish = {"name": name or own, "release": {**json_form(replace(about, size=len(archive))), **release}}
     return wish, archive
 
@@ -71,9 +71,11 @@ def listening(folder: Path, **configuration: Any) -> Iterator[str]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield url
-    server.should_exit = True
-    thread.join()
+    try:
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @dataclass(frozen=True)

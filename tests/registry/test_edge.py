@@ -89,7 +89,7 @@ def test_a_body_that_drips_is_ended(pieces: int) -> None:
         "headers": [],
         "client": None,
     }
-    asyncio.run(Edge(app, seconds=0.05, answered=lambda *_: None)(scope, receive, send))
+    asyncio.run(Edge(app, seconds=0.05, largest=1 << 20, answered=lambda *_: None)(scope, receive, send))
     assert seen == [408]
 
 

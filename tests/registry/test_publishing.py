@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import tarfile
 import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from skillpm.errors import CheckError, StorageError
+from skillpm.index.credentials import token_variable
 from skillpm.index.directory import DirectoryIndex
 from skillpm.model.release import Release
 from skillpm.storage.archive import build_archive
 from skillpm_registry.events import events
 from skillpm_registry.publishing import recover
 from skillpm_registry.tables import Upload
-from tests.registry.conftest import Server, parcel, problem
-from tests.shop import SkillFiles, adapter_files, snapshot, tree
+from tests.conftest import Outcome
+from tests.registry.conftest import Server, listening, parcel, problem
+from tests.shop import MakeProject, SkillFiles, adapter_files, snapshot, tree
 
 API_ONLY = True
 Files = dict[str, str]
@@ -248,6 +253,31 @@ def test_a_release_is_not_announced_in_a_later_state(server: Server, demo: dict[
     answer = server.owner.ask("POST", "uploads", wish)
     assert problem(answer) == (422, "usage")
     assert f"announced as {state}" in answer.json()["detail"]
+
+
+@pytest.mark.slow
+def test_an_adapter_larger_than_any_skill_goes_to_a_server_and_back(
+    server: Server, demo: Files, project: MakeProject
+) -> None:
+    """Its server decides how large it may be; other archives keep their limit."""
+    files = adapter_files(demo, weights=random.Random(0).randbytes(40 << 20))
+    content = {path: text.encode("latin-1") for path, text in files.items()}
+    place = project({"demo": demo, "demo-tiny": content})
+
+    def publish(name: str, url: str) -> Outcome:
+        known = replace(place, environment={**place.environment, token_variable(url): server.owner.token})
+        return known.call("publish", name, "--registry", url, "--no-sign")
+
+    with listening(server.root, largest_adapter=30 << 20) as url:
+        publish("demo", url).ok()
+        publish("demo-tiny", url).fails(5, "an archive has at most 31457280 bytes")
+    with listening(server.root) as url:
+        publish("demo-tiny", url).ok()
+        place.call("install", "demo-tiny", "--registry", url).ok()
+        stored = next(Path(place.environment["SKILLPM_HOME"]).rglob("adapter_model.safetensors"))
+        assert stored.read_bytes() == content["adapter_model.safetensors"]
+    unlike = parcel(demo, size=25 << 20)[0]
+    assert problem(server.owner.ask("POST", "uploads", unlike)) == (413, "too-large")
 
 
 def test_an_adapter_is_taken_like_a_skill_and_its_base_model_is_what_its_files_say(server: Server, demo: Files) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import random
 import struct
 import tarfile
 import tracemalloc
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from skillpm.errors import IntegrityError
 from skillpm.layout.filenames import LIMITS, Limits, path_problem
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
-from skillpm.storage.archive import build_archive, read_archive
+from skillpm.storage.archive import archive_digest, build_archive, compressed, read_archive
+from skillpm.storage.unpack import unpack
 from tests.tars import archive, gnu_long_name, kind, member, mode, pax, put
 
 BAD_NAMES = [
@@ -147,6 +149,31 @@ def test_a_bomb_is_not_inflated() -> None:
         assert tracemalloc.get_traced_memory()[1] < 100 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_large_archive_is_never_in_memory_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where it is packed and compressed, nor where it is unpacked; the bytes are those of a small one."""
+    content = random.Random(0).randbytes(12 << 20)
+    (tmp_path / "weights").write_bytes(content)
+    whole = bytes(build_archive(MappingTree({"weights": content})))
+    monkeypatch.setattr("skillpm.formats.gathered.IN_MEMORY", 1 << 20)
+    tracemalloc.start()
+    try:
+        canonical = build_archive(FolderTree(tmp_path, keep=True))
+        packed = compressed(canonical)
+        tree = read_archive(packed)
+        unpack(tree, tmp_path / "out")
+        digests = archive_digest(packed), tree_digest(tree)
+        assert tracemalloc.get_traced_memory()[1] < len(content) // 2
+    finally:
+        tracemalloc.stop()
+    assert canonical[:] == whole and tree.read("weights") == content == (tmp_path / "out/weights").read_bytes()
+    assert digests == (hashlib.sha256(whole).hexdigest(), tree_digest(MappingTree({"weights": content})))
+    assert tree.head("weights", 3) == content[:3]
+    with pytest.raises(IntegrityError, match="after its end"):
+        read_archive(packed[:] + b"x")
+    with pytest.raises(IntegrityError, match="cut off"):
+        read_archive(packed[:-9])
 
 
 def test_too_many_files_are_refused() -> None:

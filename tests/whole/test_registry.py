@@ -33,7 +33,7 @@ def made(skill_files: SkillFiles) -> Made:
 
     def make(version: str = "1.0", body: str = "Do it.\n") -> tuple[str, Release, bytes]:
         files = {path: text.encode() for path, text in skill_files("demo", version, body=body).items()}
-        archive = build_archive(MappingTree(files))
+        archive = bytes(build_archive(MappingTree(files)))
         name, release = release_of(MappingTree(files), archive)
         return name, release, archive
 

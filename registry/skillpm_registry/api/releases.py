@@ -8,6 +8,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
+from skillpm.index.pages import MAX_ARCHIVE
 from skillpm_registry import lifecycle, publishing
 from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
 from skillpm_registry.api.forms import (
@@ -21,6 +22,7 @@ from skillpm_registry.api.forms import (
     Wish,
 )
 from skillpm_registry.identity import Identity
+from skillpm_registry.problems import ApiError
 from skillpm_registry.routing import api_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
@@ -47,11 +49,14 @@ def announce(wish: Wish, services: Shared, identity: Writer, response: Response)
 )
 async def send_archive(number: str, request: Request, services: Shared, identity: Writer) -> UploadState:
     """Send the archive of an upload. It is checked as the client checked it, and staged."""
-    with_number = await run_sync(_known, services, identity, number)
-    draft = services.configuration.uploads / f"{with_number}.{os.urandom(4).hex()}.part"
+    known, left = await run_sync(_known, services, identity, number)
+    draft = services.configuration.uploads / f"{known}.{os.urandom(4).hex()}.part"
     try:
         with draft.open("xb") as file:
             async for piece in request.stream():
+                left -= len(piece)
+                if left < 0:
+                    raise ApiError(413, "too-large", "the archive is larger than it was announced", "publish again")
                 file.write(piece)
         return UploadState.model_validate(
             await run_sync(publishing.receive, services, identity, number, draft, limiter=_checking(request))
@@ -60,9 +65,11 @@ async def send_archive(number: str, request: Request, services: Shared, identity
         draft.unlink(missing_ok=True)
 
 
-def _known(services: Services, identity: Identity, number: str) -> str:
+def _known(services: Services, identity: Identity, number: str) -> tuple[str, int]:
+    """Return the number of an upload, and how many bytes of its archive are read: a small one is compared later."""
     with services.database.reading() as session:
-        return publishing.upload_of(session, identity, number).id
+        upload = publishing.upload_of(session, identity, number)
+        return upload.id, max(upload.wish["release"]["size"], MAX_ARCHIVE)
 
 
 def _checking(request: Request) -> CapacityLimiter:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from skillpm.errors import SkillpmError
+from skillpm.layout.tree import file_size
 from skillpm.model.release import Page, Release
 from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.catalogue import Catalogue
@@ -166,5 +167,5 @@ def _content(catalogue: Catalogue, name: str, version: str, archive: str, digest
     tree = catalogue.tree(name, Release(version=version, archive=archive, tree=digest, size=0, adapter=adapter))
     facts, paths = facts_of(tree), tree.paths()
     link = beside(paths, f"/files/{name}@{version}")
-    files = tuple(File(path, len(tree.read(path)), tree.executable(path)) for path in paths)
+    files = tuple(File(path, file_size(tree, path), tree.executable(path)) for path in paths)
     return Content(facts, render(facts.body, link), render(facts.readme, link, "readme-text"), files)

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from skillpm.layout.tree import Tree, UnreadableFileError
+from skillpm.layout.tree import Tree, UnreadableFileError, file_digest, file_size
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
 from skillpm_registry.access import Number
@@ -107,8 +107,7 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
         release = release_of(found, version)
         tree = tree_of(catalogue, found.name, release)
         files = [
-            {"path": path, "size": len(tree.read(path)), "sha256": hashlib.sha256(tree.read(path)).hexdigest()}
-            for path in tree.paths()
+            {"path": path, "size": file_size(tree, path), "sha256": file_digest(tree, path)} for path in tree.paths()
         ]
         return {"version": _version(release) | {"files": files}, "skill": {"slug": slug, "displayName": slug}}
 
@@ -179,5 +178,5 @@ def _version(release: Release) -> dict[str, Any]:
 def _fingerprint(tree: Tree) -> str:
     """Return what the client computes of an installed folder, without files and folders that begin with a dot."""
     paths = [path for path in tree.paths() if not any(part.startswith(".") for part in path.split("/"))]
-    lines = (f"{path}:{hashlib.sha256(tree.read(path)).hexdigest()}" for path in sorted(paths, key=str.casefold))
+    lines = (f"{path}:{file_digest(tree, path)}" for path in sorted(paths, key=str.casefold))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

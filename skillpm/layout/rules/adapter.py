@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from skillpm.errors import DocumentError
 from skillpm.layout.filenames import ADAPTER, CALIBRATION
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
-from skillpm.layout.tree import Tree, UnreadableFileError
+from skillpm.layout.tree import Tree, UnreadableFileError, file_digest, file_size
 from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def _configuration(tree: Tree, path: str) -> dict[str, Any]:
 
 def _digest(tree: Tree, path: str) -> str:
     try:
-        return hashlib.sha256(tree.read(path)).hexdigest()
+        return file_digest(tree, path)
     except UnreadableFileError:
         return "missing"
 
@@ -192,14 +191,13 @@ def _digest(tree: Tree, path: str) -> str:
 def _is_safetensors(tree: Tree, path: str) -> bool:
     """Is a file the length of a header in 8 bytes, a JSON object of tensors, and their data to the last byte?"""
     try:
-        data = tree.read(path)
-        size = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + size]) if size <= _HEADER - 8 else None
+        size = int.from_bytes(tree.head(path, 8), "little")
+        header = json.loads(tree.head(path, 8 + size)[8:]) if size <= _HEADER - 8 else None
     except (UnreadableFileError, ValueError, RecursionError):
         return False
     tensors = [value for key, value in header.items() if key != "__metadata__"] if isinstance(header, dict) else []
     ends = [_end_of(value) for value in tensors]
-    return bool(ends) and None not in ends and len(data) == 8 + size + max(end or 0 for end in ends)
+    return bool(ends) and None not in ends and file_size(tree, path) == 8 + size + max(end or 0 for end in ends)
 
 
 def _end_of(tensor: Any) -> int | None:

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from skillpm.errors import LayoutError, UsageError
 from skillpm.formats.as_json import as_json
+from skillpm.formats.gathered import Bytes
 from skillpm.index.path import release_of
 from skillpm.layout.description import UNVERSIONED
 from skillpm.layout.rule import Level, Rule
@@ -41,7 +42,7 @@ class Packed:
     tree: SourceTree
     name: str
     release: Release
-    archive: bytes
+    archive: Bytes
     report: Report
 
     @property

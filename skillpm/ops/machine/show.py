@@ -9,7 +9,7 @@ from skillpm.index.source import is_path
 from skillpm.layout.description import describe
 from skillpm.layout.package import Package
 from skillpm.layout.source_tree import skill_tree
-from skillpm.layout.tree import Tree, tree_digest
+from skillpm.layout.tree import Tree, file_size, tree_digest
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
@@ -126,7 +126,7 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
         requires=dict(manifest.requires) if manifest else {},
         python=manifest.python if manifest else (),
         files=tuple(tree.paths()),
-        size=sum(len(tree.read(path)) for path in tree.paths()),
+        size=sum(file_size(tree, path) for path in tree.paths()),
         tools={tool.name: tool.confirm for tool in contract.tools} if contract else {},
         seeds=sum(len(rows.value or ()) for rows in package.seeds),
         rules=len(synthesis.tasks) if synthesis else 0,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LayoutError
 from skillpm.formats.as_json import as_json
+from skillpm.formats.gathered import Bytes
 from skillpm.index.path import FilesIndex, TreeIndex
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
@@ -132,7 +133,7 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
     return _with_digest(own, name, release, index.name)
 
 
-def checked_tree(name: str, release: Release, data: bytes, who: str) -> Tree:
+def checked_tree(name: str, release: Release, data: Bytes, who: str) -> Tree:
     """Return the tree in the bytes of an archive from ``who``, checked against the digests of its release.
 
     Raises:
@@ -141,7 +142,7 @@ def checked_tree(name: str, release: Release, data: bytes, who: str) -> Tree:
     digest, limits = hashlib.sha256(data).hexdigest(), limits_of(release.adapter)
     if release.archive not in (digest, _canonical_digest(data, limits)):
         what = f"the archive of {name} {release.version} from {who}"
-        if data.lstrip()[:1] == b"<":
+        if data[:512].lstrip()[:1] == b"<":
             what = f"{who} sent a web page instead of the archive of {name} {release.version}"
         raise _mismatch(what, release.archive, digest)
     return _with_digest(read_archive(data, limits), name, release, who)
@@ -154,7 +155,7 @@ def _with_digest(tree: Tree, name: str, release: Release, who: str) -> Tree:
     return tree
 
 
-def _canonical_digest(data: bytes, limits: Limits) -> str | None:
+def _canonical_digest(data: Bytes, limits: Limits) -> str | None:
     """Return the digest of an archive that was compressed after it was named; None if it cannot be unpacked."""
     try:
         return archive_digest(data, limits)

@@ -135,7 +135,7 @@ def test_a_publisher_that_was_stopped_holds_nobody_up(shop: Path, monkeypatch: p
 def demo(version: str, body: str = "x") -> tuple[str, Release, bytes]:
     head = f"---\nname: demo\ndescription: Shows demo. Use when testing.\n---\n{body}\n"
     tree = MappingTree({"SKILL.md": head.encode(), "skill.yaml": f"manifest: 1\nversion: '{version}'\n".encode()})
-    archive = build_archive(tree)
+    archive = bytes(build_archive(tree))
     return (*release_of(tree, archive), archive)
 
 
