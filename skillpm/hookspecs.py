@@ -223,7 +223,8 @@ class HostHooks:
             Exporters from ``skillpm.plugin``; ``export(contributions, folder)`` writes into a new folder, which
             takes its name only when that ends well. ``contributions`` has by skill ``contract``, ``prompt``, ``seeds``,
             ``suites``, ``rewards``, ``tools``, ``verifier``, ``default_reward``, the rows of ``--data`` as
-            ``tasks``, and ``write_skill(folder)``.
+            ``tasks``, and ``write_skill(folder)``. With ``Exporter(..., recipe=True)`` the function also takes the
+            recipe of ``--recipe``, and returns the fields of it that have no equivalent there.
 
         Example:
             return [Exporter("acme", write_acme)]

@@ -151,7 +151,7 @@ if TYPE_CHECKING:
     from skillpm.model.ports import Skipped as Skipped
 
     # --- exports
-    # A way out: name and ``export(contributions by skill, empty folder)``.
+    # A way out: name and ``export(contributions by skill, empty folder)``; with ``recipe=True`` also a Recipe.
     from skillpm.model.ports import Exporter as Exporter
 
     # --- sandboxes
@@ -213,6 +213,9 @@ if TYPE_CHECKING:
 
     # The settings of supervised fine-tuning.
     from skillpm.train.sft import Sft as Sft
+
+    # The recipe of a run: a pydantic model; ``stages`` are its stages.
+    from skillpm.train.recipe import Recipe as Recipe
 
     # --- training; the first of these that is asked for imports torch
     # Renders conversations for a model: tokens before an answer, tokens of the answer, and the text of tokens.

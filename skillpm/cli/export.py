@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, safe
+from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -34,6 +34,9 @@ _FORMS = {
     help="The form of `tools`, by default openai, or of `rows`, by default messages.",
 )
 @click.option("--data", type=TypedPath(), metavar="DIR", help="A folder of `skillpm synth`, for its rows.")
+@click.option(
+    "--recipe", "-r", type=TypedPath(exists=True, dir_okay=False), metavar="FILE", help="A recipe, for a trainer."
+)
 @yes_option
 @worker_options
 @json_option
@@ -43,6 +46,7 @@ def command(
     output: Path | None,
     form: str | None,
     data: Path | None,
+    recipe: Path | None,
     as_json: bool,
     **agreement: Any,
 ) -> None:
@@ -58,6 +62,8 @@ def command(
     from skillpm.ops.learning.export import export, refuse_unknown
 
     refuse_unknown(command_context(), exporter)
+    if recipe is not None and exporter in ("rows", "sbom", "tools"):
+        raise UsageError(f"`{exporter}` takes no recipe", hint="remove `--recipe`")
     if exporter == "rows":
         _rows(skills, data, form or "messages", output, as_json)
         return
@@ -69,12 +75,15 @@ def command(
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
     context, chosen = agreed_skills(skills, **agreement)
-    files = export(context, exporter, chosen, output, data=data)
+    exported = export(context, exporter, chosen, output, data=data, recipe=recipe)
     if as_json:
-        echo_json({"output": str(output), "files": files})
+        left_out = {"left_out": exported.left_out} if exported.left_out else {}
+        echo_json({"output": str(output), "files": exported.files, **left_out})
         return
-    for file in files:
+    for file in exported.files:
         click.echo(safe(output / file))
+    for field in exported.left_out:
+        note(safe(f"no equivalent for {field}"))
 
 
 def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | None, as_json: bool) -> None:

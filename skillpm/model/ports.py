@@ -202,10 +202,12 @@ class Exporter:
     Attributes:
         name: how ``skillpm export`` calls it.
         export: takes what the skills contribute, by name, and a new empty folder to write into.
+        recipe: ``export`` takes the recipe of a training run, too, and returns what of it has no equivalent there.
     """
 
     name: str
-    export: Callable[[Mapping[str, Any], Path], None]
+    export: Callable[..., Sequence[str] | None]
+    recipe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from skillpm.plugin import Contributions, Seed, Task, UsageError, told_tools
 
-_OURS = ("SPLITS", "DATASETS")  # words with quotes, which hold nothing from a skill
+_OURS = ("SPLITS", "DATASETS", "SETTINGS", "LEFT")  # words with quotes: none holds anything as it stands in a skill
 _PLAIN = re.compile(r"[\w.+!~/, -]*")
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -84,8 +84,8 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
 
-def write_template(name: str, path: Path, **words: str) -> None:
-    """Write a file of ``templates/``, with ``@WORD@`` replaced; makes the folder.
+def write_template(name: str | tuple[str, ...], path: Path, **words: str) -> None:
+    """Write a file of ``templates/``, or several as one, with ``@WORD@`` replaced; makes the folder.
 
     Raises:
         UsageError: a word from the skill could end the text in which it stands, and so become code.
@@ -94,7 +94,8 @@ def write_template(name: str, path: Path, **words: str) -> None:
         if word not in _OURS and not _PLAIN.fullmatch(value):
             hint = "use letters, digits, `_`, `-` and `.` in names and versions"
             raise UsageError(f"{value!r} cannot be written into the files of an export", hint=hint)
-    text = (_TEMPLATES / f"{name}.txt").read_text(encoding="utf-8")
+    names = (name,) if isinstance(name, str) else name
+    text = "".join((_TEMPLATES / f"{item}.txt").read_text(encoding="utf-8") for item in names)
     for word, value in words.items():
         text = text.replace(f"@{word}@", value)
     path.parent.mkdir(parents=True, exist_ok=True)

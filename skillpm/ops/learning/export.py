@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +14,67 @@ from skillpm.model.name import did_you_mean
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
+from skillpm.ops.learning.runs import find_adapter
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.host import OWN_EXPORTERS
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text
 from skillpm.storage.whole_folder import whole_folder
+from skillpm.train.base_model import KNOWN_MODELS
+from skillpm.train.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an exporter wrote.
+
+    Attributes:
+        files: relative to the new folder.
+        left_out: fields of the recipe that have no equivalent in the other system.
+    """
+
+    files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def export(
-    context: Context, exporter: str, skills: Sequence[Skill], output: Path, *, data: Path | None = None
-) -> list[str]:
-    """Let a plugin write skills into a new folder; return the files, relative to it.
+    context: Context,
+    exporter: str,
+    skills: Sequence[Skill],
+    output: Path,
+    *,
+    data: Path | None = None,
+    recipe: Path | None = None,
+) -> Exported:
+    """Let a plugin write skills into a new folder.
 
-    ``data`` is a folder of `skillpm synth`, whose rows the exporter gets.
+    ``data`` is a folder of `skillpm synth`, whose rows the exporter gets. ``recipe`` is one of `skillpm train`.
 
     Raises:
-        UsageError: no plugin brings this exporter, the folder exists, or the data has no rows of a skill.
+        UsageError: no plugin brings this exporter, it takes no recipe, the folder exists, or the data has no rows of a
+            skill.
         DocumentError: a row of the data is wrong.
         PluginError: the exporter failed; nothing is left behind.
     """
     refuse_unknown(context, exporter)
-    exporters = context.host.exporters()
+    chosen = context.host.exporters()[exporter]
+    if recipe is not None and not chosen.recipe:
+        raise UsageError(f"`{exporter}` takes no recipe", hint="remove `--recipe`")
+    more = [_recipe(context, recipe)] if chosen.recipe else []
     rows = {} if data is None else _synthesised(data, [skill.name for skill in skills])
     with whole_folder(output) as folder, open_session(context, skills) as session:
         given = {name: replace(item, tasks=rows.get(name, ())) for name, item in session.contributions.items()}
-        exporters[exporter].export(given, folder)
-        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        left_out = chosen.export(given, folder, *more) or ()
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        return Exported(tuple(files), tuple(left_out))
+
+
+def _recipe(context: Context, path: Path | None) -> Recipe:
+    """Return a recipe, by default the one of `skillpm train`, with names that other programs know."""
+    recipe = load_recipe(path, None if path is None else read_text(path), (), context.stage_kinds)
+    known, adapter = KNOWN_MODELS.get(recipe.model), find_adapter(context.settings, recipe)
+    names = {"model": known.hub_id if known else recipe.model, "adapter": str(adapter) if adapter else ""}
+    return recipe.model_copy(update=names)
 
 
 def refuse_unknown(context: Context, exporter: str) -> None:
