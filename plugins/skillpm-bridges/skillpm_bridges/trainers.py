@@ -20,7 +20,7 @@ from skillpm_bridges.rows import tasks_of
 
 KINDS = ("sft", "grpo", "rloo")
 _NOTHING: dict[str, Any] = {
-    "lora_plus": 1.0, "screen": 0, "validate_on": 0, "max_error_share": 1.0, "dora": False, "rslora": False,
+    "lora_plus": 1.0, "refill": 0, "validate_on": 0, "max_error_share": 1.0, "dora": False, "rslora": False,
     "layers": [], "adapter": "", "report_to": [], "gradient_checkpointing": False, "chat_template_kwargs": {},
     "kl": 0.0, "updates": 1, "warmup": 0.0, "dropout": 0.0, "caps": {}, "weights": {}, "traces": False, "failures": "",
     "rephrase": None,
