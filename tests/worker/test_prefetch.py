@@ -23,6 +23,7 @@ from skillpm.model.verdict import Verdict
 from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox
+from skillpm.worker.process import WorkerProcess
 from skillpm.worker.settings import WorkerSettings
 from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
@@ -209,7 +210,7 @@ def test_leaving_does_not_wait_for_what_is_in_flight(
         while not scorer._prefetches["serving"]._in_flight:
             time.sleep(0.01)
         raise KeyboardInterrupt
-    assert process._closed
+    assert isinstance(process, WorkerProcess) and process._closed
     assert not any(thread.name == "judging serving" for thread in threading.enumerate())
 
 

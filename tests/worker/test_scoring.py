@@ -327,7 +327,7 @@ class TestWorkers:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
             (process,) = scorer._pools["serving"].processes
-            assert process._scratch.is_dir()
+            assert isinstance(process, WorkerProcess) and process._scratch.is_dir()
         with pytest.raises(ProcessLookupError):
             os.kill(process.pid, 0)
         assert not process._scratch.exists()
