@@ -74,6 +74,7 @@ class Lora(Document):
         target_modules: all-linear, or the names of the matrices that get an update.
         dora: learn the length of each matrix apart from its direction (arXiv 2402.09353).
         rslora: scale by the root of the rank, for high ranks (arXiv 2312.03732).
+        quantization: nf4 keeps the model below the adapter in 4 bits a weight (QLoRA, arXiv 2305.14314).
     """
 
     rank: Annotated[int, Field(gt=0, le=1024)] = 16
@@ -82,6 +83,7 @@ class Lora(Document):
     target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     dora: bool = False
     rslora: bool = False
+    quantization: Literal["none", "nf4"] = "none"
 
 
 class Recipe(Document):
@@ -141,6 +143,8 @@ class Recipe(Document):
             raise ValueError(f"two stages have one name: {', '.join(names)}; give each a `name`")
         if self.adapter and self.tune == "full":
             raise ValueError("`adapter` is an adapter to go on with, so `tune` is `lora`")
+        if self.lora.quantization != "none" and self.tune == "full":
+            raise ValueError("weights of 4 bits cannot be trained: remove `lora.quantization`, or set `tune: lora`")
         return self
 
 

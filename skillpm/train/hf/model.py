@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import importlib.util
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,16 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+)
 
-from skillpm.errors import UsageError
+from skillpm.errors import TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.layout.rules.adapter import kernel_names
 from skillpm.train.hf.conversation import Conversation
@@ -79,14 +87,19 @@ def load_conversation(source: Path | str, arguments: Mapping[str, Json] | None =
     return conversation
 
 
-def load_model(source: Path | str, dtype: str = "auto") -> Any:
+def load_model(source: Path | str, dtype: str = "auto", quantization: str = "none") -> Any:
     """Load a causal language model onto the accelerator, or onto the CPU where there is none.
+
+    With ``quantization`` nf4 its linear layers but the last have 4 bits a weight, and multiply in ``dtype``.
 
     Raises:
         UsageError: it cannot be loaded, or its configuration names code on a hub.
+        TrainingError: what quantises is not installed.
     """
     quiet()
     device = device_name()
+    number = choose_dtype(dtype, device)
+    placed: dict[str, Any] = {} if quantization == "none" else _four_bits(number, device)
     try:
         configuration, _ = PreTrainedConfig.get_config_dict(str(source))
         if kernels := sorted(kernel_names(configuration)):
@@ -94,10 +107,23 @@ def load_model(source: Path | str, dtype: str = "auto") -> Any:
                 f"the configuration of {source} has a kernel fetched from a hub: `{kernels[0]}`",
                 hint=f"remove `{kernels[0]}` from its config.json",
             )
-        model = AutoModelForCausalLM.from_pretrained(str(source), dtype=choose_dtype(dtype, device))
+        model = AutoModelForCausalLM.from_pretrained(str(source), dtype=number, **placed)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unloadable(source, error) from None
-    return model.to(device)
+    return model if placed else model.to(device)
+
+
+def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise TrainingError("`quantization: nf4` needs bitsandbytes", hint="pip install 'skillpm-core[qlora]'")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    place = torch.cuda.current_device() if device == "cuda" else device
+    return {"quantization_config": config, "device_map": {"": place}}
 
 
 def _unloadable(source: Path | str, error: Exception) -> UsageError:

@@ -113,7 +113,11 @@ def open_model(
     for name, source in (teachers or {}).items():
         check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
-    return Opened(tuned(load_model(model, dtype), recipe, adapter), conversation, teachers or {})
+    loaded = load_model(model, dtype, recipe.lora.quantization)
+    opened = Opened(tuned(loaded, recipe, adapter), conversation, teachers or {})
+    if recipe.lora.quantization != "none":
+        loaded.is_loaded_in_4bit = False  # TRL would round the adapter to bfloat16, whatever the data type
+    return opened
 
 
 @dataclass(frozen=True, slots=True)

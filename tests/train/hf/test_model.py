@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,11 +12,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 
 from skillpm.agent.together import Together
+from skillpm.cli.output import PlainProgress
 from skillpm.model.task import Message
 from skillpm.train.hf import model
+from skillpm.train.hf.model import load_conversation, load_model
 from skillpm.train.hf.policy import TransformersPolicy
+from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.recipe import Lora
+from skillpm.train.run_folder import RunFolder
+from skillpm.train.sft import Sft
+from tests.train.hf.test_stages import judge, plan_of, tell_nobody
 
 
 @pytest.mark.parametrize(
@@ -101,3 +110,33 @@ def test_threads_that_ask_a_model_together_get_what_they_get_alone(tiny_model: P
         other = alone.complete(*item)
         assert replace(answer, confidence=None) == replace(other, confidence=None)
         assert answer.confidence == pytest.approx(other.confidence, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_model_of_four_bits_learns_as_its_weights_do_in_full(tiny_model: Path, tmp_path: Path) -> None:
+    """The reference is the model whose weights are what the four bits stand for."""
+    functional = pytest.importorskip("bitsandbytes.functional", reason="the extra qlora is not installed")
+    reference, stands_for = load_model(tiny_model, "float32"), load_model(tiny_model, "float32", "nf4")
+    for name, module in stands_for.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None:
+            reference.get_parameter(f"{name}.weight").data = functional.dequantize_4bit(module.weight.data, state)
+    assert not reference.model.layers[0].mlp.up_proj.weight.equal(
+        load_model(tiny_model, "float32").model.layers[0].mlp.up_proj.weight
+    )
+    reference.save_pretrained(tmp_path / "model")
+    load_conversation(tiny_model).tokenizer.save_pretrained(tmp_path / "model")
+
+    plan = plan_of(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-3))
+    four = replace(plan, recipe=plan.recipe.model_copy(update={"lora": Lora(rank=8, quantization="nf4")}))
+    opened = [open_model(plan.recipe, tmp_path / "model"), open_model(four.recipe, tiny_model)]
+    for folder, model_of_it in zip((tmp_path / "full", tmp_path / "four"), opened, strict=True):
+        folder.mkdir()
+        training = Training(model_of_it, judge, tell_nobody, RunFolder(folder), PlainProgress())
+        run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
+
+    logs = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("full", "four")]
+    curves = [[row["loss"] for row in map(json.loads, log) if "loss" in row] for log in logs]
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4) and curves[0][-1] < curves[0][0]
+    saved = load_model(tiny_model, "float32")
+    assert PeftModel.from_pretrained(saved, tmp_path / "four/stages/sft/adapter").active_adapter == "default"
