@@ -384,7 +384,7 @@ def surroundings(rate: float, peak: float) -> dict[str, Any]:
     """Return what the figures depend on."""
     import torch
 
-    from skillpm.train.hf.stages import library_versions
+    from skillpm.ops.learning.train import library_versions
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     return {

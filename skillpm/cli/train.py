@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
+    from skillpm.ops.learning.estimate import Estimate
     from skillpm.ops.learning.train import Trained
     from skillpm.train.plan import TrainPlan
 
@@ -47,6 +50,18 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Continue a run that was stopped: its name, its folder, or latest.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes share each step: one for each GPU, or on the CPU.  [default: 1]",
+)
+@click.option(
+    "--accelerate-config",
+    type=TypedPath(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A file of `accelerate config`, which says how they train together.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
 @yes_option
 @worker_options
@@ -59,6 +74,8 @@ def command(
     model: str | None,
     output: Path | None,
     resume: Path | None,
+    processes: int | None,
+    accelerate_config: Path | None,
     dry_run: bool,
     as_json: bool,
     **agreement: Any,
@@ -69,29 +86,33 @@ def command(
     metrics, an adapter for each stage, a model card, and a manifest with all digests. At the end the model answers some
     held-out rows; `skillpm eval --run latest` asks it all tasks.
     """
+    from skillpm.ops.learning.estimate import estimate
     from skillpm.ops.learning.train import plan_training, train
     from skillpm.storage.files import read_text
+    from skillpm.train.processes import read_launch
     from skillpm.train.recipe import load_recipe
 
     context = command_context(**{name: agreement[name] for name in ("workers", "sandbox", "engine")})
     if resume is not None:
-        if skills or recipe or changes or model or output or dry_run:
+        if skills or recipe or changes or model or output or dry_run or accelerate_config:
             raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
-        _print_trained(context, _resumed(context, resume, agreement["yes"]), as_json)
+        _print_trained(context, _resumed(context, resume, processes, agreement["yes"]), as_json)
         return
+    launch = read_launch(processes, accelerate_config)
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
     chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
     grant_consents(context, context.skills(chosen.skills), agreement["yes"])
     if dry_run:
-        print_plan(plan_training(context, chosen, progress=progress()), as_json)
+        plan = plan_training(context, chosen, progress=progress(), launch=launch)
+        print_plan(plan, as_json, estimate(context.settings, plan, launch))
     else:
         with training_progress() as shown:
-            trained = train(context, chosen, progress=shown, runs=output)
+            trained = train(context, chosen, progress=shown, runs=output, launch=launch)
         _print_trained(context, trained, as_json)
 
 
-def _resumed(context: Context, run: Path, yes: bool) -> Trained:
+def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> Trained:
     from skillpm.ops.learning.runs import find_run
     from skillpm.ops.learning.train import resume, stored_recipe
     from skillpm.train.run_folder import RunFolder
@@ -99,12 +120,14 @@ def _resumed(context: Context, run: Path, yes: bool) -> Trained:
     folder = RunFolder.open_unfinished(find_run(context.settings, run, unfinished=True)).path
     grant_consents(context, context.skills(stored_recipe(context, folder).skills), yes)
     with training_progress() as shown:
-        return resume(context, folder, progress=shown)
+        return resume(context, folder, progress=shown, processes=processes)
 
 
-def print_plan(plan: TrainPlan, as_json: bool) -> None:
-    """Print what a run would do."""
+def print_plan(plan: TrainPlan, as_json: bool, estimate: Estimate | None = None) -> None:
+    """Print what a run would do, and what it would take."""
     document = plan.document()
+    if estimate is not None:
+        document |= {"estimate": asdict(estimate)}
     for text in plan.notes:
         note(safe(f"note: {text}"))
     if as_json:
@@ -123,6 +146,23 @@ def print_plan(plan: TrainPlan, as_json: bool) -> None:
     )
     covered = [[name, *row] for name, rows in plan.coverage.items() for row in rows]
     table(["skill", "tool", "argument", "class", "train", "held-out"], covered, title="Coverage")
+    if estimate is not None:
+        click.echo("".join(f"{line}\n" for line in _estimated(plan.recipe.model, estimate)), nl=False)
+
+
+def _estimated(model: str, estimate: Estimate) -> Iterator[str]:
+    each = "" if estimate.command is None else " in each process"
+    if estimate.command is not None:
+        yield f"command: {safe(shlex.join(estimate.command))}"
+    if estimate.weights is None or estimate.trained is None:
+        yield f"memory: not known, the files of {safe(model)} are not here"
+    else:
+        sizes = f"{estimate.weights / 1e9:.2f} GB for the weights and {estimate.trained / 1e9:.2f} GB to train them"
+        yield f"memory: {sizes}{each}; activations come on top"
+    if estimate.seconds is None:
+        yield f"time: not known, no finished run here trained {safe(model)} in this way"
+    else:
+        yield f"time: {max(1, round(estimate.seconds / 60))} min, at the speed of {safe(str(estimate.run))}"
 
 
 def _print_trained(context: Context, trained: Trained, as_json: bool) -> None:

@@ -53,5 +53,8 @@ RLOO = Trainer("rloo", Rloo, plan_sampled, _loader("skillpm.train.hf.grpo", "run
 DPO = Trainer("dpo", Dpo, plan_dpo, _loader("skillpm.train.hf.dpo", "run_dpo"))
 DISTIL = Trainer("distil", Distil, plan_distil, _loader("skillpm.train.hf.distil", "run_distil"))
 
+SEVERAL = frozenset({"sft", "dpo"})
+"""The kinds whose steps several processes share."""
+
 _KINDS = (SFT, GRPO, RLOO, DPO, DISTIL)
 BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in _KINDS})

@@ -16,6 +16,13 @@ BAD = [
     (("langgraph-cli", "--set", "data.rows=many"), 2, "data.rows"),
     (("langgraph-cli", "--set", "data.rowz=1"), 2, "rowz"),
     (("langgraph-cli", "--set", "stages.grpo.rewards.brevity=1"), 2, "brevity"),
+    (("langgraph-cli", "--processes", "0"), 2, "`--processes` must be a whole number, 1 or more"),
+    (("langgraph-cli", "--processes", "3"), 2, "stage sft: a step of 2 rows cannot be shared by 3 processes"),
+    (("langgraph-cli", "--processes", "2", "--set", "stages=[{kind: distil}]"), 2, "distil trains with one process"),
+    (("langgraph-cli", "--accelerate-config", "zero.yaml"), 2, "`distributed_type` is DEEPSPEED"),
+    (("langgraph-cli", "--accelerate-config", "far.yaml"), 2, "`num_machines` is 2"),
+    (("langgraph-cli", "--accelerate-config", "one.yaml"), 2, "`num_processes` is not 2 or more"),
+    (("langgraph-cli", "--accelerate-config", "none.yaml"), 2, "none.yaml"),
     (("langgraph-cli", "--model", "smollm3"), 2, "did you mean `smollm2-135m`?"),
     (("langgraph-cli", "--model", "./nowhere"), 2, "nowhere"),
     ((), 2, "no skill is installed here"),
@@ -28,7 +35,15 @@ def test_bad_input_says_what_is_wrong_and_leaves_nothing(
     project: MakeProject, arguments: tuple[str, ...], code: int, text: str, dry: bool
 ) -> None:
     """Before anything is trained or fetched, and without a run folder."""
-    world = project({"missing-skill.yaml": "skills: [langgraph-cly]", "broken.yaml": "recipe: 1\nstages: none\n"})
+    world = project(
+        {
+            "missing-skill.yaml": "skills: [langgraph-cly]",
+            "broken.yaml": "recipe: 1\nstages: none\n",
+            "zero.yaml": "distributed_type: DEEPSPEED",
+            "far.yaml": "distributed_type: MULTI_GPU\nnum_machines: 2",
+            "one.yaml": "distributed_type: MULTI_GPU\nnum_processes: 1",
+        }
+    )
 
     world.call("train", *arguments, *(["--dry-run"] if dry else [])).fails(code, text, "hint:")
 

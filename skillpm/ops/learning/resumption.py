@@ -20,6 +20,7 @@ from skillpm.train.run_folder import RunFolder
 LOCK = "skillpm.lock"
 INPUTS = ("recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 SETTINGS = ("dtype", "device", "threads")
+PROCESSES, CONFIG = "processes", "accelerate.yaml"  # a setting and a file of a run that several processes train
 
 
 def check_files(settings: Settings, folder: RunFolder, start: RunStart) -> None:
@@ -49,9 +50,10 @@ def check_machine(context: Context, start: RunStart, skills: Sequence[Skill], ma
     _same("the adapter", start.adapter_digest, machine.get("adapter_digest"), "put it back, or train again")
     for name, digest in start.teachers.items():
         _same(f"the teacher {name}", digest, machine["teachers"].get(name), "put it back, or train again")
-    for name in SETTINGS:
-        if start.settings.get(name) != machine[name]:
-            context.note(f"the run began with {name} {start.settings.get(name)}, goes on with {machine[name]}")
+    for name in (*SETTINGS, PROCESSES):
+        before, now = start.settings.get(name, 1), machine.get(name, 1)
+        if before != now:
+            context.note(f"the run began with {name} {before}, goes on with {now}")
 
 
 def model_identity(machine: Mapping[str, Any]) -> str | None:

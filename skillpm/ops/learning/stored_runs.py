@@ -13,6 +13,7 @@ from skillpm.errors import StorageError, UsageError
 from skillpm.ops.learning.runs import find_run
 from skillpm.settings import Settings
 
+_SETTINGS = ("dtype", "device", "threads", "processes")
 State = Literal["finished", "unfinished", "training"]
 
 
@@ -77,6 +78,12 @@ class Pruned:
 def list_runs(settings: Settings) -> list[StoredRun]:
     """Return the runs of a project, the oldest first."""
     return [_stored(path) for path in _folders(settings.runs)]
+
+
+def finished_runs(settings: Settings) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Return the name, the manifest and the recipe of each finished run, the newest first."""
+    paths = [path for path in reversed(_folders(settings.runs)) if (path / "manifest.json").is_file()]
+    return [(path.name, _document(path), _recipe(path)) for path in paths]
 
 
 def show_run(settings: Settings, run: Path) -> ShownRun:
@@ -249,7 +256,7 @@ def _made_of(path: Path) -> dict[str, Any]:
     made = dict(_flat("recipe", _recipe(path)))
     made |= {f"skill.{skill['name']}": f"{skill['version']} {skill['tree']}" for skill in document.get("skills", ())}
     made |= {f"data.{name}": files.get(f"data/{name}.jsonl") for name in ("train", "held_out")}
-    made |= {f"settings.{name}": document.get("settings", {}).get(name) for name in ("dtype", "device", "threads")}
+    made |= {f"settings.{name}": document.get("settings", {}).get(name) for name in _SETTINGS}
     made |= {f"versions.{name}": version for name, version in document.get("versions", {}).items()}
     return {**made, "model_digest": document.get("model_digest")}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -32,8 +33,10 @@ from skillpm.ops.learning.evaluate_run import evaluate_trained
 from skillpm.ops.learning.models import ready_model
 from skillpm.ops.learning.report import stored_evaluation
 from skillpm.ops.learning.resumption import (
+    CONFIG,
     INPUTS,
     LOCK,
+    PROCESSES,
     SETTINGS,
     check_files,
     check_machine,
@@ -49,6 +52,17 @@ from skillpm.synth.generate import Synthesis, synthesise, task_lines
 from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
 from skillpm.train.card import cards
 from skillpm.train.plan import TrainPlan, check_stages, make_plan
+from skillpm.train.processes import (
+    Job,
+    Judging,
+    Launch,
+    Learn,
+    Track,
+    check_rows,
+    check_shares,
+    launched,
+    read_launch,
+)
 from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
 
@@ -105,21 +119,23 @@ class Trained:
     evaluated: Evaluated | None = None
 
 
-def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> TrainPlan:
+def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launch: Launch | None = None) -> TrainPlan:
     """Work out what a run would do; imports no torch and writes nothing.
 
     Raises:
-        UsageError: the recipe asks for what the skills do not have.
+        UsageError: the recipe asks for what the skills do not have, or for what processes cannot share.
         CheckError: a seed stands in a suite, or no row can be held out.
         PluginError: a plugin's trainer failed.
     """
+    check_shares(recipe, launch)
     for name in (recipe.model, *recipe.teachers):
         locate_model(name, context.settings.models)
     find_adapter(context.settings, recipe)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
-        return _plan(context, recipe, session, _synthesise(context, recipe, session, progress, ask=False))
+        synthesis = _synthesise(context, recipe, session, progress, ask=False)
+        return _plan(context, recipe, session, synthesis, launch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,47 +143,47 @@ class _Ready:
     """Everything that training needs beside its rows.
 
     Attributes:
-        stages: the module that runs them.
-        runners: of the recipe's stages.
-        opened: the model with its adapter.
         machine: what the manifest records of the model and of this machine.
+        learn: runs the stages of a plan, here or in processes, whose model stands ready.
+        launch: of processes; None where this one trains.
     """
 
     context: Context
     recipe: Recipe
     skills: Sequence[Skill]
     session: JudgingSession
-    stages: Any
-    runners: Sequence[Any]
-    opened: Any
     machine: Mapping[str, Any]
+    learn: Learn
+    launch: Launch | None
 
 
-def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
+def train(
+    context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None, launch: Launch | None = None
+) -> Trained:
     """Train, and write a run folder whose manifest comes last.
 
     The recipe names its skills, or all installed ones count. ``runs`` is the parent of the run folder; by default
-    ``runs`` in the project.
+    ``runs`` in the project. ``launch`` says how several processes train, which share each step.
 
     Raises:
-        UsageError: the recipe asks for what is not there.
+        UsageError: the recipe asks for what is not there, or for what processes cannot share.
         CheckError: a seed stands in a suite, or no row can be held out.
         TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
         PluginError: a plugin's trainer failed.
         StorageError: the disk is full; a run that has begun can be resumed.
         KeyboardInterrupt: a note says how the run goes on.
     """
-    with _ready(context, recipe) as ready:
+    with _ready(context, recipe, launch) as ready:
         synthesis = _synthesise(context, recipe, ready.session, progress)
-        plan = _plan(context, recipe, ready.session, synthesis)
+        plan = _plan(context, recipe, ready.session, synthesis, launch)
         folder = RunFolder.create(runs or context.settings.runs, recipe.name)
         with folder.in_use():
             _write_inputs(folder, ready, synthesis)
             return _train(ready, plan, folder, progress)
 
 
-def resume(context: Context, run: Path, *, progress: Progress) -> Trained:
-    """Go on with a run that was ended, to the bytes that it would have had.
+def resume(context: Context, run: Path, *, progress: Progress, processes: int | None = None) -> Trained:
+    """Go on with a run that was ended, to the bytes that it would have had; by default with as many processes.
 
     Raises:
         UsageError: there is no such run, it is finished, or what it began with has changed.
@@ -179,7 +195,9 @@ def resume(context: Context, run: Path, *, progress: Progress) -> Trained:
     with folder.in_use():
         start = folder.start
         check_files(context.settings, folder, start)
-        with _ready(context, recipe) as ready:
+        config = run / CONFIG if CONFIG in start.files else None
+        launch = read_launch(processes or int(start.settings.get(PROCESSES, 1)), config)
+        with _ready(context, recipe, launch) as ready:
             check_machine(context, start, ready.skills, ready.machine)
             return _train(ready, _stored_plan(ready, folder), folder, progress)
 
@@ -191,35 +209,48 @@ def stored_recipe(context: Context, run: Path) -> Recipe:
 
 
 @contextmanager
-def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
+def _ready(context: Context, recipe: Recipe, launch: Launch | None) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
+    check_shares(recipe, launch)
     for name in (recipe.model, *recipe.teachers):
         locate_model(name, context.settings.models)
     skills = context.skills(recipe.skills)
     adapter = find_adapter(context.settings, recipe)
-    stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
-    runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
-        opened = stages.open_model(recipe, model, adapter, teachers)
-        if (gpus := stages.visible_gpus()) > 1:
-            context.note(f"{gpus} GPUs are visible, training uses the first")
-        machine = stages.machine_record(model, recipe.dtype, adapter, teachers)
-        yield _Ready(context, recipe, skills, session, stages, runners, opened, machine)
+        job = Job(recipe, model, adapter, teachers)
+        with launched(launch, job) if launch else _here(context, job) as (machine, learn):
+            yield _Ready(context, recipe, skills, session, machine, learn, launch)
+
+
+@contextmanager
+def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn]]:
+    """Have the model stand ready in this process."""
+    recipe = job.recipe
+    stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
+    runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
+    opened = stages.open_model(recipe, job.model, job.adapter, job.teachers)
+    if (gpus := stages.visible_gpus()) > 1:
+        context.note(f"{gpus} GPUs are visible, training uses the first; `--processes {gpus}` uses all of them")
+
+    def learn(plan: TrainPlan, folder: RunFolder, judging: Judging, progress: Progress, track: Track) -> Any:
+        asked = (judging.judge, judging.prefetch, folder, progress, track, judging.observe)
+        return stages.run_stages(plan, runners, stages.Training(opened, *asked))
+
+    yield stages.machine_record(job.model, recipe.dtype, job.adapter, job.teachers), learn
 
 
 def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> Trained:
-    context, session, stages = ready.context, ready.session, ready.stages
+    context, session = ready.context, ready.session
     tasks = [row.task for row in (*plan.material.train, *plan.material.refine)]
     rollouts = Rollouts(session.scorer.judge, folder.path / "rollouts.jsonl", tasks)
     try:
         tracking = importlib.import_module("skillpm.train.hf.trackers").tracking
         with tracking(ready.recipe, folder.path, context.note) as track:
-            judging = (rollouts.judge, session.scorer.prefetch)
-            training = stages.Training(ready.opened, *judging, folder, progress, track, session.scorer.observer)
-            records = stages.run_stages(plan, ready.runners, training)
+            judging = Judging(rollouts.judge, session.scorer.prefetch, session.scorer.observer)
+            records = ready.learn(plan, folder, judging, progress, track)
     except (KeyboardInterrupt, SkillpmError) as error:
         command = f"`skillpm train --resume {quote(run_word(context.settings, folder.path))}`"
         interrupted = isinstance(error, KeyboardInterrupt)
@@ -270,7 +301,7 @@ def _manifest(plan: TrainPlan, ready: _Ready, stages: Sequence[RunStage]) -> Run
         settings=dict(ready.machine),
         skills=_run_skills(ready),
         stages=tuple(stages),
-        versions=_versions(ready),
+        versions=_versions(),
         rows={
             name: RunRows(train=count, refine=rows["refine"][name], held_out=rows["held_out"][name])
             for name, count in rows["rows"].items()
@@ -283,8 +314,13 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions(ready: _Ready) -> dict[str, str]:
-    return {"skillpm": __version__, "python": platform.python_version(), **ready.stages.library_versions()}
+def _versions() -> dict[str, str]:
+    return {"skillpm": __version__, "python": platform.python_version(), **library_versions()}
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a run depends on."""
+    return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate")}
 
 
 def _run_skills(ready: _Ready) -> tuple[RunSkill, ...]:
@@ -336,10 +372,13 @@ def _rewards(session: JudgingSession) -> dict[str, list[str]]:
     return {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
 
 
-def _plan(context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis) -> TrainPlan:
+def _plan(
+    context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis, launch: Launch | None
+) -> TrainPlan:
     rows = _rows(session, synthesis.train)
     coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
     plan = make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, _rewards(session), coverage)
+    check_rows(plan, launch)
     check_held_out(synthesis.profile)
     notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.notes]
     return replace(plan, notes=(*notes, *plan.notes))
@@ -369,10 +408,12 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
     lock = ready.context.settings.lock_path
     if lock.is_file():
         folder.write(LOCK, read_text(lock))
+    if ready.launch and ready.launch.config:
+        folder.write(CONFIG, read_text(ready.launch.config))
     folder.write("data/train.jsonl", task_lines(synthesis.train).encode("utf-8", "surrogatepass"))
     folder.write("data/held_out.jsonl", task_lines(synthesis.held_out).encode("utf-8", "surrogatepass"))
     folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
-    files = folder.digests([*INPUTS, LOCK])
+    files = folder.digests([*INPUTS, LOCK, CONFIG])
     folder.begin(
         RunStart(
             created=_now(),
@@ -382,8 +423,8 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
             model_digest=model_identity(ready.machine),
             adapter_digest=ready.machine.get("adapter_digest"),
             teachers=ready.machine.get("teachers", {}),
-            settings={name: ready.machine[name] for name in SETTINGS},
-            versions=_versions(ready),
+            settings={name: ready.machine[name] for name in (*SETTINGS, PROCESSES) if name in ready.machine},
+            versions=_versions(),
         )
     )
 

@@ -2,7 +2,9 @@
 
 A checkpoint has the weights, the optimiser, the schedule, all random states and, between two updates of one rollout,
 the rollout. It is written beside its place and renamed, and then the one before is removed, so that the disk holds two
-at most. Ctrl-C during a step is obeyed when the step has ended and is saved; the second one at once.
+at most. Of several processes the first decides when to save, and each adds its own state.
+
+Ctrl-C during a step is obeyed when the step has ended and is saved; the second one at once.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from skillpm.errors import StorageError
 from skillpm.formats.document import Json
 from skillpm.model.training import StageInput
 from skillpm.storage.files import read_text, write_atomic
+from skillpm.train.hf.together import agreed, count, meet, place
 
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
 _PREFIX, _DRAFT, _ROLLOUT = "checkpoint-", ".saving", "rollout.pt"
@@ -82,16 +85,23 @@ class Resumable:
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         draft = Path(self._get_output_dir(trial))
         work = draft.parent
-        shutil.rmtree(draft, ignore_errors=True)
+        if place() == 0:
+            shutil.rmtree(draft, ignore_errors=True)
+        meet()
         try:
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
             (folder,) = draft.iterdir()
             if hasattr(self, "_buffered_inputs"):
                 rollout = {"step": self._step, "batches": self._buffered_inputs, "kept": self.kept}
                 torch.save(rollout, folder / _ROLLOUT)
+            meet()
+            if place() > 0:
+                meet()
+                return
             _write_through(folder)
             older = _checkpoints(work)
             folder.replace(work / folder.name)
+            meet()
         except SAVE_ERRORS as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise StorageError(
@@ -124,8 +134,8 @@ class _Saving(TrainerCallback):
         self._trainer.passes.skip(int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._received is not None or time.monotonic() - self._saved >= self._save_after:
-            control.should_save = True
+        due = self._received is not None or time.monotonic() - self._saved >= self._save_after
+        self._received, control.should_save = agreed((self._received, due or control.should_save))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._saved = time.monotonic()
@@ -138,7 +148,9 @@ class _Saving(TrainerCallback):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        # Who has launched several processes interrupts the first, and ends them all by SIGTERM.
+        asked = _SIGNALS if count() == 1 else (signal.SIGINT,)
+        self._before = {number: signal.signal(number, self._receive) for number in asked}
         try:
             yield
         finally:
@@ -181,12 +193,17 @@ def remembered(work: Path, name: str, make: Callable[[], Json]) -> Json:
         StorageError: it cannot be stored.
     """
     path = work / f"{name}.json"
-    if path.is_file():
-        return json.loads(read_text(path))
-    value = make()
-    work.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(value))
+    stored = agreed(json.loads(read_text(path)) if path.is_file() else _NOTHING)
+    if stored != _NOTHING:
+        return stored
+    value = agreed(make())
+    if place() == 0:
+        work.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(value))
     return value
+
+
+_NOTHING: Json = "nothing is stored"
 
 
 def _checkpoints(work: Path) -> list[Path]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, load_from_disk
 from trl import DPOConfig, DPOTrainer
 
 from skillpm.errors import TrainingError
@@ -20,6 +22,7 @@ from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder
 from skillpm.train.hf.reference import forget_reference
 from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
+from skillpm.train.hf.together import count, meet, passes, place
 from skillpm.train.hf.validation import Validation
 
 Pair = dict[str, list[int]]  # token ids: prompt_ids, chosen_ids, rejected_ids
@@ -32,7 +35,8 @@ class PairTrainer(Resumable, DPOTrainer):
         return dataset
 
     def _order(self, *_: Any) -> GroupedOrder:
-        return GroupedOrder([""] * len(self.train_dataset), self.args.train_batch_size, self.args.seed)
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * count()
+        return GroupedOrder([""] * len(self.train_dataset), step, self.args.seed)
 
 
 def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
@@ -57,7 +61,7 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     trainer = PairTrainer(
         model=given.model,
         args=on_one_device(_arguments(stage, given, len(pairs))),
-        train_dataset=Dataset.from_list(pairs),
+        train_dataset=_dataset(pairs, given.work / "dataset"),
         processing_class=given.conversation.tokenizer,
     )
     forget_reference(given.model)
@@ -65,6 +69,18 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     left_out = len(found) - len(pairs)
     note = f"{len(pairs)} pairs" + (f", {left_out} left out, longer than {stage.max_length} tokens" if left_out else "")
     return validation.output(steps, note)
+
+
+def _dataset(pairs: Sequence[Pair], folder: Path) -> Dataset:
+    """Return a dataset; TRL hands what it adds to it from one process to the others through its folder."""
+    dataset = Dataset.from_list(pairs)
+    if count() == 1:
+        return dataset
+    if place() == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        dataset.save_to_disk(folder)
+    meet()
+    return load_from_disk(folder)
 
 
 def _pairs(stage: Dpo, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> list[Json]:
@@ -126,8 +142,7 @@ def _arguments(stage: Dpo, given: StageInput, pairs: int) -> DPOConfig:
     return DPOConfig(
         **{**shared_arguments(given), "loss_type": [stage.loss], **weighted},
         max_steps=steps,
-        per_device_train_batch_size=stage.batch_size,
-        gradient_accumulation_steps=stage.accumulate,
+        **passes(stage.batch_size * stage.accumulate, stage.batch_size),
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.scheduler,
         beta=stage.beta,

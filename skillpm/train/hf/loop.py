@@ -25,6 +25,7 @@ def shared_arguments(given: StageInput) -> dict[str, Any]:
         "report_to": "none",
         "save_strategy": "no",
         "remove_unused_columns": False,
+        "ddp_broadcast_buffers": False,  # processes need not ask the model equally often
     }
 
 

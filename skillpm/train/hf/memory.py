@@ -15,6 +15,7 @@ from skillpm.errors import TrainingError
 from skillpm.formats.document import Json
 from skillpm.model.training import Stage, StageOutput
 from skillpm.storage.files import read_text, write_atomic
+from skillpm.train.hf.together import count
 
 _SIZES = "sizes.json"
 _NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
@@ -44,6 +45,8 @@ def within_memory(stage: Stage, run: Callable[[Stage], StageOutput], work: Path)
     Raises:
         TrainingError: the memory is not enough for one row either.
     """
+    if count() > 1:  # the others wait for this process and cannot begin again with it
+        return _at_last(stage, run)
     asked, sizes = stage, work / _SIZES
     if sizes.is_file():
         stage = asked.model_copy(update=json.loads(read_text(sizes)))
@@ -55,8 +58,13 @@ def within_memory(stage: Stage, run: Callable[[Stage], StageOutput], work: Path)
                 raise
         stage = smaller  # outside of the handler: what the failed try held is free now
         write_atomic(sizes, json.dumps(_changed(asked, stage)))
+    return _noted(_at_last(stage, run), asked, stage)
+
+
+def _at_last(stage: Stage, run: Callable[[Stage], StageOutput]) -> StageOutput:
+    """Run a stage that cannot be made smaller. Raises TrainingError where the memory is not enough."""
     try:
-        return _noted(run(stage), asked, stage)
+        return run(stage)
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise

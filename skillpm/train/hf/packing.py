@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.utils.data
+from accelerate.utils import extract_model_from_parallel
 
 from skillpm.train.hf.prefix_tree import positions, prefix_tree, visible
 
@@ -49,7 +50,8 @@ def _logits(model: Any, inputs: Mapping[str, torch.Tensor], columns: torch.Tenso
 
 
 def _base(model: Any) -> Any:
-    """Return the model of transformers below an adapter."""
+    """Return the model of transformers below an adapter, and below what several processes wrap it in."""
+    model = extract_model_from_parallel(model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
@@ -101,15 +103,17 @@ class GroupedOrder(torch.utils.data.Sampler[int]):
         groups: of each row.
         batch_size: rows of a batch.
         seed: of the orders.
+        multiple: a pass ends with the number of rows, once or more, so that its length is a multiple of this.
     """
 
-    def __init__(self, groups: Sequence[str], batch_size: int, seed: int) -> None:
+    def __init__(self, groups: Sequence[str], batch_size: int, seed: int, multiple: int = 1) -> None:
         self._groups = groups
         self._batch_size = batch_size
         self._chance = random.Random(seed)
+        self._more = -len(groups) % multiple
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._groups) + self._more
 
     def __iter__(self) -> Iterator[int]:
         # Whole batches of one group are shuffled among the others, so that no skill is learned last. The rest is not
@@ -123,7 +127,7 @@ class GroupedOrder(torch.utils.data.Sampler[int]):
             batches += [rows[start : start + self._batch_size] for start in range(0, whole, self._batch_size)]
             left += rows[whole:]
         self._chance.shuffle(batches)
-        return chain(*batches, left)
+        return chain(*batches, left, [len(self._groups)] * self._more)
 
 
 class SeparateRows:

@@ -10,6 +10,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.training import StageInput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Sampled
+from skillpm.train.hf import together
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.draws import Draws
@@ -57,6 +58,7 @@ def sample_groups(
         ended: told of each answer when it has ended.
         places: which sample of its group the answer to each prompt is; its own group's where there are none.
     """
+    own = range(together.place(), len(prompts), together.count())  # each of several processes samples its share
     sampling = Sampling(
         max_new_tokens,
         conversation.stop_tokens(model),
@@ -66,17 +68,19 @@ def sample_groups(
         batch_size=batch_size,
         seed=seed,
         own_chance=True,
-        places=places,
+        places=[places[number] for number in own] if places else (),
     )
     groups: list[list[list[int]]] = [[[] for _ in range(samples)] for _ in prompts]
     training = model.training
     model.eval()
-    for answer in decode(model, prompts, sampling):
-        groups[answer.prompt][answer.sample] = answer.tokens
+    for answer in decode(model, [prompts[number] for number in own], sampling) if own else ():
+        groups[own[answer.prompt]][answer.sample] = answer.tokens
         if ended is not None:
-            ended(answer.prompt, answer.tokens)
+            ended(own[answer.prompt], answer.tokens)
     model.train(training)
-    return groups
+    parts = together.gathered([groups[number] for number in own])
+    processes = together.count()
+    return [parts[number % processes][number // processes] for number in range(len(prompts))]
 
 
 @dataclass(frozen=True, slots=True)

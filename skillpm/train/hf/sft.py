@@ -21,6 +21,7 @@ from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
+from skillpm.train.hf.together import count, passes, summed
 from skillpm.train.sft import Sft, steps_of
 
 _RISE = 1.0  # nats a token; a loss that ends so much higher than it began has diverged
@@ -35,17 +36,22 @@ class AnswerTrainer(Resumable, SFTTrainer):
 
     def _order(self, train_dataset: Any = None) -> GroupedOrder:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        step = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return GroupedOrder(rows["group"], step, self.args.seed)
+        once = self.args.train_batch_size * count()
+        step = once * self.args.gradient_accumulation_steps
+        if count() == 1:
+            return GroupedOrder(rows["group"], step, self.args.seed)
+        return GroupedOrder(rows["group"][:-1], step, self.args.seed, once)  # the last one fills a step up
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Return the mean cross-entropy of the labelled tokens, and count how many are the most likely ones."""
         found = answer_loss(model, inputs)
-        self.state.num_input_tokens_seen += inputs["input_ids"].numel()
-        self._metrics["train"]["mean_token_accuracy"].append(found.hits / found.count)
-        loss = found.total / (found.count if num_items_in_batch is None else num_items_in_batch)
+        seen, hits, tokens = summed(inputs["input_ids"].numel(), found.hits, found.count)
+        self.state.num_input_tokens_seen += int(seen)
+        self._metrics["train"]["mean_token_accuracy"].append(hits / max(1, tokens))
+        # the tokens of a step are those of all processes, whose gradients are averaged
+        loss = found.total * count() / (tokens if num_items_in_batch is None else num_items_in_batch)
         return (loss, None) if return_outputs else loss
 
 
@@ -59,6 +65,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     model, tokenizer = given.model, given.conversation.tokenizer
     rows = [(row.task.skill, *given.conversation.finished(row.task.prompt, row.answer)) for row in given.plan.rows]
     features = encode_rows(rows, stage.max_length)
+    too_long = len(rows) - len(features)
     if not features:
         raise TrainingError(
             f"no row fits into {stage.max_length} tokens", hint=f"raise it: --set stages.{stage.name}.max_length=4096"
@@ -66,10 +73,11 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     check_vocabulary(model, (feature["input_ids"] for feature in features))
     collator = packing_way(model, features, tokenizer.pad_token_id)
     steps = steps_of(stage, len(features))
+    if count() > 1:  # a row of which nothing is learned, where a last step has fewer rows than processes want
+        features.append({**features[0], "answer": len(features[0]["input_ids"])})
     arguments = SFTConfig(
         **shared_arguments(given),
-        per_device_train_batch_size=stage.batch_size,
-        gradient_accumulation_steps=stage.accumulate,
+        **passes(stage.batch_size * stage.accumulate, stage.batch_size),
         num_train_epochs=stage.epochs,
         learning_rate=stage.learning_rate,
         max_length=stage.max_length,
@@ -85,9 +93,10 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
         processing_class=tokenizer,
         optimizers=(optimizer, schedule),
     )
+    trainer.model_accepts_loss_kwargs = True  # the loss is ours, whatever this model's own one takes
     done = run_loop(trainer, given)
     check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-    return StageOutput(done, note=_note(len(rows) - len(features), stage, collator))
+    return StageOutput(done, note=_note(too_long, stage, collator))
 
 
 def _optimizer(model: Any, stage: Sft) -> torch.optim.Optimizer:

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.distil import check_teacher
 from skillpm.train.hf.memory import peak_memory, within_memory
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
+from skillpm.train.hf.together import meet, place
 from skillpm.train.hf.trackers import Track, check_trackers
 from skillpm.train.hf.tuned import (
     load_weights,
@@ -37,11 +37,6 @@ from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
 Run = Callable[[Any, StageInput], StageOutput]
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that a run depends on."""
-    return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate")}
 
 
 Sources = Mapping[str, Path | str]  # folders and hub ids of models, by what a recipe calls them
@@ -143,7 +138,9 @@ class Training:
     observe: Observe | None = None
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Write a row of metrics.jsonl, and show it. Raises StorageError."""
+        """Write a row of metrics.jsonl, and show it; one process does. Raises StorageError."""
+        if place() > 0:
+            return
         self.folder.log(row)
         self.track(row)
 
@@ -175,7 +172,10 @@ def run_stages(plan: TrainPlan, runs: Sequence[Run], training: Training) -> list
         else:
             transformers.set_seed(plan.recipe.seed)
             record = _run_stage(planned, run, plan.recipe, training)
-            folder.finish_stage(record)
+            if place() == 0:
+                folder.finish_stage(record)
+            gc.collect()  # the wrapper of several processes is in a cycle, and holds on to the weights' gradients
+            meet()
         records.append(record)
     return records
 
@@ -205,7 +205,8 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
     except BaseException:
         progress.finish("not finished")
         raise
-    save_weights(opened.model, folder.adapter(stage.name), recipe)
+    if place() == 0:
+        save_weights(opened.model, folder.adapter(stage.name), recipe)
     seconds = round(time.monotonic() - begun, 1)
     progress.finish(_summary(seconds, output))
     return RunStage(
