@@ -160,6 +160,7 @@ SAMPLES = {
         other_file="policy: {signatures: {team: trusted}}",
         both_files=("required", {"team": "trusted"}),
     ),
+    "engine": Sample("ray", "ray"),
     "offline": Sample("1", True),
     "plugins": Sample("1", ()),
     "sandbox": Sample("limits", "limits", "policy: {sandbox: require}", "require", "policy: {}", "require", "require"),

@@ -169,7 +169,7 @@ def test_on_another_machine_it_is_asked_again(project: MakeProject) -> None:
 def test_only_rules_of_the_scan_can_be_allowed(project: MakeProject, text: str) -> None:
     root = project({"demo/SKILL.md": skill()})
     for command in ("scan", "install", "validate"):
-        root.call(command, "./demo", "--allow", text).fails(2, "no rule that can be allowed", "--rules")
+        root.call(command, "./demo", "--allow", text).fails(2, "is not a rule that can be allowed", "--rules")
 
 
 def test_a_declared_binary_is_told_and_let_in(project: MakeProject) -> None:

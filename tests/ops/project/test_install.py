@@ -282,7 +282,7 @@ def test_a_link_in_a_folder_is_refused(project: MakeProject, skill_files: SkillF
         (["base=>1"], 2, ["is not a version specifier"]),
         (["./missing"], 2, ["not a folder"]),
         (["https://github.com/o/r/issues/1"], 2, ["a page about a repository"]),
-        (["oci://example.org/x"], 5, ["not supported by this version"]),
+        (["ipfs://example.org/x"], 5, ["not supported by this version"]),
         (["base", "--all"], 2, ["need a source"]),
         ([], 2, ["there is no skillpm.lock here"]),
     ],
