@@ -28,7 +28,7 @@ Mutation = tuple[str, str, Any]
 MAX_FIELDS = 24  # of one answer that are changed
 MAX_DEPTH = 8
 _MISSING = object()
-_NOTHINGS = ("", "null", "None", "none", "n/a", "-", ".")  # texts that a lenient reader takes for null
+_NOTHINGS = ("", "null", "none", "n/a", "-", ".")  # texts taken for null; str() makes "None" of it
 
 
 class Mutations:
