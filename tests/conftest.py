@@ -213,8 +213,8 @@ def skill_files() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def _environment_is_left_alone() -> Iterator[None]:
-    before = dict(os.environ)
+    others = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")  # pytest and torch set them
+    before = {name: value for name, value in os.environ.items() if name not in others}
     yield
-    after = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-    before.pop("PYTEST_CURRENT_TEST", None)
+    after = {name: value for name, value in os.environ.items() if name not in others}
     assert after == before, "a test changed os.environ"
