@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,7 @@ class Library:
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._passages = [passage for source, text in texts.items() for passage in passages_of(source, text)]
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._index.close)
         self._index.execute("CREATE VIRTUAL TABLE passages USING fts5(heading, text, tokenize='porter unicode61')")
         rows = [(passage.heading, passage.text) for passage in self._passages]
         self._index.executemany("INSERT INTO passages (heading, text) VALUES (?, ?)", rows)

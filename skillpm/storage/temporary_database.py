@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class TemporaryDatabase:
         self._folder = Path(tempfile.gettempdir())
         with DiskErrors("write rows to", self._folder), tempfile.NamedTemporaryFile() as file:
             self._connection = sqlite3.connect(file.name, isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, self._connection.close)
             for statement in (*(f"PRAGMA {pragma}" for pragma in _PRAGMAS), *tables, "BEGIN"):
                 self.run(statement)
 

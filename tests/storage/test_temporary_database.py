@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def test_its_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     database.run_many("INSERT INTO t VALUES (?)", [(number,) for number in range(9)])
     assert not list(tmp_path.iterdir())
     assert database.run("SELECT sum(x) FROM t").fetchone() == (36,)
+
+
+def test_its_connection_is_closed_with_the_object() -> None:
+    database = TemporaryDatabase("CREATE TABLE t (x)")
+    rows = database.run("SELECT 1")
+    del database
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        rows.fetchone()
 
 
 def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
