@@ -68,7 +68,9 @@ def command(
         from skillpm.cli.train import print_plan
         from skillpm.ops.learning.train import plan_training
 
-        print_plan(plan_training(context, chosen.recipe, progress=progress()), as_json)
+        document = print_plan(plan_training(context, chosen.recipe, progress=progress()), as_json)
+        if as_json:
+            echo_json(document)
         return
     asking = Asking(limit=limit, dtype=chosen.recipe.dtype)
     with training_progress() as shown:

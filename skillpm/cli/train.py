@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,15 @@ from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.training_table import training_progress
-from skillpm.errors import UsageError
+from skillpm.errors import SkillpmError, UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
     from skillpm.ops.learning.estimate import Estimate
     from skillpm.ops.learning.train import Trained
     from skillpm.train.plan import TrainPlan
+    from skillpm.train.processes import Launch
+    from skillpm.train.recipe import Recipe
 
 
 @click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A file of `accelerate config`, which says how they train together.",
 )
+@click.option("--each", is_flag=True, help="Train one adapter for each skill, in a run of its own.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
 @yes_option
 @worker_options
@@ -76,6 +79,7 @@ def command(
     resume: Path | None,
     processes: int | None,
     accelerate_config: Path | None,
+    each: bool,
     dry_run: bool,
     as_json: bool,
     **agreement: Any,
@@ -87,29 +91,52 @@ def command(
     held-out rows; `skillpm eval --run latest` asks it all tasks.
     """
     from skillpm.ops.learning.estimate import estimate
-    from skillpm.ops.learning.train import plan_training, train
+    from skillpm.ops.learning.train import plan_training, recipe_of_each
     from skillpm.storage.files import read_text
     from skillpm.train.processes import read_launch
     from skillpm.train.recipe import load_recipe
 
     context = command_context(**{name: agreement[name] for name in ("workers", "sandbox", "engine")})
     if resume is not None:
-        if skills or recipe or changes or model or output or dry_run or accelerate_config:
+        if skills or recipe or changes or model or output or each or dry_run or accelerate_config:
             raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
-        _print_trained(context, _resumed(context, resume, processes, agreement["yes"]), as_json)
+        document = _print_trained(context, _resumed(context, resume, processes, agreement["yes"]), as_json)
+        if as_json:
+            echo_json(document)
         return
     launch = read_launch(processes, accelerate_config)
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
     chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
     grant_consents(context, context.skills(chosen.skills), agreement["yes"])
+    recipes = recipe_of_each(context, chosen) if each else [chosen]
     if dry_run:
-        plan = plan_training(context, chosen, progress=progress(), launch=launch)
-        print_plan(plan, as_json, estimate(context.settings, plan, launch))
+        plans = [plan_training(context, recipe, progress=progress(), launch=launch) for recipe in recipes]
+        documents = [print_plan(plan, as_json, estimate(context.settings, plan, launch)) for plan in plans]
     else:
-        with training_progress() as shown:
-            trained = train(context, chosen, progress=shown, runs=output, launch=launch)
-        _print_trained(context, trained, as_json)
+        documents = [_print_trained(context, run, as_json) for run in _trained(context, recipes, output, launch)]
+    if as_json:
+        echo_json(documents if each else documents[0])
+
+
+def _trained(
+    context: Context, recipes: Sequence[Recipe], output: Path | None, launch: Launch | None
+) -> Iterator[Trained]:
+    """Train one run after the other. What cannot be trained is refused before the first of several begins."""
+    from skillpm.ops.learning.train import plan_training, train
+
+    if len(recipes) > 1:
+        for recipe in recipes:
+            plan_training(context, recipe, progress=progress(), launch=launch)
+    for place, recipe in enumerate(recipes, 1):
+        try:
+            with training_progress() as shown:
+                trained = train(context, recipe, progress=shown, runs=output, launch=launch)
+        except (KeyboardInterrupt, SkillpmError):
+            if waiting := [skill for later in recipes[place:] for skill in later.skills]:
+                context.note(f"not trained: {', '.join(waiting)}")
+            raise
+        yield trained
 
 
 def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> Trained:
@@ -123,16 +150,15 @@ def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> T
         return resume(context, folder, progress=shown, processes=processes)
 
 
-def print_plan(plan: TrainPlan, as_json: bool, estimate: Estimate | None = None) -> None:
-    """Print what a run would do, and what it would take."""
+def print_plan(plan: TrainPlan, as_json: bool, estimate: Estimate | None = None) -> dict[str, Any]:
+    """Return the form of a plan for ``--json``; without it, print what a run would do, and what it would take."""
     document = plan.document()
     if estimate is not None:
         document |= {"estimate": asdict(estimate)}
     for text in plan.notes:
         note(safe(f"note: {text}"))
     if as_json:
-        echo_json(document)
-        return
+        return document
     table(
         ["skill", "training rows", "rows to refine on", "held-out rows"],
         [[name, rows, document["refine"][name], document["held_out"][name]] for name, rows in document["rows"].items()],
@@ -148,6 +174,7 @@ def print_plan(plan: TrainPlan, as_json: bool, estimate: Estimate | None = None)
     table(["skill", "tool", "argument", "class", "train", "held-out"], covered, title="Coverage")
     if estimate is not None:
         click.echo("".join(f"{line}\n" for line in _estimated(plan.recipe.model, estimate)), nl=False)
+    return document
 
 
 def _estimated(model: str, estimate: Estimate) -> Iterator[str]:
@@ -165,7 +192,8 @@ def _estimated(model: str, estimate: Estimate) -> Iterator[str]:
         yield f"time: {max(1, round(estimate.seconds / 60))} min, at the speed of {safe(str(estimate.run))}"
 
 
-def _print_trained(context: Context, trained: Trained, as_json: bool) -> None:
+def _print_trained(context: Context, trained: Trained, as_json: bool) -> dict[str, Any]:
+    """Return the form of a run for ``--json``; without it, print what was trained."""
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table, figures_document
     from skillpm.ops.learning.runs import run_word
@@ -174,11 +202,11 @@ def _print_trained(context: Context, trained: Trained, as_json: bool) -> None:
     rows = [] if evaluated is None else figures(evaluated.evaluation)
     report = evaluated.report if evaluated is not None else None
     following = f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
+    manifest = trained.manifest.model_dump(mode="json", exclude_none=True)
+    shown = {"figures": figures_document(rows), "report": report, "next": following}
+    document = {"run": trained.folder, "manifest": manifest, **shown}
     if as_json:
-        manifest = trained.manifest.model_dump(mode="json", exclude_none=True)
-        told = {"figures": figures_document(rows), "report": report, "next": following}
-        echo_json({"run": trained.folder, "manifest": manifest, **told})
-        return
+        return document
     table(
         ["stage", "kind", "steps", "seconds", "adapter"],
         [[s.name, s.kind, s.steps, f"{s.seconds:.0f}", trained.folder / s.adapter] for s in trained.manifest.stages],
@@ -190,3 +218,4 @@ def _print_trained(context: Context, trained: Trained, as_json: bool) -> None:
     if report is not None:
         note(f"the report is {report}")
     note(f"next: `{following}` evaluates every stage on all tasks")
+    return document

@@ -101,7 +101,8 @@ def make_plan(
     """
     if not rows:
         raise UsageError(
-            "the skills make no training tasks", hint="they need seeds or synthesis.yaml; see `skillpm show`"
+            f"no training tasks: {', '.join(sorted(rewards))}",
+            hint="they need seeds or synthesis.yaml; see `skillpm show`",
         )
     learned, refine = _divide(rows, recipe.data.refine)
     notes = _shortages(learned, refine, recipe.data.refine)

@@ -70,11 +70,20 @@ def test_resume_takes_no_other_options_and_needs_a_run(project: MakeProject) -> 
     world.call("train", "--resume", "nowhere").fails(2, "no run folder `nowhere`", "skillpm runs list")
 
 
+def test_each_skill_is_planned_alone(project: MakeProject) -> None:
+    """A list of plans, of one too."""
+    small = ("--set", "data.rows=4", "--set", "data.held_out=2", "--yes", "--dry-run")
+    world = project()
+    (plan,) = world.call("train", "shell-tools", "--each", *small, "--json").ok().document
+    assert (list(plan["rows"]), plan["recipe"]["name"]) == (["shell-tools"], "shell-tools")
+    world.call("train", "--resume", "latest", "--each").fails(2, "`--resume` takes no skills")
+
+
 def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject, skill_files: SkillFiles) -> None:
     """A folder with only a SKILL.md is a skill, but not one to train on."""
     world = project({"mine": skill_files("mine")})
 
-    world.call("train", "./mine", "--dry-run").fails(2, "no training tasks")
+    world.call("train", "./mine", "--dry-run").fails(2, "no training tasks: mine")
 
 
 def test_models_are_listed_with_where_they_are(project: MakeProject, tmp_path: Path) -> None:

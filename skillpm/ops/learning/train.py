@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -200,6 +201,28 @@ def resume(context: Context, run: Path, *, progress: Progress, processes: int | 
         with _ready(context, recipe, launch) as ready:
             check_machine(context, start, ready.skills, ready.machine)
             return _train(ready, _stored_plan(ready, folder), folder, progress)
+
+
+def recipe_of_each(context: Context, recipe: Recipe) -> list[Recipe]:
+    """Return a recipe for each skill of a recipe: the same for that skill alone, in a run that has its name.
+
+    Raises:
+        UsageError: there is no such skill.
+    """
+    recipes, data = [], recipe.data
+    for skill, typed in zip_longest(context.skills(recipe.skills), recipe.skills):
+        words = [] if recipe.name == Recipe().name else [recipe.name]
+        own = {
+            "caps": {name: cap for name, cap in data.caps.items() if name == skill.name},
+            "weights": {name: weight for name, weight in data.weights.items() if name == skill.name},
+        }
+        change = {
+            "name": "-".join([*words, *skill.name.split("/")])[:48],
+            "skills": (typed or skill.name,),
+            "data": data.model_copy(update=own),
+        }
+        recipes.append(recipe.model_copy(update=change))
+    return recipes
 
 
 def stored_recipe(context: Context, run: Path) -> Recipe:

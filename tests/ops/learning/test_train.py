@@ -33,7 +33,7 @@ from skillpm.ops.learning.evaluate_run import trained_skills
 from skillpm.ops.learning.run_page import run_page
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
-from skillpm.ops.learning.train import Rollouts, Trained, plan_training, resume, train
+from skillpm.ops.learning.train import Rollouts, Trained, plan_training, recipe_of_each, resume, train
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.settings import load_settings
@@ -305,6 +305,47 @@ def test_a_recipe_begins_from_an_adapter_of_the_same_model(
             train_it(f"adapter={adapter}")
         with pytest.raises(UsageError, match=reason):
             plan_training(server.context(), recipe_of(server, tiny_model, f"adapter={adapter}"), progress=count)
+
+
+def two_skills(server: Server) -> tuple[str, str]:
+    (server.folder / "synthesis.yaml").write_text(json.dumps(SYNTHESIS))
+    other = server.folder.with_name("client")
+    shutil.copytree(server.folder, other)
+    file = other / "SKILL.md"
+    file.write_text(file.read_text().replace("name: server", "name: client"))
+    return str(server.folder), str(other)
+
+
+def test_each_skill_gets_the_recipe_with_its_own_share_and_its_name(server: Server, tiny_model: Path) -> None:
+    skills = two_skills(server)
+    whole = recipe_of(server, tiny_model, "data.caps={server: 4}", "data.weights={client: 2, server: 1}", "seed=3")
+    whole = whole.model_copy(update={"skills": skills})
+    first, second = recipe_of_each(server.context(), whole)
+    assert [(one.name, one.skills, one.seed) for one in (first, second)] == [
+        ("server", skills[:1], 3),
+        ("client", skills[1:], 3),
+    ]
+    assert (first.data.caps, second.data.caps, second.data.weights) == ({"server": 4}, {}, {"client": 2})
+    named = whole.model_copy(update={"name": "night"})
+    assert [one.name for one in recipe_of_each(server.context(), named)] == ["night-server", "night-client"]
+
+
+@pytest.mark.slow
+def test_one_adapter_a_skill_learns_what_a_run_of_that_skill_learns_and_one_for_all_does_not(
+    server: Server, tiny_model: Path, count: Count
+) -> None:
+    """The same steps and rows in all; each adapter of its own is as large as the one for all."""
+    skills, context = two_skills(server), server.context()
+    whole = recipe_of(server, tiny_model, "data.evaluate=0").model_copy(update={"skills": skills})
+    alone = whole.model_copy(update={"skills": skills[:1]})
+    runs = [train(context, recipe, progress=count) for recipe in (whole, *recipe_of_each(context, whole), alone)]
+    joint, first, second, single = (run.folder / "adapter/adapter_model.safetensors" for run in runs)
+    assert first.read_bytes() == single.read_bytes()
+    assert len({path.read_bytes() for path in (joint, first, second)}) == 3
+    assert joint.stat().st_size == first.stat().st_size == second.stat().st_size
+    assert [sorted(run.manifest.rows) for run in runs[:3]] == [["client", "server"], ["server"], ["client"]]
+    steps = [run.manifest.stages[0].steps for run in runs[:3]]
+    assert steps[0] == steps[1] + steps[2]
 
 
 @pytest.mark.slow
