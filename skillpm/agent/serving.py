@@ -8,9 +8,11 @@ Source: OpenAI API reference, ``POST /chat/completions``.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +25,14 @@ from starlette.routing import Route
 from skillpm.agent.local_server import RefusedError, local_application, read_object
 from skillpm.agent.proposal import Proposal, read_proposal
 from skillpm.agent.reply import reply_text
-from skillpm.agent.together import Together
+from skillpm.agent.together import Together, UnwantedError
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError
 from skillpm.model.calibration import SkillCalibration, Word
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 
+_GONE = 499  # the status of an answer that nobody reads, as nginx logs it
 _BODY = 1 << 20  # bytes of a request
 _MOST_TOKENS = 32768
 _SHOWN = 4000  # characters of a refused answer that the model reads again
@@ -67,14 +70,19 @@ class VerifiedModel:
     max_new_tokens: int = 256
     calibration: SkillCalibration | None = None
 
-    def answer(self, messages: Sequence[Message], most: int) -> Answer:
-        """Return the first accepted answer. Raises RefusedError where none is, or the model is too unsure of it."""
+    def answer(self, messages: Sequence[Message], most: int, unwanted: Callable[[], bool] = lambda: False) -> Answer:
+        """Return the first accepted answer.
+
+        Raises:
+            RefusedError: no answer is accepted, or the model is too unsure of it.
+            UnwantedError: the answer has become unwanted.
+        """
         conversation = list(messages)
         before = [Message(role="system", content=self.system)] if self.system else []
         evaluated = conversation[:-1] == before and conversation[-1].role == "user"
         reasons: list[str] = []
         for number in range(1, self.tries + 1):
-            completion = self.policy.complete(conversation, most)
+            completion = self.policy.complete(conversation, most, unwanted)
             if completion.finish_reason == "too_long":
                 raise RefusedError(400, "the prompt exceeds the model's context", code="context_length_exceeded")
             proposal = read_proposal(self.contract, completion.text, cut=completion.finish_reason == "length")
@@ -113,7 +121,9 @@ def application(model: VerifiedModel) -> Starlette:
             if body.get("model", model.name) != model.name:
                 raise RefusedError(404, f"the only model here is {model.name}", code="model_not_found")
             messages = _messages(body.get("messages"), model.system)
-            answer = await anyio.to_thread.run_sync(model.answer, messages, _limit(body, model.max_new_tokens))
+            answer = await _answered(request, model, messages, _limit(body, model.max_new_tokens))
+        except UnwantedError:
+            return Response(status_code=_GONE)
         except RefusedError as refused:
             return JSONResponse(refused.document, refused.status)
         except SkillpmError as error:
@@ -125,6 +135,22 @@ def application(model: VerifiedModel) -> Starlette:
 
     routes = [Route("/v1/models", models), Route("/v1/chat/completions", complete, methods=["POST"])]
     return local_application(routes)
+
+
+async def _answered(request: Request, model: VerifiedModel, messages: Sequence[Message], most: int) -> Answer:
+    """Return a model's answer. It becomes unwanted when the client disconnects."""
+    gone = threading.Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await anyio.to_thread.run_sync(model.answer, messages, most, gone.is_set)
+    finally:
+        watching.cancel()
 
 
 def _limit(body: Mapping[str, Any], usual: int) -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from skillpm.errors import PluginError
-from skillpm.model.ports import Completion, Policy
+from skillpm.model.ports import Completion, Policy, StoppablePolicy
 from skillpm.model.task import Message
+
+
+class UnwantedError(Exception):
+    """Nobody waits for an answer any more."""
 
 
 @dataclass(slots=True, eq=False)  # two that ask the same are two
@@ -17,6 +21,7 @@ class _Waiting:
 
     prompt: Sequence[Message]
     max_new_tokens: int
+    unwanted: Callable[[], bool]
     outcome: Completion | Exception | None = None
 
 
@@ -37,9 +42,21 @@ class Together:
         self._list = threading.Lock()
         self._turn = threading.Lock()
 
-    def complete(self, prompt: Sequence[Message], max_new_tokens: int) -> Completion:
-        """Return the answer to a prompt. Raises what the policy raises on it, or PluginError where it leaves it out."""
-        mine = _Waiting(prompt, max_new_tokens)
+    def complete(
+        self, prompt: Sequence[Message], max_new_tokens: int, unwanted: Callable[[], bool] = lambda: False
+    ) -> Completion:
+        """Return the answer to a prompt.
+
+        Args:
+            prompt: of one request.
+            max_new_tokens: of the answer.
+            unwanted: is asked again and again; a policy that can stop decodes no more of the answer then.
+
+        Raises:
+            UnwantedError: the answer is unwanted.
+            PluginError: the policy left the prompt out; what else it raises on it is raised too.
+        """
+        mine = _Waiting(prompt, max_new_tokens, unwanted)
         with self._list:
             self._waiting.append(mine)
         with self._turn:
@@ -58,10 +75,19 @@ class Together:
 
     def _answer(self, batch: Sequence[_Waiting]) -> None:
         """Ask for a batch; where it fails, each that has no answer yet is asked alone, and fails for itself."""
+        for item in batch:
+            if item.unwanted():
+                item.outcome = UnwantedError()
+        batch = [item for item in batch if item.outcome is None]
+        if not batch:
+            return
+        policy = self._policy
+        if isinstance(policy, StoppablePolicy):
+            policy = policy.stoppable(lambda index: batch[index].unwanted())
         failure: Exception = PluginError(f"the policy {self._policy.name} left a prompt without an answer")
         try:
             prompts = [item.prompt for item in batch]
-            for index, completion in self._policy.complete(prompts, max_new_tokens=batch[0].max_new_tokens):
+            for index, completion in policy.complete(prompts, max_new_tokens=batch[0].max_new_tokens):
                 batch[index].outcome = completion
         except Exception as error:  # noqa: BLE001  whoever asked gets it
             failure = error

@@ -296,6 +296,17 @@ class ConstrainablePolicy(Policy, Protocol):
 
 
 @runtime_checkable
+class StoppablePolicy(Policy, Protocol):
+    """A policy that can leave an answer unfinished."""
+
+    def stoppable(self, unwanted: Callable[[int], bool]) -> Policy:
+        """Return the same policy; it is asked for each token whether the answer to a prompt is still wanted.
+
+        An answer that is unwanted is cut where it is, or left out. The others stay what they would have been.
+        """
+
+
+@runtime_checkable
 class SamplingPolicy(Policy, Protocol):
     """A policy whose answers can be drawn by chance."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +19,7 @@ from skillpm.agent.together import Together
 from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
+from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from tests.agent.conftest import CALIBRATION, CONTRACT, Script, call, listening, started
 from tests.chat import MakeChat
@@ -157,6 +160,41 @@ def test_an_answer_that_calls_nothing_is_a_plain_message() -> None:
 def test_what_a_client_does_wrong_is_a_status_and_reaches_no_model(sent: dict[str, Any], status: int) -> None:
     asked = client()
     assert asked.post("/v1/chat/completions", **sent).status_code == status and not asked.script.prompts
+
+
+def test_the_answer_of_a_client_that_disconnects_is_stopped() -> None:
+    import uvicorn
+
+    from skillpm.agent.serving import VerifiedModel, application
+
+    began, stopped = threading.Event(), threading.Event()
+
+    class Slow(Script):
+        unwanted: Callable[[int], bool]
+
+        def stoppable(self, unwanted: Callable[[int], bool]) -> Slow:
+            self.unwanted = unwanted
+            return self
+
+        def complete(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> Any:
+            began.set()
+            while not self.unwanted(0):
+                time.sleep(0.001)
+            stopped.set()
+            yield 0, Completion("", 1, 1, "length")
+
+    model = VerifiedModel("demo", Contract(read_model(ContractDocument, CONTRACT)), Together(Slow(), 4), "")
+    server = uvicorn.Server(uvicorn.Config(application(model), log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        running = threads.submit(server.run, [listener])
+        body = json.dumps(ASKED).encode()
+        head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        with socket.create_connection(listener.getsockname()) as connection:
+            connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n\r\n".encode() + body)
+            assert began.wait(30) and not stopped.wait(0.05)
+        assert stopped.wait(30)
+        server.should_exit = True
+        running.result(30)
 
 
 DEMO = {

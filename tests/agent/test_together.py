@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from skillpm.agent.together import Together
+from skillpm.agent.together import Together, UnwantedError
 from skillpm.errors import PluginError, SkillpmError, TrainingError
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
@@ -73,6 +74,47 @@ def test_a_failure_is_of_the_one_alone_that_causes_it() -> None:
     answers = asked(echo, 8, wanted)
     assert answers[1:-1] == [f"{number} 9" for number in range(6)]
     assert answers[0] == "TrainingError: out of memory" and answers[-1] == "ValueError: no text"
+
+
+class Endless:
+    """A policy that answers what is wanted, and goes on with the rest until it is unwanted."""
+
+    name = "endless"
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.unwanted: Callable[[int], bool] = lambda index: False
+
+    def stoppable(self, unwanted: Callable[[int], bool]) -> Endless:
+        self.unwanted = unwanted
+        return self
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        texts = [prompt[0].content for prompt in prompts]
+        self.began += texts
+        for index, text in enumerate(texts):
+            while text == "endless" and not self.unwanted(index):
+                time.sleep(0.001)
+            yield index, Completion(text, 1, 1, "length")
+
+
+def test_an_unwanted_answer_is_stopped_and_one_that_waits_is_never_begun() -> None:
+    endless, gone = Endless(), threading.Event()
+    together = Together(endless, 1)
+    prompts = [[Message(role="user", content=text)] for text in ("endless", "waits", "other")]
+    with ThreadPoolExecutor(3) as threads:
+        futures = [threads.submit(together.complete, prompts[0], 9, gone.is_set)]
+        while not endless.began:
+            time.sleep(0.001)
+        futures += [threads.submit(together.complete, prompts[1], 9, gone.is_set)]
+        futures += [threads.submit(together.complete, prompts[2], 9)]
+        gone.set()
+        assert futures[0].result(30).finish_reason == "length" and futures[2].result(30).text == "other"
+        with pytest.raises(UnwantedError):
+            futures[1].result(30)
+    assert endless.began == ["endless", "other"]
 
 
 def test_a_prompt_that_the_policy_leaves_out_has_a_reason() -> None:

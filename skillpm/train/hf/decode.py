@@ -7,7 +7,7 @@ The answers are those of plain decoding: greedy at temperature 0, else sampled f
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
@@ -41,6 +41,7 @@ class Sampling:
         places: which sample of its group the answer to each prompt is, where it is not the first of its own.
         confidence: is the probability of each token looked at?
         grammar: what answers may be; anything where None.
+        unwanted: is asked before each token whether the answer to a prompt is cut where it is.
     """
 
     max_new_tokens: int
@@ -54,6 +55,7 @@ class Sampling:
     places: Sequence[int] = ()
     confidence: bool = False
     grammar: Grammar | None = None
+    unwanted: Callable[[int], bool] = lambda prompt: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,9 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
     groups = equal_prompts(prompts) if way.equal else joined(like_prompts(prompts), prompts, sampling.samples)
     for alike in groups:
         for start in range(0, len(alike), size):
-            chosen = alike[start : start + size]
+            chosen = [number for number in alike[start : start + size] if not sampling.unwanted(number)]
+            if not chosen:
+                continue
             batch = open_batch(model, [prompts[i] for i in chosen], sampling.samples, sampling.pad, way)
             begin = (lambda: None) if sampling.grammar is None else sampling.grammar.begin
             rows = [_Row(prompt, sample, begin()) for prompt in chosen for sample in range(sampling.samples)]
@@ -181,7 +185,7 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
         for row, token, probability in zip(rows, tokens.tolist(), likely, strict=True):
             if row.going:
                 row.add(token, probability)
-                row.going = token not in sampling.stop and not last
+                row.going = not (token in sampling.stop or last or sampling.unwanted(row.prompt))
                 if not row.going:
                     yield Decoded(row.prompt, row.sample, row.tokens, token in sampling.stop, row.confidence)
         going = [number for number, row in enumerate(rows) if row.going]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,6 +90,7 @@ class TransformersPolicy:
         self._skip_special_tokens = not special_tokens
         self._grammar: Grammar | None = None
         self._temperature, self._seed = 0.0, 0
+        self._unwanted: Callable[[int], bool] = lambda prompt: False
 
     def sampled(self, temperature: float, seed: int) -> Self:
         """Return this model, whose answers are drawn; an answer does not depend on those that are drawn beside it."""
@@ -106,6 +107,12 @@ class TransformersPolicy:
         held = copy.copy(self)
         held._grammar = Grammar(self._conversation.tokenizer, self._conversation.stop_tokens(self._model), schema)
         return held
+
+    def stoppable(self, unwanted: Callable[[int], bool]) -> Self:
+        """Return this model, which cuts an answer where it is once it is unwanted."""
+        stopped = copy.copy(self)
+        stopped._unwanted = unwanted
+        return stopped
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
@@ -138,6 +145,7 @@ class TransformersPolicy:
             own_chance=True,
             confidence=True,
             grammar=self._grammar,
+            unwanted=lambda prompt: self._unwanted(fitting[prompt]),
         )
         for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
             written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]

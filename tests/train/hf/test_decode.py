@@ -69,6 +69,21 @@ def test_the_confidence_of_an_answer_is_that_of_its_least_likely_token(loaded: A
         assert answer.confidence == pytest.approx(likely.min().item(), rel=1e-3)
 
 
+def test_an_unwanted_answer_is_cut_or_left_out_and_changes_no_other(loaded: Any) -> None:
+    """Prompt 0 is never wanted, 1 no longer after some tokens; the second batch holds both kinds, too."""
+    asked = prompts(6, 12)
+    left = {0: 0, 1: 3, 5: 2}
+
+    def unwanted(prompt: int) -> bool:
+        left[prompt] = left.get(prompt, 1000) - 1
+        return left[prompt] < 0
+
+    sampling = Sampling(20, frozenset({-1}), 0, batch_size=4, unwanted=unwanted)
+    found = {answer.prompt: answer.tokens for answer in decode(loaded, asked, sampling)}
+    assert sorted(found) == [1, 2, 3, 4, 5] and (len(found[1]), len(found[5])) == (3, 2)
+    assert [found[number] for number in (2, 3, 4)] == [generated(loaded, asked[number], -1, 20) for number in (2, 3, 4)]
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_samples_follow_the_distribution(loaded: Any, own: bool) -> None:
     """The first sampled tokens of many samples are spread as the model's probabilities say."""
