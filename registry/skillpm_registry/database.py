@@ -34,11 +34,16 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
         self._reading = self.engine.execution_options(reading=True)
+        self._hasty = self.engine.execution_options(hasty=True)
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """Yield a session that is committed at the end. Raises BusyError, StorageError."""
-        with reported(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+    def writing(self, *, durable: bool = True) -> Iterator[Session]:
+        """Yield a session that is committed at the end. Raises BusyError, StorageError.
+
+        If it is not durable, a power cut may undo it before the next durable one has ended.
+        """
+        engine = self.engine if durable else self._hasty
+        with reported(), Session(engine, expire_on_commit=False) as session, session.begin():
             if self.engine.dialect.name == "postgresql":
                 session.execute(text(f"SELECT pg_advisory_xact_lock({_TURN})"))
             yield session
@@ -79,13 +84,15 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _open(connection: sqlite3.Connection, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get("reading")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        options, driver = connection.get_execution_options(), connection.connection.driver_connection
+        assert driver is not None  # SQLite's own
+        driver.execute(f"PRAGMA synchronous={'NORMAL' if options.get('hasty') else 'FULL'}")
+        connection.exec_driver_sql("BEGIN" if options.get("reading") else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -90,24 +90,26 @@ def demand_publishing(session: Session, identity: Identity, name: str, *, is_new
         name: of the skill.
         is_new: is nothing published in the skill's scope?
     """
-    scope = scope_of(name)
-    has_owner = session.scalar(select(Member.account_id).where(Member.scope == scope).limit(1)) is not None
-    if not has_owner and is_new and identity.publisher is None:
-        identity.demand(Right.PUBLISH, scope)
-        take(session, identity, scope)
-    demand_role(session, identity, scope, Role.PUBLISHER, Right.PUBLISH)
+    scope, rows = scope_of(name), list[Member]()
+    if is_new and identity.publisher is None:
+        own = (Member.scope == REGISTRY) & (Member.account_id == identity.account_id)
+        rows = list(session.scalars(select(Member).where((Member.scope == scope) | own)))
+    if not is_new or identity.publisher is not None or any(row.scope == scope for row in rows):
+        demand_role(session, identity, scope, Role.PUBLISHER, Right.PUBLISH)
+        return
+    identity.demand(Right.PUBLISH, scope)
+    _take(session, identity, scope, Role[rows[0].role.upper()] if rows else Role.NONE)
 
 
-def take(session: Session, identity: Identity, scope: str) -> None:
+def _take(session: Session, identity: Identity, scope: str, everywhere: Role) -> None:
     """Make the identity the owner of a new scope. Raises ApiError 403 if the name is reserved, or not to be taken."""
-    everywhere = role_in(session, identity.account_id, REGISTRY)
     if everywhere < Role.PUBLISHER:
         raise ApiError(
             403, "not-a-publisher", f"{identity.account} may not take new names", "ask an owner of the registry"
         )
     if everywhere < Role.OWNER and is_reserved(scope):
         raise ApiError(403, "name-reserved", f"`{scope}` is reserved", "choose another name")
-    set_role(session, scope, identity.account_id, Role.OWNER)
+    session.add(Member(scope=scope, account_id=identity.account_id, role=Role.OWNER.text))
     record(session, identity.account, "take", scope)
 
 

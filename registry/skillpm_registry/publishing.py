@@ -24,7 +24,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_version
 from packaging.version import Version
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, delete, false, select, update
 from sqlalchemy.orm import Session
 
 from skillpm.errors import BusyError, ConflictError, IntegrityError, LayoutError, UsageError
@@ -84,7 +84,7 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
         raise UsageError(f"`{min(unknown)[:20]}` cannot be allowed", hint="`skillpm scan --rules` lists what can")
     page = services.registry.page(name)
     present = next((item for item in page.releases if _same(item, release)), None) if page else None
-    with services.database.writing() as session:
+    with services.database.writing(durable=False) as session:  # nothing refers to it before it goes live
         new_scope = is_new(services.configuration.data, name)
         if page is None and new_scope:
             refuse_look_alike(services.configuration.data, name, wish["like"])
@@ -98,12 +98,14 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
                 published=present.tree,
                 offered=release.tree,
             )
-        _remove_expired(services, session)
-        same = select(Upload).where(Upload.state == "waiting", Upload.name == name, Upload.version == release.version)
-        for upload in session.scalars(same):
-            if upload.wish["release"]["tree"] == release.tree:
-                return _of_the_same(upload, identity)
-        _refuse_many(session, identity)
+        same = (Upload.name == name) & (Upload.version == release.version)
+        standing = _standing(services, session, same | (Upload.account_id == identity.account_id))
+        for row in standing:
+            if (row.state, row.name, row.version) == ("waiting", name, release.version):
+                waiting = session.get_one(Upload, row.id)
+                if waiting.wish["release"]["tree"] == release.tree:
+                    return _of_the_same(waiting, identity)
+        _refuse_many(identity, [row.state for row in standing if row.account_id == identity.account_id])
         upload = Upload(
             id=secrets.token_hex(16),
             account_id=identity.account_id,
@@ -145,10 +147,9 @@ def _same(one: Release, other: Release) -> bool:
     return canonicalize_version(one.version) == canonicalize_version(other.version)
 
 
-def _refuse_many(session: Session, identity: Identity) -> None:
-    query = select(func.count()).select_from(Upload).where(Upload.account_id == identity.account_id)
+def _refuse_many(identity: Identity, present: list[str]) -> None:
     for title, states, most in _MOST:
-        if session.scalar(query.where(Upload.state.in_(states))) >= most:  # type: ignore[operator]  # a count
+        if sum(state in states for state in present) >= most:
             problem = ApiError(429, "too-many-uploads", f"{identity.account} has {most} {title} uploads")
             problem.headers["Retry-After"] = "60"
             raise problem
@@ -183,13 +184,10 @@ def move(session: Session, upload: Upload, state: str, **values: Any) -> Upload:
         ApiError: 409 if another request was first.
     """
     before = update(Upload).where(Upload.id == upload.id, Upload.state == upload.state)
-    if session.execute(before.values(state=state, **values)).rowcount != 1:  # type: ignore[attr-defined]  # of an update
-        raise _decided()
-    return session.get_one(Upload, upload.id, populate_existing=True)
-
-
-def _decided() -> ApiError:
-    return ApiError(409, "decided", "another request was first", "look at what it did before you try again")
+    moved: Upload | None = session.scalar(before.values(state=state, **values).returning(Upload))
+    if moved is None:
+        raise ApiError(409, "decided", "another request was first", "look at what it did before you try again")
+    return moved
 
 
 def upload_of(session: Session, identity: Identity, number: str) -> Upload:
@@ -234,7 +232,7 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     draft.replace(archive_of(services, number))
     if services.gate is not None:
         services.gate.forget_unjudged(wish.tree)
-    with services.database.writing() as session:
+    with services.database.writing(durable=False) as session:
         upload = upload_of(session, identity, number)
         if upload.state == "open":
             upload.state, upload.release = "staged", json_form(wish)
@@ -324,7 +322,8 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
         added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
         with services.database.writing() as session:
             upload = move(session, claimed, "live")
-            _finish(session, upload, actor, **approval)
+            if added or not _is_logged(session, upload):
+                _record(session, upload, actor, **approval)
     for tell in services.visible:
         tell(upload.name)
     archive_of(services, upload.id).unlink(missing_ok=True)
@@ -356,20 +355,29 @@ def _publishing(services: Services) -> Path:
     return services.configuration.state / "publishing"
 
 
-def _finish(session: Session, upload: Upload, actor: str, **approval: str) -> None:
-    """Log an upload that is live, unless another upload of the same content was logged."""
+def _is_logged(session: Session, upload: Upload) -> bool:
+    """Is the publication in the log already, because another upload had the same content?"""
     subject = f"{upload.name}=={upload.version}"
-    if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is None:
-        assert upload.release is not None
-        detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
-        record(session, actor, "publish", subject, **detail, publisher=upload.publisher, **approval)
+    return session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is not None
 
 
-def _remove_expired(services: Services, session: Session) -> None:
-    expired = select(Upload).where(Upload.expires < time.time(), Upload.state != "publishing").limit(100)
-    for upload in session.scalars(expired):
-        archive_of(services, upload.id).unlink(missing_ok=True)
-        session.delete(upload)
+def _record(session: Session, upload: Upload, actor: str, **approval: str) -> None:
+    assert upload.release is not None
+    detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
+    subject = f"{upload.name}=={upload.version}"
+    record(session, actor, "publish", subject, **detail, publisher=upload.publisher, **approval)
+
+
+def _standing(services: Services, session: Session, wanted: ColumnElement[bool]) -> list[Any]:
+    """Return the unfinished uploads of a condition; remove those that have expired, at most 100 at once."""
+    columns = (Upload.id, Upload.account_id, Upload.name, Upload.version, Upload.state, Upload.expires)
+    unfinished, ended = Upload.state.in_(("open", "staged", "waiting")), Upload.expires < (now := time.time())
+    rows = session.execute(select(*columns).where(unfinished & wanted | ended & (Upload.state != "publishing"))).all()
+    if expired := [row.id for row in rows if row.expires < now][:100]:
+        session.execute(delete(Upload).where(Upload.id.in_(expired)))
+        for number in expired:
+            archive_of(services, number).unlink(missing_ok=True)
+    return [row for row in rows if row.expires >= now]
 
 
 def recover(services: Services) -> None:
@@ -381,10 +389,11 @@ def recover(services: Services) -> None:
             if _is_live(services, upload):
                 account = session.get_one(Account, upload.account_id)
                 upload.state = "live"
-                _finish(session, upload, account.name)
+                if not _is_logged(session, upload):
+                    _record(session, upload, account.name)
             elif upload.state == "publishing":
                 upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
-        _remove_expired(services, session)
+        _standing(services, session, false())
         known = set(session.scalars(select(Upload.id).where(Upload.state.in_(_CHECKED))))
     for path in services.configuration.uploads.iterdir():
         if path.name.partition(".")[0] not in known and path.stat().st_mtime < time.time() - _LIFETIME:

@@ -38,7 +38,8 @@ from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, largest_archive
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
 from skillpm.storage.archive import archive_digest, limits_of
-from skillpm.storage.files import DiskErrors, fsync_folder, storage_error, write_atomic
+from skillpm.storage.durable import flush
+from skillpm.storage.files import DiskErrors, fsync_folder, storage_error, write_atomic, write_new
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
 
@@ -96,7 +97,10 @@ class FolderRegistry(DirectoryIndex):
         present = self._known(name).get(_key(release.version))
         if present is None or present.archive == release.archive:
             self._put_archive(release, archive)
-        present = present or self._state(name, release, 1)
+        if present is None:
+            present = self._state(name, release, 1)
+        else:
+            flush([self.root])
         if present.tree != release.tree:
             raise ConflictError(
                 f"{name} {present.version} is published in {self.root} with different content",
@@ -180,7 +184,25 @@ class FolderRegistry(DirectoryIndex):
         """Write one file of the registry at once; if not durable, the caller flushes it. Raises StorageError."""
         target = self.root / path
         with DiskErrors("write", target):
-            self._in_folder(target.parent, lambda: self._write(target, data, durable=durable))
+            self._in_folder(target.parent, lambda: self._write(target, data, durable=durable), durable=durable)
+
+    def prepared(self, path: str, data: bytes | str) -> Callable[[], None]:
+        """Write a draft, which the caller flushes; return what puts it into its place, on the disk.
+
+        Both raise StorageError. A draft that never gets its place is removed with the other old entries of tmp/.
+        """
+        target, draft = self.root / path, self._scratch() / os.urandom(8).hex()
+        self._draft(draft, data.encode() if isinstance(data, str) else data)
+        return lambda: self._put(draft, target)
+
+    def _draft(self, draft: Path, data: bytes) -> None:
+        with DiskErrors("write", draft):
+            write_new(draft, data, mode=self._mode() & 0o666)
+
+    def _put(self, draft: Path, target: Path) -> None:
+        with DiskErrors("write", target):
+            self._in_folder(target.parent, lambda: draft.replace(target))
+            fsync_folder(target.parent)
 
     def _write(self, target: Path, data: Bytes | str, *, durable: bool = True) -> None:
         write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch(), durable=durable)
@@ -252,9 +274,12 @@ class FolderRegistry(DirectoryIndex):
             earlier = self._written(name).get(_key(release.version), {})
             document = {**earlier, **json_form(release)}
             document.pop("proof", None)  # belongs to the log, and stands in the page
-            self._write(fresh / "release.json", _text(document))
+            self._write(fresh / "release.json", _text(document), durable=False)
+            self._make_folder(target.parent, durable=False)
+            flush([self.root])  # with the archive: what a statement names is there
             self._in_folder(target.parent, lambda: fresh.rename(target))
-            fsync_folder(target.parent)
+            if self.config.signed is None:  # a signer flushes all before it shows anything
+                fsync_folder(target.parent)
         except OSError as error:
             if not (target / "release.json").is_file():
                 raise storage_error("write", target, error) from None
@@ -283,7 +308,7 @@ class FolderRegistry(DirectoryIndex):
         with contextlib.suppress(RegistryError):
             if is_archive_of(self._content(path, largest_archive(release)), release):
                 return
-        self.write(path, archive)
+        self.write(path, archive, durable=False)
 
     def _has(self, path: str, data: bytes) -> bool:
         try:
@@ -303,10 +328,10 @@ class FolderRegistry(DirectoryIndex):
                 folder.chmod(self._mode())
         return folder
 
-    def _in_folder(self, folder: Path, act: Callable[[], object]) -> None:
+    def _in_folder(self, folder: Path, act: Callable[[], object], *, durable: bool = True) -> None:
         """Make a folder and act in it; try again if another process replaces the empty folder by its own."""
         for tries_left in reversed(range(_TRIES)):
-            self._make_folder(folder)
+            self._make_folder(folder, durable=durable)
             try:
                 act()
             except (FileNotFoundError, StorageError) as error:
@@ -316,7 +341,7 @@ class FolderRegistry(DirectoryIndex):
             else:
                 return
 
-    def _make_folder(self, folder: Path) -> None:
+    def _make_folder(self, folder: Path, *, durable: bool) -> None:
         """Make a folder and its parents; each appears with the rights of the registry's folder."""
         if folder.is_dir():
             return
@@ -324,8 +349,9 @@ class FolderRegistry(DirectoryIndex):
         fresh.mkdir()
         fresh.chmod(self._mode())
         try:
-            self._in_folder(folder.parent, lambda: fresh.rename(folder))
-            fsync_folder(folder.parent)
+            self._in_folder(folder.parent, lambda: fresh.rename(folder), durable=durable)
+            if durable:
+                fsync_folder(folder.parent)
         except OSError as error:
             remove_tree(fresh)
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):

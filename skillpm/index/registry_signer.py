@@ -3,10 +3,12 @@
 Order of a publication, so that a crash leaves nothing that a client could install and that is not signed and logged:
 
 1. The tiles of the log, a copy of the page whose name has its digest, the metadata of its bin, and a snapshot. Nothing
-   refers to these files yet. They are flushed to the disk together.
+   refers to these files yet. They are flushed to the disk together, with drafts of the files of the next steps.
 2. ``log/checkpoint``: the release is in the log.
 3. ``metadata/timestamp.json``: clients see the new page. It is the only file of the metadata that changes.
 4. The page under its own name, for clients that check no signatures.
+
+Each of the last three is a rename, and is on the disk before the next one.
 
 The next publication completes a killed one: the log is searched for the entry before one is added. Writers take turns,
 because two of them would give the log two histories. ``FolderRegistry`` does all of this in ``publish``, ``yank`` and
@@ -22,7 +24,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,6 +54,9 @@ class PageStore(Protocol):
     def write(self, path: str, data: bytes | str, *, durable: bool = True) -> None:
         """Write one file at once. Raises StorageError."""
 
+    def prepared(self, path: str, data: bytes | str) -> Callable[[], None]:
+        """Write a draft, which the caller flushes; return what puts it into its place, on the disk. Both may raise."""
+
     def names(self) -> list[str]:
         """Return all names with a page."""
 
@@ -66,6 +71,7 @@ class RegistrySigner:
         self._store = store
         self._keys = keys
         self._days = days
+        self._root_read: tuple[bytes, Metadata[Root]] | None = None
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -89,7 +95,7 @@ class RegistrySigner:
         metadata, text = self._metadata(online), page_text(page)
         if not metadata.lists(name, text):
             is_full = metadata.update({name: text})
-            self._commit(metadata, head)
+            self._commit(metadata, head, {page_path(name): text})
             if is_full:
                 self._rebuild(online, {name: page})
         return text
@@ -142,6 +148,7 @@ class RegistrySigner:
             )
         old = self._keys.private_of(keys_of(root, "timestamp"))
         self._rebuild([online, *old], again=True)
+        self._root_read = None  # what follows changes it
         data = signed(next_root(root, online.public), signers)
         self._store.write(root_path(root.signed.version), data)
 
@@ -153,16 +160,23 @@ class RegistrySigner:
         head, metadata = self._log().prove(pages, keys, again=again), self._metadata(keys)
         texts = {name: page_text(page) for name, page in pages.items()}
         metadata.rebuild(texts)
-        self._commit(metadata, head)
+        self._commit(metadata, head, {})
         for name, text in texts.items():
-            self._store.write(page_path(name), text)
+            if self._read(page_path(name)) != text.encode():
+                self._put(page_path(name), text.encode())
+        flush([self._store.root])
         return metadata
 
-    def _commit(self, metadata: RegistryMetadata, head: str) -> None:
+    def _commit(self, metadata: RegistryMetadata, head: str, pages: Mapping[str, str]) -> None:
+        """Let clients see what was written, with these pages by their paths: in the order of the module's text."""
+        visible: dict[str, bytes | str] = {f"{LOG}/{CHECKPOINT}": head}
+        if self._read(f"{LOG}/{CHECKPOINT}") == head.encode():
+            visible.clear()
+        visible |= {f"{METADATA}/{TIMESTAMP}": metadata.timestamp(self._days), **pages}
+        steps = [self._store.prepared(path, data) for path, data in visible.items()]
         flush([self._store.root])
-        if self._read(f"{LOG}/{CHECKPOINT}") != head.encode():
-            self._store.write(f"{LOG}/{CHECKPOINT}", head)
-        self._store.write(f"{METADATA}/{TIMESTAMP}", metadata.timestamp(self._days))
+        for step in steps:
+            step()
 
     def _metadata(self, keys: Sequence[PrivateKey]) -> RegistryMetadata:
         return RegistryMetadata(self._read, self._put, keys)
@@ -188,13 +202,15 @@ class RegistrySigner:
         version = 1
         while (self._store.root / root_path(version + 1)).is_file():
             version += 1
-        try:
-            root: Metadata[Root] = Metadata.from_bytes(self._read(root_path(version)) or b"")
-        except RepositoryError as error:
-            raise RegistryError(
-                f"{root_path(version)} is damaged: {error}", hint="restore metadata/ from a backup"
-            ) from None
-        return root
+        data = self._read(root_path(version)) or b""
+        if self._root_read is None or self._root_read[0] != data:
+            try:
+                self._root_read = data, Metadata.from_bytes(data)
+            except RepositoryError as error:
+                raise RegistryError(
+                    f"{root_path(version)} is damaged: {error}", hint="restore metadata/ from a backup"
+                ) from None
+        return self._root_read[1]
 
     def _read(self, path: str) -> bytes | None:
         try:

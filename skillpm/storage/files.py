@@ -117,11 +117,12 @@ def write_atomic(
         temporary.replace(path)
         if durable:
             fsync_folder(path.parent)
-    except OSError as error:
-        raise storage_error("write", path, error) from None
-    finally:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise storage_error("write", path, error) from None
+        raise
 
 
 def written_through(path: Path) -> Path:

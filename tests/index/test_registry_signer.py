@@ -13,7 +13,7 @@ import pytest
 from tuf.api.metadata import Metadata, Timestamp
 
 from skillpm.errors import IntegrityError, RegistryError, UsageError
-from skillpm.index import registry_metadata, registry_signer
+from skillpm.index import folder_registry, registry_metadata, registry_signer
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.note import open_checkpoint
 from skillpm.index.registry_metadata import signed
@@ -48,7 +48,7 @@ def logged(shop: SignedShop) -> list[str]:
 def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let the process end before this write of the registry; return the list of the writes until then."""
     done: list[str] = []
-    write = FolderRegistry._write
+    write, draft, put = FolderRegistry._write, FolderRegistry._draft, FolderRegistry._put
 
     def count(what: str) -> None:
         if len(done) == step:
@@ -59,12 +59,22 @@ def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         count(target.name)
         write(self, target, data, **options)
 
+    def drafted(self: FolderRegistry, place: Path, data: bytes) -> None:
+        count("draft")
+        draft(self, place, data)
+
+    def visible(self: FolderRegistry, place: Path, target: Path) -> None:
+        count(target.name)
+        put(self, place, target)
+
     def flushed(roots: Any) -> None:
         count("flush")
         flush(roots)
 
-    monkeypatch.setattr(FolderRegistry, "_write", counted)
-    monkeypatch.setattr(registry_signer, "flush", flushed)
+    for name, step_of in (("_write", counted), ("_draft", drafted), ("_put", visible)):
+        monkeypatch.setattr(FolderRegistry, name, step_of)
+    for module in (folder_registry, registry_signer):
+        monkeypatch.setattr(module, "flush", flushed)
     return done
 
 
@@ -93,7 +103,7 @@ def test_a_publisher_that_is_killed_anywhere_leaves_the_old_or_the_whole_release
     else:
         pytest.fail("a publication writes 40 times")
     order = [name for name in whole if name in ("release.json", "flush", "checkpoint", "timestamp.json", "demo.json")]
-    assert order == ["release.json", "flush", "checkpoint", "timestamp.json", "demo.json"]
+    assert order == ["release.json", "flush", "flush", "checkpoint", "timestamp.json", "demo.json"]
 
 
 def test_an_old_registry_is_signed_with_all_that_it_has(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_release_that_could_not_go_live_waits_again(
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **options: Any) -> None:
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(type(server.services.registry), "write", fail)

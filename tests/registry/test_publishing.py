@@ -194,7 +194,7 @@ def test_a_further_check_refuses_before_anything_is_seen(server: Server, demo: F
 
 @pytest.mark.attack(75)
 def test_a_disk_that_fails_leaves_nothing_to_see(server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **options: Any) -> None:
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(type(server.services.registry), "write", fail)
