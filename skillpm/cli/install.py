@@ -111,9 +111,9 @@ def command(
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 
     A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is OWNER/REPO, OWNER/REPO/FOLDER@REF, the address of
-    a repository or of a folder in it, as a browser shows it, a folder here (written with a `/`), a .tar.gz, or a site's
-    .well-known/agent-skills; its skills need no skill.yaml. What is typed is added to skillpm.yaml if there is one.
-    Without arguments, do the same as `skillpm sync`.
+    a repository or of a folder in it, as a browser shows it, a folder here (written with a `/`), an archive, or a
+    site's .well-known/agent-skills; its skills need no skill.yaml. What is typed is added to skillpm.yaml if there is
+    one. Without arguments, do the same as `skillpm sync`.
     """
     from skillpm.ops.project.installation import unchanged
 

@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from skillpm.errors import UsageError
 from skillpm.index.git_url import GitUrl, is_git
+from skillpm.index.path import ARCHIVES
 from skillpm.model.source import SourceKind, cut_reference, git_place
 
 _HOSTS = {
@@ -45,7 +46,6 @@ _UNDECIDED = re.compile(rf"{_PART}/{_PART}(?:[@#][^\s\\]+)?\Z")
 _PAGES = frozenset({"tree", "blob", "raw", "src", "blame", "edit"})
 _FILES = frozenset({"blob", "raw", "blame", "edit"})
 _SKILL_FILES = ("SKILL.md", "skill.md")
-_ARCHIVES = (".tar.gz", ".tgz", ".zip")
 _READ_ONLY = re.compile(r"readme\Z|L\d+(?:-L?\d+)?\Z", re.IGNORECASE)  # where a browser's page stands
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _NESTED = 20  # levels of groups that are tried
@@ -189,7 +189,7 @@ def _pasted(url: str, text: str) -> Address | None:
     )
     if not host or "@" in host or not segments:
         return None
-    if parts.path.endswith(_ARCHIVES):
+    if parts.path.endswith(ARCHIVES):
         raise UsageError(
             f"`{text[:200]}` is an archive on a web server",
             hint="download it, then run `skillpm install ./FILE.tar.gz`",

@@ -31,12 +31,14 @@ from skillpm.index.git_url import GitUrl, is_commit
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.discovery import skill_folders
 from skillpm.layout.tree import MappingTree, Tree, left_out
+from skillpm.model.name import did_you_mean
 from skillpm.storage.process_lock import locked
 
 WAIT = 600.0  # seconds for one call of git
 MAX_FILES = 200_000  # of one commit, and references of a repository
 MAX_LISTING = 1 << 26  # bytes of their names and the rest of a listing
 _CHUNK = 1 << 20
+_SHOWN = 10  # folders that one message names
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,63}\Z")
 _LINK = "120000"
 _KINDS = {_LINK: "symlink", "160000": "submodule"}
@@ -108,7 +110,8 @@ class GitRepository:
     def folders(self, base: str) -> list[str]:
         """Return the skills' folders at or below a folder, relative to the repository; "" is the repository.
 
-        If there is no skill, return the folder itself, so that the check reports its errors.
+        A folder that is not there may be the end of one skill's folder: ``pdf`` is ``skills/pdf``. If there is no
+        skill, return the folder itself, so that the check reports its errors.
 
         Raises:
             UsageError: there is no such folder.
@@ -117,7 +120,10 @@ class GitRepository:
         prefix = f"{base}/" if base else ""
         below = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
         if not below:
-            raise self._no_folder(base)
+            ends = [folder for folder in skill_folders(self._files) if folder.endswith(f"/{base}")]
+            if len(ends) == 1:
+                return ends
+            raise self._no_folder(base, ends)
         return [f"{prefix}{folder}".rstrip("/") for folder in skill_folders(below)] or [base]
 
     def overlooked(self, base: str) -> list[str]:
@@ -174,11 +180,15 @@ class GitRepository:
             {path: _KINDS[mode] for path, (mode, _, _) in entries.items() if mode in _KINDS},
         )
 
-    def _no_folder(self, folder: str) -> UsageError:
+    def _no_folder(self, folder: str, ends: Sequence[str] = ()) -> UsageError:
         kind = _KINDS.get(self._files[folder][0]) if folder in self._files else None
         what = f"there is no folder `{folder}`" if folder else "there is nothing"
         what = f"`{folder}` is a {kind}, which is not followed," if kind else what
-        return UsageError(f"{self.url}: {what} at {self.commit[:12]}", hint="check the folder after `#subdirectory=`")
+        hint = f"name one of {', '.join(ends[:_SHOWN])}" if ends else ""
+        return UsageError(
+            f"{self.url}: {what} at {self.commit[:12]}",
+            hint=hint or did_you_mean(folder, skill_folders(self._files), "check the folder of the skill"),
+        )
 
     @cached_property
     def _files(self) -> dict[str, tuple[str, str, int]]:

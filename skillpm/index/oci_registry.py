@@ -19,6 +19,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -30,12 +31,13 @@ from skillpm.formats.strict import strict_json
 from skillpm.index.oci_client import EMPTY, MANIFEST, OciRepository
 from skillpm.index.oci_reference import DIGEST, OciReference
 from skillpm.index.page_cache import PageCache
-from skillpm.index.pages import largest_archive, read_page
+from skillpm.index.pages import MAX_ARCHIVE, largest_archive, read_page
+from skillpm.index.path import TreeIndex
 from skillpm.index.transport import CONNECTIONS, KEEPER, Transport, round_trips
 from skillpm.layout.frontmatter import read_frontmatter, split
 from skillpm.model.release import Page, Release, Status
 from skillpm.model.source import Source, SourceKind
-from skillpm.storage.archive import limits_of, read_archive
+from skillpm.storage.archive import limits_of, read_any_archive, read_archive
 
 SKILL = "application/vnd.agentskills.skill.v1"
 LAYER = "application/vnd.agentskills.skill.content.v1.tar+gzip"
@@ -78,6 +80,7 @@ class OciRegistry:
         self._opening = threading.Lock()
         self._repositories: dict[str, OciRepository] = {}
         self._artefacts: dict[tuple[str, str], _Artefact] = {}
+        self._packed: TreeIndex | None = None
 
     def page(self, name: str) -> Page | None:
         """Return the newest releases of a name, or None if it is unknown.
@@ -90,6 +93,12 @@ class OciRegistry:
         repository = self._repository(name)
         if repository is None:
             return None
+        if self._reference.digest and (foreign := self._foreign(name)):
+            if foreign.skill != name:
+                raise RegistryError(
+                    f"{self.place} has the skill `{foreign.skill}`", hint="its repository must have its name"
+                )
+            return foreign.page(name)
         tags = [self._reference.digest] if self._reference.digest else _newest(repository.tags() or ())
         if not tags:
             return None
@@ -108,6 +117,8 @@ class OciRegistry:
 
     def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, which have the digest of the layer. Raises as ``page``."""
+        if self._reference.digest and (foreign := self._foreign(name)):
+            return foreign.archive(name, release)
         repository = self._repository(name)
         tag = self._reference.digest or release.version
         artefact = repository and (self._artefacts.get((name, tag)) or self._read(name, tag))
@@ -211,6 +222,20 @@ class OciRegistry:
         manifest = repository and repository.manifest(tag)
         return _artefact(*manifest, name) if manifest else "is not in the registry"
 
+    def _foreign(self, name: str) -> TreeIndex | None:
+        """Return the skill that another program has packed under the digest; None if skillpm has published it."""
+        if self._packed is None:
+            repository = self._repository(name)
+            manifest = ((repository and repository.manifest(self._reference.digest)) or ("", {}))[1]
+            layers, annotations = manifest.get("layers"), manifest.get("annotations")
+            layer = layers[0] if isinstance(layers, list) and len(layers) == 1 else None
+            digest, size = (layer.get("digest"), layer.get("size")) if isinstance(layer, dict) else ("", 0)
+            if repository is None or RELEASE in (annotations or ()) or not DIGEST.match(str(digest)):
+                return None
+            load = partial(repository.blob, str(digest), size if type(size) is int else 0, MAX_ARCHIVE)
+            self._packed = TreeIndex(self.name, lambda: read_any_archive(load()), self.place, remote=True)
+        return self._packed
+
     def _signature(self, name: str, digest: str) -> dict[str, Any] | str:
         """Return the envelope that refers to a manifest, or why there is none."""
         repository = self._repository(name)
@@ -254,10 +279,10 @@ def _send_signature(
 def _artefact(digest: str, manifest: Mapping[str, Any], name: str) -> _Artefact | str:
     """Return what a manifest says, of which nothing is believed yet, or why it is not a release of a skill."""
     annotations, layers = manifest.get("annotations"), manifest.get("layers")
-    if manifest.get("artifactType") != SKILL or not isinstance(annotations, dict) or not isinstance(layers, list):
+    if not isinstance(annotations, dict) or RELEASE not in annotations:
+        return f"was packed by another program; if it is a skill, install it by its digest, `@{digest}`"
+    if manifest.get("artifactType") != SKILL or not isinstance(layers, list):
         return "is not a skill"
-    if RELEASE not in annotations:
-        return "is a skill that another program has published"
     layer = layers[0] if len(layers) == 1 else None
     if not isinstance(layer, dict) or layer.get("mediaType") != LAYER or type(layer.get("size")) is not int:
         return "does not have one layer with an archive"

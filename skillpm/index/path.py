@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UsageError
-from skillpm.formats.gathered import Bytes
-from skillpm.index.pages import MAX_ARCHIVE
+from skillpm.formats.gathered import Bytes, read_file
+from skillpm.index.pages import MAX_ADAPTER
 from skillpm.layout.description import describe
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
-from skillpm.storage.archive import build_archive, read_archive
+from skillpm.storage.archive import build_archive, read_any_archive
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report
+
+
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip", ".skill")  # how the name of a packed skill ends
 
 
 @runtime_checkable
@@ -167,31 +170,25 @@ class PathIndex(TreeIndex):
 
 
 class ArchiveIndex(TreeIndex):
-    """A file that ends with ``.tar.gz``."""
-
-    made_here = False
+    """A packed skill or adapter on this disk, as ``skillpm pack`` or another program made it."""
 
     def __init__(self, file: Path, name: str) -> None:
-        super().__init__(name, lambda: read_archive(self._bytes), str(file))
+        super().__init__(name, self._unpacked, str(file))
         self.file = file
 
-    def _packed(self) -> bytes:
-        return self._bytes
-
-    @cached_property
-    def _bytes(self) -> bytes:
+    def _unpacked(self) -> Tree:
         try:
             with self.file.open("rb") as file:
-                data = file.read(MAX_ARCHIVE + 1)
+                data = read_file(file, MAX_ADAPTER)
         except OSError as error:
             raise UsageError(f"{self.file} cannot be read: {error.strerror}", hint="check the path") from None
-        if not (data.startswith(b"\x1f\x8b") or self.file.name.endswith(".tar.gz")):
+        if not self.file.name.lower().endswith(ARCHIVES):
             raise UsageError(
-                f"{self.file} is neither a folder nor a .tar.gz",
-                hint="unpack it, and name the folder that holds SKILL.md",
+                f"{self.file} is neither a folder nor an archive ({', '.join(ARCHIVES)})",
+                hint="name the folder that holds SKILL.md",
             )
-        if len(data) > MAX_ARCHIVE:
+        if len(data) > MAX_ADAPTER:
             raise RegistryError(
-                f"{self.file} is larger than {MAX_ARCHIVE} bytes", hint="an archive of a skill is never that large"
+                f"{self.file} is larger than {MAX_ADAPTER} bytes", hint="an archive of a skill is never that large"
             )
-        return data
+        return read_any_archive(data)

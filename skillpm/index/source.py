@@ -33,7 +33,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.oci_reference import OciReference, is_oci
-from skillpm.index.path import ArchiveIndex, PathIndex, TreeIndex
+from skillpm.index.path import ARCHIVES, ArchiveIndex, PathIndex, TreeIndex
 from skillpm.layout.discovery import discover, plugin_of, skill_folder
 from skillpm.model.name import is_name
 from skillpm.model.source import Source, SourceKind, git_place
@@ -48,9 +48,8 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = (
     "a registry is a folder, file:///…, https://…, oci://… or a .well-known/agent-skills; "
-    "a skill is a folder, a .tar.gz, `owner/repo`, or git+https://…"
+    "a skill is a folder, a .tar.gz or .zip, `owner/repo`, or git+https://…"
 )
-_ARCHIVE = ".tar.gz"
 PAGES, REPOSITORIES = "pages-v1", "git-v1"  # folders of the cache
 
 
@@ -124,7 +123,7 @@ def is_path(text: str) -> bool:
     """Is this text a folder, a file or a URL, and not a name?"""
     if text.startswith((".", "/", "~")) or is_git(text) or _SCHEME.match(text):
         return True
-    if text.endswith(_ARCHIVE) and Path(text).is_file():
+    if text.lower().endswith(ARCHIVES) and Path(text).is_file():
         return True
     return "/" in text and (Path(text).exists() or not is_name(re.split(r"[<>=!~@\s]", text, maxsplit=1)[0]))
 
@@ -157,7 +156,7 @@ def place_source(text: str, around: Surroundings, base: Path | None = None) -> S
     if is_git(text):
         return Source.parse(str(GitUrl.parse(text, around.project)))
     place = skill_folder((base or Path.cwd()) / _folder(text))
-    archive = place.is_file() or text.endswith(_ARCHIVE)
+    archive = place.is_file() or text.lower().endswith(ARCHIVES)
     return Source(SourceKind.ARCHIVE if archive else SourceKind.PATH, _relative(place, around.project))
 
 

@@ -27,7 +27,7 @@ from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
 from skillpm.model.release import Listing, Page, Release, SkillNameText
 from skillpm.model.source import Source, SourceKind
-from skillpm.storage.archive import read_archive
+from skillpm.storage.archive import read_any_archive
 
 INDEX = ".well-known/agent-skills/index.json"
 SCHEMA = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
@@ -137,7 +137,7 @@ class WellKnownIndex:
                 expected=entry.digest[7:],
                 found=digest,
             )
-        return MappingTree({"SKILL.md": bytes(data)}) if entry.type == "skill-md" else read_archive(data)
+        return MappingTree({"SKILL.md": bytes(data)}) if entry.type == "skill-md" else read_any_archive(data)
 
 
 def _damaged(url: str, reason: str) -> RegistryError:

@@ -1,4 +1,4 @@
-"""The files inside an archive, in memory and within bounds. Nothing is written, and no link is followed.
+"""The files inside an archive of any program, in memory and within bounds. Nothing is written, no link is followed.
 
 An archive is opened only whole: one member that cannot be read, and the archive counts as sealed. The bounds hold for
 all archives of a skill together, so a bomb ends at them.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from skillpm.layout.filenames import LIMITS, unsafe_name
+from skillpm.layout.tree import MappingTree, left_out
 
+Member = tuple[str, bytes, bool]  # the name, the content, and may it be executed?
 MAX_DEPTH = 3  # archives in archives
 _ENDINGS = {
     "zip": (".zip", ".jar", ".whl", ".mcpb", ".dxt", ".vsix", ".skill", ".xpi", ".epub", ".apkg", ".crx"),
@@ -20,6 +23,7 @@ _ENDINGS = {
     "xz": (".xz", ".txz"),
     "tar": (".tar",),
 }
+_MAGIC = {b"PK": "zip", b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz"}  # by which they begin; tar has none
 
 
 class SealedError(Exception):
@@ -51,31 +55,72 @@ def members(data: bytes, path: str, kind: str, bounds: Bounds) -> list[tuple[str
         SealedError: it is of an unknown format or under another name, has a password, is damaged or too large, or has a
             member that is not a regular file with a safe name.
     """
+    if kind not in _ENDINGS:
+        raise SealedError("is of a format that is not looked into")
+    if not path.lower().endswith(_ENDINGS[kind]):
+        raise SealedError("stands under a name that does not say so")
+    with _sealed():
+        if kind == "zip":
+            return [(name, content) for name, content, _ in _zipped(data, bounds)]
+        content = data if kind == "tar" else _decompressed(data, kind, bounds.size)
+        inside = path.rpartition("/")[2].rpartition(".")[0]
+        if content[257:262] == b"ustar" or inside.endswith(".tar") or path.lower().endswith((".tgz", ".txz")):
+            return [(name, content) for name, content, _ in _tarred(content, bounds)]
+        return [(inside, bounds.take(content))]
+
+
+def packed_tree(data: bytes) -> MappingTree:
+    """Return the tree of a skill that any program has packed as a zip, a tar or a compressed tar.
+
+    The skill is at its top, or in the one folder there. What is left out of a package is left out.
+
+    Raises:
+        SealedError: it is none of them, or as ``members`` says.
+    """
+    kind, bounds = _MAGIC.get(data[:2], "tar"), Bounds()
+    with _sealed():
+        if kind == "zip":
+            listed = [*_zipped(data, bounds)]
+        else:
+            if kind == "tar" and data[257:262] != b"ustar":
+                web = ": it is HTML" if data[:512].lstrip()[:1] == b"<" else ""
+                raise SealedError(f"is neither a zip nor a tar{web}")
+            tar = data if kind == "tar" else _decompressed(data, kind, bounds.size + bounds.files * 2048)
+            listed = [*_tarred(tar, bounds)]
+    files = {name: content for name, content, _ in listed if not (left_out(name) or _of_macos(name))}
+    if len({name for name, _, _ in listed}) < len(listed):
+        raise SealedError("has a name twice")
+    tops = {name.partition("/")[0] for name in files}
+    top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in files) else ""
+    return MappingTree(
+        {name.removeprefix(top): content for name, content in files.items()},
+        {name.removeprefix(top) for name, _, runs in listed if runs and name in files},
+    )
+
+
+def _of_macos(name: str) -> bool:
+    """Does a file hold only what the Finder knows of another?"""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")
+
+
+@contextmanager
+def _sealed() -> Iterator[None]:
+    """Turn what the libraries raise about an archive into SealedError."""
     import lzma
     import struct
     import tarfile
     import zipfile
     import zlib
 
-    if kind not in _ENDINGS:
-        raise SealedError("is of a format that is not looked into")
-    if not path.lower().endswith(_ENDINGS[kind]):
-        raise SealedError("stands under a name that does not say so")
     try:
-        if kind == "zip":
-            return list(_zipped(data, bounds))
-        content = data if kind == "tar" else _decompressed(data, kind, bounds.size)
-        inside = path.rpartition("/")[2].rpartition(".")[0]
-        if content[257:262] == b"ustar" or inside.endswith(".tar") or path.lower().endswith((".tgz", ".txz")):
-            return list(_tarred(content, bounds))
-        return [(inside, bounds.take(content))]
+        yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error) as error:
         raise SealedError("is damaged") from error
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, LookupError, OverflowError) as error:
         raise SealedError("cannot be unpacked") from error
 
 
-def _zipped(data: bytes, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
+def _zipped(data: bytes, bounds: Bounds) -> Iterator[Member]:
     import stat
     import zipfile
 
@@ -89,10 +134,11 @@ def _zipped(data: bytes, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise SealedError(f"has the link `{name[:80]}`")
             with archive.open(member) as file:
-                yield name, bounds.take(file.read(bounds.size + 1))
+                yield name, bounds.take(file.read(bounds.size + 1)), bool(member.external_attr >> 16 & stat.S_IXUSR)
 
 
-def _tarred(content: bytes, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
+def _tarred(content: bytes, bounds: Bounds) -> Iterator[Member]:
+    import stat
     import tarfile
 
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
@@ -103,7 +149,7 @@ def _tarred(content: bytes, bounds: Bounds) -> Iterator[tuple[str, bytes]]:
             file = archive.extractfile(member) if member.isreg() and not member.issparse() else None
             if file is None:
                 raise SealedError(f"has `{name[:80]}`, which is not a regular file")
-            yield name, bounds.take(file.read(bounds.size + 1))
+            yield name, bounds.take(file.read(bounds.size + 1)), bool(member.mode & stat.S_IXUSR)
 
 
 def _decompressed(data: bytes, kind: str, limit: int) -> bytes:

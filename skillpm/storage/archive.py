@@ -18,12 +18,15 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from skillpm.errors import IntegrityError
 from skillpm.formats.gathered import IN_MEMORY, PIECE, Bytes, gathered, inflated, pieces_of
 from skillpm.layout.filenames import ADAPTER, ADAPTER_LIMITS, LIMITS, Limits, Members, problems, ustar_fields
+from skillpm.layout.inner import SealedError, packed_tree
 from skillpm.layout.tree import MappingTree, Tree
 
+MAX_FOREIGN = 24 << 20  # bytes of an archive that another program has packed
 _BLOCK = 512
 _SHOWN = 5  # files that one message names
 _STORED = 0xFFFF  # bytes of one stored block at most
@@ -202,6 +205,23 @@ def read_archive(data: Bytes, limits: Limits = LIMITS) -> MappingTree:
             executables.add(path)
     _check_end(content, offset)
     return MappingTree(files, frozenset(executables))
+
+
+def read_any_archive(data: Bytes) -> MappingTree:
+    """Return the tree in an archive that nobody has described: of a skill, of a trained adapter, or of other programs.
+
+    Raises:
+        IntegrityError: it is none of them.
+    """
+    for limits in (LIMITS, ADAPTER_LIMITS):
+        with suppress(IntegrityError):
+            tree = read_archive(data, limits)
+            if ("SKILL.md" if limits is LIMITS else ADAPTER) in tree.paths():
+                return tree
+    try:
+        return packed_tree(bytes(data[: MAX_FOREIGN + 1]))
+    except SealedError as error:
+        raise _refused("", str(error)) from None
 
 
 def _refused(path: str, problem: str) -> IntegrityError:

@@ -223,10 +223,17 @@ def test_a_tree_that_names_too_much_is_not_listed_to_its_end(tmp_path: Path, dig
     assert time.monotonic() - start < 60
 
 
-def test_a_folder_that_is_not_there_is_named(repository: Path) -> None:
+def test_a_folder_that_is_not_there_is_named(repository: Path, skill_files: SkillFiles) -> None:
     for ask in (opened(repository).folders, opened(repository).tree):
-        with pytest.raises(UsageError, match="skills/three"):
-            ask("skills/three")
+        with pytest.raises(UsageError, match="skills/twoo") as caught:
+            ask("skills/twoo")
+        assert caught.value.hint == "did you mean `skills/two`?"
+    assert opened(repository).folders("two") == ["skills/two"]
+    write_tree(repository / "more/two", skill_files("two"))
+    commit_all(repository)
+    with pytest.raises(UsageError) as caught:
+        opened(repository).folders("two")
+    assert caught.value.hint == "name one of more/two, skills/two"
 
 
 def test_without_git_the_error_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

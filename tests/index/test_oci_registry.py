@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import hashlib
+import io
 import json
 import shutil
 import socket
 import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -105,6 +108,37 @@ def test_a_digest_is_one_release_for_ever(opened: Opened) -> None:
         page = pinned.page("demo")
         assert page is not None and [item.version for item in page.releases] == ["1.0"]
         assert pinned.archive("demo", page.releases[0]) and pinned.page("other") is None
+
+
+def test_a_skill_that_another_program_has_packed_is_installed_by_its_digest(
+    opened: Opened, project: MakeProject, skill_files: SkillFiles
+) -> None:
+    """As ``oras push`` does: a layer with a gzipped tar of the folder, and none of our annotations."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as file:
+        for name, text in skill_files("demo").items():
+            entry = tarfile.TarInfo(f"demo/{name}")
+            entry.size = len(text)
+            file.addfile(entry, io.BytesIO(text.encode()))
+    with oci_registry() as content:
+        digest = f"sha256:{hashlib.sha256(packed.getvalue()).hexdigest()}"
+        content.blobs[digest] = packed.getvalue()
+        layer = {
+            "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+            "digest": digest,
+            "size": len(content.blobs[digest]),
+        }
+        manifest = {"schemaVersion": 2, "artifactType": "application/vnd.acme.skill", "layers": [layer]}
+        for path in ("acme/demo", "acme/other"):
+            pinned = content.tag(path, "1.0", manifest)
+        with pytest.raises(RegistryError, match=f"packed by another program.*@{pinned}"):
+            opened(content, path="acme").page("demo")
+        place, host = project(), content.url.partition("://")[2]
+        place.call("install", f"oci://{host}/acme/demo@{pinned}").ok()
+        place.call("sync", "--frozen", SKILLPM_HOME=str(place.root / "home")).ok()
+        place.call("install", f"oci://{host}/acme/other@{pinned}").fails(5, "has the skill `demo`")
+        content.lies[f"/blobs/{digest}"] = b"changed"
+        place.call("sync", "--frozen", SKILLPM_HOME=str(place.root / "other")).fails(5)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import random
 import struct
 import tarfile
 import tracemalloc
+import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.errors import IntegrityError
-from skillpm.layout.filenames import LIMITS, Limits, path_problem
+from skillpm.layout.filenames import ADAPTER, ADAPTER_LIMITS, LIMITS, Limits, path_problem
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
-from skillpm.storage.archive import archive_digest, build_archive, compressed, read_archive
+from skillpm.storage.archive import archive_digest, build_archive, compressed, read_any_archive, read_archive
 from skillpm.storage.unpack import unpack
 from tests.tars import archive, gnu_long_name, kind, member, mode, pax, put
 
@@ -195,6 +197,17 @@ def test_too_many_bytes_are_refused() -> None:
         build_archive(tree, small)
 
 
+def test_an_archive_that_nobody_has_described_may_be_as_large_as_an_adapter_if_it_is_one() -> None:
+    for name in (ADAPTER, "data.json"):
+        tree = MappingTree({name: b"{}", "weights": bytes(LIMITS.size)})
+        data = compressed(build_archive(tree, ADAPTER_LIMITS))
+        if name == ADAPTER:
+            assert tree_digest(read_any_archive(data)) == tree_digest(tree)
+        else:
+            with pytest.raises(IntegrityError, match="unpacks to more than 20971520 bytes"):
+                read_any_archive(data)
+
+
 def test_the_limits_fit_every_public_skill() -> None:
     assert Limits() == Limits(size=20 << 20, files=2000, path=240, depth=10)
 
@@ -268,3 +281,58 @@ def test_any_bytes_give_an_integrity_error_and_nothing_else(junk: bytes) -> None
             read_archive(data)
         except IntegrityError:
             continue
+
+
+Pack = Callable[[dict[str, bytes]], bytes]
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (0o755 if content.startswith(b"#!") else 0o644) << 16
+            file.writestr(info, content)
+    return data.getvalue()
+
+
+def tarred(files: dict[str, bytes], mode: str = "w:gz", kind: bytes = tarfile.REGTYPE) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode=mode) as file:  # type: ignore[call-overload]
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.type = len(content), 0o700 if content.startswith(b"#!") else 0o600, kind
+            file.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    "pack", [zipped, tarred, lambda files: tarred(files, "w"), lambda files: tarred(files, "w:xz")]
+)
+@pytest.mark.parametrize("top", ["", "./", "demo/", "./demo/"])
+def test_an_archive_of_another_program_has_the_skill_at_its_top_or_in_its_one_folder(pack: Pack, top: str) -> None:
+    files = {"SKILL.md": b"x", "run.sh": b"#!/bin/sh", "a/SKILL.md": b"y"}
+    if pack is zipped and "./" in top:
+        return  # no program writes this
+    more = {f"{top}.git/config": b"", "__MACOSX/demo/._SKILL.md": b"", f"{top}._SKILL.md": b""}
+    tree = read_any_archive(pack({**{top + name: content for name, content in files.items()}, **more}))
+    assert tree_digest(tree) == tree_digest(MappingTree(files, {"run.sh"}))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (zipped({"../x": b""}), "is not safe"),
+        (tarred({"/etc/x": b""}), "is not safe"),
+        (tarred({"x": b""}, kind=tarfile.SYMTYPE), "not a regular file"),
+        (b"".join(tarred({"x": b"1"}, "w")[:1024] for _ in range(2)) + bytes(1024), "a name twice"),
+        (zipped({"x": bytes(LIMITS.size + 1)}), "unpacks to more than"),
+        (b"PK\x03\x04", "is damaged"),
+        (b"", "neither a zip nor a tar"),
+        (b" <html>", "it is HTML"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_archive_of_another_program_is_refused_whole(data: bytes, reason: str) -> None:
+    with pytest.raises(IntegrityError, match=reason):
+        read_any_archive(data)

@@ -113,14 +113,17 @@ def _same(indexes: Sequence[Index]) -> bool:
 def _with_namespaces(name: str, indexes: list[Index]) -> dict[str, list[Index]]:
     """Return the indexes of one name, by ``namespace/name`` where something tells several apart.
 
-    That is the plugin, or else the nearest folder above the skill's own that is another for each. At most one skill may
-    have no namespace, such as the one that is not in a plugin.
+    That is the plugin, or else the nearest folder above the skill's own that is another for each, or else the skill's
+    own folder, with the one above it if need be. At most one skill may have no namespace, such as the one that is not
+    in a plugin, or the one whose folder has its name.
     """
     trees = [index for index in indexes if isinstance(index, TreeIndex)]
     if len(trees) < 2 or len(trees) < len(indexes):
         return {name: indexes}
-    steps = [list(reversed(index.within.split("/")))[1:] for index in trees]
-    rows = [[index.plugin for index in trees], *zip_longest(*steps, fillvalue="")]
+    steps = [index.within.split("/")[::-1] for index in trees]
+    own = ["" if folder == name else folder for folder, *_ in steps]
+    above = zip_longest(*(folders[1:] for folders in steps), fillvalue="")
+    rows = [[index.plugin for index in trees], *above, own, ["-".join(folders[1::-1]) for folders in steps]]
     for row in rows:
         spaces = [_NO_NAME.sub("-", space.lower()).strip("-") for space in row]
         if len(set(spaces)) == len(spaces) and all(is_name(space) for space in spaces if space):
@@ -222,7 +225,9 @@ def _broken(index: Index, message: str) -> LeftOut:
     """Return a tree that is no release, with everything that is wrong with it, else with the first error's message."""
     if not isinstance(index, TreeIndex) or index.report.ok:
         return LeftOut(index.name, message)
-    return LeftOut(index.report.name or index.name, f"{index.name}: {broken(index.report)}")
+    where = index.within or index.name
+    own = index.report.name
+    return LeftOut(own or where, f"{where}: {broken(index.report)}" if own else broken(index.report))
 
 
 def _raise_all(index: Index, text: str) -> None:

@@ -21,7 +21,7 @@ def text(skill_files: SkillFiles, name: str, body: str = "Do it.\n") -> dict[str
 
 @pytest.fixture
 def mixed(tmp_path: Path, skill_files: SkillFiles) -> Path:
-    """Two good skills, one of them twice, and three kinds of skills that cannot be taken."""
+    """Good skills, one of them twice, and three kinds of skills that cannot be taken."""
     root = tmp_path / "mixed"
     write_tree(
         root / "skills",
@@ -30,8 +30,6 @@ def mixed(tmp_path: Path, skill_files: SkillFiles) -> Path:
             "twice": text(skill_files, "twice"),
             "hidden": text(skill_files, "hidden", "x\U000e0041\n"),
             "packed": {**text(skill_files, "packed"), "a.7z": SEVEN_ZIP},
-            "clash": text(skill_files, "clash"),
-            "clash-b": text(skill_files, "clash", "Other.\n"),
             "names": {**text(skill_files, "names"), "what?.md": "", "nul": ""},
         },
     )
@@ -51,25 +49,24 @@ def test_all_takes_what_it_can_and_names_the_rest_at_once(project: MakeProject, 
     source = f"git+file:{mixed}" if kind == "git" else f"{mixed}/"
     place = project()
     reasons = left_out(place, source, "--all", "--dry-run")
-    assert set(reasons) == {"hidden", "packed", "clash", "names"}
+    assert set(reasons) == {"hidden", "packed", "names"}
     assert not (place.root / "skillpm.lock").exists()
     assert left_out(place, source, "--all") == reasons
     assert set(locked(place)) == {"good", "twice"}
     assert "SK601" in reasons["hidden"] and "--allow hidden:SK601" in reasons["hidden"]
     assert "--allow packed:SK417" in reasons["packed"]
-    assert "two skills called `clash`" in reasons["clash"] and "skills/clash-b" in reasons["clash"]
     assert "what?.md" in reasons["names"] and "nul" in reasons["names"]
 
 
 def test_what_is_left_out_on_purpose_or_accepted_is_no_failure(project: MakeProject, mixed: Path) -> None:
     place, source = project(), f"git+file:{mixed}"
-    skip = [word for name in ("clash", "names", "hidden") for word in ("--skip", name)]
+    skip = [word for name in ("names", "hidden") for word in ("--skip", name)]
     done = place.call("install", source, "--all", *skip, "--allow", "packed:SK417").ok()
     assert "left out" not in done.err
     assert set(locked(place)) == {"good", "twice", "packed"}
     place.call("install", source, "--all", "--best-effort").ok()
-    place.call("install", source, "--all", "--skip", "clahs").fails(2, "no skill `clahs`", "`clash`")
-    place.call("install", source, "--skip", "clash").fails(2, "`--skip` needs `--all`")
+    place.call("install", source, "--all", "--skip", "hiden").fails(2, "no skill `hiden`", "`hidden`")
+    place.call("install", source, "--skip", "hidden").fails(2, "`--skip` needs `--all`")
     place.call("install", source, "--skill", "twice").ok()
 
 
@@ -117,6 +114,8 @@ def test_plugins_give_their_names_to_skills_that_share_one(
         (("bob/tools/camera", "alice/tools/camera"), ("bob/camera", "alice/camera")),
         (("camera", "more/camera"), ("camera", "more/camera")),
         (("skills/camera", "plugins/mail/skills/camera"), ("camera", "mail/camera")),
+        (("skills/bob/camera", "skills/bob/camera-pro"), ("camera", "camera-pro/camera")),
+        (("skills/bob/pro", "skills/bob/camera"), ("pro/camera", "camera")),
     ],
 )
 def test_folders_give_their_names_to_skills_that_share_one(
