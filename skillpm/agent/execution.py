@@ -154,7 +154,11 @@ class Place:
     def of(self, tool: Tool, arguments: Mapping[str, Any]) -> Place:
         """Return where a tool would run: in the folder that ``working_directory`` of its arguments names, or here."""
         named = None if "working_directory" in tool.argv_arguments else arguments.get("working_directory")
-        folder = self.folder / named if isinstance(named, str) else self.folder
+        folder = self.folder
+        if isinstance(named, str):
+            folder = folder / named
+            with contextlib.suppress(OSError, ValueError):  # `check` refuses what is not there
+                folder = folder.resolve(strict=True)  # a person sees, and a tool gets, the folder behind links
         return replace(self, folder=folder, writes=not tool.read_only)
 
     def program(self, name: str) -> Path:
@@ -181,8 +185,8 @@ class Place:
             UsageError: the folder is missing, or a tool that writes would start in the root or the home folder, or
                 above secrets that only bubblewrap can hide there.
         """
-        if not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is not a folder", hint="name one that exists")
+        if not os.path.isdir(self.folder):  # noqa: PTH112  no error for a name that no folder can have
+            raise UsageError(f"{str(self.folder)[:200]} is not a folder", hint="name one that exists")
         if self.writes and self.folder.resolve() in (Path("/"), _home().resolve()):
             raise UsageError(f"a tool that writes does not start in {self.folder}", hint="run skillpm in a project")
         if self.sandbox.level != "bubblewrap":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
 import textwrap
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from skillpm.agent.proposal import Proposal
 
 _VALUE = 400  # characters of an argument that are shown; the command line is always shown whole
+_LONG = 500  # characters of a command, of which a terminal may have scrolled the first away
 _WIDEST = 100
 _HOW = "Type the new command, or JSON with the arguments that change; an empty line changes nothing."
 
@@ -60,6 +63,7 @@ def _asked(question: Question) -> Decision:
     if question.unsure:
         _say(f"{question.unsure[0].upper()}{question.unsure[1:]}.")
     while True:
+        _forget_typed()
         typed = _read(f"Run it? {', '.join(f'[{word[0]}]{word[1:]}' for word in words)}: ").lower()
         word = next((word for word in words if typed in (word[0], word)), None)
         if word == "edit":
@@ -87,7 +91,26 @@ def _show(proposal: Proposal, question: Question) -> None:
     for line, program in zip(proposal.lines, place.check(proposal.argv or ()), strict=True):
         click.echo(f"  runs {safe(line)}", err=True)  # unwrapped: every space of it counts
         _say(f"    as {program}")
+        if len(line) > _LONG:
+            _say(f"    The command has {len(line):,} characters: check its beginning, too.")
+    for word in sorted({word for words in proposal.argv or () for word in words if len(_alphabets(word)) > 1}):
+        _say(f"  `{clipped(word, _VALUE)}` mixes alphabets that look alike: {', '.join(sorted(_alphabets(word)))}.")
     _say(f"  in {place.sentence}")
+
+
+def _alphabets(word: str) -> set[str]:
+    """Return which of the alphabets with letters of one look a word has."""
+    letters = {unicodedata.name(letter, "").partition(" ")[0] for letter in word if letter.isalpha()}
+    return letters & {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH", "MATHEMATICAL"}
+
+
+def _forget_typed() -> None:
+    """Forget what was typed before the question was there: a tool may have printed a question of its own."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # no terminal
+        import termios
+
+        with contextlib.suppress(termios.error):
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _edit(proposal: Proposal, question: Question) -> Proposal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,10 +17,14 @@ import yaml
 from skillpm.agent.approval import Rule
 from skillpm.agent.episode import Episode
 from skillpm.agent.shown import fed, visible
+from skillpm.contract.contract import Contract
 from skillpm.errors import PolicyError, UsageError
+from skillpm.formats.document import read_model
+from skillpm.formats.printable import printable
+from skillpm.model.contract import ContractDocument
 from skillpm.model.manifest import Permissions
 from skillpm.synth.special_tokens import special_token
-from tests.agent.conftest import CALIBRATION, MakeAround, Person, Script, call
+from tests.agent.conftest import CALIBRATION, CONTRACT, MakeAround, Person, Script, call
 from tests.conftest import ROOT
 
 INJECTIONS = yaml.safe_load((ROOT / "tests/cases/injection.yaml").read_text(encoding="utf-8"))
@@ -53,13 +58,13 @@ def test_no_text_from_outside_gets_a_command_run_without_a_fresh_answer(
     (question,) = person.asked
     assert question.fresh and question.proposal.lines == ["touch stolen"]
     read = script.prompts[-1][-1].content
-    assert all(sign.isprintable() or sign in "\n\t" for sign in read) and special_token(read) is None
+    assert printable(read, keep="\n\t") == read and special_token(read) is None
     mark = read.split("the two lines ")[1].split(".")[0]
     assert read.count(f"\n{mark}\n") == 2 and mark not in case["says"]
 
 
-def test_there_are_fifty_injections_and_no_two_are_the_same() -> None:
-    assert len({tuple(sorted(case.items())) for case in INJECTIONS}) == len(INJECTIONS) >= 50
+def test_there_are_seventy_injections_and_no_two_are_the_same() -> None:
+    assert len({tuple(sorted(case.items())) for case in INJECTIONS}) == len(INJECTIONS) >= 70
 
 
 def test_nobody_to_ask_means_that_nothing_runs(around: MakeAround, tmp_path: Path) -> None:
@@ -189,6 +194,28 @@ def test_an_answer_that_the_contract_refuses_asks_nobody_and_runs_nothing(
     trace = Episode(around(Script(answer), person), "go").run()
     assert trace.outcome == "invalid" and problem in trace.steps[0].problems[0] and not person.asked
     assert trace.gold() is None and trace.negative() is not None
+
+
+@pytest.mark.parametrize("named", ["x" * 5000, "a\0b", "missing", "log"])
+def test_a_working_directory_that_is_not_there_is_an_error_before_anybody_is_asked(
+    around: MakeAround, tmp_path: Path, named: str
+) -> None:
+    (tmp_path / "work" / "log").write_text("x")
+    tool = CONTRACT.replace("timeout_seconds: {type: integer}", "working_directory: {type: string}")
+    answer = json.dumps({"tool": "show", "args": {"path": "log", "working_directory": named}})
+    person = Person()
+    made = around(Script(answer), person, contract=Contract(read_model(ContractDocument, tool)))
+    with pytest.raises(UsageError, match="is not a folder") as refused:
+        Episode(made, "go").run()
+    assert not person.asked and len(refused.value.message) < 300
+
+
+def test_a_person_is_shown_the_folder_behind_a_link(around: MakeAround, tmp_path: Path) -> None:
+    (tmp_path / "work" / "link").symlink_to(tmp_path)
+    place = around(Script()).place
+    tool = Contract(read_model(ContractDocument, CONTRACT)).tools["touch"]
+    for named, folder in {"link": tmp_path, "..": tmp_path, "link/work/.": tmp_path / "work"}.items():
+        assert place.of(tool, {"working_directory": named}).sentence.startswith(f"{folder}, ")
 
 
 def test_a_program_that_the_manifest_does_not_name_is_refused_before_anybody_is_asked(around: MakeAround) -> None:
