@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 
 from skillpm.errors import SkillpmError
 from skillpm.index.folder_registry import FolderRegistry
 
-_PAUSE = 0.3  # seconds in which publications come together
+_PAUSE = 0.3  # seconds in which publications come together, at least
+_SHARE = 10  # a listing of many skills takes long: it is renewed so that this takes a tenth of the time
 _HOUR = 3600.0  # seconds between two looks at the signatures
 _log = logging.getLogger("skillpm_registry")
 
@@ -40,18 +42,21 @@ class Lister:
         self._thread.join()
 
     def _work(self) -> None:
-        self._list(set())  # a server that was killed may have left names out
+        took = self._list(set())  # a server that was killed may have left names out
         ended = False
         while not ended:
             self._sign()
             names: set[str] = set()
-            ended = self._collect(names, _HOUR) or (bool(names) and self._collect(names, _PAUSE))
-            self._list(names)
+            ended = self._collect(names, _HOUR)
+            end = time.monotonic() + max(_PAUSE, _SHARE * took)
+            while names and not ended and time.monotonic() < end:
+                ended = self._collect(names, end - time.monotonic())
+            took = self._list(names)
 
     def _collect(self, names: set[str], seconds: float) -> bool:
         """Add the next name, and those that are there already; return True at the end of the work."""
         try:
-            name = self._names.get(timeout=seconds)
+            name = self._names.get(timeout=max(0.0, seconds))
             while name is not None:
                 names.add(name)
                 name = self._names.get_nowait()
@@ -69,8 +74,11 @@ class Lister:
         except (SkillpmError, OSError) as error:
             _log.error("the registry cannot be signed anew", exc_info=error)
 
-    def _list(self, names: set[str]) -> None:
+    def _list(self, names: set[str]) -> float:
+        """Renew the lines of some names; return the seconds of the processor that this took."""
+        begin = time.thread_time()
         try:
             self._registry.list_again(names)
         except (SkillpmError, OSError) as error:
             _log.error("the listing cannot be renewed", exc_info=error)
+        return time.thread_time() - begin

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.model.name import look_alike
+from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.membership import scope_of
 from skillpm_registry.problems import ApiError
 
@@ -17,16 +16,15 @@ def is_new(root: Path, name: str) -> bool:
     return not (root / "skills" / (scope if scope.endswith("/") else f"{scope}.json")).exists()
 
 
-def refuse_look_alike(root: Path, name: str, allowed: str) -> None:
+def refuse_look_alike(catalogue: Catalogue, name: str, allowed: str) -> None:
     """Raise ApiError 409 for a new name that looks like a published one, or a new owner that looks like another.
 
     Args:
-        root: the registry's folder.
+        catalogue: of the registry.
         name: of a skill that is not published.
         allowed: the published name that it may look like.
     """
-    last = name.rpartition("/")[2]
-    others = (other for other in _known(root, last) if scope_of(other) != scope_of(name) and other != allowed)
+    others = (other for other in catalogue.beside(name) if scope_of(other) != scope_of(name) and other != allowed)
     other = look_alike(name, others)
     if other is not None:
         shown = scope_of(other)
@@ -37,12 +35,3 @@ def refuse_look_alike(root: Path, name: str, allowed: str) -> None:
             f"choose another name; if both names are right, publish with `--like {other}`",
             near=other,
         )
-
-
-def _known(root: Path, last: str) -> Iterator[str]:
-    """Yield the names without an owner, and the given last part under each owner."""
-    if not (root / "skills").is_dir():
-        return
-    with os.scandir(root / "skills") as entries:
-        for entry in entries:
-            yield entry.name.removesuffix(".json") if entry.name.endswith(".json") else f"{entry.name}/{last}"

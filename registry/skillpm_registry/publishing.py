@@ -84,10 +84,10 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
         raise UsageError(f"`{min(unknown)[:20]}` cannot be allowed", hint="`skillpm scan --rules` lists what can")
     page = services.registry.page(name)
     present = next((item for item in page.releases if _same(item, release)), None) if page else None
+    new_scope = is_new(services.configuration.data, name)
+    if page is None and new_scope:
+        refuse_look_alike(services.catalogue, name, wish["like"])
     with services.database.writing(durable=False) as session:  # nothing refers to it before it goes live
-        new_scope = is_new(services.configuration.data, name)
-        if page is None and new_scope:
-            refuse_look_alike(services.configuration.data, name, wish["like"])
         demand_publishing(session, identity, name, is_new=new_scope)
         if present is not None and present.tree == release.tree:
             return None

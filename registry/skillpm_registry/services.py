@@ -81,8 +81,9 @@ def open_services(configuration: Configuration) -> Services:
     catalogue = Catalogue(registry, configuration.state, configuration.database)
     checks: list[Check] = [lambda name, release, tree: _demand_valid_signature(name, release)]
     return Services(
-        configuration, registry, catalogue, database, Downloads(database), lister, gate, checks, visible=[lister.renew]
-    )
+        configuration, registry, catalogue, database, Downloads(database), lister, gate, checks,
+        visible=[catalogue.note, lister.renew],
+    )  # fmt: skip
 
 
 def _demand_valid_signature(name: str, release: Release) -> None:

@@ -16,6 +16,7 @@ from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, read_file
 from skillpm.index.pages import (
     LISTING,
+    MAX_LISTING,
     MAX_PAGE,
     archive_path,
     largest_archive,
@@ -84,7 +85,7 @@ class DirectoryIndex:
         """Return listing.json by names, and the time when it was written; nothing if it is missing or damaged."""
         with contextlib.suppress(OSError, RegistryError):
             written = (self.root / LISTING).stat().st_mtime_ns
-            lines = read_listing(self._read(LISTING, MAX_PAGE), f"registry {self.root}")
+            lines = read_listing(self._read(LISTING, MAX_LISTING), f"registry {self.root}")
             return {line.name: line for line in lines}, written
         return {}, 0
 

@@ -34,7 +34,16 @@ from skillpm.errors import ConflictError, IntegrityError, RegistryError, Storage
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, largest_archive, page_path, parsed, read_document
+from skillpm.index.pages import (
+    LISTING,
+    MAX_LISTING,
+    MAX_PAGE,
+    archive_path,
+    largest_archive,
+    page_path,
+    parsed,
+    read_document,
+)
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
 from skillpm.storage.archive import archive_digest, limits_of
@@ -152,7 +161,8 @@ class FolderRegistry(DirectoryIndex):
                 names_now = set(self.names())
                 renewed = {name: self._shown(name) for name in (names_now - listed.keys()) | (names_now & set(names))}
                 skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in names_now}
-                text = _text(RegistryListing(listing=1, skills=tuple(skills[name] for name in sorted(skills))))
+                lines = (json.dumps(json_form(skills[name]), ensure_ascii=False) for name in sorted(skills))
+                text = '{"listing": 1, "skills": [\n' + ",\n".join(lines) + "\n]}\n"
                 if self._has(LISTING, text.encode()):
                     return
                 self.write(LISTING, text)
@@ -161,7 +171,7 @@ class FolderRegistry(DirectoryIndex):
         if not (self.root / LISTING).is_file():
             return ()
         with contextlib.suppress(RegistryError):  # a damaged listing is made again
-            return read_document(RegistryListing, self._read(LISTING, MAX_PAGE), LISTING).skills
+            return read_document(RegistryListing, self._read(LISTING, MAX_LISTING), LISTING).skills
         return ()
 
     def _shown(self, name: str) -> ShownSkill | None:

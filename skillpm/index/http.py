@@ -17,6 +17,7 @@ from skillpm.formats.gathered import Bytes
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import (
     LISTING,
+    MAX_LISTING,
     MAX_PAGE,
     archive_path,
     largest_archive,
@@ -49,7 +50,8 @@ def cached_get(
     if cached is not None and (cached.fresh or transport.offline):
         return cached.body
     condition = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
-    answer = transport.get(url, limit=MAX_PAGE, headers={**(headers or {}), **condition})
+    limit = MAX_LISTING if url.endswith(f"/{LISTING}") else MAX_PAGE
+    answer = transport.get(url, limit=limit, headers={**(headers or {}), **condition})
     if answer.status == 304 and cached is not None:
         cache.touch(url)
         if "cache-control" in answer.headers:

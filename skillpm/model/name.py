@@ -15,7 +15,7 @@ from skillpm.errors import UsageError
 _PART = r"(?=[a-z0-9-]{1,64}(?:/|\Z))[a-z0-9]+(?:-[a-z0-9]+)*"
 _NAME = re.compile(rf"(?:{_PART}/)?{_PART}\Z")
 
-_ALIKE = (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("-", ""))  # pairs that readers confuse
+ALIKE = (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("-", ""))  # pairs that readers confuse
 _SEPARATORS = re.compile(r"[\s._-]+")
 _WORDS = re.compile(r"[^-/]+")
 _PREFIX = 3  # letters from which on a part of a name is taken for the name
@@ -129,13 +129,13 @@ def look_alike(name: str, names: Iterable[str]) -> str | None:
         if bool(owner) == bool(its_owner) and (not owner or last == its_last):
             others[its_owner or its_last] = other
     others.pop(mine, None)
-    seen = _seen("/".join(others)).split("/")  # together: a registry has many names
-    mine_seen, middle = _seen(mine), len(mine) // 2
+    seen = as_seen("/".join(others)).split("/")  # together: a registry has many names
+    mine_shape, middle = as_seen(mine), len(mine) // 2
     head, tail = mine[: max(middle - 1, 0)], mine[middle:]  # one slip leaves one of them as it is
     alike = (
         others[text]
         for text, shape in zip(others, seen, strict=False)
-        if shape == mine_seen or ((text.startswith(head) or text.endswith(tail)) and _is_slip(mine, text))
+        if shape == mine_shape or ((text.startswith(head) or text.endswith(tail)) and _is_slip(mine, text))
     )
     return min(alike, default=None)
 
@@ -144,8 +144,9 @@ def _is_slip(one: str, other: str) -> bool:
     return abs(len(one) - len(other)) <= 1 and min(len(one), len(other)) >= _TYPED and _one_slip(one, other)
 
 
-def _seen(name: str) -> str:
-    for written, read in _ALIKE:
+def as_seen(name: str) -> str:
+    """Return the same text for names that readers confuse."""
+    for written, read in ALIKE:
         name = name.replace(written, read)
     return name
 

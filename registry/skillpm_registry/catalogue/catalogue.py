@@ -11,7 +11,7 @@ from typing import Any
 from skillpm.errors import IntegrityError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.model.name import is_name
+from skillpm.model.name import ALIKE, as_seen, is_name
 from skillpm.model.release import Page, Release
 from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry.catalogue.facts import Facts
@@ -86,6 +86,10 @@ class Catalogue:
         """Bring the index up to date now. Raises RegistryError if the folder cannot be read."""
         self._follower.refresh(wait=True)
 
+    def note(self, name: str) -> None:
+        """Index a page that was changed just now before the next answer."""
+        self._follower.note(name)
+
     def stamp(self) -> str:
         """Look for changes; return a text that changes with each, or empty if a change may be too young to be seen.
 
@@ -151,6 +155,21 @@ class Catalogue:
             (name,),
         )
         return dict(rows)
+
+    def beside(self, name: str) -> list[str]:
+        """Return the names that ``look_alike`` may find: those without an owner, or an owner's like this one's."""
+        owner, _, last = name.rpartition("/")
+        mine, column = owner or last, "owner" if owner else "last"
+        seen, half = column, len(mine) // 2
+        for written, read in ALIKE:
+            seen = f"replace({seen}, '{written}', '{read}')"
+        self._follower.refresh(wait=False)
+        rows = self.engine.rows(
+            f"SELECT DISTINCT {column} FROM skill WHERE owner {'<>' if owner else '='} ''"
+            f" AND ({column} LIKE ? OR {column} LIKE ? OR {seen} = ?)",
+            (f"{mine[: max(half - 1, 0)]}%", f"%{mine[half:]}", as_seen(mine)),
+        )
+        return [f"{text}/{last}" if owner else text for (text,) in rows]
 
     def measured(self, names: Collection[str]) -> list[Row]:
         """Return those of some skills that are trained adapters with figures."""
