@@ -119,6 +119,11 @@ def held_for_validation(validate_on: int, rows: int) -> int:
     return min(validate_on, rows // 3)
 
 
+def prompts_of_step(stage: Sampled, rows: int) -> int:
+    """Return how many prompts a step has: no more than there are rows to learn from."""
+    return min(stage.prompts, rows - held_for_validation(stage.validate_on, rows))
+
+
 def plan_sampled(stage: Sampled, material: Material) -> StagePlan:
     """Plan the steps on the rows to refine, with a column for each reward that a skill has."""
     return StagePlan(stage.steps, material.refine, material.columns(stage.name, stage.rewards))

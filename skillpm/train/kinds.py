@@ -53,7 +53,7 @@ RLOO = Trainer("rloo", Rloo, plan_sampled, _loader("skillpm.train.hf.grpo", "run
 DPO = Trainer("dpo", Dpo, plan_dpo, _loader("skillpm.train.hf.dpo", "run_dpo"))
 DISTIL = Trainer("distil", Distil, plan_distil, _loader("skillpm.train.hf.distil", "run_distil"))
 
-SEVERAL = frozenset({"sft", "dpo"})
+SEVERAL = frozenset({"sft", "dpo", "grpo", "rloo"})
 """The kinds whose steps several processes share."""
 
 _KINDS = (SFT, GRPO, RLOO, DPO, DISTIL)

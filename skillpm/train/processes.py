@@ -8,6 +8,7 @@ Each process keeps a second connection, over which nothing is sent: when we are 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ from skillpm.model.ports import Judge, Observe, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage
 from skillpm.storage.files import read_text
+from skillpm.train.grpo import Sampled, prompts_of_step
 from skillpm.train.kinds import SEVERAL
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
@@ -117,14 +119,17 @@ def check_shares(recipe: Recipe, launch: Launch | None) -> None:
 
 
 def check_rows(plan: TrainPlan, launch: Launch | None) -> None:
-    """Raise UsageError where a stage has fewer rows than there are processes."""
+    """Raise UsageError where a stage has too few rows for so many processes."""
     processes = 1 if launch is None else launch.processes
     for stage in plan.stages:
-        if 0 < len(stage.plan.rows) < processes:
+        settings, rows = stage.settings, len(stage.plan.rows)
+        if 0 < rows < processes:
             raise UsageError(
-                f"stage {stage.settings.name}: its {len(stage.plan.rows)} rows are fewer than {processes} processes",
+                f"stage {settings.name}: its {rows} rows are fewer than {processes} processes",
                 hint="use fewer processes, or more rows: --set data.rows=400",
             )
+        if rows and isinstance(settings, Sampled):
+            _check_share(settings.model_copy(update={"prompts": prompts_of_step(settings, rows)}), processes)
 
 
 def _check_share(stage: Stage, processes: int) -> None:
@@ -133,13 +138,14 @@ def _check_share(stage: Stage, processes: int) -> None:
             f"stage {stage.name}: the kind {stage.kind} trains with one process",
             hint=f"leave `--processes` out; {', '.join(sorted(SEVERAL))} can have several",
         )
+    size, times = ("prompts", "generations") if isinstance(stage, Sampled) else ("batch_size", "accumulate")
     settings = stage.model_dump()
-    size = settings["batch_size"]
-    rows = size * settings["accumulate"]
+    rows = settings[size] * settings[times]
     if rows % processes:
+        unit = processes // math.gcd(processes, settings[times])
         raise UsageError(
             f"stage {stage.name}: a step of {rows} rows cannot be shared by {processes} processes",
-            hint=f"--set stages.{stage.name}.batch_size={(size // processes + 1) * processes}",
+            hint=f"--set stages.{stage.name}.{size}={math.ceil(settings[size] / unit) * unit}",
         )
 
 
@@ -208,9 +214,12 @@ class Processes:
         """
         shown = {name: getattr(progress, name) for name in ("start", "advance", "finish")}
         self._answers |= {**shown, "judge": judging.judge, "prefetch": judging.prefetch, "track": track}
+        if judging.observe is not None:
+            self._answers["observe"] = judging.observe
+        asked = ([stage.plan for stage in plan.stages], folder.path, judging.observe is not None)
         for link in [link for link, rank in self._ranks.items() if rank is not None]:
             with suppress(OSError):  # that it has ended since is found below
-                link.send((True, ([stage.plan for stage in plan.stages], folder.path)))
+                link.send((True, asked))
         with self._deferring():
             self._serve(lambda: all(rank.ended for rank in self._known()) or self._interrupted())
         if self._received is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from skillpm.errors import TrainingError, UsageError
-from skillpm.model.training import Stage
+from skillpm.model.training import Stage, StagePlan
 from skillpm.train.distil import Distil
 from skillpm.train.dpo import Dpo
 from skillpm.train.grpo import Grpo
+from skillpm.train.kinds import GRPO
+from skillpm.train.plan import PlannedStage
 from skillpm.train.processes import Job, Launch, check_rows, check_shares, launched, read_launch
 from skillpm.train.recipe import Recipe
 from skillpm.train.sft import Sft
@@ -21,7 +24,7 @@ SHARED = [
     (Sft(kind="sft", batch_size=4), {1, 2, 4}),
     (Sft(kind="sft", batch_size=1, accumulate=6), {1, 2, 3, 6}),  # passes of one row are shared, too
     (Dpo(kind="dpo", batch_size=3), {1, 3}),
-    (Grpo(kind="grpo", prompts=6, generations=4), {1}),
+    (Grpo(kind="grpo", prompts=6, generations=4), {1, 2, 3, 4, 6, 8}),  # a group may be shared, too
     (Distil(kind="distil", prompts=4), {1}),
 ]
 
@@ -42,6 +45,15 @@ def test_more_processes_than_rows_are_refused() -> None:
     check_rows(plan(), Launch(16))
     with pytest.raises(UsageError, match="its 16 rows are fewer than 17 processes"):
         check_rows(plan(), Launch(17))
+
+
+def test_a_step_that_has_fewer_prompts_than_asked_for_is_shared_or_refused() -> None:
+    stage, whole = Grpo(kind="grpo", prompts=20, generations=3, validate_on=0), plan()
+    planned = PlannedStage(stage, GRPO, StagePlan(stage.steps, whole.material.refine))
+    check_shares(Recipe(stages=(stage,)), Launch(5))
+    check_rows(replace(whole, stages=(planned,)), Launch(4))
+    with pytest.raises(UsageError, match="a step of 48 rows cannot be shared by 5 processes"):
+        check_rows(replace(whole, stages=(planned,)), Launch(5))
 
 
 def test_a_file_of_accelerate_is_handed_on_and_the_option_goes_before_its_number(tmp_path: Path) -> None:

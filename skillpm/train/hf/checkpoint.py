@@ -32,7 +32,7 @@ from skillpm.storage.files import read_text, write_atomic
 from skillpm.train.hf.together import agreed, count, meet, place
 
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
-_PREFIX, _DRAFT, _ROLLOUT = "checkpoint-", ".saving", "rollout.pt"
+_PREFIX, _DRAFT = "checkpoint-", ".saving"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -93,7 +93,7 @@ class Resumable:
             (folder,) = draft.iterdir()
             if hasattr(self, "_buffered_inputs"):
                 rollout = {"step": self._step, "batches": self._buffered_inputs, "kept": self.kept}
-                torch.save(rollout, folder / _ROLLOUT)
+                torch.save(rollout, folder / _rollout(place()))
             meet()
             if place() > 0:
                 meet()
@@ -113,11 +113,14 @@ class Resumable:
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
-        path = Path(resume_from_checkpoint) / _ROLLOUT
-        if path.is_file():
-            rollout = torch.load(path, map_location=self.accelerator.device)  # type: ignore[attr-defined]
-            self._step, self._buffered_inputs = rollout["step"], rollout["batches"]
-            self.kept.update(rollout["kept"])
+        own = Path(resume_from_checkpoint) / _rollout(place())
+        for path in (own, *own.parent.glob("rollout-0-of-*.pt")):
+            if path.is_file():
+                rollout = torch.load(path, map_location=self.accelerator.device)  # type: ignore[attr-defined]
+                self.kept.update(rollout["kept"])
+                if path == own:  # else there were more or fewer processes, with other shares of the rows
+                    self._step, self._buffered_inputs = rollout["step"], rollout["batches"]
+                return
 
 
 class _Saving(TrainerCallback):
@@ -208,6 +211,10 @@ _NOTHING: Json = "nothing is stored"
 
 def _checkpoints(work: Path) -> list[Path]:
     return [path for path in work.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdigit()]
+
+
+def _rollout(process: int) -> str:
+    return f"rollout-{process}-of-{count()}.pt"
 
 
 def _number(path: Path) -> int:

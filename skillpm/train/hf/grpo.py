@@ -17,11 +17,12 @@ from trl.trainer import utils
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.columns import Rewarder, reward_functions
-from skillpm.train.grpo import Grpo, Rloo, Sampled, held_for_validation
+from skillpm.train.grpo import Grpo, Rloo, Sampled, prompts_of_step
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import Rollouts
 from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, example, rows_in_order
+from skillpm.train.hf.together import passes
 from skillpm.train.hf.validation import Validation
 
 
@@ -125,14 +126,12 @@ def _check_steps(stage: Sampled, steps: int, history: Sequence[Mapping[str, Any]
 
 def _arguments(stage: Grpo | Rloo, given: StageInput) -> dict[str, Any]:
     """Return what GRPOConfig and RLOOConfig have in common."""
-    completions = _prompts(stage, given) * stage.generations
-    micro = max(size for size in range(1, min(stage.micro_batch, completions) + 1) if completions % size == 0)
+    prompts = prompts_of_step(stage, len(given.plan.rows))  # TRL drops a batch that is not full
     low, high = stage.clip
     return {
         **shared_arguments(given),
         "max_steps": stage.steps,
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": completions // micro,
+        **passes(prompts * stage.generations, stage.micro_batch),
         "num_generations": stage.generations,
         "num_iterations": stage.updates,
         "max_completion_length": stage.max_new_tokens,
@@ -145,9 +144,3 @@ def _arguments(stage: Grpo | Rloo, given: StageInput) -> dict[str, Any]:
         "mask_truncated_completions": True,
         "reward_weights": [column.weight for column in given.plan.columns],
     }
-
-
-def _prompts(stage: Sampled, given: StageInput) -> int:
-    """Return how many prompts a step has: TRL drops a batch that is not full, so no more than there are rows."""
-    rows = len(given.plan.rows)
-    return min(stage.prompts, rows - held_for_validation(stage.validate_on, rows))

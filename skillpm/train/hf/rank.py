@@ -25,7 +25,7 @@ from skillpm.model.run import RunStage
 from skillpm.model.training import Material
 from skillpm.model.verdict import Judgement
 from skillpm.train.hf.stages import Training, machine_record, open_model, run_stages
-from skillpm.train.hf.together import place
+from skillpm.train.hf.together import agreed, place
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.recipe import recipe_model
@@ -65,6 +65,14 @@ class Launcher:
         """Have episodes judged. Raises SkillpmError."""
         judgements: list[Judgement] = self.ask("judge", list(episodes))
         return judgements
+
+    def observe(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """Return what the environments show after the last answers; all processes ask, and get the same.
+
+        Raises:
+            SkillpmError: as in the process that launched this one.
+        """
+        return agreed(self.ask("observe", list(episodes)) if place() == 0 else [])
 
     def prefetch(self, episodes: Sequence[Episode]) -> None:
         """Have episodes judged that ``judge`` will be asked for."""
@@ -125,11 +133,12 @@ def _train(launcher: Launcher) -> list[RunStage]:
     recipe = recipe_model(BUILT_IN).model_validate(document)
     opened = open_model(recipe, model, adapter, teachers)
     launcher.tell("ready", machine_record(model, recipe.dtype, adapter, teachers) if place() == 0 else {})
-    plans, folder = launcher.answer()
+    plans, folder, observing = launcher.answer()
     trainers = [BUILT_IN.trainers[stage.kind] for stage in recipe.stages]
     planned = [PlannedStage(*parts) for parts in zip(recipe.stages, trainers, plans, strict=True)]
     track = partial(launcher.ask, "track")
-    training = Training(opened, launcher.judge, launcher.prefetch, RunFolder(Path(folder)), _Shown(launcher), track)
+    asked = (launcher.judge, launcher.prefetch, RunFolder(Path(folder)), _Shown(launcher), track)
+    training = Training(opened, *asked, launcher.observe if observing else None)
     plan = TrainPlan(recipe, Material((), (), {}), (), tuple(planned))
     return run_stages(plan, [trainer.load() for trainer in trainers], training)
 

@@ -268,6 +268,7 @@ class Rollouts:
         how = Playing(stage.generations, stage.temperature, stage.max_new_tokens, size, seed, turns)
         groups = play(given, model, rows, how, self._rewarder)
         pays = self._rewarder.pays([[played.episode for played in group] for group in groups], given.plan.columns)
+        pays = together.agreed(pays)
         ends, found = given.conversation.stop_tokens(model), []
         for row, group, count in zip(rows, groups, pays, strict=True):
             ended = any(played.tokens[-1] in ends for played in group)  # what was cut off is left out of the update

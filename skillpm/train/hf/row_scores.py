@@ -20,6 +20,7 @@ from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.packing import IGNORED, PrefixPacking
 from skillpm.train.hf.rollout import Rollouts
+from skillpm.train.hf.together import count, gathered, place
 
 Scores = tuple[torch.Tensor, torch.Tensor]
 """Log-probabilities and entropies of the last tokens of padded rows, nats, shape (rows, kept); 0 for padding."""
@@ -85,6 +86,7 @@ class ScoredRows(Resumable):
     def _fastest(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Way:
         # The batch may need no padding, so some is put before it.
         ids, mask = (torch.nn.functional.pad(part, (_PADDING, 0)) for part in (ids, mask))
+        dtype = self.accelerator.unwrap_model(model).dtype  # type: ignore[attr-defined]
         with torch.no_grad(), evaluating(model):
             expected, _ = self._one_by_one(model, ids, mask, kept)
             for way in (packed(additive=False), packed(additive=True), self._padded):
@@ -94,7 +96,7 @@ class ScoredRows(Resumable):
                     if lacks_memory(error):
                         raise
                     continue
-                if same_scores(scores, expected, mask[:, -kept:], model.dtype):
+                if same_scores(scores, expected, mask[:, -kept:], dtype):
                     self.alone = False
                     return way
         self.alone = True
@@ -103,11 +105,12 @@ class ScoredRows(Resumable):
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         whole = len(inputs["advantages"])
         live = (inputs["advantages"].abs() > _PAID) & inputs["completion_mask"].any(dim=1)
-        if self.beta or live.all():  # type: ignore[attr-defined]  # a divergence holds in every row
+        # TRL divides by the rows that are there, and gathers figures of equally many from each process.
+        kept = max(1, *gathered(int(live.sum())))
+        if self.beta or kept == whole:  # type: ignore[attr-defined]  # a divergence holds in every row
             loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
             return loss
-        if not live.any():
-            live[0] = True  # TRL counts and divides what is there
+        live[(~live).nonzero().flatten()[: kept - int(live.sum())]] = True
         inputs = {name: _chosen(value, live) for name, value in inputs.items()}
         share = len(inputs["advantages"]) / whole if getattr(self, "loss_type", "grpo") in _MEANS else 1.0
         part: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
@@ -136,11 +139,12 @@ class StepTrainer(ScoredRows):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         assert self._rollouts is not None
         model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
-        wanted = len(inputs) // self.num_generations  # type: ignore[attr-defined]
+        wanted = len(inputs) * count() // self.num_generations  # type: ignore[attr-defined]
         groups, figures = self._rollouts.groups(model, self.state.global_step, wanted)  # type: ignore[attr-defined]
         for name, figure in figures.items():
             self._metrics["train"][name].append(figure)  # type: ignore[attr-defined]
-        played = self._played = [played for group in groups for played in group.played]
+        first = place() * len(inputs)  # of this process's rows; they may be a part of a group
+        played = self._played = [played for group in groups for played in group.played][first : first + len(inputs)]
         rows = [{**example(item.episode.task), "episode": item.episode} for item in played]
         found: dict[str, Any] = super()._generate_and_score_completions(rows)  # type: ignore[misc]
         return found
@@ -149,7 +153,7 @@ class StepTrainer(ScoredRows):
         """Return the episodes of a step as TRL takes them; what no model wrote is masked where there is such."""
         played = self._played
         answers = {"prompt_ids": [item.prompt for item in played], "completion_ids": [item.tokens for item in played]}
-        several = any(0 in item.own for item in played)
+        several = any(gathered(any(0 in item.own for item in played)))
         return {**answers, "logprobs": None, **({"env_mask": [item.own for item in played]} if several else {})}
 
 

@@ -10,6 +10,7 @@ from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import held_for_validation
 from skillpm.train.hf.checkpoint import remembered
 from skillpm.train.hf.rollout import greedy_scores
+from skillpm.train.hf.together import agreed
 
 
 class Validation:
@@ -46,7 +47,7 @@ class Validation:
         Raises:
             TrainingError: too many answers could not be judged.
         """
-        before, after, rewarder = self._before, self._scores(), self._rewarder
+        before, after, rewarder = self._before, agreed(self._scores()), self._rewarder
         means = [fmean(scores.values()) if scores else 0.0 for scores in (before, after)]
         figures = {"validation_before": means[0], "validation_after": means[1]}
         self._given.report(steps, {**figures, "judged": rewarder.judged, "errored": rewarder.errored})

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from skillpm.cli.output import PlainProgress
@@ -18,6 +19,7 @@ from skillpm.errors import PluginError, TrainingError, UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement
 from skillpm.train.dpo import Dpo
+from skillpm.train.grpo import Grpo, Rloo
 from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job, Judging, Launch, launched
 from skillpm.train.run_folder import RunFolder
@@ -60,15 +62,18 @@ def ranks() -> dict[int, psutil.Process]:
     return {int(process.environ()["RANK"]): process for process in started if "RANK" in process.environ()}
 
 
-def assert_same(one: Path, other: Path, stage: str) -> None:
+def assert_same(one: Path, other: Path, stage: str, *figures: str) -> None:
     """The curve and the adapter are the same, up to rounding."""
     curves = []
     for folder in (one, other):
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        curves.append([row["loss"] for row in rows if row["stage"] == stage and "loss" in row])
-    assert curves[0] == pytest.approx(curves[1], abs=1e-4) and curves[0]
+        steps = [row for row in rows if row["stage"] == stage and "loss" in row]
+        curves.append([row[name] for row in steps for name in figures or ("loss",) if name in row])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4, abs=1e-4) and curves[0]
     weights = [load_file(path / f"stages/{stage}/adapter/adapter_model.safetensors") for path in (one, other)]
     assert max((weights[0][name] - weights[1][name]).abs().max().item() for name in weights[0]) < 1e-4
+    learned = [torch.cat([value.flatten() for name, value in half.items() if "lora_B" in name]) for half in weights]
+    assert (learned[0] - learned[1]).norm() < 0.01 * learned[0].norm(), "B begins with zeros"
 
 
 def test_two_processes_train_what_one_trains(tiny_model: Path, tmp_path: Path) -> None:
@@ -88,6 +93,18 @@ def test_two_processes_train_what_one_trains(tiny_model: Path, tmp_path: Path) -
     assert len(by_one & judged) > 0.9 * len(by_one), "the same answers, judged here"
     assert [(row["stage"], row["step"]) for row in alone] == [(row["stage"], row["step"]) for row in together]
     assert_same(tmp_path / "one", tmp_path / "two", "sft")
+
+
+def test_two_processes_refine_as_one_does(tiny_model: Path, tmp_path: Path) -> None:
+    """GRPO, with two updates for one rollout, and RLOO: same answers, same curve. Two processes share a group."""
+    shape: dict[str, Any] = {"steps": 4, "prompts": 3, "generations": 6, "micro_batch": 3, "max_new_tokens": 24}
+    shape |= {"learning_rate": 1e-3, "validate_on": 0}
+    stages = (Grpo(kind="grpo", updates=2, **shape), Rloo(kind="rloo", kl=0.1, **shape))
+    plan = plan_of(*stages, rows=25)
+    run(plan, tiny_model, tmp_path / "one", pay_by_text)
+    run_several(plan, tiny_model, tmp_path / "two")
+    for stage in stages:
+        assert_same(tmp_path / "one", tmp_path / "two", stage.name, "loss", "reward", "groups/live", "grad_norm")
 
 
 def test_an_interrupted_run_of_processes_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
