@@ -49,6 +49,7 @@ class Data(Document):
         caps: of skills: at most so many of their rows to learn from.
         weights: of skills: how often an epoch of SFT has each of their rows; 0.5 takes every second row.
         traces: learn from what you approved and edited in `skillpm run`, too.
+        rules: a document like synthesis.yaml, whose rules alone make the rows; a file, or one that the skill has.
         failures: a run, or an evaluation; rules that it answered wrongly get more rows.
         rephrase: let a model write training requests in other words.
     """
@@ -60,6 +61,7 @@ class Data(Document):
     caps: dict[str, Positive] = Field(default_factory=dict)
     weights: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     traces: bool = False
+    rules: str = ""
     failures: str = ""
     rephrase: Rephrase | None = None
 

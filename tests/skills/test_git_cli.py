@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from skillpm.formats.document import read_model
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.synth.sample import Sampler
+from skillpm.synth.split import divide
 from tests.conftest import ROOT
 from tests.shop import MakeProject
 
@@ -83,11 +88,17 @@ def test_every_expected_command_of_the_skill_changes_something_or_only_prints(
 def test_a_look_shows_the_name_that_the_request_does_not_say(
     project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every task of the suite can be answered after `git status` or `git branch`, and from nothing else."""
+    """Every task of the suite, and a row of each rule, can be answered after `git status` or `git branch` alone."""
     monkeypatch.syspath_prepend(SKILL)
     from verifier import _looks, _printed
 
     suite = yaml.safe_load((SKILL / "suites/looking.yaml").read_text())
+    rules = read_model(SynthesisDocument, (SKILL / "looking.yaml").read_text())
+    for rule in rules.tasks:
+        assert rule.tags == ("look",)
+        sample = Sampler(rules, rule, divide(rules), "train").draw(random.Random(0).random)
+        assert sample is not None
+        suite["tasks"].append({"request": sample.request, "expected": sample.target, "tags": ["look"]})
     for task in suite["tasks"]:
         gold = tuple(shlex.split(task["expected"]["args"]["command"]))
         name = gold[-1]

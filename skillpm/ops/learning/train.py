@@ -20,6 +20,7 @@ from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Asking, record
 from skillpm.evals.tasks import EvalTask
+from skillpm.formats.document import read_model
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.ports import Judge, Progress
@@ -369,6 +370,8 @@ def _synthesise(
 ) -> Synthesis:
     """Make the rows of a recipe; without ``ask`` no model writes any of them anew, and there are as many."""
     contributions = list(session.contributions.values())
+    if recipe.data.rules:
+        contributions = [_following(item, recipe.data.rules) for item in contributions]
     if recipe.data.traces:
         contributions = [with_traces(context, item) for item in contributions]
     if recipe.data.failures:
@@ -389,6 +392,26 @@ def _synthesise(
         other_suites=other_suites(context, [item.skill for item in contributions]),
         rephrasing=load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None,
     )
+
+
+def _following(contributions: Contributions, typed: str) -> Contributions:
+    """Return contributions whose rows are those of another document of rules, at this path or in the skill's folder.
+
+    Raises:
+        UsageError: there is none.
+        DocumentError: it is wrong.
+    """
+    from skillpm.model.synthesis import SynthesisDocument
+
+    places = (Path(typed).expanduser(), contributions.skill.root / typed)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise UsageError(
+            f"data.rules: there is no file {typed[:200]}, here or in {contributions.skill.name}",
+            hint="name a document like synthesis.yaml",
+        )
+    document = read_model(SynthesisDocument, read_text(path), path=str(path))
+    return replace(contributions, synthesis=document, seeds=(), rules=())
 
 
 def _rewards(session: JudgingSession) -> dict[str, list[str]]:

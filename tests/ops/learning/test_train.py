@@ -330,6 +330,19 @@ def test_each_skill_gets_the_recipe_with_its_own_share_and_its_name(server: Serv
     assert [one.name for one in recipe_of_each(server.context(), named)] == ["night-server", "night-client"]
 
 
+def test_rows_can_follow_other_rules_alone(server: Server, tiny_model: Path, count: Count) -> None:
+    """Of a file as it is typed, or of the skill."""
+    (server.folder / "synthesis.yaml").write_text(json.dumps(SYNTHESIS))
+    looking = json.dumps(SYNTHESIS).replace('"name": "dev"', '"name": "look", "tags": ["look"]')
+    typed = server.root / "typed.yaml"
+    for path, words in ((server.folder / "looking.yaml", "looking.yaml"), (typed, str(typed))):
+        path.write_text(looking)
+        plan = plan_training(server.context(), recipe_of(server, tiny_model, f"data.rules={words}"), progress=count)
+        assert {row.task.tags[:2] for row in plan.material.train} == {("rule:look", "look")}
+    with pytest.raises(UsageError, match=r"there is no file lost\.yaml, here or in server"):
+        plan_training(server.context(), recipe_of(server, tiny_model, "data.rules=lost.yaml"), progress=count)
+
+
 @pytest.mark.slow
 def test_one_adapter_a_skill_learns_what_a_run_of_that_skill_learns_and_one_for_all_does_not(
     server: Server, tiny_model: Path, count: Count
