@@ -54,6 +54,9 @@ class CallMaker:
 
     def __init__(self, line: CommandLine, program: str, chance: random.Random) -> None:
         self._name, self._program, self._chance = program, line.allow[program], chance
+        names = {name for option in (*self._program.options, *self._program.values) for name in option.names}
+        pairs = [(name, name.replace("--no-", "--", 1)) for name in sorted(names) if name.startswith("--no-")]
+        self._rivals = [*self._program.last_of, *(pair for pair in pairs if pair[1] in names)]
 
     def call(self) -> Call:
         """Return a command that the table allows."""
@@ -62,7 +65,7 @@ class CallMaker:
             subcommand = chance.choice(sorted(grammar.subcommands))
         options = [*map(self._with_value, grammar.options), *map(self._with_value, grammar.values)]
         chosen = chance.sample(options, k=min(len(options), chance.randint(0, 4)))
-        for group in grammar.last_of:  # what stands beside one of them is a command of another meaning in another order
+        for group in self._rivals:  # what stands beside one of them is a command of another meaning in another order
             rivals = [item for item in chosen if not set(group).isdisjoint(item[0].names)]
             chosen = [item for item in chosen if item not in rivals[1:]]
         if grammar.bundle_first and not chosen:  # its first word would be read as letters
@@ -91,14 +94,15 @@ class CallMaker:
             for place, (option, _) in enumerate(call.options)
             if not option.ignored and implied.isdisjoint(option.names)
         ]
-        rivals = {name for group in self._program.last_of for name in group}
+        rivals = {name for group in self._rivals for name in group}
         spare = [
             option
             for option in self._program.options
             if not option.ignored and not _stands(option, call) and (rivals | implied).isdisjoint(option.names)
         ]
         changes = [
-            *(["drop"] if counted else []), *(["add"] if spare else []), *(["operand"] if call.operands else []),
+            *(["drop"] if counted else []), *(["again"] if any(map(_counts, call.options)) else []),
+            *(["add"] if spare else []), *(["operand"] if call.operands else []),
             *(["value"] if any(call.options[place][1] is not None for place in counted) else []),
         ]  # fmt: skip
         if not changes:
@@ -106,6 +110,8 @@ class CallMaker:
         change, options = chance.choice(changes), list(call.options)
         if change == "drop":
             del options[chance.choice(counted)]
+        elif change == "again":
+            options.append(chance.choice([item for item in options if _counts(item)]))
         elif change == "add":
             options.append((chance.choice(spare), None))
         elif change == "operand":
@@ -144,7 +150,12 @@ class CallMaker:
                 pieces[pieces.index(piece)] = [bundle + piece[0][1:], *piece[1:]]
             else:
                 pieces.append([bundle])
-        ignored = [option for option in self._program.options if option.ignored and not _stands(option, call)]
+        rivals = {name for group in self._rivals for name in group}
+        ignored = [
+            option
+            for option in self._program.options
+            if option.ignored and not _stands(option, call) and rivals.isdisjoint(option.names)
+        ]
         pieces += [[chance.choice(option.names)] for option in ignored if chance.random() < 0.3]
         return self._ordered(call, pieces)
 
@@ -203,6 +214,11 @@ class CallMaker:
 def _is_letter(program: Program, piece: Sequence[str]) -> bool:
     """Is this an option of one letter with its value?"""
     return piece[0][1] != "-" and any(name == piece[0][:2] for option in program.values for name in option.names)
+
+
+def _counts(item: tuple[Flag | ValueOption, str | None]) -> bool:
+    """Does giving this flag once more say more?"""
+    return isinstance(item[0], Flag) and item[0].repeat == "each"
 
 
 def _stands(option: Flag, call: Call) -> bool:

@@ -221,26 +221,32 @@ class Grammar:
             (option, _spelling(option, piece, command.path))
             for option, value in meanings
             for piece in _pieces(option, value)
-            if not option.ignored
         ]
         last = {self._group(option): place for place, (option, _) in enumerate(items)}
         # An occurrence that says nothing is dropped: an earlier one where the last counts, a repeated one where the
         # occurrences are a set (as those of a flag are), and one that says the default.
         words: list[tuple[str, str, str]] = []
         for place, (option, value) in enumerate(items):
-            repeat = option.repeat if isinstance(option, ValueOption) else "set"
+            repeat = option.repeat
             default = option.default if isinstance(option, ValueOption) else None
-            word = (option.name, value or "" if repeat == "set" else "", "" if value is None else f"={value}")
+            text = option.name if value is None else f"{option.name}={value}"
+            word = (self._rival(option), value or "" if repeat == "set" else "", text)
             counts = place == last[self._group(option)] or (repeat != "last" and self._group(option) == option.name)
-            if not counts or (repeat == "set" and word in words):
+            if not counts or option.ignored or (repeat == "set" and word in words):
                 continue
             if default is None or value != _spelling(option, default, ""):
                 words.append(word)
         # The sort is stable and its key has a value only in a set, so the occurrences of an option whose order counts
-        # keep their order among themselves.
+        # keep their order among themselves, and so do `--x` and `--no-x`.
         if self.program.order == "any":
             words.sort(key=lambda word: word[:2])
-        return [f"{name}{value}" for name, _, value in words]
+        return [text for _, _, text in words]
+
+    def _rival(self, option: Flag | ValueOption) -> str:
+        """Return the name of the option that ``--no-x`` takes back, or the option's own name."""
+        taken_back = [name.replace("--no-", "--", 1) for name in option.names if name.startswith("--no-")]
+        rivals = (self._flags.get(name) or self._values.get(name) for name in taken_back)
+        return next((rival.name for rival in rivals if rival is not None), option.name)
 
     def _group(self, option: Flag | ValueOption) -> str:
         """Return the first of the options that rule one another out, or the option's own name."""

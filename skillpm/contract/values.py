@@ -30,6 +30,7 @@ _UNIT_SUFFIXES = (
 # coreutils, "Block size": 1K and 1KiB are 1024, 1kB and 1KB are 1000, 1b is 512; a sign means something else.
 _SIZE = re.compile(r"([+-]?)([0-9]{1,18})(?:(b)|([kKMGTPE])(iB|B)?)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
+_MAYBE_OCTAL = re.compile(r"[+-]?0+([89]|[1-9][0-9])")  # strtol(3) with base 0 reads 010 as 8, and with base 10 as 10
 # systemd.time(7): without a day it is today, and without a time it is midnight
 _DAYS = ("%Y-%m-%d", "%y-%m-%d", "")
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
@@ -53,6 +54,8 @@ def _text(text: str) -> str:
 def _integer(text: str) -> str:
     if not _INTEGER.fullmatch(text):
         raise ValueError("a whole number")
+    if _MAYBE_OCTAL.match(text):
+        return text
     return str(int(text))
 
 

@@ -121,7 +121,13 @@ class _Named(Document):
 
 
 class Flag(_Named):
-    """An option without a value. Giving it twice says no more than giving it once."""
+    """An option without a value.
+
+    Attributes:
+        repeat: does giving it twice say no more than once, or does each count, as of ``-vv``?
+    """
+
+    repeat: Literal["set", "each"] = "set"
 
 
 class ValueOption(_Named):

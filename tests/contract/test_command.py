@@ -73,7 +73,7 @@ def bundled(skill: str) -> CommandLineReader:
     return reader(yaml.safe_dump(document["tools"][0]["argv"]))
 
 
-TRIAGE, SHELL = bundled("incident-triage"), bundled("shell-tools")
+TRIAGE, SHELL, REAL_GIT = map(bundled, ("incident-triage", "shell-tools", "git-cli"))
 
 
 def same(lines: CommandLineReader, left: str, right: str) -> bool:
@@ -88,6 +88,11 @@ EQUAL = [
     (GIT_LINES, "git commit -m 'two words'", 'git commit --message="two words"'),
     (GIT_LINES, "git log -5", "git log -n 5"),
     (GIT_LINES, "git log -n05 --oneline", "git log --oneline --max-count=5"),
+    (REAL_GIT, "git branch -avv", "git branch -v --all --verbose"),
+    (REAL_GIT, "git reset --soft --mixed a", "git reset a"),
+    (REAL_GIT, "git merge --no-ff --ff a", "git merge a"),
+    (REAL_GIT, "git pull --rebase --no-rebase", "git pull --no-rebase"),
+    (TRIAGE, "vmstat 01 5", "vmstat 1 +5"),
     (GIT_LINES, "tar czf a.tgz src", "tar -c -z -f a.tgz src"),
     (GIT_LINES, "tar czf a b", "tar cfz a b"),
     (GIT_LINES, "tar -xf a.tgz -C /tmp", "tar --extract --file=a.tgz --directory /tmp"),
@@ -157,6 +162,10 @@ EQUAL = [
     (TRIAGE, "ss -t dst 10.0.0.1 and not sport neq :22", "ss -t not sport ne 22 dst = 10.0.0.1"),
 ]
 UNEQUAL = [
+    (REAL_GIT, "git branch -v", "git branch -v -v"),
+    (REAL_GIT, "git merge --no-ff --ff a", "git merge --ff --no-ff a"),
+    (REAL_GIT, "git log --merges --no-merges", "git log --no-merges --merges"),
+    (SHELL, "du -d 010", "du -d 10"),
     (SHELL, "ls -tS /srv", "ls -St /srv"),
     (SHELL, "head -n 5 -c 3 f", "head -c 3 -n 5 f"),
     (GIT_LINES, "git add -n a", "git add a"),

@@ -30,6 +30,9 @@ TABLES = {
     },
     "git, tar and others": read_model(CommandLine, GIT),
 }
+GIT_CLI = read_model(ContractDocument, (ROOT / "skills/git-cli/contract.yaml").read_text()).tools[0].argv
+assert isinstance(GIT_CLI, CommandLine) and isinstance(GIT_CLI.allow["git"].subcommands, dict)
+TABLES["the commands of git-cli"] = CommandLine(command_line="line", allow=GIT_CLI.allow["git"].subcommands)
 SPELLED = ("find",)  # the order of its options counts, so its makers would have to know what it means
 # programs that only look, and whose output is the same when they look twice
 LOOKING = ("ls", "head", "tail", "wc", "du", "grep", "sha256sum", "df", "uptime")
