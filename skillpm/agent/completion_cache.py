@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from skillpm.errors import StorageError
+from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.task import Message, canonical_json
 
@@ -54,17 +56,20 @@ class CachedPolicy:
             StorageError: the database cannot be read or written.
             SkillpmError: the policy failed.
         """
-        keys = [self._key(prompt, max_new_tokens) for prompt in prompts]
+        missing = array("I")
         with closing(self._opened()) as database:
-            wanted = keys if self._read else ()
-            known = {key: completion for key in wanted if (completion := self._find(database, key)) is not None}
-            yield from ((place, known[key]) for place, key in enumerate(keys) if key in known)
-            missing = [place for place, key in enumerate(keys) if key not in known]
-            asked = self._policy.complete([prompts[place] for place in missing], max_new_tokens=max_new_tokens)
+            for place, prompt in enumerate(prompts):
+                known = self._find(database, self._key(prompt, max_new_tokens)) if self._read else None
+                if known is None:
+                    missing.append(place)
+                else:
+                    yield place, known
+            rest = LazySequence(missing, prompts.__getitem__)
+            asked = self._policy.complete(rest, max_new_tokens=max_new_tokens)
             for number, completion in asked if missing else ():
                 text = completion.text.encode("utf-8", "replace").decode()  # SQLite takes no lone surrogates
                 whole = replace(completion, text=text)
-                self._keep(database, keys[missing[number]], whole)
+                self._keep(database, self._key(rest[number], max_new_tokens), whole)
                 yield missing[number], whole
 
     def _key(self, prompt: Sequence[Message], max_new_tokens: int) -> str:

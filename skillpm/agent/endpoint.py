@@ -12,7 +12,8 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -125,12 +126,16 @@ class EndpointPolicy:
         Raises:
             EndpointError: the server failed, or its answer cannot be used.
         """
+        rest = iter(range(len(prompts)))
         with round_trips(self._batch_size) as threads:
-            futures = {
-                threads.submit(self._answer, prompt, max_new_tokens): index for index, prompt in enumerate(prompts)
-            }
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            waiting: dict[Future[Completion], int] = {}
+            while True:
+                for index in islice(rest, 2 * self._batch_size - len(waiting)):  # as many again wait for a thread
+                    waiting[threads.submit(self._answer, prompts[index], max_new_tokens)] = index
+                if not waiting:
+                    return
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future.result()
 
     def _answer(self, prompt: Sequence[Message], max_new_tokens: int) -> Completion:
         body: dict[str, Any] = {

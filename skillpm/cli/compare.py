@@ -45,6 +45,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     `latest`. It calls a difference better or worse only if the exact paired test supports it.
     """
     from skillpm.evals.summary import comparisons_document
+    from skillpm.formats.as_json import StreamedArray
     from skillpm.formats.as_json import as_json as json_form
     from skillpm.ops.learning.compare import compare_arms
 
@@ -55,7 +56,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
             for side, item in (("first", compared.first), ("second", compared.second))
         }
         pairs = comparisons_document(compared.comparisons)
-        echo_json({**sides, "comparisons": pairs, "flips": compared.flips, "caveats": compared.caveats})
+        echo_json({**sides, "comparisons": pairs, "flips": StreamedArray(compared.flips), "caveats": compared.caveats})
         return
     if flips:
         flipped = False

@@ -53,7 +53,10 @@ _NOT_TOLD = {
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option(
-    "--model", "-m", metavar="MODEL", help="smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server."
+    "--model",
+    "-m",
+    metavar="MODEL",
+    help="smollm2-135m, a folder, a hub id, an adapter, URL#MODEL of a server, or answers.jsonl.",
 )
 @click.option(
     "--run",
@@ -366,7 +369,7 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
         return answered.interrupted
     if answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
-    note(f"{len(answered.answers)} answers are in {answered.output / 'completions.jsonl'}")
+    note(f"{answered.answers} answers are in {answered.output / 'completions.jsonl'}")
     if answered.interrupted:
         note("interrupted: the rows that were not answered are left out")
     return answered.interrupted

@@ -5,7 +5,6 @@ Results go to stdout, everything else to stderr. rich is imported only on a term
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -16,7 +15,7 @@ import click
 
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.paths import shortened
-from skillpm.formats.as_json import as_json
+from skillpm.formats.as_json import as_json, written
 from skillpm.formats.printable import printable
 
 if TYPE_CHECKING:
@@ -36,7 +35,9 @@ def safe(text: object) -> str:
 
 def echo_json(value: Any, **more: Any) -> None:
     """Print a result as one JSON document on stdout; ``more`` adds keys to an object."""
-    click.echo(json.dumps(as_json(value, **more), ensure_ascii=True, indent=2, default=str, allow_nan=False))
+    for piece in written(as_json(value, **more)):
+        click.echo(piece, nl=False)
+    click.echo()
 
 
 def tell(value: Any, sentence: str, *, as_json: bool, out: object = None) -> None:

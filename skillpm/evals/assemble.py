@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import skillpm
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, TaskSet
+from skillpm.model.task import canonical_json
+from skillpm.storage.temporary_database import DigestSet
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -33,17 +36,29 @@ def assemble(
         arms: in order.
         sizes: of the whole task sets, by skill and name; they matter where ``tasks`` is a sample.
     """
-    keys = [(task.task.skill, task.suite, task.task.key) for task in tasks]
-    asked = Counter((task.task.skill, task.suite) for task in tasks)
+    asked, keys = Counter[tuple[str, str]](), DigestSet()
+    for task in tasks:
+        asked[task.task.skill, task.suite] += 1
+        keys.add("\0".join((task.task.skill, task.suite, task.task.key)).encode())  # as bytes they sort like as keys
     skills = list(dict.fromkeys(skill for skill, _ in asked))
     ordered = sorted(asked, key=lambda place: (skills.index(place[0]), place[1] != HELD_OUT))
     return Evaluation(
         skills=tuple(evaluated_skill(contributions[name]) for name in skills),
         task_sets=tuple(_task_set(contributions[place[0]], place[1], asked[place], sizes) for place in ordered),
         arms=tuple(arms),
-        data=Evaluation.data_digest(keys),
+        data=data_digest(keys),
         versions=_versions(),
     )
+
+
+def data_digest(keys: Iterable[bytes]) -> str:
+    """Return the digest over which tasks were asked: of the JSON of their (skill, task set, key), which come sorted."""
+    digest, before = hashlib.sha256(), "["
+    for key in keys:
+        digest.update(f"{before}{canonical_json(key.decode().split(chr(0)))}".encode())
+        before = ","
+    digest.update(b"]" if before == "," else b"[]")
+    return digest.hexdigest()
 
 
 def evaluated_skill(contributions: Contributions) -> EvaluatedSkill:

@@ -18,6 +18,7 @@ from skillpm.evals.budget import Budget, Limits
 from skillpm.evals.figures import GRAMMAR
 from skillpm.evals.stored_records import StoredRecords
 from skillpm.evals.tasks import EvalTask
+from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
 from skillpm.model.ports import (
@@ -203,7 +204,7 @@ class Examiner:
             self._collect(self._drawn(policy, tasks, label, repeat), tasks, turn)
             turn.observe()
             places = list(turn.going)
-            tasks = [replace(answers.tasks[place], before=turn.going[place]) for place in places]
+            tasks = turn.tasks_that_go_on()
             if not tasks or self.interrupted or self._budget.reached is not None:
                 return
 
@@ -226,16 +227,19 @@ class Examiner:
     def _collect(self, policy: Policy, tasks: Sequence[EvalTask], turn: _Turn) -> None:
         """Ask every task once, and add the answers in whichever order they end."""
         surplus, answered = 0, bytearray(len(tasks))
-        completions = policy.complete([task.reads for task in tasks], max_new_tokens=self._asking.max_new_tokens)
+        new = 0 if tasks and tasks[0].before else 1
+        prompts = LazySequence(range(len(tasks)), lambda place: tasks[place].reads)
+        completions = policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens)
         try:
             for index, completion in completions:
-                self._progress.advance(0 if tasks[0].before else 1)
+                self._progress.advance(new)
                 self._budget.take(completion)
                 if index not in range(len(tasks)) or answered[index]:
                     surplus += 1
                     continue
                 answered[index] = True
-                episode = _episode(tasks[index], self._in_our_form(tasks[index], completion))
+                task = tasks[index]
+                episode = _episode(task, self._in_our_form(task, completion))
                 if self._prefetch is not None and self._observe is None and episode.task.expected is not None:
                     self._prefetch([episode])
                 turn.add(index, episode)
@@ -263,7 +267,10 @@ class Examiner:
             for name, contract in self._contracts.items()
             if contract is not None
         }
-        return _BySkill(policy, [task.task.skill for task in tasks], forms), forms
+        places: dict[str, array[int]] = {}
+        for place, task in enumerate(tasks):
+            places.setdefault(task.task.skill, array("I")).append(place)
+        return _BySkill(policy, places, forms), forms
 
     def _in_our_form(self, task: EvalTask, completion: Completion) -> Completion:
         """Return a completion with the model's own form of a tool call read into the contract's."""
@@ -346,6 +353,11 @@ class _Turn:
         if len(self._waiting) >= _AT_ONCE:
             self.observe()
 
+    def tasks_that_go_on(self) -> Sequence[EvalTask]:
+        """Return the tasks of the episodes that go on, each with what was said before."""
+        tasks, going = self._answers.tasks, self.going
+        return LazySequence(list(going), lambda place: replace(tasks[place], before=going[place]))
+
     def observe(self) -> None:
         """Ask the environments about the answers that wait."""
         shown = [] if self._observe is None else self._observe(list(self._waiting.values()))
@@ -362,26 +374,28 @@ class _BySkill:
 
     Args:
         policy: what answers.
-        skills: of each prompt.
+        places: of the prompts, by skill.
         forms: JSON Schemas of answers by skill; a skill without one is asked freely.
     """
 
-    def __init__(self, policy: ConstrainablePolicy, skills: Sequence[str], forms: Mapping[str, Any]) -> None:
+    def __init__(
+        self, policy: ConstrainablePolicy, places: Mapping[str, Sequence[int]], forms: Mapping[str, Any]
+    ) -> None:
         self.name = policy.name
         self.settings = getattr(policy, "settings", {})
         self._policy = policy
-        self._skills = skills
+        self._places = places
         self._forms = forms
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
         """Yield completions, one skill after the other."""
-        for skill in dict.fromkeys(self._skills):
-            mine = [index for index, name in enumerate(self._skills) if name == skill]
+        for skill, mine in self._places.items():
             form = self._forms.get(skill)
             policy: Policy = self._policy if form is None else self._policy.constrained(form)
-            for position, completion in policy.complete([prompts[i] for i in mine], max_new_tokens=max_new_tokens):
+            asked = LazySequence(mine, prompts.__getitem__)
+            for position, completion in policy.complete(asked, max_new_tokens=max_new_tokens):
                 yield mine[position], completion
 
 

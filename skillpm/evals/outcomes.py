@@ -109,7 +109,7 @@ class TaskNumbers:
 
     def number(self, key: TaskKey) -> int:
         """Return the number of a task, a new one where it has none."""
-        digest = hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
+        digest = self.digest_of(key)
         slot = self._slot(digest)
         if not self._slots[slot]:
             self._digests += digest
@@ -118,6 +118,11 @@ class TaskNumbers:
                 self._grow()
             return len(self) - 1
         return self._slots[slot] - 1
+
+    @staticmethod
+    def digest_of(key: TaskKey) -> bytes:
+        """Return the digest that stands for a task."""
+        return hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
 
     def find(self, digest: bytes) -> int:
         """Return the number of the task of a digest; -1 where there is none."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.evals.assemble import evaluated_skill
 from skillpm.evals.examiner import judged_again
 from skillpm.evals.stored_records import StoredRecords, stored_records
+from skillpm.evals.tasks import TasksByKey
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import HELD_OUT, Arm, Evaluation, Record
 from skillpm.model.ports import Judge
@@ -61,14 +62,14 @@ class MovedAnswers:
 
 
 def judge_again(
-    evaluation: Evaluation, judge: Judge, tasks: Mapping[str, Task], contributions: Mapping[str, Contributions]
+    evaluation: Evaluation, judge: Judge, tasks: TasksByKey, contributions: Mapping[str, Contributions]
 ) -> tuple[Evaluation, list[MovedAnswers]]:
     """Return the evaluation with every answer judged now, all else as it was, and what moved in each arm.
 
     Args:
         evaluation: as it was written.
         judge: judges any mix of its skills, in order.
-        tasks: what is known of its tasks beside their records, by key.
+        tasks: what is known of its tasks beside their records.
         contributions: of the skills as they are now, by name.
     """
     arms: list[Arm] = []
@@ -92,7 +93,7 @@ def judge_again(
     return evaluation.model_copy(update={"arms": tuple(arms), "skills": skills}), moved
 
 
-def _episode(record: Record, tasks: Mapping[str, Task], contributions: Mapping[str, Contributions]) -> Episode:
+def _episode(record: Record, tasks: TasksByKey, contributions: Mapping[str, Contributions]) -> Episode:
     skill = contributions.get(record.skill)
     task = tasks.get(record.task) or _task(record, "" if skill is None else skill.prompt)
     usage = Usage(prompt_tokens=record.prompt_tokens, completion_tokens=record.completion_tokens)

@@ -3,78 +3,59 @@
 from __future__ import annotations
 
 import operator
-import tempfile
-import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import Any, overload
 
 from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
 from skillpm.model.evaluation import Arm, Evaluation, Record
+from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import DiskErrors, read_text
-
-_IN_MEMORY = 1 << 20  # bytes of records that need no file
-
-
-class _File:
-    """A file of records, open as long as records of it are in use."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        weakref.finalize(self, file.close)
 
 
 class StoredRecords(Sequence[Record]):
     """Records in a file; of each one, its place there and its outcome are in memory.
 
     Args:
-        file: that holds them as JSON.
+        rows: hold them as JSON.
         tasks: numbers their tasks.
     """
 
-    def __init__(self, file: _File, tasks: TaskNumbers | None = None) -> None:
+    def __init__(self, rows: FileRows, tasks: TaskNumbers | None = None) -> None:
         self.outcomes = Outcomes(tasks)
-        self._file = file
-        self._starts = array("Q")
-        self._lengths = array("I")
+        self._rows = rows
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> StoredRecords:
         """Return records that are written to a temporary file as they come."""
-        file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it closes with the last record
-        stored = cls(_File(file))
+        stored = cls(FileRows.temporary())
         for record in records:
             stored.append(record)
         return stored
 
     def append(self, record: Record) -> None:
         """Write a record at the end of a temporary file."""
-        content = record.model_dump_json().encode()
-        with DiskErrors("write", Path(tempfile.gettempdir())):
-            start = self._file.file.seek(0, 2)
-            self._file.file.write(content)
-        self.place(record, start, len(content))
+        self._rows.append(record.model_dump_json().encode())
+        self.outcomes.add(record)
 
     def place(self, record: Record, start: int, length: int) -> None:
         """Add a record that is in the file already."""
-        self._starts.append(start)
-        self._lengths.append(length)
+        self._rows.place(start, length)
         self.outcomes.add(record)
 
     def picked(self, places: Iterable[int]) -> StoredRecords:
         """Return the records at some places."""
-        stored = StoredRecords(self._file, self.outcomes.tasks)
-        for place in places:
-            stored._starts.append(self._starts[place])
-            stored._lengths.append(self._lengths[place])
+        chosen = array("I", places)
+        stored = StoredRecords(self._rows.picked(chosen), self.outcomes.tasks)
+        for place in chosen:
             stored.outcomes.take(self.outcomes, place)
         return stored
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, place: int) -> Record: ...
@@ -83,9 +64,7 @@ class StoredRecords(Sequence[Record]):
     def __getitem__(self, place: int | slice) -> Record | tuple[Record, ...]:
         if isinstance(place, slice):
             return tuple(self[one] for one in range(*place.indices(len(self))))
-        self._file.file.seek(self._starts[place])
-        text = self._file.file.read(self._lengths[place]).decode()
-        return Record.model_validate(strict_json(text))
+        return Record.model_validate(strict_json(self._rows[place].decode()))
 
     def __iter__(self) -> Iterator[Record]:
         return (self[place] for place in range(len(self)))
@@ -114,27 +93,27 @@ def read_stored(path: Path) -> Evaluation:
         StorageError: the file cannot be read.
     """
     with DiskErrors("read", path):
-        file = _File(path.open("rb"))
+        rows = FileRows(path.open("rb"))
         try:
-            return Evaluation.model_validate(_root(JsonWalk(file.file), file)).as_now()
+            return Evaluation.model_validate(_root(JsonWalk(rows.file), rows)).as_now()
         except ValueError:
             pass  # read as a whole, it says what is wrong with it and where
     return Evaluation.parse(read_text(path), path=str(path))
 
 
-def _root(walk: JsonWalk, file: _File) -> dict[str, Any]:
+def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:
     tasks = TaskNumbers()
     root: dict[str, Any] = {}
     for key in walk.keys(root):
-        root[key] = [_arm(walk, file, tasks) for _ in walk.items()] if key == "arms" else walk.value()
+        root[key] = [_arm(walk, rows, tasks) for _ in walk.items()] if key == "arms" else walk.value()
     walk.end()
     return root
 
 
-def _arm(walk: JsonWalk, file: _File, tasks: TaskNumbers) -> dict[str, Any]:
+def _arm(walk: JsonWalk, rows: FileRows, tasks: TaskNumbers) -> dict[str, Any]:
     arm: dict[str, Any] = {}
     for key in walk.keys(arm):
-        arm[key] = _records(walk, StoredRecords(file, tasks)) if key == "records" else walk.value()
+        arm[key] = _records(walk, StoredRecords(rows.picked(()), tasks)) if key == "records" else walk.value()
     return arm
 
 

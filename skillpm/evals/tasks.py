@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import marshal
 import random
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from skillpm.contract.foreign_rows import foreign_rows
 from skillpm.contract.tool_forms import told_tools
 from skillpm.errors import DocumentError, UsageError
+from skillpm.evals.outcomes import TaskNumbers
 from skillpm.formats.document import read_json_lines
+from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import HELD_OUT, TaskRow
 from skillpm.model.order import shuffle
 from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_json, request_key, skill_content
-from skillpm.storage.files import read_text
+from skillpm.storage.file_rows import FileRows
+from skillpm.storage.files import read_lines
 from skillpm.storage.row_files import read_rows
 
 if TYPE_CHECKING:
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
 
 OUTSIDE = "tasks"
-
-
 """The name of the task set of rows from outside."""
 
 
@@ -56,9 +58,39 @@ class EvalTask:
         return self.prompt if self.before is None else (*self.prompt, *self.before.said)
 
 
-def _tasks(suite: str, tasks: Iterable[Task]) -> list[EvalTask]:
-    unique = {(task.skill, task.key): task for task in tasks}
-    return [EvalTask(suite, task, task.prompt) for task in unique.values()]
+def stored_tasks(tasks: Iterable[EvalTask]) -> LazySequence[EvalTask]:
+    """Return tasks that nobody has answered yet; they are in a temporary file and are read one at a time."""
+    rows = FileRows.temporary()
+    for item in tasks:
+        task = item.task
+        messages = [(message.role, message.content) for message in task.prompt]
+        row = (item.suite, task.key, task.skill, messages, task.expected, task.split, task.tags, task.origin)
+        rows.append(marshal.dumps(row))
+    return LazySequence(range(len(rows)), lambda place: _stored_task(rows[place]))
+
+
+def _stored_task(row: bytes) -> EvalTask:
+    suite, key, skill, messages, expected, split, tags, origin = marshal.loads(row)  # noqa: S302  we wrote the file
+    prompt = tuple(Message.made(role=role, content=content) for role, content in messages)
+    task = Task.made(key=key, skill=skill, prompt=prompt, expected=expected, split=split, tags=tags, origin=origin)
+    return EvalTask(suite, task, prompt)
+
+
+class TasksByKey:
+    """Tasks in a temporary file, by their keys."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._numbers = TaskNumbers()
+        self._tasks = stored_tasks(EvalTask("", task, task.prompt) for task in tasks if self._is_new(task))
+
+    def _is_new(self, task: Task) -> bool:
+        count = len(self._numbers)
+        return self._numbers.number(("", "", task.key)) == count
+
+    def get(self, key: str) -> Task | None:
+        """Return the task of a key, or None."""
+        number = self._numbers.find(self._numbers.digest_of(("", "", key)))
+        return None if number < 0 else self._tasks[number].task
 
 
 def suite_tasks(contributions: Contributions) -> list[EvalTask]:
@@ -72,7 +104,8 @@ def suite_tasks(contributions: Contributions) -> list[EvalTask]:
         seeds = [seed for seed in suite.tasks if isinstance(seed, Seed)]
         path = f"{contributions.skill.name}/suites/{suite.name}"
         _refuse_repeats(seeds, path)
-        tasks += _tasks(suite.name, (_task(contributions, seed, path) for seed in seeds))
+        made = (_task(contributions, seed, path) for seed in seeds)
+        tasks += [EvalTask(suite.name, task, task.prompt) for task in made]
     return tasks
 
 
@@ -98,18 +131,20 @@ def _task(contributions: Contributions, seed: Seed, path: str) -> Task:
     return contributions.task(seed.request, expected, seed.tags)
 
 
-def held_out_tasks(tasks: Iterable[Task]) -> list[EvalTask]:
-    """Return rows that synthesis held out, as the task set ``held_out``."""
-    return _tasks(HELD_OUT, tasks)
+def held_out_tasks(tasks: Iterable[Task]) -> Iterator[EvalTask]:
+    """Yield rows that synthesis held out, as the task set ``held_out``."""
+    return (EvalTask(HELD_OUT, task, task.prompt) for task in tasks)
 
 
-def outside_tasks(contributions: Contributions, rows: Sequence[tuple[int, TaskRow]], *, path: str) -> list[EvalTask]:
+def outside_tasks(
+    contributions: Contributions, rows: Sequence[tuple[int, TaskRow]], *, path: str
+) -> Sequence[EvalTask]:
     """Return one task for each row, in order; ``rows`` come with their line numbers.
 
     Raises:
         DocumentError: an expected answer breaks the skill's contract, with its line.
     """
-    return [_outside_task(contributions, row, path, line) for line, row in rows]
+    return stored_tasks(_outside_task(contributions, row, path, line) for line, row in rows)
 
 
 def _outside_task(contributions: Contributions, row: TaskRow, path: str, line: int) -> EvalTask:
@@ -165,30 +200,32 @@ def _in_turn(sizes: Sequence[int], groups: Sequence[Iterator[int]]) -> Iterator[
         taken[at] += 1
 
 
-def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contract | None]) -> list[EvalTask]:
+def with_tool_schemas(tasks: Sequence[EvalTask], contracts: Mapping[str, Contract | None]) -> Sequence[EvalTask]:
     """Return the same tasks asked with the skill's tools and the form of an answer before the prompt.
 
     A base model that was never told the tools cannot name them: this is what it can do when it is told.
     """
     texts = {name: "" if item is None else told_tools(item) for name, item in contracts.items()}
-    return [_before_prompt(task, texts.get(task.task.skill, "")) for task in tasks]
+    return _before_prompts(tasks, lambda skill: texts.get(skill, ""))
 
 
-def with_skill_text(tasks: Iterable[EvalTask], texts: Mapping[str, str]) -> list[EvalTask]:
+def with_skill_text(tasks: Sequence[EvalTask], texts: Mapping[str, str]) -> Sequence[EvalTask]:
     """Return the same tasks asked with each skill's own text before the prompt, as an agent that loads skills would."""
-    return [_with_text(task, texts.get(task.task.skill, "")) for task in tasks]
+    return _before_prompts(tasks, lambda skill: skill_content(skill, texts.get(skill, "")))
 
 
-def _with_text(task: EvalTask, text: str) -> EvalTask:
-    return _before_prompt(task, skill_content(task.task.skill, text))
+def _before_prompts(tasks: Sequence[EvalTask], block: Callable[[str], str]) -> Sequence[EvalTask]:
+    """Return the same tasks with the block of their skill before the prompt."""
+
+    def asked(place: int) -> EvalTask:
+        task = tasks[place]
+        return dataclasses.replace(task, prompt=before_prompt(block(task.task.skill), task.prompt))
+
+    return LazySequence(range(len(tasks)), asked)
 
 
-def _before_prompt(task: EvalTask, block: str) -> EvalTask:
-    return dataclasses.replace(task, prompt=before_prompt(block, task.prompt))
-
-
-def read_held_out(path: Path, skills: Sequence[str]) -> list[Task]:
-    """Read JSON Lines of Tasks.
+def read_held_out(path: Path, skills: Sequence[str]) -> Iterator[Task]:
+    """Yield the tasks of JSON Lines.
 
     Raises:
         UsageError: there is no such file, or it is empty.
@@ -196,18 +233,19 @@ def read_held_out(path: Path, skills: Sequence[str]) -> list[Task]:
     """
     if not path.is_file():
         raise UsageError(f"no file {path}", hint="`skillpm synth` and `skillpm train` write held_out.jsonl")
-    tasks: dict[str, Task] = {}
-    for line, task in read_json_lines(Task, read_text(path), path=str(path)):
-        problem = _problem(task, skills, tasks.keys())
+    numbers = TaskNumbers()
+    for line, task in read_json_lines(Task, read_lines(path), path=str(path)):
+        problem, count = _problem(task, skills), len(numbers)
+        if problem is None and numbers.number(("", "", task.key)) < count:
+            problem = f"the task {task.key} stands here twice"
         if problem is not None:
             raise DocumentError(problem, path=str(path), line=line)
-        tasks[task.key] = task
-    if not tasks:
+        yield task
+    if not len(numbers):
         raise UsageError(f"{path} holds no task", hint="`skillpm synth` writes held_out.jsonl")
-    return list(tasks.values())
 
 
-def _problem(task: Task, skills: Sequence[str], seen: Container[str]) -> str | None:
+def _problem(task: Task, skills: Sequence[str]) -> str | None:
     if task.skill not in skills:
         return f"a task of `{task.skill[:80]}`, which is not evaluated; evaluated are {', '.join(skills)}"
     if not task.prompt or task.prompt[-1].role != "user":
@@ -223,11 +261,13 @@ def _problem(task: Task, skills: Sequence[str], seen: Container[str]) -> str | N
     )
     if len(task.prompt) <= 2 and whole.key != task.key:
         return f"the key {task.key} is not that of this task; leave rows as `skillpm synth` wrote them"
-    return f"the task {task.key} stands here twice" if task.key in seen else None
+    return None
 
 
-def read_task_rows(path: Path) -> list[tuple[int, TaskRow]]:
-    """Read JSON Lines ``{id?, request, expected?}`` with their line numbers, or rows of another program's form.
+def read_task_rows(path: Path) -> Sequence[tuple[int, TaskRow]]:
+    """Return JSON Lines ``{id?, request, expected?}`` with their line numbers, or rows of another program's form.
+
+    They are in a temporary file and are read one at a time.
 
     Raises:
         UsageError: there is no such file, or it is empty.
@@ -235,26 +275,32 @@ def read_task_rows(path: Path) -> list[tuple[int, TaskRow]]:
     """
     if not path.is_file():
         raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "expected": …}')
-    rows = _rows_of(path)
-    if not rows:
-        raise UsageError(f"{path} holds no task", hint='give JSON Lines of {"request": …, "expected": …}')
-    for line, row in rows:
+    rows = FileRows.temporary()
+    for line, row in _rows_of(path):
+        document = row.model_dump()
         try:
-            json.dumps(row.model_dump(), ensure_ascii=False).encode()
+            json.dumps(document, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise DocumentError("a lone surrogate, which is not a character", path=str(path), line=line) from None
-    return rows
+        rows.append(marshal.dumps((line, document)))
+    if not rows:
+        raise UsageError(f"{path} holds no task", hint='give JSON Lines of {"request": …, "expected": …}')
+
+    def at(place: int) -> tuple[int, TaskRow]:
+        line, document = marshal.loads(rows[place])  # noqa: S302  we wrote the file
+        return line, TaskRow.model_validate(document)
+
+    return LazySequence(range(len(rows)), at)
 
 
-def _rows_of(path: Path) -> list[tuple[int, TaskRow]]:
-    text = "" if path.suffix in (".json", ".parquet") else read_text(path)
-    if text and _is_ours(next((line for line in text.split("\n") if line.strip()), "")):
-        return list(read_json_lines(TaskRow, text, path=str(path)))
-    foreign = foreign_rows(read_rows(path), path=str(path))
-    kept = ("id", "tags")
-    return [
-        (row.line, TaskRow(request=row.request, expected=row.expected, **_known(row.document, kept))) for row in foreign
-    ]
+def _rows_of(path: Path) -> Iterator[tuple[int, TaskRow]]:
+    lines = iter(()) if path.suffix in (".json", ".parquet") else read_lines(path)
+    first = next((line for line in lines if line.strip()), "")
+    if first and _is_ours(first):
+        yield from read_json_lines(TaskRow, read_lines(path), path=str(path))
+        return
+    for row in foreign_rows(read_rows(path), path=str(path)):
+        yield row.line, TaskRow(request=row.request, expected=row.expected, **_known(row.document, ("id", "tags")))
 
 
 def _is_ours(line: str) -> bool:

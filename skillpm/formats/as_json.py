@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any
+
+_PIECES = 1 << 14  # of json's, such as a key or a number, that are written together
+
+
+class StreamedArray(list[Any]):
+    """An array whose items are made while ``written`` writes them, so it can be written once.
+
+    json writes lists alone, and asks one whether it is empty before it reads it.
+    """
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._rest = iter(items)
+        super().__init__(islice(self._rest, 1))
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(_form, chain(super().__iter__(), self._rest))
+
+
+def written(value: Any) -> Iterator[str]:
+    """Yield the indented JSON text of a value of ``as_json`` in pieces."""
+    encoder = json.JSONEncoder(ensure_ascii=True, indent=2, default=str, allow_nan=False)
+    pieces = encoder.iterencode(value)
+    while piece := "".join(islice(pieces, _PIECES)):
+        yield piece
 
 
 def as_json(value: Any, **more: Any) -> Any:
@@ -21,7 +47,7 @@ def as_json(value: Any, **more: Any) -> Any:
 
 
 def _form(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, (bool, int, float, StreamedArray)):
         return value
     if isinstance(value, Enum):
         return value.value

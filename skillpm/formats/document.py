@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import cleandoc
 from typing import Annotated, Any, Self, TypeVar
 
@@ -219,13 +219,13 @@ def read_model(model: type[D], text: str, *, path: str = "") -> D:
         raise model_errors(error, root, path=path, model=model)[0] from None
 
 
-def read_json_lines(model: type[D], text: str, *, path: str = "") -> Iterator[tuple[int, D]]:
-    """Read JSON Lines into ``(line number, document)`` pairs; blank lines are skipped.
+def read_json_lines(model: type[D], text: str | Iterable[str], *, path: str = "") -> Iterator[tuple[int, D]]:
+    """Read JSON Lines, a text or its lines, into ``(line number, document)`` pairs; blank lines are skipped.
 
     Raises:
         DocumentError: at the first bad line.
     """
-    for number, row in enumerate(text.split("\n"), 1):
+    for number, row in enumerate(text.split("\n") if isinstance(text, str) else text, 1):
         if not row.strip():
             continue
         try:

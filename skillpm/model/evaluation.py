@@ -6,7 +6,6 @@ after a stage. Arms are compared on the tasks that they share, so a record names
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -25,7 +24,7 @@ from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
-from skillpm.model.task import Message, canonical_json
+from skillpm.model.task import Message
 from skillpm.model.verdict import Number, Verdict
 
 EVALUATION_VERSION = 4
@@ -235,11 +234,6 @@ class Evaluation(Document):
     def arm(self, name: str) -> Arm | None:
         """Return the arm of a name."""
         return next((arm for arm in self.arms if arm.name == name), None)
-
-    @staticmethod
-    def data_digest(keys: list[TaskKey]) -> str:
-        """Return the digest over which tasks were asked, in any order."""
-        return hashlib.sha256(canonical_json(sorted(set(keys))).encode()).hexdigest()
 
 
 def _read_records(root: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -59,12 +59,30 @@ def read_text(path: Path) -> str:
     """
     with DiskErrors("read", path):
         data = path.read_bytes()
+    return _decoded(data, path)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file without their ends; they are read one at a time.
+
+    Raises:
+        StorageError: the file cannot be read.
+        DocumentError: the file is not UTF-8.
+    """
+    with DiskErrors("read", path), path.open("rb") as file:
+        start = 0
+        for line in file:
+            yield _decoded(line.removesuffix(b"\n"), path, start)
+            start += len(line)
+
+
+def _decoded(data: bytes, path: Path, start: int = 0) -> str:
+    """Return the text of bytes that begin at a place of a file. Raises DocumentError."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DocumentError(
-            f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", path=str(path), hint="save it as UTF-8"
-        ) from None
+        problem = f"not UTF-8: byte {start + error.start} is 0x{data[error.start]:02x}"
+        raise DocumentError(problem, path=str(path), hint="save it as UTF-8") from None
 
 
 def named_text(path: Path, form: str = "") -> str:

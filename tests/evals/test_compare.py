@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 
@@ -95,9 +96,12 @@ def test_an_evaluation_survives_being_written_and_read(server: Server, make_arm:
     assert Evaluation.parse(evaluation.text(), path="x") == evaluation
 
 
-def test_the_digest_of_the_data_is_that_of_the_tasks_in_any_order() -> None:
-    keys = [("a", "s", "1"), ("a", "s", "2")]
-    assert Evaluation.data_digest(keys) == Evaluation.data_digest(keys[::-1]) != Evaluation.data_digest(keys[:1])
+def test_the_digest_of_the_data_is_that_of_the_tasks_in_any_order(server: Server) -> None:
+    tasks, contributions = server.tasks(), build_catalogue([server.skill], Host())
+    keys = sorted([task.task.skill, task.suite, task.task.key] for task in tasks)
+    digest = hashlib.sha256(json.dumps(keys, separators=(",", ":")).encode()).hexdigest()
+    assert len(keys) > 1
+    assert {assemble(contributions, order, []).data for order in (tasks, tasks[::-1], tasks * 2)} == {digest}
 
 
 @pytest.mark.parametrize(("right", "outcome"), [(12, "passed"), (11, "inconclusive"), (5, "failed")])

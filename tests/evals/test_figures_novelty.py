@@ -21,7 +21,7 @@ def asked(
     server: Server, ready: JudgingSession, count: Count, tags: Mapping[int, tuple[str, ...]], right: Sequence[int]
 ) -> Evaluation:
     tasks = [server.task(port).model_copy(update={"tags": tags[port]}) for port in tags]
-    every = held_out_tasks(tasks)
+    every = list(held_out_tasks(tasks))
     examiner = Examiner(ready.scorer.judge, None, Asking(max_new_tokens=200), count)
     arm = examiner.ask(server.policy(right), every, ArmLabel("sft", "scripted"))
     return assemble(ready.contributions, every, [arm])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.contract.contract import Contract
-from skillpm.evals.tasks import EvalTask, sample, with_tool_schemas
+from skillpm.evals.tasks import EvalTask, TasksByKey, sample, stored_tasks, with_tool_schemas
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
 from skillpm.model.task import Task
@@ -86,3 +87,25 @@ def test_the_arm_with_schemas_reads_names_descriptions_and_schemas_before_its_ow
     assert (first.role, last.content, asked.task) == ("system", "go", task)
     assert '"name": "dev", "description": "Start a server", "input_schema": {' in first.content
     assert first.content.endswith(system)
+
+
+def test_stored_tasks_are_the_tasks_and_take_no_memory() -> None:
+    """Whatever a row of JSON can hold comes back as it was."""
+
+    def made(number: int) -> EvalTask:
+        expected = {"tool": "t", "args": {"n": number, "f": float(number), "l": [None, True, 1 << 70, "\ud800"]}}
+        task = Task.of(
+            skill="k", system="s" * 20_000, request=f"{number} ü", expected=expected, split="suite", origin="suite"
+        )
+        return EvalTask("s", task, task.prompt)
+
+    tracemalloc.start()
+    try:
+        tasks = stored_tasks(made(number) for number in range(500))
+        assert repr([tasks[number] for number in (0, 499)]) == repr([made(0), made(499)])
+        assert [item.task.request for item in tasks[7:9]] == ["7 ü", "8 ü"] and len(tasks) == 500
+        assert tracemalloc.get_traced_memory()[1] < 3 << 20
+    finally:
+        tracemalloc.stop()
+    by_key = TasksByKey(item.task for item in [*tasks[:3], *tasks[:2]])
+    assert by_key.get(made(2).task.key) == made(2).task and by_key.get(made(3).task.key) is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Examiner
 from skillpm.evals.figures import figures
 from skillpm.evals.kinds import kind_figures
+from skillpm.evals.stored_records import StoredRecords
 from skillpm.evals.summary import figures_document, kinds_document
 from skillpm.evals.tasks import outside_tasks, read_task_rows, sample, with_skill_text, with_tool_schemas
-from skillpm.model.evaluation import Evaluation, TaskAnswer
+from skillpm.formats.lazy_sequence import LazySequence
+from skillpm.model.evaluation import Evaluation, Record, TaskRow
 from skillpm.model.skill import Skill
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluator
@@ -23,20 +26,22 @@ from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
+_COUNTED = ("tasks", "truncated", "too_long", "runnable")
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What was answered.
 
     Attributes:
-        answers: one for each row, in order.
+        answers: how many rows were answered.
         evaluation: of the rows that say what is expected; None where none does.
         summary: the document that was written.
         output: the folder that was written.
         interrupted: did Ctrl-C end it? The rows that were not answered are left out.
     """
 
-    answers: tuple[TaskAnswer, ...]
+    answers: int
     evaluation: Evaluation | None
     summary: dict[str, Any]
     output: Path
@@ -54,13 +59,13 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         TrainingError: no model can be loaded.
     """
     asking = evaluator.asking
-    numbered = read_task_rows(tasks)
+    rows = read_task_rows(tasks)
     with whole_folder(output) as folder, open_session(evaluator.context, [skill]) as session:
         contributions, scorer = session.contributions[skill.name], session.scorer
-        eval_tasks = outside_tasks(contributions, numbered, path=str(tasks))
+        eval_tasks = outside_tasks(contributions, rows, path=str(tasks))
         if asking.limit is not None:
             chosen = sample(eval_tasks, asking.limit, asking.seed)
-            numbered, eval_tasks = [numbered[at] for at in chosen], [eval_tasks[at] for at in chosen]
+            rows, eval_tasks = LazySequence(chosen, rows.__getitem__), LazySequence(chosen, eval_tasks.__getitem__)
         if asking.tool_schemas:
             eval_tasks = with_tool_schemas(eval_tasks, {skill.name: contributions.contract})
         if asking.skill_text:
@@ -74,29 +79,33 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         )
         if examiner.interrupted and not examiner.answered:
             raise KeyboardInterrupt
-        rows = [numbered[at][1] for at in examiner.answered]
-        repeated = asking.repeats > 1
-        answers = tuple(
-            task_answer(row, record, repeated=repeated) for row, record in zip(rows, arm.records, strict=True)
-        )
-        judged = [task for task in eval_tasks if task.task.expected is not None]
-        expecting = (record for record in arm.records if record.expected is not None)
-        arm = arm.model_copy(update={"records": tuple(expecting)})
-        evaluation = assemble(session.contributions, judged, [arm]) if arm.records else None
-        summary = _summary(answerer, answers, evaluation) | {"settings": arm.settings}
-        write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
+        given = (rows[at][1] for at in examiner.answered)
+        counts = Counter[str](dict.fromkeys(_COUNTED, 0))
+        lines = _lines(zip(given, arm.records, strict=True), counts, repeated=asking.repeats > 1)
+        write_atomic(folder / "completions.jsonl", lines)
+        places = [at for at, task in enumerate(eval_tasks) if task.task.expected is not None]
+        expecting = StoredRecords.of(record for record in arm.records if record.expected is not None)
+        arm = arm.model_copy(update={"records": expecting})
+        judged = LazySequence(places, eval_tasks.__getitem__)
+        evaluation = assemble(session.contributions, judged, [arm]) if expecting else None
+        summary = _summary(answerer, counts, evaluation) | {"settings": arm.settings}
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return Answered(answers, evaluation, summary, output, examiner.interrupted)
+    return Answered(counts["tasks"], evaluation, summary, output, examiner.interrupted)
 
 
-def _summary(answerer: Answerer, answers: Sequence[TaskAnswer], evaluation: Evaluation | None) -> dict[str, Any]:
+def _lines(answered: Iterable[tuple[TaskRow, Record]], counts: Counter[str], *, repeated: bool) -> Iterator[str]:
+    """Yield the answers as JSON Lines, and count them."""
+    for row, record in answered:
+        reason, runnable = record.finish_reason, record.argv is not None
+        counts.update(tasks=1, truncated=reason == "length", too_long=reason == "too_long", runnable=runnable)
+        yield f"{task_answer(row, record, repeated=repeated).model_dump_json()}\n"
+
+
+def _summary(answerer: Answerer, counts: Mapping[str, int], evaluation: Evaluation | None) -> dict[str, Any]:
     return {
         "model": answerer.model,
         "adapter": None if answerer.adapter is None else str(answerer.adapter),
-        "tasks": len(answers),
-        "truncated": sum(item.finish_reason == "length" for item in answers),
-        "too_long": sum(item.finish_reason == "too_long" for item in answers),
-        "runnable": sum(item.argv is not None for item in answers),
+        **counts,
         "figures": [] if evaluation is None else figures_document(figures(evaluation)),
         "by_kind": [] if evaluation is None else kinds_document(kind_figures(evaluation)),
     }

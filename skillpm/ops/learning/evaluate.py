@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from skillpm.evals.tasks import (
     held_out_tasks,
     read_held_out,
     sample,
+    stored_tasks,
     suite_tasks,
     with_skill_text,
     with_tool_schemas,
 )
 from skillpm.formats.document import Json
+from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.layout.filenames import ADAPTER
 from skillpm.model.contract import Tool
 from skillpm.model.evaluation import Arm, Evaluation
@@ -190,7 +193,7 @@ def evaluate_model(
         TrainingError: no model can be loaded.
     """
     answerer = Answerer.of_model(evaluator.context, model)
-    rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in skills])
+    rows = () if held_out is None else read_held_out(held_out, [skill.name for skill in skills])
     with (
         whole_folder(output) if output else nullcontext() as folder,
         open_session(evaluator.context, skills) as session,
@@ -208,8 +211,8 @@ def evaluate_model(
 
 
 def chosen_tasks(
-    session: JudgingSession, held_out: Sequence[Task], asking: Asking, *, suites: bool = True
-) -> tuple[list[EvalTask], Counter[tuple[str, str]]]:
+    session: JudgingSession, held_out: Iterable[Task], asking: Asking, *, suites: bool = True
+) -> tuple[Sequence[EvalTask], Counter[tuple[str, str]]]:
     """Return the tasks of all suites and the held-out ones, and the size of each task set by skill and name.
 
     Where there is a limit, the tasks are a sample of each task set; the sizes are those of the whole sets.
@@ -218,13 +221,13 @@ def chosen_tasks(
         DocumentError: a suite is empty, or an expected answer breaks its contract.
         UsageError: there is no task at all.
     """
-    tasks: list[EvalTask] = []
+    of_suites: list[EvalTask] = []
     for contributions in session.contributions.values() if suites else ():
         for suite in contributions.suites:
             if not suite.tasks:
                 raise DocumentError("a suite without tasks", path=f"{contributions.skill.name}/suites/{suite.name}")
-        tasks += suite_tasks(contributions)
-    tasks += held_out_tasks(held_out)
+        of_suites += suite_tasks(contributions)
+    tasks = stored_tasks(chain(of_suites, held_out_tasks(held_out)))
     if not tasks:
         raise UsageError(
             f"nothing to ask: {', '.join(session.contributions)} have no suite",
@@ -232,4 +235,4 @@ def chosen_tasks(
         )
     sizes = Counter((task.task.skill, task.suite) for task in tasks)
     limit = asking.limit
-    return tasks if limit is None else [tasks[position] for position in sample(tasks, limit, asking.seed)], sizes
+    return tasks if limit is None else LazySequence(sample(tasks, limit, asking.seed), tasks.__getitem__), sizes

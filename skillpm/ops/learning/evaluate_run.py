@@ -32,6 +32,8 @@ from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.card import cards
 from skillpm.train.run_folder import RunFolder
 
+HELD_OUT_ROWS = "data/held_out.jsonl"
+
 
 def evaluate_run(
     evaluator: Evaluator, skills: Sequence[Skill], run: Path, *, before: Path | None = None, with_base: bool = False
@@ -52,7 +54,7 @@ def evaluate_run(
     earlier = _earlier(folder, before)
     _note_other_content(evaluator.context, manifest, {skill.name: skill.tree for skill in skills})
     names = {skill.name for skill in skills}
-    held_out = [task for task in held_out_of(folder) if task.skill in names]
+    held_out = (task for task in held_out_of(folder) if task.skill in names)
     with open_session(evaluator.context, skills) as session:
         tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
@@ -76,10 +78,10 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
         TrainingError: the model cannot be loaded.
         KeyboardInterrupt: no answer had ended by then.
     """
-    held_out, manifest = held_out_of(folder), folder.manifest
-    if not held_out:
+    manifest = folder.manifest
+    if not _has_held_out(folder):
         return None
-    tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
+    tasks, sizes = chosen_tasks(session, held_out_of(folder), evaluator.asking, suites=False)
     examiner, last = evaluator.examiner(session), manifest.stages[-1]
     policy = evaluator.policy(manifest.model, folder.saved_adapter())
     label = ArmLabel(last.name, manifest.model, adapter=last.adapter)
@@ -89,11 +91,15 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
     return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
 
 
-def held_out_of(folder: RunFolder) -> list[Task]:
-    """Return the tasks that a run held out. Raises DocumentError, StorageError."""
-    path = folder.path / "data" / "held_out.jsonl"
-    has_rows = path.is_file() and path.stat().st_size > 0
-    return read_held_out(path, [skill.name for skill in folder.manifest.skills]) if has_rows else []
+def held_out_of(folder: RunFolder) -> Iterator[Task]:
+    """Yield the tasks that a run held out. Raises DocumentError, StorageError."""
+    names = [skill.name for skill in folder.manifest.skills]
+    return read_held_out(folder.path / HELD_OUT_ROWS, names) if _has_held_out(folder) else iter(())
+
+
+def _has_held_out(folder: RunFolder) -> bool:
+    path = folder.path / HELD_OUT_ROWS
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _commands(evaluator: Evaluator, folder: RunFolder) -> tuple[str, ...]:

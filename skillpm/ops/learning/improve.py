@@ -140,7 +140,7 @@ def _failures(folder: RunFolder) -> Counter[str] | None:
 def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evaluation:
     """Ask both adapters the suites and what the new run held out, without the requests that the old one learned."""
     learned = {task.request for task in read_task_lines(before.path / "data" / "train.jsonl")}
-    held_out = [task for task in held_out_of(after) if task.request not in learned]
+    held_out = (task for task in held_out_of(after) if task.request not in learned)
     manifest, context = after.manifest, evaluator.context
     with open_session(context, trained_skills(context, (), after.path)) as session:
         tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
+from skillpm.agent.recorded import RecordedPolicy, is_recorded
 from skillpm.errors import TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.model.contract import Tool
@@ -157,12 +158,14 @@ def find_policy(model: str, settings: Settings) -> None:
         UsageError: there is no such model.
         PluginError: two plugins bring policies of one name.
     """
-    if not is_endpoint(model) and _brought(model, settings) is None:
+    if not is_endpoint(model) and not is_recorded(model) and _brought(model, settings) is None:
         locate_model(model, settings.models)
 
 
 def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
-    """Load a plugin's policy, a server's model, or a model with transformers; a known one is prepared first.
+    """Load a plugin's policy, a server's model, a file of answers, or a model with transformers.
+
+    A known model is prepared first.
 
     Raises:
         PluginError: the plugin that was asked for failed.
@@ -170,6 +173,8 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         UsageError: the model or the adapter cannot be loaded, or the address of a server is wrong.
         RegistryError: a known model could not be fetched, or the server failed.
     """
+    if is_recorded(request.model):
+        return RecordedPolicy(Path(request.model).expanduser())
     if is_endpoint(request.model):
         if request.adapter is not None or request.dtype != "auto" or request.template is not None:
             hint = "remove `--run`, `--dtype` and `--chat-template-kwargs`"

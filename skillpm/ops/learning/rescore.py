@@ -10,6 +10,8 @@ from typing import Any
 
 from skillpm.errors import UsageError
 from skillpm.evals.rescore import Moved, MovedAnswers, judge_again
+from skillpm.evals.tasks import TasksByKey
+from skillpm.formats.as_json import StreamedArray
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.skill import Skill
@@ -17,7 +19,7 @@ from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.files import read_lines, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
 _PLACES = ("evaluation.json", "evals/before.json", "evals/after.json", "evals/rollouts.json", "evals/*/evaluation.json")
@@ -80,7 +82,7 @@ class Rescored:
                 for item in self.documents
             ],
             "changed_skills": [{"name": name, "then": then, "now": now} for name, then, now in self.changed],
-            "moved": [item.document() for item in self.moved],
+            "moved": StreamedArray(item.document() for item in self.moved),
         }
 
 
@@ -95,7 +97,7 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
         DocumentError: a stored document is wrong.
     """
     stored = _stored(path)
-    tasks = _known_tasks(path)
+    tasks = TasksByKey(_known_tasks(path))
     with open_session(context, skills) as session:
         documents = tuple(_again(name, evaluation, session, tasks) for name, evaluation in stored)
     trees = {skill.name: skill.tree for skill in skills}
@@ -138,13 +140,13 @@ def _stored(path: Path) -> list[tuple[str, Evaluation]]:
     return [(file.relative_to(path).as_posix(), read_evaluation(file)) for file in files]
 
 
-def _known_tasks(path: Path) -> dict[str, Task]:
-    """Return the tasks of a run's data, by key; an evaluation without a run has them in its records only."""
+def _known_tasks(path: Path) -> Iterator[Task]:
+    """Yield the tasks of a run's data; an evaluation without a run has them in its records only."""
     files = [path / name for name in _TASKS if (path / name).is_file()]
-    return {task.key: task for file in files for _, task in read_json_lines(Task, read_text(file), path=str(file))}
+    return (task for file in files for _, task in read_json_lines(Task, read_lines(file), path=str(file)))
 
 
-def _again(name: str, evaluation: Evaluation, session: JudgingSession, tasks: dict[str, Task]) -> RescoredEvaluation:
+def _again(name: str, evaluation: Evaluation, session: JudgingSession, tasks: TasksByKey) -> RescoredEvaluation:
     again, moved = judge_again(evaluation, session.scorer.judge, tasks, dict(session.contributions))
     unchanged = all(then == now for then, now in zip_longest(evaluation.chunks(), again.chunks()))
     return RescoredEvaluation(name, evaluation, again, tuple(moved), unchanged)

@@ -1,0 +1,74 @@
+"""Answers in a file as a Policy: ``--model FILE.jsonl``. Whatever wrote them can so be evaluated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from skillpm.errors import DocumentError, UsageError
+from skillpm.evals.outcomes import TaskNumbers
+from skillpm.formats.document import Document, read_json_lines
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+from skillpm.storage.file_rows import FileRows
+from skillpm.storage.files import read_lines
+
+
+class _Row(Document):
+    """One answer; further keys do not matter, so that completions.jsonl of ``skillpm eval --tasks`` is such a file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    request: str
+    completion: str
+    finish_reason: Literal["stop", "length", "too_long"] = "stop"
+    prompt_tokens: int = Field(0, ge=0)
+    completion_tokens: int = Field(0, ge=0)
+
+
+def is_recorded(model: str) -> bool:
+    """Is a model's name a file of answers?"""
+    return model.endswith(".jsonl")
+
+
+class RecordedPolicy:
+    """Completes a prompt with the answer that a file has for its request.
+
+    Raises:
+        UsageError: there is no such file.
+        DocumentError: a row is wrong, or a request has two answers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "completion": …}')
+        self.name, self._path = str(path), path
+        self._numbers, self._rows = TaskNumbers(), FileRows.temporary()
+        digest = hashlib.sha256()
+        for line, row in read_json_lines(_Row, read_lines(path), path=str(path)):
+            if self._numbers.number(("", "", row.request)) < len(self._rows):
+                raise DocumentError(f"`{row.request[:80]}` has two answers", path=str(path), line=line)
+            content = row.model_dump_json().encode()
+            digest.update(content)
+            self._rows.append(content)
+        self.settings = {"answers": digest.hexdigest()}
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield ``(index of the prompt, completion)`` in order.
+
+        Raises:
+            UsageError: the file has no answer to a request.
+        """
+        for index, prompt in enumerate(prompts):
+            request = prompt[-1].content
+            number = self._numbers.find(self._numbers.digest_of(("", "", request)))
+            if number < 0:
+                raise UsageError(f"{self._path} has no answer to `{request[:80]}`", hint="add a row for it")
+            row = _Row.model_validate_json(self._rows[number])
+            yield index, Completion(row.completion, row.prompt_tokens, row.completion_tokens, row.finish_reason)

@@ -1,0 +1,52 @@
+"""Answers in a file, asked like a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skillpm.agent.recorded import RecordedPolicy
+from skillpm.errors import UsageError
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+
+
+def prompts(*requests: str) -> list[list[Message]]:
+    system = Message(role="system", content="Be brief.")
+    return [[system, Message(role="user", content=request)] for request in requests]
+
+
+def test_each_prompt_gets_the_answer_to_its_request(tmp_path: Path) -> None:
+    rows = [
+        {"request": "b", "completion": "two", "id": 7, "verdict": None},
+        {"request": "a", "completion": "öne", "finish_reason": "length", "prompt_tokens": 9, "completion_tokens": 2},
+    ]
+    file = tmp_path / "answers.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    policy = RecordedPolicy(file)
+    answers = dict(policy.complete(prompts("a", "b", "a"), max_new_tokens=1))
+    one, two = Completion("öne", 9, 2, "length"), Completion("two", 0, 0, "stop")
+    assert answers == {0: one, 1: two, 2: one}
+    with pytest.raises(UsageError, match="has no answer to `c`"):
+        list(policy.complete(prompts("a", "c"), max_new_tokens=1))
+    file.write_text(file.read_text().replace("two", "too"))
+    assert RecordedPolicy(file).settings != policy.settings, "an arm says which answers it has"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"request": "a", "completion": "1"}\n{"request": "a", "completion": "2"}', "jsonl:2: `a` has two answers"),
+        ('\n{"request": "a"}', "jsonl:2: .*completion"),
+        ('{"request": "a", "completion": "', "jsonl:1: not JSON"),
+        (None, "no file"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: str | None, problem: str) -> None:
+    file = tmp_path / "answers.jsonl"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(UsageError, match=problem):
+        RecordedPolicy(file)
