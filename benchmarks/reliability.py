@@ -579,7 +579,8 @@ def disk_tries(world: World, step: int) -> Iterator[Tally]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["kill", "disk", "rights", "at-once", "held", "publish"], help="one fault")
+    faults = ["kill", "disk", "rights", "at-once", "held", "publish"]
+    parser.add_argument("--only", choices=faults, nargs="+", default=faults, help="these faults")
     parser.add_argument("--instants", type=int, default=200, help="random instants of each kind")
     parser.add_argument("--stride", type=int, default=1, help="kill at every n-th step")
     parser.add_argument("--skills", type=int, default=8)
@@ -612,7 +613,7 @@ def tallies(world: World, options: argparse.Namespace) -> Iterator[Tally]:
         "publish": publish_tries(world, instants, chance),
     }
     for name, found in faults.items():
-        if options.only in (None, name):
+        if name in options.only:
             yield from found
 
 

@@ -194,7 +194,7 @@ def project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
     yield make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def skill_files() -> Callable[..., dict[str, Any]]:
     """Return ``skill_files(name, version, requires={…}, body="…")``, the files of a small skill for ``project``."""
 

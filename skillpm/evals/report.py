@@ -10,8 +10,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
@@ -32,6 +31,9 @@ from skillpm.evals.statistics import Interval
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.formats.printable import printable
 from skillpm.model.evaluation import HELD_OUT, Evaluation
+
+if TYPE_CHECKING:
+    import jinja2
 
 OPEN_FAILURES = 30  # of one page; where there are more, each is folded up to its request
 SHOWN_CHARACTERS = 600  # of each text
@@ -109,6 +111,8 @@ def render_report(run: ReportData) -> str:
 @functools.cache
 def page_environment() -> jinja2.Environment:
     """Return what renders the templates of pages: everything is escaped, and what is missing is an error."""
+    import jinja2  # `skillpm run` reads evaluations and renders none
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("skillpm.evals", "templates"),
         autoescape=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -66,7 +67,7 @@ async def converse(place: Project, *options: str) -> dict[str, Any]:
 
 
 async def everything(transport: Any) -> dict[str, Any]:
-    """Ask a server everything once."""
+    """Ask a server, behind a transport or of this process, everything once."""
     from mcp.client.client import Client
     from mcp.shared.exceptions import MCPError
 
@@ -110,10 +111,20 @@ def check(place: Project, said: dict[str, Any], *, read_only: bool) -> None:
     assert len(log) == (2 if read_only else 4) and place.call("audit", "verify").ok()
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-def test_the_sdks_client_reads_skills_and_calls_their_tools_in_the_sandbox(place: Project, read_only: bool) -> None:
-    said = anyio.run(converse, place, *(["--read-only"] if read_only else []))
-    check(place, said, read_only=read_only)
+def test_the_sdks_client_reads_skills_and_calls_their_tools_in_the_sandbox(place: Project) -> None:
+    check(place, anyio.run(converse, place), read_only=False)
+
+
+def in_process(place: Project, skills: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Ask a server that only reads everything once, without a process of its own."""
+    monkeypatch.chdir(place.root)
+    return anyio.run(everything, skills(read_only=True).server)
+
+
+def test_a_server_that_only_reads_hides_the_other_tools(
+    place: Project, skills: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(place, in_process(place, skills, monkeypatch), read_only=True)
 
 
 @pytest.mark.slow
@@ -163,21 +174,29 @@ def test_ctrl_c_ends_a_running_call_and_the_log_has_how_it_ended(place: Project)
 
 
 @pytest.fixture
-def over_http(place: Project) -> Callable[..., Any]:
-    """``over_http(token)``: a client of HTTP for the server in this process, with the headers that MCP asks for."""
-    from starlette.testclient import TestClient
-
+def skills(place: Project) -> Callable[..., Any]:
+    """``skills(read_only)``: the skills behind the protocol, in this process."""
     from skillpm.ops.context import open_context
     from skillpm.ops.learning.serve_mcp import skill_server
     from skillpm.settings import load_settings
 
-    settings = load_settings(project=place.root, environment=place.environment)
-    context = open_context(settings)
+    def make(*, read_only: bool) -> Any:
+        context = open_context(load_settings(project=place.root, environment=place.environment))
+        return skill_server(context, context.skills([str(place.root / "demo")]), read_only=read_only)
+
+    return make
+
+
+@pytest.fixture
+def over_http(skills: Callable[..., Any]) -> Callable[..., Any]:
+    """``over_http(token)``: a client of HTTP for the server in this process, with the headers that MCP asks for."""
+    from starlette.testclient import TestClient
+
     headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
     def make(token: str = "") -> Any:
-        server = skill_server(context, context.skills([str(place.root / "demo")]), read_only=True)
-        return TestClient(server.application(token), base_url="http://127.0.0.1:8000", headers=headers)
+        application = skills(read_only=True).application(token)
+        return TestClient(application, base_url="http://127.0.0.1:8000", headers=headers)
 
     return make
 
@@ -279,9 +298,11 @@ def test_other_machines_need_a_token(place: Project, words: tuple[str, ...], tex
     place.call("mcp", "./demo", *words).fails(2, text)
 
 
-def test_a_tool_whose_program_is_missing_is_an_answer(place: Project) -> None:
+def test_a_tool_whose_program_is_missing_is_an_answer(
+    place: Project, skills: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.write({"demo/skill.yaml": "manifest: 1\nversion: 1.0.0\npermissions: {run: [touch]}\n"})
-    said = anyio.run(converse, place, "--read-only")
+    said = in_process(place, skills, monkeypatch)
     assert said["show"].is_error and "`cat` is not permitted" in text(said["show"])
 
 
@@ -295,4 +316,7 @@ def test_a_log_that_was_cut_is_told_before_a_client_is_served(place: Project) ->
     home = Path(place.environment["SKILLPM_HOME"])
     (home / "data").mkdir(parents=True, exist_ok=True)
     (home / "data/audit.head").write_text(f"3 {'0' * 64}\n")
-    assert "the audit log was changed or cut" in place.run("mcp", "./demo").ok().err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = place.call("mcp", "./demo", "--http", "--port", port).fails(2, "cannot be used")
+    assert "the audit log was changed or cut" in told.err

@@ -50,4 +50,4 @@ def test_what_a_skill_s_hooks_do_in_their_worker_is_traced_and_printed_as_text(p
         for line in told
     )
     assert "\x1b" not in outcome.err and max(map(len, told)) < 1000
-    assert "in the worker" not in here.run("score", "./demo", "--yes").err
+    assert "in the worker" not in here.call("score", "./demo", "--yes").err

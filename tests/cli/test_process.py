@@ -60,8 +60,8 @@ def on_a_terminal(place: Project, *words: str, **environment: str) -> tuple[int,
         ("--help", ""),
         ("config", "1"),
         ("config --json", ""),
-        ("synth shell-tools --rows 4", ""),
-        ("schema recipe", "1"),
+        pytest.param("synth shell-tools --rows 4", "", marks=pytest.mark.slow),
+        pytest.param("schema recipe", "1", marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk_behind_stdout_is_an_error_of_the_disk(project: MakeProject, line: str, unbuffered: str) -> None:
@@ -79,9 +79,7 @@ def test_a_stream_closed_from_the_start_is_no_failure(project: MakeProject, clos
     assert json.loads((place.root / "skillpm.lock").read_text())["skills"][0]["name"] == "demo"
 
 
-@pytest.mark.parametrize(
-    ("line", "unbuffered"), [("--help", ""), ("config", "1"), ("config --json", ""), ("schema recipe", "1")]
-)
+@pytest.mark.parametrize(("line", "unbuffered"), [("--help", ""), ("config", "1"), ("config --json", "")])
 def test_a_reader_that_goes_away_is_no_failure(project: MakeProject, line: str, unbuffered: str) -> None:
     piped = f"set -o pipefail; skillpm {line} | true"
     assert shell(project(), piped, PYTHONUNBUFFERED=unbuffered) == (0, "", "")
@@ -91,7 +89,10 @@ def test_an_error_keeps_its_exit_code_where_stderr_cannot_be_written(project: Ma
     assert shell(project(), "skillpm install nosuch 2>/dev/full")[0] == 2
 
 
-@pytest.mark.parametrize("line", ["list", "install shell-tools", "doctor", "validate ."])
+@pytest.mark.parametrize(
+    "line",
+    ["list", "install shell-tools", *(pytest.param(it, marks=pytest.mark.slow) for it in ("doctor", "validate ."))],
+)
 def test_a_deleted_working_folder_is_an_error_with_a_hint(project: MakeProject, line: str) -> None:
     code, _, told = shell(project(), f"mkdir gone; cd gone; rmdir ../gone; skillpm {line}")
     assert (code, "Traceback" in told) == (6, False), told
@@ -162,7 +163,7 @@ def test_ctrl_c_while_modules_are_imported_ends_quietly(project: MakeProject, tm
     assert process.returncode == 130
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_workers_and_removes_their_folders(project: MakeProject, tmp_path: Path, number: int) -> None:
     place = project()
     code = "import os\n\n\ndef verify(attempts, contract):\n    open('running', 'w').close()\n    while True: pass\n"

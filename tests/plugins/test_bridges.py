@@ -162,7 +162,7 @@ def command(world: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 
 def test_an_environment_s_judge_asks_one_process_and_threads_share_it(command: Project) -> None:
-    command.run("score", "./serving", os.devnull, "--yes").ok()
+    command.call("score", "./serving", os.devnull, "--yes").ok()
     judge = Judge(command.root / "serving")
     try:
         texts = [TEXT, TEXT.replace("8123", "1"), "\ud800"] * 4

@@ -113,9 +113,8 @@ def test_the_architecture_page_has_a_row_for_each_room() -> None:
     assert rooms <= rows
 
 
-@pytest.mark.parametrize("command", KNOWN)
-def test_every_command_is_documented(command: str) -> None:
-    assert command in {named(line) for line in said(PAGES["docs/commands.md"])}
+def test_every_command_is_documented() -> None:
+    assert set(KNOWN) <= {named(line) for line in said(PAGES["docs/commands.md"])}
 
 
 @pytest.mark.parametrize("model", [Lock, LockedSkill, TrustPolicy, ProjectDocument, Wish])

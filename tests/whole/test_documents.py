@@ -48,8 +48,10 @@ UNREAD = {
 def names_read(source: str) -> Iterator[str]:
     """Yield the names of attributes that a module loads from values."""
     tree = ast.parse(source)
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    called = set()  # a call is visited before what it calls
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called.add(id(node.func))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and id(node) not in called:
             yield node.attr
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":

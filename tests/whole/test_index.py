@@ -57,8 +57,10 @@ class Places:
         return index
 
 
-@pytest.fixture
-def places(tmp_path: Path, skill_files: SkillFiles) -> Iterator[Places]:
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Iterator[Places]:
+    """One for all: the tests only read."""
+    tmp_path = tmp_path_factory.mktemp("places")
     script = {"scripts": {"run.sh*": "#!/bin/sh\n"}, ".gitignore": "*.log\n"}
     other = write_tree(tmp_path / "skills/other", {**skill_files("other", requires={"demo": ">=1"}), **script})
     (other / "__pycache__").mkdir()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT
 
 TESTS = ROOT / "tests"
@@ -23,14 +21,15 @@ def module_stems(folder: Path) -> list[str]:
     return [path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()]
 
 
-@pytest.mark.parametrize("path", MIRRORED, ids=str)
-def test_a_test_file_stands_beside_its_module_and_begins_with_its_name(path: Path) -> None:
-    top, *below = path.parent.parts
-    room = PACKAGES.get(top, ROOT / "skillpm" / top).joinpath(*below)
-    assert room.is_dir(), f"there is no {room}"
-    name = path.stem.removeprefix("test_")
-    stems = {*module_stems(room), room.name}
-    assert any(name == stem or name.startswith(f"{stem}_") for stem in stems), f"no module of {room}"
+def test_a_test_file_stands_beside_its_module_and_begins_with_its_name() -> None:
+    assert MIRRORED
+    for path in MIRRORED:
+        top, *below = path.parent.parts
+        room = PACKAGES.get(top, ROOT / "skillpm" / top).joinpath(*below)
+        assert room.is_dir(), f"there is no {room}"
+        name = path.stem.removeprefix("test_")
+        stems = {*module_stems(room), room.name}
+        assert any(name == stem or name.startswith(f"{stem}_") for stem in stems), f"{path}: no module of {room}"
 
 
 def test_shared_modules_stand_at_the_root_and_hold_no_tests() -> None:

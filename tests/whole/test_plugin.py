@@ -36,9 +36,9 @@ def foreign(source: str) -> set[str]:
 FIRST_PARTY = sorted([*(ROOT / "plugins").rglob("*.py"), *(ROOT / "skills").rglob("*.py")])
 
 
-@pytest.mark.parametrize("path", FIRST_PARTY, ids=lambda path: str(path.relative_to(ROOT)))
-def test_plugins_and_skills_import_nothing_else_of_skillpm(path: Path) -> None:
-    assert foreign(path.read_text(encoding="utf-8")) == set()
+def test_plugins_and_skills_import_nothing_else_of_skillpm() -> None:
+    found = {str(path.relative_to(ROOT)): foreign(path.read_text(encoding="utf-8")) for path in FIRST_PARTY}
+    assert len(found) > 20 and {name: others for name, others in found.items() if others} == {}
 
 
 def test_the_pages_for_authors_import_nothing_else_of_skillpm() -> None:
@@ -54,10 +54,10 @@ def test_each_name_is_there() -> None:
     assert len(NAMES) > 50 and imported(code, "torch", "pluggy") == {"torch", "pluggy"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_name_says_what_it_is(name: str) -> None:
+def test_each_name_says_what_it_is() -> None:
     source = Path(skillpm.plugin.__file__).read_text(encoding="utf-8")
-    assert re.search(rf"(?m)^    # .*[a-z].*[.?]\n    from \S+ import {name} as {name}$", source)
+    for name in NAMES:
+        assert re.search(rf"(?m)^    # .*[a-z].*[.?]\n    from \S+ import {name} as {name}$", source), name
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
