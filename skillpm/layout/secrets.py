@@ -10,59 +10,139 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-# what it is, the literals of which one stands in each token, the token
-_TOKENS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
-    (what, tuple(literals.split()), re.compile(pattern))
-    for what, literals, pattern in (
-        ("an AWS access key", "AKIA ASIA ABIA ACCA", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
-        ("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b"),
-        ("a GitHub token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b"),
-        ("a GitLab token", "glpat- glptt- gldt- glrt- glcbt-", r"\bgl(?:pat|ptt|dt|rt|cbt)-[A-Za-z0-9_-]{20,}"),
-        ("a Slack token", "xox", r"\bxox[abeoprs]-[0-9]{8,}-[0-9A-Za-z-]{10,}"),
-        (
-            "a Slack webhook",
-            "hooks.slack",
-            r"\bhooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}\b",
-        ),
-        ("a Stripe key", "k_live_", r"\b[rs]k_live_[0-9A-Za-z]{20,}"),
-        ("a Google API key", "AIza", r"\bAIza[0-9A-Za-z_-]{35}(?![0-9A-Za-z_-])"),
-        ("an npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
-        ("a PyPI token", "pypi-AgE", r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}"),
-        ("an OpenAI key", "T3BlbkFJ", r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}"),
-        ("an OpenAI key", "sk-", r"\bsk-[A-Za-z0-9]{48}\b"),
-        ("an OpenRouter key", "sk-or-v1-", r"\bsk-or-v1-[a-f0-9]{64}\b"),
-        ("a Groq key", "gsk_", r"\bgsk_[A-Za-z0-9]{52}\b"),
-        ("an xAI key", "xai-", r"\bxai-[A-Za-z0-9]{70,}\b"),
-        ("a Google OAuth token", "ya29.", r"\bya29\.[A-Za-z0-9_-]{50,}"),
-        ("a signed web token", ".eyJ", r"\beyJ[\w-]{10,}\.eyJ(?!zdWIiOiIxMjM0NTY3ODkw)[\w-]{10,}\.[\w-]{20,}"),
-        ("an Anthropic key", "sk-ant-", r"\bsk-ant-(?:api|admin)[0-9]{2}-[A-Za-z0-9_-]{80,}"),
-        ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z]{34}\b"),
-        ("a SendGrid key", "SG.", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
-        ("a token of a skillpm registry", "skp_", r"\bskp_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
-        ("a DigitalOcean token", "_v1_", r"\bdo[oprt]_v1_[a-f0-9]{64}\b"),
-    )
-)
+# The form of each token: the beginnings, of which one stands in it, the rest, and what it is.
+_FORMS = r"""
+AKIA ASIA ABIA ACCA        [A-Z2-7]{16}                              an AWS access key
+LTAI                       [A-Za-z0-9]{17,26}                        an Alibaba Cloud key
+AKID                       [A-Za-z0-9]{32}                           a Tencent Cloud key
+AIza                       [\w-]{35}                                 a Google API key
+GOCSPX-                    [\w-]{28}                                 a Google OAuth secret
+ya29.                      [\w-]{50,}                                a Google OAuth token
+1//0                       [\w-]{40,}                                a Google OAuth token
+ghp_ gho_ ghu_ ghs_ ghr_   [A-Za-z0-9]{36,255}                       a GitHub token
+github_pat_                [A-Za-z0-9]{22}_[A-Za-z0-9]{59}           a GitHub token
+glpat- glptt- gldt- glrt-  [\w.-]{20,}                               a GitLab token
+glcbt- glagent- gloas- glft- glsoat- glimt-  [\w.-]{20,}             a GitLab token
+ATBB ATCTT3xFfGN0 ATATT3xFfGF0  [\w=-]{28,}                          an Atlassian token
+xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs-  [0-9]{8,}-[0-9A-Za-z-]{10,}  a Slack token
+xapp-                      \d-[A-Z0-9]{8,}-\d{8,}-[a-f0-9]{32,}      a Slack token
+hooks.slack.com/services/  T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}  a Slack webhook
+discord.com/api/webhooks/ discordapp.com/api/webhooks/  \d{17,20}/[\w-]{60,80}  a Discord webhook
+sk_live_ rk_live_          [0-9A-Za-z]{20,}                          a Stripe key
+whsec_                     [0-9A-Za-z+/=]{32,}                       a secret of webhooks
+shpat_ shpca_ shppa_ shpss_  [a-f0-9]{32}                            a Shopify token
+sq0atp- sq0csp-            [\w-]{22,43}                              a Square token
+access_token$production$   [a-z0-9]{16}\$[a-f0-9]{32}                a PayPal token
+access-production-         [a-f0-9]{8}(?:-[a-f0-9]{4}){3}-[a-f0-9]{12}  a Plaid token
+npm_                       [A-Za-z0-9]{36}                           an npm token
+pypi-AgEIcHlwaS5vcmc       [\w-]{50,}                                a PyPI token
+rubygems_                  [a-f0-9]{48}                              a RubyGems key
+cio                        [A-Za-z0-9]{32}                           a crates.io token
+dckr_pat_ dckr_oat_        [\w-]{27,32}                              a Docker token
+sk-ant-                    (?:api|admin|oat|ort)\d\d-[\w-]{80,}      an Anthropic key
+sk- sk-proj- sk-svcacct- sk-admin-  [\w-]{20,}T3BlbkFJ[\w-]{20,}     an OpenAI key
+sk-                        [A-Za-z0-9]{48}                           an OpenAI key
+sk-                        [a-f0-9]{32}                              a DeepSeek key
+sk-or-v1-                  [a-f0-9]{64}                              an OpenRouter key
+gsk_                       [A-Za-z0-9]{52}                           a Groq key
+xai-                       [A-Za-z0-9]{70,}                          an xAI key
+pplx-                      [A-Za-z0-9]{48}                           a Perplexity key
+nvapi-                     [\w-]{60,}                                an NVIDIA key
+r8_                        [A-Za-z0-9]{37}                           a Replicate token
+hf_                        [A-Za-z0-9]{34}                           a Hugging Face token
+tvly-                      (?:dev-|prod-)?[A-Za-z0-9]{28,}           a Tavily key
+lsv2_pt_ lsv2_sk_          [a-f0-9]{32}_[a-f0-9]{10}                 a LangSmith key
+pcsk_                      [\w-]{50,}                                a Pinecone key
+sk_                        [a-f0-9]{48}                              an ElevenLabs key
+SG.                        [\w-]{22}\.[\w-]{43}                      a SendGrid key
+key-                       [a-f0-9]{32}                              a Mailgun key
+SK                         [a-f0-9]{32}                              a Twilio key
+re_                        [A-Za-z0-9]{8}_[A-Za-z0-9]{24}            a Resend key
+NRAK-                      [A-Z0-9]{27}                              a New Relic key
+glsa_                      [A-Za-z0-9]{32}_[a-f0-9]{8}               a Grafana token
+glc_                       [A-Za-z0-9+/=]{32,}                       a Grafana token
+sntrys_ sntryu_            [A-Za-z0-9+/=_]{60,}                      a Sentry token
+phx_                       [A-Za-z0-9]{40,}                          a PostHog key
+dp.pt. dp.st. dp.sa.       [\w.-]{40,}                               a Doppler token
+lin_api_                   [A-Za-z0-9]{40}                           a Linear key
+ntn_ secret_               [A-Za-z0-9]{43,46}                        a Notion token
+figd_                      [\w-]{40,}                                a Figma token
+pat                        [A-Za-z0-9]{14}\.[a-f0-9]{64}             an Airtable token
+pat-na1- pat-eu1-          [a-f0-9]{8}(?:-[a-f0-9]{4}){3}-[a-f0-9]{12}  a HubSpot token
+PMAK-                      [a-f0-9]{24}-[a-f0-9]{34}                 a Postman key
+CFPAT-                     [\w-]{43}                                 a Contentful token
+tfp_                       [\w-]{40,}                                a Typeform token
+sk.eyJ                     [\w-]{40,}\.[\w-]{20,}                    a Mapbox token
+dop_v1_ doo_v1_ dor_v1_ dot_v1_  [a-f0-9]{64}                        a DigitalOcean token
+HRKU-                      [\w-]{50,}                                a Heroku key
+hvs. hvb. hvr.             [\w-]{60,}                                a Vault token
+.atlasv1.                  [\w-]{60,}                                a Terraform token
+pul-                       [a-f0-9]{40}                              a Pulumi token
+dapi                       [a-f0-9]{32}                              a Databricks token
+dt0c01.                    [A-Z0-9]{24}\.[A-Z0-9]{64}                a Dynatrace token
+fm2_                       [\w+/=]{80,}                              a Fly.io token
+nfp_                       [A-Za-z0-9]{36}                           a Netlify token
+CCIPAT_ CCIPRJ_            [A-Za-z0-9]{22}_[a-f0-9]{40}              a CircleCI token
+bkua_                      [a-f0-9]{40}                              a Buildkite token
+sqp_ sqa_ squ_             [a-f0-9]{40}                              a SonarQube token
+sbp_                       [a-f0-9]{40}                              a Supabase token
+sb_secret_                 [\w-]{31,}                                a Supabase key
+pscale_tkn_ pscale_pw_ pscale_oauth_  [\w.-]{32,}                    a PlanetScale token
+tskey-                     (?:auth|api|client)-[A-Za-z0-9]+-[A-Za-z0-9]{30,}  a Tailscale key
+ops_eyJ                    [A-Za-z0-9_=-]{200,}                      a 1Password token
+AGE-SECRET-KEY-1           [QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}    an age key
+EAACEdEose0cBA             [A-Za-z0-9]{20,}                          a Facebook token
+skp_                       [\w-]{43}                                 a token of a skillpm registry
+8Q~                        [\w.~-]{34}                               an Azure secret
+AccountKey= SharedAccessKey=  [A-Za-z0-9+/]{42,86}={1,2}             an Azure key
+:AA                        [\w-]{33}                                 a Telegram token
+eyJ                        [\w-]{10,}\.eyJ(?!zdWIiOiIxMjM0NTY3ODkw)[\w-]{10,}\.[\w-]{20,}  a signed web token
+"""
+_RUN = re.compile(r"[\w.~$=/+:-]{12,}")  # what a secret can be part of, if it has a digit
+_DIGIT = re.compile(r"\d|hf_")  # the tokens of Hugging Face may have none
+_FREE = {"8Q~", ".atlasv1.", ":AA"}  # beginnings before which other characters of the token stand
+
+
+def _form(line: str) -> tuple[str, tuple[str, ...], re.Pattern[str]]:
+    *beginnings, rest, what = re.split(r"\s{2,}", line.strip())
+    literals = tuple(" ".join(beginnings).split())
+    before = "" if literals[0] in _FREE else r"(?<![A-Za-z0-9_])"
+    return what, literals, re.compile(f"{before}(?:{'|'.join(map(re.escape, literals))}){rest}(?![A-Za-z0-9])")
+
+
+_TOKENS = tuple(map(_form, _FORMS.strip().splitlines()))
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----(?:\\n|[\s>|#*\"'+])*"
     r"(?:(?:Proc-Type|DEK-Info|Version|Comment): ?[^\n]*\s+)*(?P<value>[A-Za-z0-9+/=]{16,}+)(?!\.\.|…)"
 )
 _CREDENTIAL = re.compile(
-    r"\b[Bb]earer (?P<token>[A-Za-z0-9_~+/=-]{20,256})|://[^\s/:@]{1,64}:(?P<password>[^\s/:@]{8,64})@"
+    r"\b[Bb]earer (?P<token>[A-Za-z0-9_~+/=-]{20,256})|://[^\s/:@]{0,64}:(?P<password>[^\s/:@]{8,64})@"
+    r"|(?:\s-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?P<typed>[^\s:\"']{8,64})"
+    r"|\blogin\s+\S{1,64}\s+password\s+(?P<listed>\S{8,64})"
+)
+_OF = {"token": "a header", "password": "an address", "typed": "a command", "listed": "a login"}
+_ENCODED = re.compile(
+    r"\b[Bb]asic (?P<login>[A-Za-z0-9+/]{16,256}=*)|\"auth\"\s*:\s*\"(?P<auth>[A-Za-z0-9+/]{16,256}=*)\""
+    r"|(?P<key>\b(?:LS0tLS1CRUdJTi|eyJ0eXBlIjo|ewogICJ0eXBlIjo)[A-Za-z0-9+/]{20,}=*)"
 )
 _NAMES = ("key", "secret", "passw", "token", "credential")
 _NAMED = re.compile(
-    r"""(?ix) (?P<name>(?:api[_-]?key|secret|passw(?:or)?d|token|access[_-]?key|credential)(?:s|_[a-z0-9_]{1,20})?)
+    r"""(?ix) (?P<name>(?:(?:api|access|account|admin|auth|encryption|master|private|service|signing)[_-]?key|secret
+                         |passw(?:or)?d|token|credential)(?:s|_[a-z0-9_]{1,20})?)
         (?:(?P<close>["'])\s*:|\s*(?:=>|:=|=|:))\s*
         (?:(?P<quote>["'`])(?P<quoted>[A-Za-z0-9+/_=.-]{16,256})(?P=quote)
-          |(?P<bare>[A-Za-z0-9+/_=-]{20,256})(?=[\s,;]|\Z))"""
+          |(?P<bare>[A-Za-z0-9+/_=-]{16,256})(?P<ends>[ \t]*$)?(?=[\s,;&]|\Z))""",
+    re.MULTILINE,
 )
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     r"example|sample|placeholder|your|change.?me|dummy|fake|redacted|insert|replace|todo|secret|password|token|key"
-    r"|x{4}|0{6}|1234567|abcdef|(.)\1{5}",
+    r"|x{4}|0{6}|1234567|abcdef|550e8400|123e4567|ac0974bec39a17|(.)\1{5}",
     re.IGNORECASE,
 )
 _DOCUMENTED = re.compile(r"EXAMPLE|x{6}|X{6}|(.)\1{7}")
@@ -83,9 +163,35 @@ class Secret:
 
 def secrets(text: str) -> Iterator[Secret]:
     """Yield the secrets of a text by their position."""
-    tokens = [*_private_keys(text), *_tokens(text)]
-    known = {token.position for token in tokens}
-    yield from sorted([*tokens, *_credentials(text, known), *_named(text, known)], key=lambda secret: secret.position)
+    listed = [*_private_keys(text)]
+    keys = {secret.position for secret in listed}
+    for start, end in _candidates(text):
+        part, known = text[start:end], {position - start for position in keys}
+        tokens = [*_tokens(part)]
+        known |= {token.position for token in tokens}
+        listed += [
+            replace(secret, position=secret.position + start, end=secret.end + start)
+            for secret in (*tokens, *_credentials(part, known), *_named(part, known))
+        ]
+    yield from sorted(listed, key=lambda secret: secret.position)
+
+
+def _candidates(text: str) -> list[tuple[int, int]]:
+    """Return the lines that can have a secret, and the line before each: most lines of most texts can have none."""
+    spans: list[tuple[int, int]] = []
+    covered = 0
+    for match in _RUN.finditer(text):
+        if match.end() <= covered or not _DIGIT.search(match[0]):
+            continue
+        start = text.rfind("\n", 0, max(text.rfind("\n", 0, match.start()), 0)) + 1
+        end = text.find("\n", match.end())
+        end = len(text) if end < 0 else end
+        if spans and start <= covered:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+        covered = end
+    return spans
 
 
 def _private_keys(text: str) -> Iterator[Secret]:
@@ -110,26 +216,47 @@ def _tokens(text: str) -> Iterator[Secret]:
 
 
 def _credentials(text: str, known: set[int]) -> Iterator[Secret]:
-    """Yield random values that a header or an address has, save those that begin at a known position."""
+    """Yield random values that a header, a command or an address has, save those that begin at a known position."""
     for match in _CREDENTIAL.finditer(text):
         group = match.lastgroup or ""
         if match.start(group) not in known and _is_random(match[group]):
-            what = "a token of a header" if group == "token" else "a password of an address"
+            what = f"a {'token' if group == 'token' else 'password'} of {_OF[group]}"
+            yield Secret(what, match.start(group), f"{match[group][:3]}…", match.end(group))
+    for match in _ENCODED.finditer(text):
+        group = match.lastgroup or ""
+        try:
+            plain = b64decode(match[group] + "==").decode("utf-8", "replace")
+        except ValueError:
+            continue
+        if "PRIVATE KEY" in plain if group == "key" else _is_random(plain.partition(":")[2]):
+            what = "a private key in base64" if group == "key" else "an encoded login"
             yield Secret(what, match.start(group), f"{match[group][:3]}…", match.end(group))
 
 
 def _named(text: str, known: set[int]) -> Iterator[Secret]:
-    """Yield random values under a secret's name, save those that begin at a known position."""
+    """Yield random values under a secret's name, save those that begin at a known position.
+
+    A value without quotes may be code or prose: it counts under a name of a variable of the environment, in an
+    address, or as all that is on the line if it has many digits.
+    """
     lowered = text.lower()
     for match in _NAMED.finditer(text) if any(name in lowered for name in _NAMES) else ():
         if known and not known.isdisjoint(range(match.start(), match.end())):
             continue
         value = match["quoted"] or match["bare"]
         name = _name_before(text, match.start()) + match["name"]
-        if match["bare"] and not name.isupper() and match["close"] is None:
-            continue  # a name in code, or prose
-        if _is_random(value):
+        before = text[: match.end("name") - len(name)]
+        if match["bare"] and not name.isupper() and match["close"] is None and before[-1:] not in ("?", "&", ":"):
+            is_line = match["ends"] is not None and not before.rpartition("\n")[2].strip(" \t-/:")
+            if not is_line or sum(character.isdigit() for character in value) < 3:
+                continue
+        if _is_random(value.removeprefix("0x")) or (name.isupper() and _UUID.fullmatch(value) and _is_typed(value)):
             yield Secret(f"a random value of `{name}`", match.start(), f"{value[:3]}…", match.end())
+
+
+def _is_typed(value: str) -> bool:
+    """Is this no placeholder, and not one character again and again?"""
+    return _entropy(value) >= _TYPED and not _PLACEHOLDER.search(value)
 
 
 def _name_before(text: str, end: int) -> str:

@@ -37,13 +37,15 @@ _FOLDERS = frozenset({
     ".bzr", "CVS", ".jj", "_darcs",  # version control
     ".cache", ".direnv", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv",  # caches
     ".fleet", ".idea", ".vs", ".vscode",  # editors
-    ".aws", ".gnupg", ".kube", ".ssh",  # secrets
+    ".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".ssh",  # secrets
     "node_modules", "__MACOSX",  # what a Mac adds to an archive
 })  # fmt: skip
 _FILES = re.compile(
     r"""
     \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc
-    | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)? | .+\.(?:p12|pfx|jks|keystore|kdbx|ppk)
+    | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:\.(?!pub\Z).+)? | .+\.(?:p8|p12|pfx|jks|keystore|keytab|kdbx|ovpn|ppk)
+    | \.dockercfg | \.dockerconfigjson | \.my\.cnf | \.s3cfg | \.boto | \.databrickscfg | \.terraformrc
+    | credentials\.tfrc\.json | rclone\.conf | cookies\.txt | master\.key
     | kubeconfig | \.vault-token | application_default_credentials\.json | .+\.tfstate(?:\.backup)?
     | \.[a-z]+_history | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
     | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | .+\.(?:orig|rej)
@@ -53,9 +55,7 @@ _FILES = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _KEY_FILES = (".pem", ".key")
-_AT_ROOT = re.compile(
-    r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.docker/config\.json|\.[^/]+/skills"
-)
+_AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills")
 _RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
 _FOLDER = "ps_d"  # pathspec's name for the slash behind a folder that a pattern names

@@ -31,6 +31,27 @@ SECRETS = {
     'api_key: "9f86d081884c7d65' + '9a2feaa0c55ad015"': "a random value of `api_key`",
     '{"client_secret": "GOCSPX-' + 'a8Kd93jfLs02Jfk3LsP0q"}': "a random value of `client_secret`",
     "export DB_PASSWORD=a8Kd93jf" + "Ls02Jfk3LsP0q": "a random value of `DB_PASSWORD`",
+    "shpat_" + "eee65f53e9421ce50211670eae679f02": "a Shopify token",
+    "hvs." + "DPrAJ71fTquWoGsbeKXgzg2sye9b2Rann76dEyTzAeKOmXRrvftva9AW7hipTgad": "a Vault token",
+    "dckr_pat_" + "DZFlRJmCGmUXiAPyhzAnar3ZLt4": "a Docker token",
+    "123456789:AA" + "bnlz2MPKgcjnCqaXNv1syeefnLOpaMxxN": "a Telegram token",
+    "abc8Q~" + "Di9LE1Ki3ylOjt6o0NpUmkVO8JmR8y4EMf": "an Azure secret",
+    "AccountKey="
+    + "557ka2aCIgzKPJUak4XqGxkD6AlbwCmDoEty9mNjU0H7QAg9O2llvcNRX7TbnUBkbojJQSGNumsgLN/SvYyi5w==": "an Azure key",
+    "xapp-1-A0TPJQFXCE-" + "489254412578-71159b42b4ea410fb9102f29a422eb14ab2f2d0f": "a Slack token",
+    "AGE-SECRET-KEY-1" + "QCCQY998S64CAUA9PN97PW8LLSQHNFV24UL05ESVMVDCW5DGGLKZY328U7": "an age key",
+    "curl -u admin:" + "p7Kd93jfLs02Jfk3": "a password of a command",
+    "machine x login me password " + "p7Kd93jfLs02Jfk3": "a password of a login",
+    "redis://:" + "p7Kd93jfLs02Jfk3@h:6379": "a password of an address",
+    "Authorization: Basic " + "YWRtaW46cDdLZDkzamZMczAySmZrMw==": "an encoded login",
+    "client-key-data: LS0tLS1CRUdJTi"
+    + "BSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVBeDhLZDkz": "a private key in base64",
+    "aws_secret_access_key = "
+    + "r7n1AyOHFRuT11NCue1cr3McRTrKwtPYKbPizDmb": "a random value of `aws_secret_access_key`",
+    "PrivateKey = " + "4CbrxIkmZdQQnDNELdbGPH81fcdJWhAkjS/+y5ZtBAw=": "a random value of `PrivateKey`",
+    "https://x/v1?api_key=" + "3e3b266f850f1578b5c72dc4ee60caea": "a random value of `api_key`",
+    "//registry/:_authToken=" + "PngU30ZP7Thnp5yftIY7uq6T2bwGfc7a9": "a random value of `_authToken`",
+    "HEROKU_API_KEY=" + "3f9a1c2e-77b0-4d1e-9c5a-0b8e6d2f4a17": "a random value of `HEROKU_API_KEY`",
 }
 NO_SECRETS = [
     "AKIAIOSFODNN7EXAMPLE",
@@ -51,6 +72,14 @@ NO_SECRETS = [
     "git clone https://user:${GITHUB_TOKEN2x}@host/x",
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
     "The token is a8Kd93jfLs02Jfk3LsP0q2Xw",
+    "token = responses2Of3Json4Parsed(x)",
+    'token: "550e8400-e29b-41d4-a716-446655440000"',
+    "TOKEN=550e8400-e29b-41d4-a716-446655440000",
+    "PRIVATE_KEY=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    "curl -u user:password https://x",
+    "Authorization: Basic dXNlcjpwYXNzd29yZA==",
+    "login user password hunter2hunter2",
+    "basic understanding2of3Something4Else",
 ]
 
 

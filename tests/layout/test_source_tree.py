@@ -16,7 +16,8 @@ from skillpm.layout.tree import FolderTree, tree_digest
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
 SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa", "keys/id_ed25519", "cert.p12",
            "x.pfx", ".netrc", ".npmrc", ".pypirc", ".ssh/config", ".aws/credentials", ".gnupg/x",
-           ".kube/config", "a/kubeconfig", ".docker/config.json", "main.tfstate", ".bash_history", ".vault-token",
+           ".kube/config", "a/kubeconfig", ".docker/config.json", "main.tfstate", "id_rsa.bak", "AuthKey.p8",
+           "vpn.ovpn", "rclone.conf", "config/master.key", ".my.cnf", "sub/.azure/tokens", ".bash_history", ".vault-token",
            "a/application_default_credentials.json"]  # fmt: skip
 EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig"]
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
