@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from skillpm.formats.light import read_light
 from skillpm.index.note import Checkpoint, open_checkpoint
 from skillpm.index.signed_pages import CHECKPOINT, LOG, log_entry
 from skillpm.index.tile_log import WIDTH, InclusionProof, TileLog, entries_of, extend
+from skillpm.index.witnesses import NEXT
 from skillpm.model.release import Release
 
 if TYPE_CHECKING:
@@ -54,6 +56,10 @@ class RegistryLog:
         try:
             note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
             size = open_checkpoint(note, self._origin, self._known).size if note else 0
+            later = (self._read(NEXT) or b"").decode()
+            with contextlib.suppress(ValueError):  # it is missing, or of a key that was replaced
+                ahead = open_checkpoint(later, self._origin, self._known).size
+                note, size = (later, ahead) if ahead > size else (note, size)
             return self._prove(pages, keys, TileLog(size, self._tile), "" if again else note)
         except ValueError as error:
             raise RegistryError(

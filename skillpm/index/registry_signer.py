@@ -4,7 +4,8 @@ Order of a publication, so that a crash leaves nothing that a client could insta
 
 1. The tiles of the log, a copy of the page whose name has its digest, the metadata of its bin, and a snapshot. Nothing
    refers to these files yet. They are flushed to the disk together, with drafts of the files of the next steps.
-2. ``log/checkpoint``: the release is in the log.
+2. ``log/checkpoint``: the release is in the log. Where the log has witnesses, they have signed it before; what they may
+   have signed is in ``log/next``, and the next publication continues it, because they refuse another history.
 3. ``metadata/timestamp.json``: clients see the new page. It is the only file of the metadata that changes.
 4. The page under its own name, for clients that check no signatures.
 
@@ -30,10 +31,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skillpm.errors import RegistryError, UsageError
+from skillpm.index.note import Checkpoint, missing, without_witnesses
 from skillpm.index.pages import page_path
 from skillpm.index.registry_log import RegistryLog
 from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
 from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path
+from skillpm.index.witnesses import FILE, NEXT, Witnesses
 from skillpm.storage.durable import flush
 from skillpm.storage.process_lock import turns
 
@@ -169,6 +172,7 @@ class RegistrySigner:
 
     def _commit(self, metadata: RegistryMetadata, head: str, pages: Mapping[str, str]) -> None:
         """Let clients see what was written, with these pages by their paths: in the order of the module's text."""
+        head = self._witnessed(head)
         visible: dict[str, bytes | str] = {f"{LOG}/{CHECKPOINT}": head}
         if self._read(f"{LOG}/{CHECKPOINT}") == head.encode():
             visible.clear()
@@ -177,6 +181,18 @@ class RegistrySigner:
         flush([self._store.root])
         for step in steps:
             step()
+
+    def _witnessed(self, head: str) -> str:
+        """Return the head with the signatures of the witnesses, if there are any. Raises StorageError without them."""
+        witnesses = Witnesses.read((self._read(FILE) or b"").decode("utf-8", "replace"))
+        head = without_witnesses(head)
+        present = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
+        if not witnesses.urls or (present.startswith(head) and not missing(present, witnesses.urls)):
+            return present if present.startswith(head) else head
+        flush([self._store.root])
+        self._store.write(NEXT, head)
+        seen = Checkpoint.parse(present).size if present else 0
+        return witnesses.cosigned(head, seen, lambda path: self._read(f"{LOG}/{path}"))
 
     def _metadata(self, keys: Sequence[PrivateKey]) -> RegistryMetadata:
         return RegistryMetadata(self._read, self._put, keys)

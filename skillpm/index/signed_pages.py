@@ -16,12 +16,12 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from skillpm.errors import IntegrityError, RegistryError, SkillpmError
-from skillpm.index.note import Checkpoint, open_checkpoint
+from skillpm.index.note import Checkpoint, WitnessKey, missing, open_checkpoint
 from skillpm.index.pages import MAX_PAGE, page_path
 from skillpm.index.tile_log import InclusionProof, TileLog, included_root, is_consistent, leaf_hash
 from skillpm.storage.files import storage_error, write_atomic
@@ -38,6 +38,9 @@ _MAX_NOTE, _MAX_TILE = 65_536, 8_192  # bytes
 
 Fetch = Callable[[str, int], bytes | None]
 """Returns the bytes of a path of the registry, at most so many, or None if there is no such file. May raise."""
+
+Witnesses = Sequence[tuple[Sequence[WitnessKey], int]]
+"""Sets of witnesses, and how many of each must have signed the head of a log."""
 
 
 def root_path(version: int) -> str:
@@ -77,16 +80,25 @@ class SignedPages:
         fetch: reads the registry.
         state: the folder of what was seen of all registries.
         tell: takes a sentence for the person.
+        witnesses: returns the sets of witnesses that must have signed the head of the log, each with how many of them.
         offline: use what was seen only.
     """
 
     def __init__(
-        self, place: str, fetch: Fetch, state: Path, tell: Callable[[str], None], *, offline: bool = False
+        self,
+        place: str,
+        fetch: Fetch,
+        state: Path,
+        tell: Callable[[str], None],
+        *,
+        witnesses: Callable[[], Witnesses] = tuple,
+        offline: bool = False,
     ) -> None:
         self._place = place
         self._fetch = fetch
         self._state = state / hashlib.sha256(place.encode()).hexdigest()[:32]
         self._tell = tell
+        self._witnesses = witnesses
         self._offline = offline
         self._alone = threading.RLock()
         self._updater: Updater | None = None
@@ -96,8 +108,8 @@ class SignedPages:
 
     @property
     def pinned(self) -> bool:
-        """Was this registry signed when it was seen?"""
-        return (self._state / "first.json").is_file()
+        """Must this registry be signed: because it was when it was seen, or because it must have witnesses?"""
+        return bool(self._witnesses()) or (self._state / "first.json").is_file()
 
     def page(self, name: str, known: bytes = b"") -> bytes | None:
         """Return the bytes of a page, or None if the registry does not have the name.
@@ -152,6 +164,7 @@ class SignedPages:
             data = self._fetch(f"{LOG}/{CHECKPOINT}", _MAX_NOTE) or b""
             try:
                 today = self._checkpoint(data.decode())
+                self._demand_witnesses(data.decode())
             except ValueError as error:
                 raise self._refused(f"the head of its log cannot be believed: {error}") from None
             self._compare(self._earlier(today), today)
@@ -159,6 +172,13 @@ class SignedPages:
             write_atomic(self._state / CHECKPOINT, data)
         self._compare(head, self._head)
         self._heads.add(note)
+
+    def _demand_witnesses(self, note: str) -> None:
+        """Raise ValueError if too few witnesses signed a head."""
+        for keys, needed in self._witnesses():
+            absent = missing(note, keys)
+            if len(keys) - len(absent) < needed:
+                raise ValueError(f"the policy needs {needed} witnesses of it, and {', '.join(absent)} did not sign it")
 
     def _earlier(self, default: Checkpoint) -> Checkpoint:
         """Return the head of the last visit."""

@@ -41,7 +41,7 @@ from skillpm.model.source import Source, SourceKind, git_place
 if TYPE_CHECKING:
     from skillpm.index.git import GitRepository
     from skillpm.index.page_cache import PageCache
-    from skillpm.index.signed_pages import OpenSigned
+    from skillpm.index.signed_pages import OpenSigned, Witnesses
     from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
 
@@ -62,6 +62,7 @@ class Surroundings:
         forge: the URL below which ``owner/repo`` is.
         seen: a folder for what was seen of signed registries; without it, their signatures are not checked.
         tell: takes a sentence for the person.
+        witnesses: returns the sets of witnesses that a registry's place needs, each with how many of them.
         overlooked: sentences about the links and submodules of opened repositories.
     """
 
@@ -71,6 +72,7 @@ class Surroundings:
     forge: str = "https://github.com"
     seen: Path | None = None
     tell: Callable[[str], None] = field(default=lambda sentence: None)
+    witnesses: Callable[[str], Witnesses] = field(default=lambda place: ())
     overlooked: list[str] = field(default_factory=list)
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
 
@@ -96,11 +98,14 @@ class Surroundings:
     @property
     def open_signed(self) -> OpenSigned | None:
         """What opens the signed pages of a registry."""
-        if self.seen is None:
+        state = self.seen
+        if state is None:
             return None
         from skillpm.index.signed_pages import SignedPages
 
-        return partial(SignedPages, state=self.seen, tell=self.tell, offline=self.offline)
+        return lambda place, fetch: SignedPages(
+            place, fetch, state, self.tell, witnesses=partial(self.witnesses, place), offline=self.offline
+        )
 
     def repository(self, url: GitUrl) -> GitRepository:
         """Return a git repository at a commit, opened once."""

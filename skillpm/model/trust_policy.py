@@ -6,10 +6,10 @@ person who works in it, never laxer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -23,7 +23,23 @@ CONSENTS: tuple[Consent, ...] = ("never", "ask", "locked", "always")  # the stri
 Signatures = Literal["off", "when-present", "required", "trusted"]
 SIGNATURES: tuple[Signatures, ...] = ("off", "when-present", "required", "trusted")  # the laxest first
 
+T = TypeVar("T")
 Pattern = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class WitnessPolicy(Document):
+    """Whose signatures the head of a registry's log needs.
+
+    Attributes:
+        keys: of the witnesses, each ``NAME+HASH+KEY`` (C2SP signed-note).
+        needed: how many of them must have signed; by default all.
+    """
+
+    keys: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(min_length=1, max_length=50)]
+    needed: Annotated[int, Field(ge=1)] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.needed or len(self.keys)} of {', '.join(key.partition('+')[0] for key in self.keys)}"
 
 
 class TrustPolicy(Document):
@@ -41,6 +57,7 @@ class TrustPolicy(Document):
         signatures: what a registry's releases need: nothing (``off``), a valid signature if they have one
             (``when-present``), a signature (``required``), or one of a key that the person trusts (``trusted``). Or one
             of these for each pattern of sources or name of a registry; the first that fits counts.
+        witnesses: the witnesses of logs, by patterns of registries' places or by names; the first that fits counts.
         scan: ``refuse`` makes errors of what the scan warns of in texts that agents read (SK611 to SK617).
     """
 
@@ -52,6 +69,7 @@ class TrustPolicy(Document):
     run: tuple[Pattern, ...] | None = None
     sandbox: Literal["require"] | None = None
     signatures: Signatures | dict[Pattern, Signatures] | None = None
+    witnesses: dict[Pattern, WitnessPolicy] | None = None
     scan: Literal["refuse"] | None = None
 
     def narrowed(self, asked: Permissions) -> Permissions:
@@ -63,9 +81,11 @@ class TrustPolicy(Document):
         """Return what the releases of a source need, or None if this policy does not say it."""
         if not isinstance(self.signatures, dict):
             return self.signatures
-        texts = (source, *names)
-        fits = (need for item, need in self.signatures.items() if any(fnmatchcase(text, item) for text in texts))
-        return next(fits, None)
+        return _first(self.signatures, (source, *names))
+
+    def witnesses_of(self, texts: Iterable[str]) -> WitnessPolicy | None:
+        """Return whose signatures the log of a registry needs, which is called by these texts."""
+        return _first(self.witnesses or {}, tuple(texts))
 
     def refuses(self, source: str, names: Iterable[str] = ()) -> str | None:
         """Return why a source, which a person calls by these names, is not to be used, or None."""
@@ -76,6 +96,11 @@ class TrustPolicy(Document):
         if self.allow is not None and not any(fnmatchcase(text, item) for item in self.allow for text in texts):
             return "`allow` does not have it"
         return None
+
+
+def _first(table: Mapping[str, T], texts: Sequence[str]) -> T | None:
+    """Return the first value of a table whose pattern fits any of some texts."""
+    return next((value for item, value in table.items() if any(fnmatchcase(text, item) for text in texts)), None)
 
 
 def cutoff(cooldown: int, now: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
+from skillpm.index.note import WitnessKey
 from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
@@ -32,8 +33,9 @@ from skillpm.storage.store import Store
 from skillpm.trust.signer import SignerCheck
 
 if TYPE_CHECKING:
+    from skillpm.index.signed_pages import Witnesses
     from skillpm.model.ports import Index
-    from skillpm.model.trust_policy import Signatures, TrustPolicy
+    from skillpm.model.trust_policy import Signatures, TrustPolicy, WitnessPolicy
     from skillpm.train.kinds import Kinds
     from skillpm.trust.allowance import Allowance
 
@@ -73,6 +75,7 @@ class Context:
             forge=settings.forge,
             seen=settings.data / "registries",
             tell=self.note,
+            witnesses=self._witnesses_of,
         )
 
     @cached_property
@@ -144,6 +147,16 @@ class Context:
                     hint="run `skillpm config` to see where each part of the policy is set",
                     source=str(source),
                 )
+
+    def _witnesses_of(self, place: str) -> Witnesses:
+        """Return the witnesses that the policies need of the registry at a place. Raises UsageError for a wrong key."""
+        needs: list[WitnessPolicy] = []
+        for policy, registries in self._policies:
+            places = {name: (known.place, str((self.settings.project / known.place).resolve()))
+                      for name, known in registries.items()}  # fmt: skip
+            need = policy.witnesses_of([place, *(name for name, known in places.items() if place in known)])
+            needs += [need] if need else []
+        return [(list(map(_witness_key, need.keys)), need.needed or len(need.keys)) for need in needs]
 
     def signatures_of(self, source: Source) -> Signatures:
         """Return what the policies need of the signatures of a source; what a person chose by hand has none."""
@@ -301,6 +314,13 @@ def open_context(settings: Settings, *, tell: Callable[[str], None] | None = Non
         if moved is not None:
             context.note(moved)
     return context
+
+
+def _witness_key(text: str) -> WitnessKey:
+    try:
+        return WitnessKey.parse(text)
+    except ValueError as error:
+        raise UsageError(f"policy.witnesses has `{text[:80]}`: {error}", hint="copy the witness's key") from None
 
 
 def _described(root: Path, *, bundled: bool = False) -> Skill:

@@ -199,6 +199,9 @@ SIGNATURES: Row[tuple[Any, ...] | None] = Row(
     "policy.signatures", "what registries' releases need: `off`, `when-present` (the default), `required`, `trusted`, "
     "or one of these for each registry; the strictest holds", None,
     key="policy", read=_in_policies(lambda policy: _list_of(policy.signatures)), merge=_every_demand)
+WITNESSES: Row[tuple[Any, ...] | None] = Row(
+    "policy.witnesses", "whose signatures the log of a registry needs; what both files name holds", None,
+    key="policy", read=_in_policies(lambda policy: _list_of(policy.witnesses)), merge=_every_demand)
 OFFLINE: Row[bool] = Row(
     "offline", "use the cache only", False,
     "offline", ("SKILLPM_OFFLINE",), lambda typed: True)
@@ -217,4 +220,4 @@ ENGINE: Row[str] = Row(
 # fmt: on
 
 TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, SCAN,
-         SIGNATURES, OFFLINE, PLUGINS, SANDBOX, WORKERS, ENGINE)  # fmt: skip
+         SIGNATURES, WITNESSES, OFFLINE, PLUGINS, SANDBOX, WORKERS, ENGINE)  # fmt: skip

@@ -1,0 +1,115 @@
+"""Witnesses sign one history of a log: a registry that shows another one cannot publish it, and clients notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from skillpm.errors import IntegrityError, RegistryError, StorageError
+from skillpm.index.note import WitnessKey, missing
+from skillpm.index.signed_pages import SignedPages
+from skillpm.index.witnesses import Witnesses
+from tests.index.signed_shop import SignedShop
+from tests.index.witness import Witness, listening
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> SignedShop:
+    return SignedShop.make(tmp_path)
+
+
+@pytest.fixture
+def pair(shop: SignedShop) -> Iterator[list[Witness]]:
+    """Two witnesses of the shop's log, which the shop asks."""
+    logs = [key.public for key in shop.keys.all()]
+    with ExitStack() as stack:
+        both = [stack.enter_context(listening(Witness(f"witness.example/{name}", logs))) for name in ("one", "two")]
+        ask(shop, both)
+        yield both
+
+
+def ask(shop: SignedShop, witnesses: list[Witness], first: str = "") -> None:
+    lines = [f"{witness.key} {witness.url}\n" for witness in witnesses]
+    (shop.root / "log/witnesses").write_text(first + "".join(lines))
+
+
+def head(shop: SignedShop) -> str:
+    return (shop.root / "log/checkpoint").read_text()
+
+
+def versions(shop: SignedShop, seen: Path, witnesses: list[Witness], needed: int) -> list[str]:
+    """Return what a client takes whose policy names witnesses."""
+
+    def client(seen: Path) -> SignedPages:
+        plain = SignedShop.client(shop, seen)
+        return SignedPages(
+            "the shop", plain._fetch, seen, shop.told.append, witnesses=lambda: [([w.key for w in witnesses], needed)]
+        )
+
+    shop.client = client  # type: ignore[method-assign, assignment]
+    return shop.versions(seen)
+
+
+def test_a_head_has_the_signatures_of_all_witnesses(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
+    shop.publish()
+    shop.publish(version="1.1")
+    assert not missing(head(shop), [witness.key for witness in pair])
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1"]
+    shop.refresh()
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1"]
+
+
+def test_a_client_refuses_a_head_with_too_few_of_them(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
+    pair[1].away = True
+    ask(shop, pair, "needed 1\n")
+    shop.publish()
+    assert missing(head(shop), [witness.key for witness in pair]) == ["witness.example/two"]
+    assert versions(shop, tmp_path / "one", pair, 1) == ["1.0"]
+    with pytest.raises(IntegrityError, match=r"the policy needs 2 witnesses of it, and witness\.example/two did not"):
+        versions(shop, tmp_path / "two", pair, 2)
+    impostor = Witness("witness.example/one", [])
+    with pytest.raises(IntegrityError, match=r"witness\.example/one did not sign"):
+        versions(shop, tmp_path / "three", [impostor], 1)
+
+
+def test_nothing_is_visible_without_them_and_the_next_publication_goes_on(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path
+) -> None:
+    shop.publish()
+    pair[1].away = True
+    with pytest.raises(StorageError, match=r"2 witnesses must sign the log .* witness\.example/two"):
+        shop.publish(version="1.1")
+    assert shop.versions(tmp_path / "seen") == ["1.0"]
+    pair[1].away = False
+    shop.publish(version="1.2")
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1", "1.2"]
+
+
+def test_witnesses_refuse_a_second_history(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
+    shop.publish()
+    other = shop.copy("other")
+    shop.publish(version="1.1")
+    with pytest.raises(StorageError, match="409"):
+        other.publish(version="6.6")
+    assert other.versions(tmp_path / "seen") == ["1.0"]
+
+
+def test_a_registry_without_signatures_is_refused_where_witnesses_are_needed(tmp_path: Path) -> None:
+    pages = SignedPages("x", lambda path, limit: None, tmp_path, lambda text: None, witnesses=lambda: [([], 1)])
+    assert pages.pinned
+    with pytest.raises(IntegrityError, match="root"):
+        pages.page("demo")
+
+
+@pytest.mark.parametrize("text", ["needed 2\n", "needed x\n", "witness.example/one+00000000+AAAA https://a\n", "x\n"])
+def test_a_wrong_list_of_witnesses_names_its_line(text: str) -> None:
+    with pytest.raises(RegistryError, match="log/witnesses"):
+        Witnesses.read(text)
+
+
+def test_a_key_is_read_as_it_is_written() -> None:
+    key = Witness("witness.example/one", []).key
+    assert WitnessKey.parse(str(key)) == key

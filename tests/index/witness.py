@@ -1,0 +1,85 @@
+"""A witness of logs (C2SP tlog-witness): it signs a head that continues the one it signed before."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from skillpm.index.note import Checkpoint, WitnessKey, cosignature, open_checkpoint
+from skillpm.index.tile_log import is_consistent
+from skillpm.model.key import PrivateKey, PublicKey
+
+
+@dataclass
+class Witness:
+    """One witness.
+
+    Attributes:
+        name: in its signatures.
+        logs: the keys of the logs that it knows.
+        away: does it answer 503?
+        url: where it is.
+    """
+
+    name: str
+    logs: list[PublicKey]
+    away: bool = False
+    url: str = ""
+    private: PrivateKey = field(default_factory=lambda: PrivateKey(os.urandom(32)))
+    heads: dict[str, Checkpoint] = field(default_factory=dict)
+
+    @property
+    def key(self) -> WitnessKey:
+        return WitnessKey(self.name, self.private.public)
+
+    def answer(self, body: str) -> tuple[int, str]:
+        """Return the status and the text of the answer to ``add-checkpoint``."""
+        top, _, note = body.partition("\n\n")
+        old, *lines = top.split("\n")
+        origin = Checkpoint.parse(note).origin
+        try:
+            head = open_checkpoint(note, origin, self.logs)
+        except ValueError:
+            return 403, "nobody signed it whom I know\n"
+        seen = self.heads.get(origin, Checkpoint(origin, 0, b""))
+        if int(old.removeprefix("old ")) != seen.size or (seen.size == head.size and seen.root != head.root):
+            return 409, f"{seen.size}\n"
+        proof = [base64.b64decode(line) for line in lines]
+        if seen.size and not is_consistent((seen.size, seen.root), (head.size, head.root), proof):
+            return 422, "this is another history\n"
+        self.heads[origin] = head
+        return 200, cosignature(note, self.name, self.private, int(time.time()))
+
+
+@contextmanager
+def listening(witness: Witness) -> Iterator[Witness]:
+    """Let a witness answer until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, text = (500, "away\n") if witness.away else witness.answer(body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    witness.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield witness
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
