@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 GIT, OWN = ".gitignore", ".skillpmignore"
 MAX_PATTERNS = 1 << 18  # bytes of one file
 _MOST_STARS = 4  # in one segment: a regular expression with more may take minutes on a hostile name
+_STARS = re.compile(r"(?<![^/!])\*{3,}(?![^/])")  # a segment that git reads as `**`, and pathspec does not
 _MOST_SEGMENTS = 20  # of one pattern
 _HEAD = 1 << 14  # bytes in which a private key begins
 _ALWAYS = frozenset({"SKILL.md", "skill.md", "skill.yaml"})
@@ -208,7 +209,9 @@ def _compiled(data: bytes) -> tuple[Pattern, ...]:
             raise ValueError("too many wildcards")
         with suppress(ValueError):  # git passes over a line that is not a pattern
             patterns += [
-                _itself(item) for item in GitIgnoreSpec.from_lines([line]).patterns if item.include is not None
+                _itself(item)
+                for item in GitIgnoreSpec.from_lines([_STARS.sub("**", line)]).patterns
+                if item.include is not None
             ]
     return tuple(patterns)
 

@@ -17,7 +17,8 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END P
 SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa", "keys/id_ed25519", "cert.p12",
            "x.pfx", ".netrc", ".npmrc", ".pypirc", ".ssh/config", ".aws/credentials", ".gnupg/x",
            ".kube/config", "a/kubeconfig", ".docker/config.json", "main.tfstate", "id_rsa.bak", "AuthKey.p8",
-           "vpn.ovpn", "rclone.conf", "config/master.key", ".my.cnf", "sub/.azure/tokens", ".bash_history", ".vault-token",
+           "vpn.ovpn", "rclone.conf", "config/master.key", ".my.cnf", "sub/.azure/tokens", ".bash_history",
+           ".vault-token",
            "a/application_default_credentials.json"]  # fmt: skip
 EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig"]
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
@@ -108,6 +109,7 @@ LINES = st.lists(st.lists(PARTS, min_size=1, max_size=4).map("".join), max_size=
 
 @settings(max_examples=120, deadline=None)
 @example({"a/b"}, "", "a\n!/")
+@example({"a", "b/a"}, "", "***/a")
 @given(st.sets(PATHS, min_size=1, max_size=6), LINES, LINES)
 def test_git_leaves_out_the_same_files(
     tmp_path_factory: pytest.TempPathFactory, paths: set[str], above: str, below: str
