@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from skillpm.errors import UsageError
+from skillpm.model.trust_policy import WitnessPolicy
 from skillpm.settings import Settings, load_settings, table
 from skillpm.settings.origin import DEFAULT, Level, Origin, Setting
 from skillpm.settings.table import TABLE, Row
@@ -159,6 +160,12 @@ SAMPLES = {
         file_value=("required",),
         other_file="policy: {signatures: {team: trusted}}",
         both_files=("required", {"team": "trusted"}),
+    ),
+    "policy.witnesses": Sample(
+        file="policy: {witnesses: {team: {keys: [a]}}}",
+        file_value=({"team": WitnessPolicy(keys=("a",))},),
+        other_file="policy: {witnesses: {team: {keys: [b], needed: 1}}}",
+        both_files=({"team": WitnessPolicy(keys=("a",))}, {"team": WitnessPolicy(keys=("b",), needed=1)}),
     ),
     "engine": Sample("ray", "ray"),
     "offline": Sample("1", True),
