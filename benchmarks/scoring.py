@@ -9,6 +9,8 @@ checked in every peer.
 - verifiers 0.4: `Task.score` with three async rewards, gathered by 8
 - openenv: `WeightedSum` of three `Rubric`s
 - HTTP verify: one POST for each completion to a FastAPI server in a process of its own, 64 at once: NeMo Gym's shape
+- NeMo Gym: the same to the resources server of nemo-gym itself, with its models of rows and its middleware. It needs a
+  Python of its own, 3.12 or newer: make the environment below --peers with that
 
 Ours does more than they do: it refuses duplicate keys, validates the JSON Schema, builds the argv and pays three
 rewards. Figures are by CPU time, of all processes that take part; those of two workers are by the clock, beside one
@@ -43,6 +45,7 @@ PEERS = {
     "verifiers 0.4": ["verifiers==0.4.0"],
     "openenv": ["openenv==0.10.0"],
     "HTTP verify": ["fastapi", "uvicorn", "aiohttp"],
+    "NeMo Gym": ["nemo-gym==0.4.0"],
 }
 HEAD = "contract: 1\nsystem_prompt: Answer with JSON.\ntools:\n"
 TOOL = """
@@ -255,7 +258,53 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
 """
 
 
+GYM_SERVER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from scoring import weighted
+import uvicorn
+from nemo_gym.base_resources_server import (
+    BaseResourcesServerConfig, BaseVerifyRequest, BaseVerifyResponse, SimpleResourcesServer
+)
+
+class Request(BaseVerifyRequest):
+    verifier_metadata: dict
+
+class Server(SimpleResourcesServer):
+    async def verify(self, body: Request) -> BaseVerifyResponse:
+        text = body.response.output[-1].content[-1].text
+        return BaseVerifyResponse(**body.model_dump(), reward=weighted(text, body.verifier_metadata))
+
+config = BaseResourcesServerConfig(name="bench", host="127.0.0.1", port=int(sys.argv[1]), entrypoint="", domain="agent")
+server = Server.model_construct(config=config)
+app = server.setup_webserver()
+server.setup_exception_middleware(app)
+uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+"""
+
+
+def plain_row(text: str, gold: dict[str, Any]) -> dict[str, Any]:
+    return {"response": {"output": [{"content": text}]}, "verifier_metadata": gold}
+
+
+def gym_row(text: str, gold: dict[str, Any]) -> dict[str, Any]:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    message = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content}
+    response = {"id": "r", "created_at": 0, "model": "m", "object": "response", "output": [message], "tools": []}
+    response |= {"parallel_tool_calls": False, "tool_choice": "auto"}
+    return {"responses_create_params": {"input": "convert"}, "response": response, "verifier_metadata": gold}
+
+
 def http(pairs: list[Pair], passes: int) -> dict[str, float]:
+    return posted(SERVER, [plain_row(text, gold) for gold, text in pairs], passes)
+
+
+def nemo_gym(pairs: list[Pair], passes: int) -> dict[str, float]:
+    return posted(GYM_SERVER, [gym_row(text, gold) for gold, text in pairs], passes)
+
+
+def posted(program: str, bodies: list[dict[str, Any]], passes: int) -> dict[str, float]:
+    """Measure a server that answers one POST for each completion, with its client."""
     import socket
 
     import aiohttp
@@ -263,9 +312,7 @@ def http(pairs: list[Pair], passes: int) -> dict[str, float]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVER, str(port), str(Path(__file__).parent)]
-    server = subprocess.Popen(command)
-    bodies = [{"response": {"output": [{"content": text}]}, "verifier_metadata": gold} for gold, text in pairs]
+    server = subprocess.Popen([sys.executable, "-c", program, str(port), str(Path(__file__).parent)])
 
     async def verify() -> float:
         turn = asyncio.Semaphore(64)
@@ -286,7 +333,7 @@ def http(pairs: list[Pair], passes: int) -> dict[str, float]:
                 time.sleep(0.1)
         checked(asyncio.run(verify()))
         return rate(
-            len(pairs), lambda: asyncio.run(verify()), passes, lambda: time.process_time() + cpu_seconds(server.pid)
+            len(bodies), lambda: asyncio.run(verify()), passes, lambda: time.process_time() + cpu_seconds(server.pid)
         )
     finally:
         server.terminate()
@@ -298,6 +345,7 @@ AS_PEER = {
     "verifiers 0.4": verifiers_new,
     "openenv": openenv,
     "HTTP verify": http,
+    "NeMo Gym": nemo_gym,
 }
 
 
