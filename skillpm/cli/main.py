@@ -74,7 +74,7 @@ SECTIONS = {
         "compare": ("skillpm.cli.compare", "Pair two stored evaluations task by task."),
         "gate": ("skillpm.cli.compare:gate", "Decide whether an evaluated model is let through."),
         "calibrate": ("skillpm.cli.calibrate", "Derive how sure an answer must be to act."),
-        "improve": ("skillpm.cli.improve", "Train a run on with what happened in use; keep what is not worse."),
+        "improve": ("skillpm.cli.improve", "Train a run further on what you approved; keep it if it is not worse."),
         "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
         "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
         "adapter": ("skillpm.cli.adapter", "Pack and check what a run has trained."),

@@ -77,7 +77,7 @@ def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing:
 
 @command.command("sign", epilog="Example: skillpm registry sign /srv/skills")
 @click.argument("folder", type=TypedPath(file_okay=False))
-@click.option("--new-key", metavar="NAME", help="Replace the present online key by a new one of this name.")
+@click.option("--new-key", metavar="NAME", help="Replace the present online key with a new one of this name.")
 def sign(folder: Path, new_key: str | None) -> None:
     """Renew the signatures of the registry in FOLDER. Removes old metadata.
 

@@ -157,3 +157,17 @@ def test_what_is_missing_is_said(project: MakeProject) -> None:
         check_oms(tree(BUNDLE), b"hello")
     place = project({"demo": {"SKILL.md": "# Demo"}, "root.pem": TRUSTED.decode()})
     place.call("key", "check", "demo", "--trust", "root.pem").fails(2, "there is no skill.oms.sig")
+
+
+def test_the_command_prints_who_signed_and_exits_4_where_a_file_differs(project: MakeProject) -> None:
+    root, middle = (certificate(number, 0, ca=True, days=36500) for number in (0, 1))
+    leaf = certificate(2, 1, ca=False, days=36500)
+    texts = {name: data.decode() for name, data in FILES.items()}
+    bundle = Signed(chain=[leaf, middle]).bundle().decode()
+    place = project({"demo": {**texts, FILE: bundle}, "root.pem": root.public_bytes(Encoding.PEM).decode()})
+    words = ("key", "check", "demo", "--trust", "root.pem")
+    assert place.call(*words, "--json").ok().document == {"folder": "demo", "signer": "CN=key 2"}
+    told = place.call(*words).ok()
+    assert told.out == "CN=key 2\n" and "the signature covers every file of demo" in told.err
+    place.write({"demo/SKILL.md": "# Other"})
+    assert place.call(*words, "--json").fails(4, "SKILL.md").document["exit_code"] == 4

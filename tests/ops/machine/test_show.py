@@ -18,3 +18,14 @@ def test_another_version_of_an_installed_skill_is_read_where_the_lock_says(
         shown = place.call("show", typed, "--json").ok().document
         assert (shown["source"], shown["releases"]) == ("registry:../shop", ["2.0", "1.0"])
         assert "NOTE.md" not in shown["files"]
+
+
+def test_a_skill_s_permissions_are_shown(project: MakeProject, skill_files: SkillFiles) -> None:
+    files = skill_files("one")
+    wide = {**files, "skill.yaml": f"{files['skill.yaml']}permissions: {{network: true, run: [df, du]}}\n"}
+    place = project({"narrow": files, "wide": wide})
+    for name, network, programs in (("narrow", False, []), ("wide", True, ["df", "du"])):
+        shown = place.call("show", f"./{name}", "--json").ok().document
+        assert (shown["network"], shown["programs"]) == (network, programs)
+        lines = [" ".join(line.split()) for line in place.call("show", f"./{name}").ok().out.splitlines()]
+        assert {f"network {'yes' if network else 'no'}", f"programs {', '.join(programs) or '-'}"} <= {*lines}
