@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,7 +78,7 @@ class Edge:
             await send(message)
 
         try:
-            if PREFIX in scope["path"] or PREFIX.encode() in scope["query_string"]:
+            if PREFIX in scope["path"] or PREFIX.encode() in unquote_to_bytes(scope["query_string"]):
                 await _refuse_secret(number, answer)
             else:
                 await self._app(inner, self._limited(scope, receive), answer)
@@ -92,7 +93,7 @@ class Edge:
             _log.info("request", extra=line)
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Return a ``receive`` that ends a body which is too large (413) or too slow (408)."""
+        """Return a ``receive`` that ends a body which is too large (413), too slow (408) or cut off (400)."""
         headers = dict(scope["headers"])
         is_document = headers.get(b"content-type", b"").lower().startswith(b"application/json")
         is_archive = not is_document and _UPLOAD.fullmatch(scope["path"]) is not None
@@ -112,6 +113,8 @@ class Edge:
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "the body of this request came too slowly") from None
+            if message["type"] == "http.disconnect":
+                raise HTTPException(400, "the client left before the end of its body")
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if size > limit:

@@ -18,12 +18,13 @@ from tests.registry.conftest import Server, parcel, problem
 def test_a_token_in_an_address_is_refused_and_never_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "skillpm_registry")
     token = server.owner.token
-    for path in (f"/config.json?token={token}", f"/api/v1/{token}/x", f"/{token}"):
+    coded = token.replace("_", "%5F")
+    for path in (f"/config.json?token={token}", f"/search.json?q={coded}", f"/api/v1/{token}/x", f"/{token}"):
         assert problem(server.client.get(path)) == (400, "token-in-address")
     server.owner.ask("GET", "whoami")
 
     text = "\n".join(map(_Lines().format, caplog.records))
-    assert len(caplog.records) == 4
+    assert len(caplog.records) == 5
     assert token not in text
     assert json.loads(text.splitlines()[-1])["account"] == "owner1"
 
@@ -58,8 +59,8 @@ def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Serve
 
 
 @pytest.mark.attack(78)
-@pytest.mark.parametrize("pieces", [0, 3])
-def test_a_body_that_drips_is_ended(pieces: int) -> None:
+@pytest.mark.parametrize(("pieces", "end", "status"), [(0, "drips", 408), (3, "drips", 408), (1, "is cut off", 400)])
+def test_a_body_that_drips_or_is_cut_off_is_ended(pieces: int, end: str, status: int) -> None:
     """The application is called as a server calls it: a test client has no slow bodies."""
     from starlette.exceptions import HTTPException
 
@@ -73,8 +74,10 @@ def test_a_body_that_drips_is_ended(pieces: int) -> None:
 
     async def receive() -> dict[str, Any]:
         nonlocal pieces
-        if pieces == 0:
+        if pieces == 0 and end == "drips":
             await asyncio.sleep(9)
+        elif pieces == 0:
+            return {"type": "http.disconnect"}
         pieces -= 1
         return {"type": "http.request", "body": b"x", "more_body": True}
 
@@ -90,7 +93,7 @@ def test_a_body_that_drips_is_ended(pieces: int) -> None:
         "client": None,
     }
     asyncio.run(Edge(app, seconds=0.05, largest=1 << 20, answered=lambda *_: None)(scope, receive, send))
-    assert seen == [408]
+    assert seen == [status]
 
 
 def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server) -> None:
