@@ -52,8 +52,7 @@ class ToolSchema:
                 schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            reason = _plain_reason(schema) or str(error).splitlines()[0]
-            raise DocumentError(f"tool `{tool.name}`: input_schema: {reason}") from None
+            raise DocumentError(f"tool `{tool.name}`: input_schema: {str(error).splitlines()[0]}") from None
 
     def examine(self, arguments: dict[str, Any]) -> tuple[list[str], Argv | None]:
         """Return why these arguments are refused, or else the commands that they stand for."""
@@ -124,12 +123,3 @@ class ToolSchema:
     def _sentence(self, error: Any) -> str:
         place = ".".join(str(step) for step in error.instance_path)
         return f"`{place}`: {error.message[:300]}" if place else str(error.message[:300])
-
-
-def _plain_reason(schema: dict[str, Any]) -> str | None:
-    """Return the reason, with its place, for which the meta-schema refuses a schema, or None."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    worst = best_match(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema))
-    return None if worst is None else f"{worst.json_path.removeprefix('$.')}: {worst.message[:300]}"

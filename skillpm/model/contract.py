@@ -21,7 +21,7 @@ from skillpm.formats.document import Document, Json
 from skillpm.model.answer_kind import KINDS, AnswerKind
 from skillpm.model.comparison import Comparison, comparison_problem
 from skillpm.model.json_schema import is_boolean, refuse_remote_references
-from skillpm.model.schema_contradictions import refuse_contradictions
+from skillpm.model.schema_contradictions import refuse_contradictions, refuse_invalid
 from skillpm.model.schema_effort import refuse_exponential
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
@@ -318,6 +318,7 @@ class Tool(Document):
         refuse_remote_references(value)
         refuse_exponential(value)
         refuse_contradictions(value)
+        refuse_invalid(value)
         return value
 
     @field_validator("compare")

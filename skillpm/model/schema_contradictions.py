@@ -1,4 +1,4 @@
-"""Where a JSON Schema contradicts itself: no value could be right, or it refuses a value that it names itself."""
+"""Where a JSON Schema is wrong or contradicts itself: no value could be right, or it refuses a value that it names."""
 
 from __future__ import annotations
 
@@ -25,23 +25,47 @@ _LIMITS = ("type", "enum", "const", "minimum", "exclusiveMinimum", "maximum", "e
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _PARTS = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")  # each speaks of the same value as what is around it
 _INNER = ("items", "prefixItems", "contains", "additionalProperties", "propertyNames", *_PARTS)
+_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _SHOWN = 80  # characters of a value in a message
+_REFUSES_ALL = PlacedValueError("refuses every value", place=("not",), hint="remove `not`, or write a schema below it")
 
 
-def refuse_contradictions(schema: Any, *, is_part: bool = False) -> None:
-    """Raise PlacedValueError, with its place and a hint, where a schema contradicts itself, at any depth.
+def refuse_invalid(schema: dict[str, Any]) -> None:
+    """Raise PlacedValueError, with its place, where the meta-schema of JSON Schema 2020-12 refuses a schema."""
+    import jsonschema_rs
 
-    Args:
-        schema: the schema.
-        is_part: does another schema speak of the same value, as around a branch of ``allOf``?
-    """
+    if jsonschema_rs.meta.is_valid({key: item for key, item in schema.items() if key != "$schema"}):
+        return
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    worst = best_match(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema))
+    if worst is None:
+        return
+    place = tuple(worst.absolute_path)
+    if place[-1:] == ("type",) and isinstance(worst.instance, str):
+        raise PlacedValueError(f"`{worst.instance[:_SHOWN]}` is not one of {', '.join(sorted(_TYPES))}", place=place)
+    raise PlacedValueError(worst.message[:300], place=place)
+
+
+def refuse_contradictions(schema: Any) -> None:
+    """Raise PlacedValueError, with its place and a hint, where a schema contradicts itself, at any depth."""
+    if isinstance(schema, dict) and schema.get("not", False) in ({}, True):
+        raise _REFUSES_ALL
+    _refuse(schema, is_part=False)
+
+
+def _refuse(schema: Any, *, is_part: bool) -> None:
+    """Refuse a schema at any depth; is it a part, so that another schema speaks of the same value?"""
     if not isinstance(schema, dict):
         return
-    for problem in (*_empty(schema), *_bounds(schema), *_values(schema), *_required(schema, is_part=is_part)):
+    checks = (_empty, _bounds, _items, _types, _values)
+    problems = itertools.chain.from_iterable(check(schema) for check in checks)
+    for problem in (*problems, *_required(schema, is_part=is_part), *_impossible(schema, is_part=is_part)):
         raise problem
     for place, item, inner_is_part in _inner(schema):
         try:
-            refuse_contradictions(item, is_part=inner_is_part)
+            _refuse(item, is_part=inner_is_part)
         except PlacedValueError as problem:
             raise problem.inside(*place) from None
 
@@ -75,6 +99,41 @@ def _bounds(schema: dict[str, Any]) -> Iterator[PlacedValueError]:
                 if least > most or (is_excluded and least == most):
                     message = f"`{low}: {least}` and `{high}: {most}` leave no value"
                     yield PlacedValueError(message, place=(high,), hint=f"make `{high}` larger, or `{low}` smaller")
+
+
+def _items(schema: dict[str, Any]) -> Iterator[PlacedValueError]:
+    """Yield why a list cannot have as many different items as it needs."""
+    items, least = schema.get("items"), schema.get("minItems")
+    if schema.get("uniqueItems") is not True or not isinstance(items, dict) or not isinstance(least, int | float):
+        return
+    count = 1 if "const" in items else 2 if items.get("type") == "boolean" else None
+    if isinstance(items.get("enum"), list):
+        count = len({json.dumps(value, sort_keys=True) for value in items["enum"]})
+    if "prefixItems" not in schema and count is not None and count < least:
+        message = f"`minItems: {least}` and `uniqueItems` leave no value, because `items` allows {count} of them"
+        yield PlacedValueError(message, place=("minItems",), hint="make `minItems` smaller, or allow more items")
+
+
+def _types(schema: dict[str, Any]) -> Iterator[PlacedValueError]:
+    """Yield the type that the parts of ``allOf`` exclude together."""
+    parts = schema["allOf"] if isinstance(schema.get("allOf"), list) else []
+    left = _TYPES | {"fraction"}  # a number is an integer or a fraction
+    for part in (schema, *parts):
+        declared = part.get("type") if isinstance(part, dict) else None
+        names = [declared] if isinstance(declared, str) else declared if isinstance(declared, list) else []
+        both = {"integer", "fraction"} if "number" in names else set()
+        left = left & {*map(str, names), *both} if names else left
+    if parts and not left:
+        message = "no type of JSON is allowed by all parts together"
+        yield PlacedValueError(message, place=("allOf",), hint="give the parts of `allOf` one type")
+
+
+def _impossible(schema: dict[str, Any], *, is_part: bool) -> Iterator[PlacedValueError]:
+    """Yield the properties that no value can have; in a part of a schema this forbids a property, as `false` does."""
+    properties = schema.get("properties")
+    for name, item in properties.items() if isinstance(properties, dict) and not is_part else ():
+        if isinstance(item, dict) and item.get("not", False) in ({}, True):
+            yield _REFUSES_ALL.inside("properties", name)
 
 
 def _values(schema: dict[str, Any]) -> Iterator[PlacedValueError]:

@@ -29,10 +29,19 @@ REFUSED = {  # schema: where it is wrong
     "{type: object, properties: {x: {}}, required: [y]}": "required",
     "{type: object, properties: {x: {}}, required: [y], additionalProperties: false, allOf: [{}]}": "required",
     "{type: object, properties: {enum: {enum: []}}}": "properties.enum.enum",
+    "{type: array, items: {enum: [a, b]}, uniqueItems: true, minItems: 3}": "minItems",
+    "{type: array, items: {type: boolean}, uniqueItems: true, minItems: 3}": "minItems",
+    "{not: {}}": "not",
+    "{allOf: [{type: string}, {type: integer}]}": "allOf",
+    "{type: string, allOf: [{type: [number, 'null']}]}": "allOf",
 }
 TAKEN = [
     "{enum: [a, null], type: string, default: null}",
     "{enum: [a, b], const: a}",
+    "{type: array, items: {enum: [a, b]}, minItems: 3}",
+    "{not: {type: string}}",
+    "{type: object, properties: {x: {}}, if: {required: [x]}, then: {properties: {x: {not: {}}}}}",
+    "{type: [number, string], allOf: [{type: integer}, {minimum: 1}]}",
     "{type: integer, default: 1.0}",
     "{type: string, default: a, maxItems: 0}",
     "{type: object, default: {enum: []}, examples: [{required: []}]}",
@@ -52,6 +61,15 @@ def test_a_contradiction_has_a_place_a_line_and_a_hint(schema: str) -> None:
     assert caught.value.message.startswith(place) and caught.value.line == 7 and caught.value.hint
     with pytest.raises(DocumentError):
         read_model(Pool, f"schema: {schema}")
+
+
+@pytest.mark.parametrize(
+    ("schema", "key"), [("{type: strin}", "type"), ("{type: [strin]}", "type.0"), ("{minLength: x}", "minLength")]
+)
+def test_what_is_not_json_schema_has_a_place_and_a_line(schema: str, key: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_model(ContractDocument, TEXT + schema)
+    assert caught.value.message.startswith(f"`tools.0.input_schema.properties.p.{key}`: ") and caught.value.line == 7
 
 
 @pytest.mark.parametrize("schema", TAKEN)
