@@ -1,5 +1,10 @@
 """``python -m skillpm``, and the command ``skillpm``."""
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path and __file__.rpartition("/skillpm/")[0] != sys.path[0]:
+    del sys.path[0]  # the working directory: a project may have a json.py, or an entry point of ours
+
 from skillpm.cli.interrupt import quit_on_interrupt
 
 quit_on_interrupt()

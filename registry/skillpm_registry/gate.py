@@ -152,7 +152,8 @@ class Gate:
             unpack(job.tree, folder)
             home.mkdir()
             (home / "config.yaml").write_text(_POLICY, encoding="utf-8")
-            command = [sys.executable, "-m", "skillpm", "selftest", str(folder), "--yes", "--json", "-C", place]
+            # -P: a skill that is called as a package is not imported from here
+            command = [sys.executable, "-P", "-m", "skillpm", "selftest", str(folder), "--yes", "--json", "-C", place]
             started = time.monotonic()
             code, said, errors = self._run(command, Path(place), home)
             if code is None:

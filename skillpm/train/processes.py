@@ -69,7 +69,7 @@ class Launch:
 
     def command(self, address: str) -> list[str]:
         """Return the command that starts them; ``address`` is that of our socket."""
-        number, python = str(self.processes), [sys.executable, "-m"]
+        number, python = str(self.processes), [sys.executable, "-P", "-m"]
         if self.config is None:
             start = [*python, "torch.distributed.run", "--standalone", "--nproc-per-node", number]
         else:
@@ -184,7 +184,7 @@ class Processes:
         with self._log.open("wb") as log:
             self._launcher = subprocess.Popen(
                 launch.command(listening.getsockname()),
-                env={"OMP_NUM_THREADS": threads, **os.environ},
+                env={"OMP_NUM_THREADS": threads, **os.environ, "PYTHONSAFEPATH": "1"},  # no module of the project
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

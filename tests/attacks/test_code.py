@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.worker import process
 from tests.attacks.world import World, attacks, skill_text
+from tests.conftest import ROOT
 from tests.tars import archive, member
 
 MANIFEST = b"manifest: 1\nversion: '1.0'\n"
@@ -391,3 +393,17 @@ def test_no_text_from_outside_makes_a_line_that_looks_like_ours(world: World) ->
             outcome
         )
         assert not [line for line in lines if line.lstrip().startswith(("error: y", "z"))], outcome
+
+
+def test_no_python_that_we_start_imports_from_the_working_directory(tmp_path: Path) -> None:
+    started = [
+        flag
+        for folder in ("skillpm", "registry")
+        for path in (ROOT / folder).rglob("*.py")
+        for flag in re.findall(r'sys\.executable, "?([^",\]]*)', path.read_text(encoding="utf-8"))
+    ]
+    assert len(started) > 4 and set(started) <= {"-I", "-P", "*_FLAGS"}
+    (tmp_path / "click.py").write_text("raise SystemExit('code of the project ran')")
+    command = [sys.executable, "-m", "skillpm", "--version"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.stdout.startswith("skillpm ") and run.stderr == ""
