@@ -39,6 +39,8 @@ def check_verdict(probe: Probe, judgement: Judgement) -> str | None:
         return None if verdict.status == "passed" and verdict.score == 1.0 else judgement_text(judgement)
     if probe.want == "refusal":
         return None if verdict.status != "passed" and judgement.argv is None else judgement_text(judgement)
+    if verdict.status == "abstained" and probe.want == "floor" and probe.code != "SK701":
+        return f"{judgement_text(judgement)}, but right answers to this task are judged"
     paid = verdict.score if verdict.score is not None else 0.0
     if verdict.status != "passed" and paid <= probe.at_most:
         return None
@@ -50,11 +52,14 @@ def _check_range(probe: Probe, judgement: Judgement) -> str | None:
 
 
 def _check_rewards(probe: Probe, judgement: Judgement) -> str | None:
+    if probe.want == "unpaid":
+        return None
     return next((failure.reason for failure in judgement.failures if failure.kind != "range"), None)
 
 
 def _check_errors(probe: Probe, judgement: Judgement) -> str | None:
-    return judgement_text(judgement) if judgement.verdict.status == "errored" and probe.code != "SK701" else None
+    is_claimed = probe.code != "SK701" and probe.want != "unpaid"
+    return judgement_text(judgement) if judgement.verdict.status == "errored" and is_claimed else None
 
 
 CHECKS: dict[str, Check] = {"": check_verdict, "SK741": _check_range, "SK742": _check_rewards, "SK751": _check_errors}

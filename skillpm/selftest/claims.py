@@ -69,7 +69,8 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK725",
             "a look-alike is paid as a right answer",
-            "The expected answer with a letter of another script, a full-width digit or an invisible character.",
+            "The expected answer with letters of another script, full-width and mathematical ones, accents, invisible "
+            "and control characters.",
             "It looks right to people and is another file, host or flag to a program.",
         ),
         _claim(
@@ -82,8 +83,9 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK727",
             "a pattern is paid",
-            "`.*`, `*`, `%` and the like, alone or in place of letters, are worth at most `verifier.wrong_at_most`.",
-            "It matches every expected answer where a verifier reads it as a pattern.",
+            "`.*`, `*`, `%` and the like, alone or in place of letters, and letters in place of a mark of the expected "
+            "answer, are worth at most `verifier.wrong_at_most`.",
+            "It matches where a verifier reads the answer, or the expected answer, as a pattern.",
         ),
         _claim(
             "SK728",
@@ -95,7 +97,8 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK729",
             "a longer wrong answer is paid more",
-            "The expected answer with a long text in place of a value is worth no more than with a short one.",
+            "A long text in place of a value or of the answer is worth no more than a short one, and neither is white "
+            "space behind the right answer.",
             "A policy writes long answers, and no better ones.",
         ),
         _claim(
@@ -119,8 +122,9 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK734",
             "the verdict depends on the worker",
-            "Two new workers, with half of the answers each, give the same verdicts.",
-            "With another number of workers the same run would train another model.",
+            "Two new workers, with half of the answers each and clocks that show another time at each look, give the "
+            "same verdicts.",
+            "With other workers, or at another hour, the same run would train another model.",
         ),
         _claim(
             "SK735",
@@ -150,7 +154,8 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK744",
             "a reward pays the same for every answer",
-            "What every declared reward pays for right, wrong and idle answers.",
+            "What every declared reward pays for right, wrong and idle answers; one that a recipe uses by default pays "
+            "something for wrong ones, if only 0.",
             "It teaches nothing, or it teaches that any answer will do.",
         ),
         _claim(

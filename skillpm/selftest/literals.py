@@ -1,13 +1,14 @@
 """The texts that stand in a skill's code: a verifier that pays for a word of its own has to hold that word somewhere.
 
-The code is parsed and never run.
+The code is compiled and never run.
 """
 
 from __future__ import annotations
 
-import ast
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 
 from skillpm.runtime.skillfiles import SkillFiles
 
@@ -27,10 +28,15 @@ def code_texts(files: SkillFiles) -> list[str]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.strip()) in _LENGTHS:
-            yield node.value.strip()
+    # compiled and not parsed alone: the compiler joins the pieces of a text
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        yield from _constants(compile(path.read_bytes(), path.name, "exec", dont_inherit=True))
+
+
+def _constants(value: object) -> Iterator[str]:
+    """Yield the texts among the constants of code, in its functions too."""
+    if isinstance(value, str) and len(value.strip()) in _LENGTHS:
+        yield value.strip()
+    items = value.co_consts if isinstance(value, CodeType) else value if isinstance(value, tuple | frozenset) else ()
+    for item in items:
+        yield from _constants(item)

@@ -7,6 +7,7 @@ Without a contract only bold changes are made (``skillpm.selftest.texts``).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +44,8 @@ class Mutations:
         self._sampled = {name: _by_argument(drawn) for name, drawn in self._drawn.items()}
         self._elsewhere: dict[tuple[str, str], list[Any]] = {}
         for task in tasks:
-            for path, value in _fields(task.value):
-                values = self._elsewhere.setdefault((_tool_of(task.value), _name(path)), [])
+            for path, value in fields(task.value):
+                values = self._elsewhere.setdefault((tool_of(task.value), name_of(path)), [])
                 if not any(same_value(value, other) for other in values[-8:]):
                     values.append(value)
 
@@ -67,22 +68,20 @@ class Mutations:
             holder = ("args",)
             yield from self._calls(value)
             yield from self._arguments(value)
-        fields = [(path, item) for path, item in _fields(value) if path[: len(holder)] == holder and path != ("tool",)]
-        for path, item in fields[:MAX_FIELDS]:
-            label = f"`{_name(path[len(holder) :])}`"
+        places = [(path, item) for path, item in fields(value) if path[: len(holder)] == holder and path != ("tool",)]
+        for path, item in places[:MAX_FIELDS]:
+            label = f"`{name_of(path[len(holder) :])}`"
             for code, how, changed in self._changed(value, path, item, request):
-                yield code, f"{label} {how}", _with(value, path, changed)
-        yield from _swapped(value, fields[:MAX_FIELDS])
+                yield code, f"{label} {how}", with_value(value, path, changed)
+        yield from _swapped(value, places[:MAX_FIELDS])
+        yield from _run_together(value, [place for place in places if isinstance(place[1], str)])
         for path, item in _objects(value):
+            label = f"`{name_of(path[len(holder) :])}`"
             if self._contract is None:
-                yield (
-                    "SK723",
-                    f"`{_name(path)}` with other keys",
-                    _with(value, path, {f"{key}_x": item[key] for key in item}),
-                )
-            elif len(path) > 1:  # of the answer itself, the contract says what is surplus
-                label = f"`{_name(path[1:])}`"
-                yield "SK723", f"{label} with a surplus key", _with(value, path, {**item, "surplus_key": 1})
+                renamed = {f"{key}_x": item[key] for key in item}
+                yield "SK723", f"{label} with other keys", with_value(value, path, renamed)
+            if self._contract is None or len(path) > 1:  # of the answer itself, the contract says what is surplus
+                yield "SK723", f"{label} with a surplus key", with_value(value, path, {**item, "surplus_key": 1})
 
     def _other_kinds(self, value: dict[str, Any]) -> Iterator[Mutation]:
         """Yield answers that the contract takes and that are of another kind than the right one."""
@@ -129,9 +128,10 @@ class Mutations:
         assert self._contract is not None
         name, arguments = value["tool"], value["args"]
         yield "SK723", "unknown tool", {**value, "tool": f"{name}_x"}
-        yield "SK723", "tool in another case", {**value, "tool": name.swapcase()}
-        yield "SK723", "tool with a blank behind", {**value, "tool": f"{name} "}
-        yield "SK727", "a pattern as the tool", {**value, "tool": ".*"}
+        for tool in ("", name[: len(name) // 2], name.swapcase(), f"{name} ", f"functions.{name}", [name], None, ".*"):
+            yield "SK723", f"the tool as {json.dumps(tool)}", {**value, "tool": tool}
+        yield "SK722", "no tool", {"args": arguments}
+        yield "SK722", "no arguments", {"tool": name}
         yield "SK725", "look-alike of the tool", {**value, "tool": name.translate(LOOK_ALIKES) + "\u200b"}
         others = [other for other in self._contract.tools if other != name]
         if others:
@@ -191,33 +191,34 @@ class Mutations:
 
     def _values_elsewhere(self, value: Any, item: Any, path: Path, kind: type) -> list[Any]:
         """Return values of one field that are right in other tasks, or that the schema allows."""
-        here = self._elsewhere.get((_tool_of(value), _name(path)), [])
+        here = self._elsewhere.get((tool_of(value), name_of(path)), [])
         values = [*here, *(self._sampled_values(value, path) if path else ())]
         return [other for other in values if type(other) is kind and not same_value(other, item)][:30]
 
 
 def with_text(value: Any, text: str, *, beside: bool = False) -> Iterator[tuple[str, Any]]:
     """Yield (place, answer) with a text in the first field that holds one, and ``beside`` what is right there."""
-    fields = [(path, item) for path, item in _fields(value) if isinstance(item, str) and path[:1] != ("tool",)]
-    if isinstance(value, dict) and fields:
-        path, item = fields[0]
-        yield "in a field", _with(value, path, text)
-        yield "beside another in a field", _with(value, path, f"x {text} x")
+    texts = [(path, item) for path, item in fields(value) if isinstance(item, str) and path[:1] != ("tool",)]
+    if isinstance(value, dict) and texts:
+        path, item = texts[0]
+        yield "in a field", with_value(value, path, text)
+        yield "beside another in a field", with_value(value, path, f"x {text} x")
         for blank in (" ", "") if beside else ():
-            yield f"and {blank!r} in front of the right value", _with(value, path, f"{text}{blank}{item}")
-            yield f"and {blank!r} behind the right value", _with(value, path, f"{item}{blank}{text}")
+            yield f"and {blank!r} in front of the right value", with_value(value, path, f"{text}{blank}{item}")
+            yield f"and {blank!r} behind the right value", with_value(value, path, f"{item}{blank}{text}")
 
 
-def _tool_of(value: Any) -> str:
+def tool_of(value: Any) -> str:
+    """Return the tool that an answer calls."""
     return str(value.get("tool")) if isinstance(value, dict) else ""
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Return a path as a person writes it; the items of a list are one place."""
     return ".".join("[]" if isinstance(step, int) else step for step in path).replace(".[]", "[]")
 
 
-def _fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield the values that stand in an answer with their paths: texts, numbers, constants and lists."""
     if not isinstance(value, dict):
         yield path, value
@@ -225,10 +226,10 @@ def _fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         return
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _fields(item, (*path, name))
+            yield from fields(item, (*path, name))
     elif isinstance(value, list):
         for place, item in enumerate(value[:4]):
-            yield from _fields(item, (*path, place))
+            yield from fields(item, (*path, place))
 
 
 def _objects(value: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -254,6 +255,15 @@ def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> 
     yield "SK723", "without its last item", value[:-1]
     yield "SK723", "without its first item", value[1:]
     yield "SK723", "with an item twice", [*value, value[-1]]
+    yield "SK723", "with an item many times", [*value, *value[-1:] * 300]
+    if all(isinstance(item, str) for item in value):
+        for mark in ("", " ", ",", ", ", "\n"):
+            yield "SK723", f"joined by {mark!r}", [mark.join(value)]
+            yield (
+                "SK723",
+                f"split at {mark!r}",
+                [word for item in value for word in (item.split(mark) if mark else item)],
+            )
     yield "SK723", "in another order", value[::-1]
     if other is not None:
         yield "SK723", "with its first item replaced", [other, *value[1:]]
@@ -274,6 +284,8 @@ def _changed_scalars(
         for number in (*near, -value, value * 2 + 1000):
             if not same_value(number, value):
                 yield "SK723", "changed", number
+        if strict:
+            yield "SK723", "with 2^32 more", value + (1 << 32)
     for other in others[:2]:
         if strict or not loosely_same(str(other), str(value)):
             yield "SK723", "of another task", other
@@ -285,6 +297,11 @@ def _other_types(value: Any, *, strict: bool) -> Iterator[Mutation]:
         return
     if strict and not isinstance(value, str):
         yield "SK723", "as text", json.dumps(value, ensure_ascii=False)
+        yield "SK723", "as Python's text", repr(value)
+    if strict and isinstance(value, bool):
+        yield from (
+            ("SK723", f"as {other!r}", other) for other in ((1, "yes", "on", "1") if value else (0, "no", "", "0"))
+        )
     if not isinstance(value, list):
         yield from [("SK723", "in a list", [value])] if strict else []
         yield "SK723", "in an object", {"value": value}
@@ -292,24 +309,39 @@ def _other_types(value: Any, *, strict: bool) -> Iterator[Mutation]:
         yield "SK723", "as a flag", True
 
 
-def _swapped(value: dict[str, Any], fields: Sequence[tuple[Path, Any]]) -> Iterator[Mutation]:
+def _swapped(value: dict[str, Any], places: Sequence[tuple[Path, Any]]) -> Iterator[Mutation]:
     """Yield the answer with the values of two fields exchanged."""
-    for place, (path, item) in enumerate(fields):
-        for other_path, other in fields[place + 1 :]:
+    for place, (path, item) in enumerate(places):
+        for other_path, other in places[place + 1 :]:
             apart = path != other_path[: len(path)]
             alike = type(item) is type(other) or {type(item), type(other)} == {int, float}
             if apart and alike and item is not None and not same_value(item, other):
-                swapped = _with(_with(value, path, other), other_path, item)
-                yield "SK723", f"`{_name(path[-1:])}` and `{_name(other_path[-1:])}` swapped", swapped
+                swapped = with_value(with_value(value, path, other), other_path, item)
+                yield "SK723", f"`{name_of(path[-1:])}` and `{name_of(other_path[-1:])}` swapped", swapped
                 break
 
 
-def _with(value: Any, path: Path, leaf: Any) -> Any:
+def _run_together(value: dict[str, Any], texts: Sequence[tuple[Path, str]]) -> Iterator[Mutation]:
+    """Yield the answer with the end of one text at the beginning of another: joined, the two stay the same."""
+    for (path, item), (other_path, other) in itertools.permutations(texts[:4], 2):
+        together = with_value(with_value(value, path, f"{item} {other}"), other_path, None)
+        yield "SK723", f"`{name_of(other_path[-1:])}` in `{name_of(path[-1:])}`, behind a blank", together
+        if len(item) > 1:
+            label = f"the end of `{name_of(path[-1:])}` in `{name_of(other_path[-1:])}`"
+            yield "SK723", label, with_value(with_value(value, path, item[:-1]), other_path, item[-1] + other)
+            word = item.split()[-1:]
+            if word and word[0] != item:
+                rest = item.removesuffix(word[0]).rstrip()
+                moved = with_value(with_value(value, path, rest), other_path, f"{word[0]} {other}")
+                yield "SK723", f"the last word of {label[11:]}", moved
+
+
+def with_value(value: Any, path: Path, leaf: Any) -> Any:
     """Return a copy with another value at one place; the path leads through what the value has."""
     if not path:
         return leaf
     copy: Any = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _with(value[path[0]], path[1:], leaf)
+    copy[path[0]] = with_value(value[path[0]], path[1:], leaf)
     return copy
 
 

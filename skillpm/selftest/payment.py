@@ -31,7 +31,7 @@ class Payment:
 
     def check(self, results: Results) -> None:
         """Report wrong answers that are paid, and a reward that is the same for all answers."""
-        wrong = [(probe, amount) for probe, amount in self._paid if probe.want == "floor"]
+        wrong = [(probe, amount) for probe, amount in self._paid if probe.want in ("floor", "unpaid")]
         results.checked["SK743"] += len(wrong)
         results.checked["SK744"] += bool(wrong and self._right)
         items = [(probe, reason) for probe, amount in wrong if (reason := self._problem(probe, amount)) is not None]
@@ -40,9 +40,10 @@ class Payment:
         if items:
             results.add("SK743", items)
         amounts = {amount for _, amount in self._paid}
-        if wrong and self._right and len(amounts) == 1:
-            reason = f"reward `{self._reward.name}` pays {amounts.pop():g} for every answer, right or wrong"
-            results.add("SK744", [(wrong[0][0], reason)])
+        if self._right and len(amounts) == 1 and (wrong or self._reward.default):
+            which = "right or wrong" if wrong else "and nothing for wrong ones, which are left out of training"
+            reason = f"reward `{self._reward.name}` pays {amounts.pop():g} for every answer, {which}"
+            results.add("SK744", [((wrong or self._paid)[0][0], reason)])
 
     def _problem(self, probe: Probe, amount: float) -> str | None:
         """Return what is wrong with paying this for a wrong answer, or None."""

@@ -7,8 +7,10 @@ counterexample can be made small.
 
 from __future__ import annotations
 
+import html
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -19,6 +21,7 @@ from skillpm.contract.contract import Contract
 from skillpm.model.episode import FinishReason
 from skillpm.model.manifest import Promises
 from skillpm.selftest.claims import TaskRef
+from skillpm.selftest.invented import invented_mistakes
 from skillpm.selftest.mutations import Mutations, with_text
 from skillpm.selftest.shrink import fuzzed
 from skillpm.selftest.tasks import GateTask, GateTasks
@@ -26,7 +29,7 @@ from skillpm.selftest.texts import LONG, loosely_same
 
 Change = tuple[GateTask, str, str, Any]
 """A task, the code of a claim, how the expected answer was changed, and the changed answer."""
-Expectation = Literal["maximum", "floor", "refusal", "verdict"]
+Expectation = Literal["maximum", "floor", "unpaid", "refusal", "verdict"]
 OTHERS = 2  # golds of other tasks that are tried on each task
 FUZZED = 8  # fuzzed answers to one task
 PROBED = 24  # written tasks that are tried with all kinds of answers, spread evenly over all of them
@@ -36,7 +39,7 @@ CODE_TASKS = 6  # tasks that are tried with the texts of the skill's code
 MAX_CHANGES = 2_000  # answers with one change to those tasks
 MEGABYTE = 1 << 20
 FILLER = "zq"  # stands in no answer
-PADDING = (200, 90, 40, 20)  # how often it is repeated, as far as a schema allows
+PADDING = (2000, 200, 90, 40, 20)  # how often it is repeated, as far as a schema allows
 DEEP = 50_000  # levels; a recursive parser gives up long before
 
 
@@ -48,8 +51,8 @@ class Probe:
         code: of the claim.
         how: what kind of answer it is, in words.
         place: the task that is answered.
-        want: ``maximum`` (passes with 1), ``floor`` (does not pass, worth ``at_most``), ``refusal`` (does not pass, has
-            no argv), ``verdict`` (is judged at all).
+        want: ``maximum`` (passes with 1), ``floor`` (does not pass, worth ``at_most``), ``unpaid`` (as
+            ``floor``, or is not judged), ``refusal`` (does not pass, has no argv), ``verdict`` (is judged at all).
         free: the part of the answer that a smaller counterexample may leave out.
         before: the part in front of it.
         after: the part behind it.
@@ -114,6 +117,9 @@ class Probes:
                 probes += filter(None, (self._wrong(code, how, task, text) for code, how, text in others[:OTHERS]))
         for task in whole[:CODE_TASKS]:
             probes += self._texts_of_code(task)
+        for asked, (code, how, value) in invented_mistakes(self._contract, whole):
+            probe = self._wrong(code, how, asked, value if isinstance(value, str) else _text(value))
+            probes += [] if probe is None else [replace(probe, want="unpaid")]
         probes += islice((probe for change in self._in_turn(changes) for probe in self._mutation(*change)), MAX_CHANGES)
         return sorted(probes, key=lambda probe: probe.place.name)  # neighbours answer one task, as in training
 
@@ -134,8 +140,9 @@ class Probes:
         for how, text in idle_answers(self._contract, task.ref.request):
             if not self._is_right(task, text):
                 yield Probe("SK721", how, task.ref, "floor", text, at_most=self._promises.idle_at_most)
-        for how, before, free, after in _broken(task.gold, huge=huge) if isinstance(task.value, dict) else ():
-            if self._contract is not None:
+        broken = [*_broken(task.gold, huge=huge), *_lenient(task.value)] if isinstance(task.value, dict) else ()
+        for how, before, free, after in broken:
+            if self._contract is not None and not self._is_right(task, f"{before}{free}{after}"):
                 yield Probe("SK722", how, task.ref, "floor", free, before, after, self._promises.idle_at_most)
             else:  # a verifier may read JSON as it likes, but it must read it
                 yield Probe("SK751", how, task.ref, "verdict", free, before, after)
@@ -148,7 +155,7 @@ class Probes:
         yield from self._padding(task)
 
     def _padding(self, task: GateTask) -> Iterator[Probe]:
-        """Yield two wrong answers that differ in nothing but their length; a schema may not allow the longest one."""
+        """Yield pairs of answers that differ in nothing but their length, the shorter one first."""
         probes = []
         for times in (1, *PADDING):
             text = FILLER * times
@@ -156,8 +163,18 @@ class Probes:
             how = f"`{FILLER}` {times} times in place of a value"
             probe = self._wrong("SK729", how, task, value if isinstance(value, str) else _text(value))
             if probe is not None and probe.runs:
-                probes.append(replace(probe, want="verdict"))
-        yield from probes[:2] if len(probes) > 1 and probes[0].how.startswith(f"`{FILLER}` 1 ") else ()
+                probes.append(probe)
+        # a schema may not allow the longest one
+        pairs = [probes[:2]] if len(probes) > 1 and probes[0].how.startswith(f"`{FILLER}` 1 ") else []
+        texts = [("of prose", f"{FILLER} ", "")]
+        if task.judged is not None:
+            texts += [("of white space behind the answer", mark, task.gold) for mark in (" ", "\n")]
+        for how, mark, before in texts:
+            pairs.append(
+                [Probe("SK729", f"{n} times {mark!r} {how}", task.ref, "verdict", mark * n, before) for n in (1, 400)]
+            )
+        for pair in pairs:
+            yield from (replace(probe, want="verdict") for probe in pair)
 
     def _mutation(self, task: GateTask, code: str, how: str, value: Any) -> Iterator[Probe]:
         """Yield the probe of a changed answer, unless it is right; of some also as an answer that was cut off."""
@@ -186,6 +203,8 @@ class Probes:
                     for where, value in with_text(task.value, text, beside=self._contract is not None)
                 ),
             ]
+            if isinstance(task.value, dict):
+                tried.append(("SK722", f"{how} as a surplus key", _text({**task.value, text: True}), f"key {text}"))
             for code, name, answer, group in tried:
                 probe = self._wrong(code, name, task, answer)
                 if probe is not None:
@@ -235,6 +254,11 @@ def idle_answers(contract: Contract | None, request: str) -> Iterator[tuple[str,
     yield "empty object", "{}"
     yield "empty list", "[]"
     yield "null", "null"
+    yield "a number", "0"
+    yield "a text", '"yes"'
+    yield "true", "true"
+    yield "a question", "Can you tell me more?"
+    yield "an apology", "I am sorry, but I cannot help with that."
     yield "prose", "Sure, I can help you with that."
     yield "long prose", "I thought about this step by step, and I am sure that my answer is the right one. " * 12
     yield "claim of success", "Done. The task is completed successfully and all tests pass."
@@ -279,6 +303,26 @@ def _broken(gold: str, *, huge: bool) -> Iterator[tuple[str, str, str, str]]:
         yield "huge", f'{gold[:-1]}, "surplus_key": "', "x" * MEGABYTE, '"}'
         yield "huge white space", f"{gold}{' ' * (MAX_ANSWER + 1)}", " " * MEGABYTE, ""
         yield "a thousand answers", "", f"{gold}\n" * max(2, min(1000, MEGABYTE // (len(gold) + 1))), ""
+
+
+def _lenient(value: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (name, before, free, after) of answers that are almost JSON, and that a lenient reader mends."""
+    gold, arguments = _text(value), value.get("args") or value
+    words = ", ".join(f"{name}={item!r}" for name, item in arguments.items())
+    yield "a key twice, the right one first", f"{gold[:-1]}, ", '"tool": "other"', "}"
+    yield "an object twice, the right one first", f"{gold[:-1]}, ", '"args": {}', "}"
+    yield "single quotes", "", gold.replace('"', "'"), ""
+    yield "keys without quotes", "", re.sub(r'"(\w+)": ', r"\1: ", gold), ""
+    yield "no quotes", "", gold.replace('"', ""), ""
+    yield "a line break inside a text", "", re.sub(r'"([^":]+)"([,}])', r'"\1\n"\2', gold), ""
+    yield "a semicolon behind", gold, ";", ""
+    yield "a full stop behind", gold, ".", ""
+    yield "a comment of Python behind", gold, " # done", ""
+    yield "a plain fence", "```\n", gold, "\n```"
+    yield "tags of a tool call", "<tool_call>", gold, "</tool_call>"
+    yield "a call of Python", f"{value.get('tool', 'answer')}(", words, ")"
+    yield "a box", "\\boxed{", gold, "}"
+    yield "HTML", "", html.escape(gold), ""
 
 
 def _duplicated(gold: str) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ Each answer is reported for its first difference alone, since that explains the 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,7 @@ from skillpm.selftest.shrink import fewest, shortest
 ALONE = 64  # probes that are judged one by one
 BATCH = 64
 LONG_RUN = 16_000  # answers that are judged to see whether a verdict changes with time
+FEW_RUN = 32  # batches of answers to one task
 LONG_RUN_SECONDS = 5.0
 LONG_RUN_PROBES = 512
 LONG_RUN_TEXT = 2_000  # characters of an answer of the long run
@@ -70,17 +72,18 @@ class Repeatability:
         """Judge wrong answers as a training run does: few answers of one task at once, for thousands of answers."""
         chosen = [n for n, probe in enumerate(probes) if probe.want == "floor" and len(probe.text) <= LONG_RUN_TEXT]
         end, judged = time.monotonic() + LONG_RUN_SECONDS, 0
-        step = max(1, len(chosen) // LONG_RUN_PROBES)
-        chosen = chosen[::step]
+        chosen = chosen[:: max(1, len(chosen) // LONG_RUN_PROBES)]
+        groups = [chosen[start : start + GENERATIONS] for start in range(0, len(chosen), GENERATIONS)]
+        # what counts the answers to one task, or one answer, is seen only where there are few of them
+        few = [n for n in chosen if probes[n].place.task.key == probes[chosen[0]].place.task.key][: GENERATIONS // 4]
         moved: dict[int, str] = {}
-        while chosen and judged < LONG_RUN and not moved and time.monotonic() < end:
-            for start in range(0, len(chosen), GENERATIONS):
-                group = chosen[start : start + GENERATIONS]
-                judgements = self._judge.judge([probes[n] for n in group])
-                for n, then in zip(group, judgements, strict=True):
-                    if _bits(then) != bits[n]:
-                        moved.setdefault(n, judgement_text(then))
-            judged += len(chosen)
+        for group in (*[few * 4] * FEW_RUN, *itertools.islice(itertools.cycle(groups), LONG_RUN // GENERATIONS)):
+            for n, then in zip(group, self._judge.judge([probes[n] for n in group]), strict=True):
+                if _bits(then) != bits[n]:
+                    moved.setdefault(n, judgement_text(then))
+            judged += len(group)
+            if moved or time.monotonic() > end:
+                break
         self._results.checked["SK735"] += len(chosen)
         if moved:
             items = [(probes[n], f"after about {judged} answers {then}") for n, then in moved.items()]

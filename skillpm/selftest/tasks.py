@@ -74,7 +74,7 @@ def gate_tasks(contributions: Contributions, files: SkillFiles, drawn: Sequence[
     for refs, gathered in ((_written(contributions, files), tasks.written), (rules, tasks.drawn)):
         for ref in refs:
             try:
-                gathered.append(_gate_task(contract, ref))
+                gathered.append(gate_task(contract, ref))
             except DocumentError as error:
                 tasks.broken.append((ref, error.rule))
     return tasks
@@ -87,7 +87,8 @@ def gold_text(contract: Contract | None, expected: Any) -> str:
     return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
 
 
-def _gate_task(contract: Contract | None, ref: TaskRef) -> GateTask:
+def gate_task(contract: Contract | None, ref: TaskRef) -> GateTask:
+    """Return the task that a reference names. Raises DocumentError if its expected answer breaks the contract."""
     expected = ref.expected
     value = expected if contract is None else contract.complete(expected)
     return GateTask(ref, gold_text(contract, expected), value, None if contract is None else contract.gold(expected))

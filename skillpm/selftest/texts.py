@@ -6,6 +6,7 @@ tried: a hedge then holds the right text between two others, and a verifier that
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,44 @@ from collections.abc import Iterator, Sequence
 Change = tuple[str, str, str]
 """The code of a claim, how the text was changed, and the text."""
 
-LOOK_ALIKES = str.maketrans("aceiopsxyABCEHIKMOPTX", "асеіорѕхуАВСЕНІКМОРТХ")  # Latin, and Cyrillic or Greek
+LOOK_ALIKES = str.maketrans("aceiopsxyABCEHIKMOPTX", "асеіорѕхуАВСЕНІКМОРТХ")  # Latin and Cyrillic
+_SCRIPTS = {
+    "Cyrillic": LOOK_ALIKES,
+    "Greek": str.maketrans("aeiknopuvxyABEHIKMNOPTXYZ", "αεικηορυνχγΑΒΕΗΙΚΜΝΟΡΤΧΥΖ"),
+    "full-width": {code: code + 0xFEE0 for code in range(0x21, 0x7F)},
+    "mathematical": {code: code + 0x1D7CE - 0x30 for code in range(0x30, 0x3A)}
+    | {code: code + 0x1D400 - 0x41 for code in range(0x41, 0x5B)}
+    | {code: code + 0x1D41A - 0x61 for code in range(0x61, 0x7B)},
+}
+_INVISIBLE = "\u200b\u00ad\u2060\u200d\u200e\u034f\ufe0f\ufeff\U000e0041\x07\x7f"  # spaces, marks, controls
 LONG = 600  # characters of a long echo
 _SEPARATORS = (" ", ",", ", ", "|", " or ", "\n", ";", "/", " and ")
 _ANY = (".*", "^.*$", ".+", r"[\s\S]*", "*", "%", "?")
+# what a reader that cleans texts takes away again
+_AROUND = {
+    **{f"between marks {mark}": f"{mark}{{}}{mark}" for mark in "\"'`"},
+    **{f"between {left}{right}": f"{left}{{}}{right}" for left, right in ("()", "[]", "<>")},
+    **{
+        f"with {mark!r} in front": f"{mark}{{}}"
+        for mark in (" ", "/", "./", "~/", "../", "x/../", "0", "-", "+", "\ufeff")
+    },
+    **{f"with {mark!r} behind": f"{{}}{mark}" for mark in (" ", "\n", "\r\n", "\0", ".", ",", "!", "/", " # x")},
+    "with a scheme in front": "https://{}",
+    "with an article in front": "the {}",
+    "negated": "not {}",
+    "with a letter added": "{}x",
+    "with an s behind": "{}s",
+    "with an ending": "{}ing",
+    "behind another line": "x\n{}",
+}
+_EXCHANGED = (
+    ("with its blanks doubled", " ", "  "),
+    ("without its blanks", " ", ""),
+    ("with a tab for each blank", " ", "\t"),
+    ("with a no-break space for each blank", " ", "\u00a0"),
+    ("with its slashes doubled", "/", "//"),
+    ("with backslashes for its slashes", "/", "\\"),
+)
 _DUMPED = 30  # texts in a dump
 # what is read first or last of it is no answer to anything
 _DASHES = str.maketrans("-_", "_-")
@@ -30,7 +65,8 @@ def changed_texts(text: str, others: Sequence[str], request: str, *, strict: boo
     are tried.
     """
     others = [other for other in others if not loosely_same(other, text)] or [f"{text[::-1]}x"]
-    yield from (_respelled(text) if strict else ())
+    yield from _respelled(text) if strict else _bolder(text, others)
+    yield from (("SK723", "a word of the request", word) for word in _some_words(request) if word not in text.split())
     yield from (piece for piece in _pieces(text, strict=strict) if strict or not _same_digits(piece[2], text))
     yield "SK723", "with its letters in another order", text[::-1]
     yield from _hedges(text, others, strict=strict)
@@ -41,15 +77,39 @@ def changed_texts(text: str, others: Sequence[str], request: str, *, strict: boo
         yield from look_alikes(text)
 
 
+def _bolder(text: str, others: Sequence[str]) -> Iterator[Change]:
+    """Yield a longer word or number that begins or ends with the text, and a number with another sign.
+
+    A sign is one only where all right answers are numbers; among words it may be a dash.
+    """
+    more = "17" if text[-1:].isdigit() else "xq"
+    yield "SK723", "with more of it behind", f"{text}{more}"
+    yield "SK723", "with more of it in front", f"{more}{text}"
+    if _number(text) and all(_number(other) is not None for other in others):
+        yield "SK723", "with another sign", text[1:] if text.startswith("-") else f"-{text}"
+    yield from _other_marks(text)
+
+
+def _some_words(request: str) -> list[str]:
+    """Return the first, the last and the longest word of a request."""
+    words = re.findall(r"[\w.-]*\w", request)
+    return list(dict.fromkeys((words[0], words[-1], max(words, key=len)))) if words else []
+
+
 def loosely_same(left: str, right: str) -> bool:
     """Could a lenient reader take two texts for one: by case, marks, white space, or as near numbers?"""
-    if _bare(left) == _bare(right):
-        return True
+    one, other = _number(left), _number(right)
+    if one is None or other is None:
+        return _bare(left) == _bare(right)
+    return one * other >= 0 and abs(one - other) <= 0.2 * max(abs(one), abs(other), 1.0)
+
+
+def _number(text: str) -> float | None:
     try:
-        one, other = float(left), float(right)
+        number = float(text)
     except ValueError:
-        return False
-    return abs(one - other) <= 0.2 * max(abs(one), abs(other), 1.0)
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _same_digits(piece: str, text: str) -> bool:
@@ -71,59 +131,50 @@ def _respelled(text: str) -> Iterator[Change]:
     """Yield the text as a careless reader would take it for the right one, and with one letter wrong."""
     yield "SK723", "in another case", text.swapcase()
     yield "SK723", "in upper case", text.upper()
-    yield "SK723", "with a blank in front", f" {text}"
-    yield "SK723", "with a blank behind", f"{text} "
-    yield "SK723", "with a line break behind", f"{text}\n"
     yield "SK723", "without the blanks around it", text.strip()
-    for mark in ('"', "'", "`"):
-        yield "SK723", f"between marks {mark}", f"{mark}{text}{mark}"
+    for how, form in _AROUND.items():
+        yield "SK723", how, form.format(text)
+    for how, mark, other in _EXCHANGED:
+        yield "SK723", how, text.replace(mark, other)
     yield "SK723", "with dashes and underscores exchanged", text.translate(_DASHES)
-    yield "SK723", "with its blanks doubled", text.replace(" ", "  ")
-    yield "SK723", "without its blanks", text.replace(" ", "")
-    middle = len(text) // 2
-    if text:
-        letter = "q" if text[middle] != "q" else "w"
-        yield "SK723", "with a letter replaced", f"{text[:middle]}{letter}{text[middle + 1 :]}"
-        yield "SK723", "with a letter removed", text[:middle] + text[middle + 1 :]
-        yield "SK723", "with a letter twice", text[: middle + 1] + text[middle:]
-    yield "SK723", "with a letter added", f"{text}x"
+    yield "SK723", "in camel case", re.sub("[-_ ]+(.)", lambda match: match[1].upper(), text)
+    yield "SK723", "without its vowels", text[:1] + re.sub("[aeiou]", "", text[1:])
+    yield "SK723", "with its words in another order", " ".join(reversed(text.split()))
     digits = [place for place, letter in enumerate(text) if "0" <= letter <= "9"]
     for how, place in (("first", digits[:1]), ("last", digits[-1:])):
         for at in place:
-            yield "SK723", f"with its {how} digit changed", f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}"
-    yield "SK723", "with its words in another order", " ".join(reversed(text.split()))
-    yield "SK723", "negated", f"not {text}"
-    yield from _decorated(text)
+            yield "SK723", f"with its {how} digit changed", _replaced(text, at, str((int(text[at]) + 1) % 10))
+    yield from _with_letter_changed(text)
 
 
-def _decorated(text: str) -> Iterator[Change]:
-    """Yield the text with what a reader that cleans texts takes away again."""
+def _with_letter_changed(text: str) -> Iterator[Change]:
+    """Yield the text with its middle letter wrong, or written as some readers decode it."""
+    if not text:
+        return
     middle = len(text) // 2
-    for name, mark in (("a full stop", "."), ("a comma", ","), ("an exclamation mark", "!"), ("an s", "s")):
-        yield "SK723", f"with {name} behind", f"{text}{mark}"
-    yield "SK723", "with a full stop inside", f"{text[:middle]}.{text[middle:]}"
-    yield "SK723", "with an article in front", f"the {text}"
-    yield "SK723", "with a slash in front", f"/{text}"
-    yield "SK723", "with a slash behind", f"{text}/"
-    yield "SK723", "with a dot and a slash in front", f"./{text}"
-    yield "SK723", "with a zero in front", f"0{text}"
-    for name, blank in (("tab", "\t"), ("no-break space", "\u00a0")):
-        yield "SK723", f"with a {name} for each blank", text.replace(" ", blank)
-    if text:
-        letter, rest = text[middle], text[middle + 1 :]
-        yield "SK723", "with a letter behind a backslash", f"{text[:middle]}\\{letter}{rest}"
-        if letter.isascii():
-            yield "SK723", "with a letter percent-encoded", f"{text[:middle]}%{ord(letter):02X}{rest}"
-        yield "SK723", "with a letter as an HTML entity", f"{text[:middle]}&#{ord(letter)};{rest}"
-    # an expected text that is read as a pattern matches other texts
-    first = re.search(r"[^\w\s/\\-]", text)
-    if first:
-        yield "SK727", "with a letter for its first mark", _replaced(text, first.start(), "x")
-        yield "SK727", "with letters for its first mark", f"{text[: first.start()]}xyz{text[first.end() :]}"
+    before, letter, rest = text[:middle], text[middle], text[middle + 1 :]
+    yield "SK723", "with a letter replaced", f"{before}{'q' if letter != 'q' else 'w'}{rest}"
+    yield "SK723", "with a letter removed", f"{before}{rest}"
+    yield "SK723", "with a letter twice", f"{before}{letter}{letter}{rest}"
+    yield "SK723", "with a full stop inside", f"{before}.{letter}{rest}"
+    yield "SK723", "with a letter between quotes", f'{before}"{letter}"{rest}'
+    yield "SK723", "with a letter behind a backslash", f"{before}\\{letter}{rest}"
+    if letter.isascii():
+        yield "SK723", "with a letter percent-encoded", f"{before}%{ord(letter):02X}{rest}"
+    yield "SK723", "with a letter as an HTML entity", f"{before}&#{ord(letter)};{rest}"
+    yield from _other_marks(text)
     accented = ((place, unicodedata.normalize("NFC", f"{letter}\u0301")) for place, letter in enumerate(text))
     place, letter = next(((place, letter) for place, letter in accented if len(letter) == 1), (0, ""))
     if letter:
         yield "SK725", "with an accent on a letter", _replaced(text, place, letter)
+
+
+def _other_marks(text: str) -> Iterator[Change]:
+    """Yield the text with others in place of its first mark: a pattern made of the right text matches them."""
+    first = re.search(r"[^\w\s/\\-]", text)
+    if first:
+        yield "SK727", "with a letter for its first mark", _replaced(text, first.start(), "x")
+        yield "SK727", "with letters for its first mark", f"{text[: first.start()]}xyz{text[first.end() :]}"
 
 
 def _pieces(text: str, *, strict: bool) -> Iterator[Change]:
@@ -141,12 +192,10 @@ def _pieces(text: str, *, strict: bool) -> Iterator[Change]:
         yield "SK723", "cut to its longest word", max(words, key=len)
     if strict and len(text) > 4:
         yield "SK723", "cut to its middle", text[len(text) // 4 : -(len(text) // 4)]
-    try:
-        number = float(text)
-    except ValueError:
-        return
-    yield "SK723", "another number", f"{2 * number + 1000:g}"
-    yield "SK723", "half as much again", f"{1.5 * number:g}"
+    number = _number(text)
+    if number is not None:
+        yield "SK723", "another number", f"{2 * number + 1000:g}"
+        yield "SK723", "half as much again", f"{1.5 * number:g}"
 
 
 def _hedges(text: str, others: Sequence[str], *, strict: bool) -> Iterator[Change]:
@@ -184,17 +233,17 @@ def _patterns(text: str, *, strict: bool) -> Iterator[Change]:
 
 
 def look_alikes(text: str) -> Iterator[Change]:
-    """Yield the text with one letter that looks the same and is another."""
-    for place, letter in enumerate(text):
-        if ord(letter) in LOOK_ALIKES:
-            yield "SK725", "with a letter of another script", _replaced(text, place, letter.translate(LOOK_ALIKES))
-            break
-    for place, letter in enumerate(text):
-        if "0" <= letter <= "9":
-            yield "SK725", "with a full-width digit", _replaced(text, place, chr(ord(letter) + 0xFEE0))
-            break
-    if text:
-        yield "SK725", "with an invisible character", f"{text[:1]}\u200b{text[1:]}"
+    """Yield the text with letters that look the same and are others, and with what cannot be seen."""
+    for script, table in _SCRIPTS.items():
+        yield "SK725", f"in {script} letters", text.translate(table)
+        for kind, chosen in (("letter", str.isalpha), ("digit", str.isdigit)):
+            place = next((n for n, letter in enumerate(text) if chosen(letter) and ord(letter) in table), None)
+            if place is not None:
+                yield "SK725", f"with a {script} {kind}", _replaced(text, place, text[place].translate(table))
+    for mark in _INVISIBLE if text else "":
+        yield "SK725", f"with the invisible character U+{ord(mark):04X}", f"{text[:1]}{mark}{text[1:]}"
+    yield "SK725", "with a line below its last letter", f"{text}\u0332"
+    yield "SK725", "with an emoji behind", f"{text}\U0001f44d"
     decomposed = unicodedata.normalize("NFD", text)
     if decomposed != text:
         yield "SK725", "decomposed", decomposed

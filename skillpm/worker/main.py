@@ -31,6 +31,7 @@ from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
 from skillpm.worker.judging import BatchJudge
 from skillpm.worker.lifeline import end_with, watch
+from skillpm.worker.moving_clock import move
 from skillpm.worker.protocol import FrameError, encode, pack, read_frame
 from skillpm.worker.skillcode import VerifierFile, import_from, load_module
 
@@ -168,6 +169,8 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     if start["own"] is not None:  # its own packages before those that skillpm came with
         sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
     import_from(skill.root)
+    if limits.moving_clock:
+        move()
     return LoadedSkill(skill, start["code"], note)
 
 

@@ -72,11 +72,12 @@ class Scorer:
         for pool in self._pools.values():
             pool.close()
 
-    def anew(self, *, workers: int | None = None) -> Scorer:
+    def anew(self, *, workers: int, moving_clock: bool = False) -> Scorer:
         """Return a scorer of the same skills, with so many new workers for each and an empty memo."""
         skills = [pool.skill for pool in self._pools.values()]
-        settings = self._settings if workers is None else replace(self._settings, workers=workers)
-        return Scorer(skills, consents=self._consents, limits=self._limits, host=self._host, settings=settings)
+        settings = replace(self._settings, workers=workers)
+        limits = replace(self._limits, moving_clock=moving_clock)
+        return Scorer(skills, consents=self._consents, limits=limits, host=self._host, settings=settings)
 
     def describe(self, skill: Skill) -> Described:
         """Return what a skill's worker says that it contributes. Raises PluginError if its code cannot be loaded."""

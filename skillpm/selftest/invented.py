@@ -1,0 +1,81 @@
+"""Right answers that a skill's tasks may not have, and wrong ones that a lenient reader takes for them.
+
+A verifier that reads the expected value as a pattern, or compares fifty letters of it, is right as long as no task has
+such a value. So values are invented, in place of those of a task; the schema of the contract decides which of them can
+be expected. Only that the wrong answer is not paid is claimed, because an invented task may make no sense.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from skillpm.contract.contract import Contract
+from skillpm.errors import DocumentError
+from skillpm.model.task import canonical_json
+from skillpm.selftest.mutations import Mutation, Path, fields, name_of, tool_of, with_value
+from skillpm.selftest.tasks import GateTask, gate_task
+
+_SENTENCE = "the small brown lamp that stands beside the old oak table in the front room"
+_LONG = _SENTENCE * 4
+_MARKED = ("ab*cd", "ab?cd", "ab[xy]cd", "ab.cd", "ab+cd", "(ab|cd)", "ab%cd", "ab_cd", "^ab.*$")
+_INVENTED = {  # a text: what a lenient reader takes for it
+    "ab*cd": ("abxycd", "abcd", "abbcd"),
+    "ab?cd": ("abxcd", "acd"),
+    "ab[xy]cd": ("abxcd",),
+    "ab.cd": ("abxcd", "abcd"),
+    "ab+cd": ("abbcd", "ab cd"),
+    "(ab|cd)": ("ab", "cd"),
+    "ab%cd": ("abxycd", "ab\u00cd"),
+    "ab_cd": ("abxcd", "abCd", "ab cd"),
+    "^ab.*$": ("abc",),
+    "1204": ("1204.0", "01204", "+1204", "-1204", "1_204", "1,204", "1.204e3", "0x4b4", "12\u0660\u0664", "1205"),
+    "3.50": ("3.5", "3,50", "-3.50", "3.504", "3"),
+    "1.10": ("1.1", "1.9"),
+    "2024-03-05": ("2024-3-5", "2024/03/05", "05.03.2024", "2024-05-03", "2024-03-05T00:00:00"),
+    "src/a/b.py": ("src/x/../a/b.py", "src/a/./b.py", "src//a/b.py", "/src/a/b.py", "b.py", "src/a/B.py"),
+    "https://example.org/a?x=1&y=2": ("https://example.org/a?y=2&x=1", "http://example.org/a?x=1&y=2",
+                                      "https://example.org/a", "https://EXAMPLE.org/a?x=1&y=2"),
+    "red lamp and oak table": ("oak table and red lamp", "red lamp oak table", "red lamp & oak table"),
+    "red, oak": ("oak, red", "red,oak", "red oak", "red"),
+    _SENTENCE: (f"{_SENTENCE}s", f"{_SENTENCE[:-1]}n", _SENTENCE.replace("m", "n", 1), _SENTENCE[40:]),
+    _LONG: (f"{_LONG}s", f"{_LONG[:-1]}n", _LONG.replace("room", "hall", 1), _LONG[80:]),
+}  # fmt: skip
+
+
+def invented_mistakes(contract: Contract | None, tasks: Sequence[GateTask]) -> Iterator[tuple[GateTask, Mutation]]:
+    """Yield tasks with an invented value, and a wrong answer to each: for every field once that has a text."""
+    seen: set[tuple[str, str]] = set()
+    for task in tasks:
+        for path, item in fields(task.value):
+            place = (tool_of(task.value), name_of(path))
+            if isinstance(item, str) and path != ("tool",) and place not in seen and any(map(str.isalpha, item)):
+                seen.add(place)
+                for text, wrong in _INVENTED.items():
+                    # without a contract nobody says which spellings are right; only letters for a mark are no spelling
+                    chosen = wrong if contract is not None else wrong[:1] if text in _MARKED else ()
+                    yield from _mistakes(contract, task, path, text, chosen)
+
+
+def _mistakes(
+    contract: Contract | None, task: GateTask, path: Path, text: str, wrong: Sequence[str]
+) -> Iterator[tuple[GateTask, Mutation]]:
+    asked = _with_expected(contract, task, with_value(task.value, path, text)) if wrong else None
+    if asked is None:
+        return
+    code = "SK727" if text in _MARKED else "SK723"
+    for other in wrong:
+        how = f"`{name_of(path)}` where `{text[:40]}` is right"
+        yield asked, (code, how, with_value(task.value, path, other))
+
+
+def _with_expected(contract: Contract | None, task: GateTask, value: Any) -> GateTask | None:
+    """Return the task with another expected answer; None if the contract does not allow it."""
+    key = hashlib.sha256(canonical_json([task.ref.task.key, value]).encode()).hexdigest()[:32]
+    ref = replace(task.ref, task=task.ref.task.model_copy(update={"expected": value, "key": key}))
+    with contextlib.suppress(DocumentError):
+        return gate_task(contract, ref)
+    return None
