@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
+from skillpm.cli.options import number_option
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 from skillpm.errors import UsageError
 
@@ -25,7 +26,7 @@ def command() -> None:
 
 
 @command.command("list", epilog="Example: skillpm audit list --last 20")
-@click.option("--last", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Entries to list.")
+@number_option("--last", click.IntRange(1), 50, "Entries to list.")
 @json_option
 def list_entries(last: int, as_json: bool) -> None:
     """List the newest entries, oldest first."""

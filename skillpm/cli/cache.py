@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table
+from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table, tell
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.cache import StoredTree
@@ -29,10 +29,8 @@ def show_folder(store: bool, as_json: bool) -> None:
     from skillpm.settings import load_settings
 
     settings = load_settings()
-    if as_json:
-        echo_json({"cache": settings.cache, "store": settings.store})
-    else:
-        click.echo(settings.store if store else settings.cache)
+    places = {"cache": settings.cache, "store": settings.store}
+    tell(places, as_json=as_json, out=places["store" if store else "cache"])
 
 
 @command.command("info", epilog="Example: skillpm cache info --json")

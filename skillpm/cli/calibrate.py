@@ -8,20 +8,15 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
-from skillpm.cli.options import FiniteRange
+from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath
 
 
 @click.command("calibrate", epilog="Example: skillpm calibrate latest --target 0.95")
 @click.argument("run", type=TypedPath(), default="latest", shell_complete=run_names, metavar="[RUN]")
-@click.option(
-    "--target",
-    type=FiniteRange(0.5, 0.999),
-    default=0.95,
-    show_default=True,
-    metavar="SHARE",
-    help="The least share of right answers among those that act.",
+@number_option(
+    "--target", FiniteRange(0.5, 0.999), 0.95, "The least share of right answers among those that act.", "SHARE"
 )
 @json_option
 def command(run: Path, target: float, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
-from skillpm.cli.options import FiniteRange
+from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
@@ -95,15 +95,17 @@ def _without_arms(cells: list[str]) -> list[str]:
 
 @click.command("gate", epilog="Example: skillpm gate latest --baseline first-run")
 @click.argument("candidate", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
-@click.option("--baseline", "-b", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
-@click.option("--arm", metavar="NAME", help="The arm to decide about.  [default: the last one]")
 @click.option(
-    "--margin",
-    type=FiniteRange(0, 1),
-    default=0.05,
-    show_default=True,
-    metavar="SHARE",
-    help="The share of exact answers that it may lose to the baseline.",
+    "--baseline",
+    "-b",
+    shell_complete=run_names,
+    type=TypedPath(),
+    metavar="EVALUATION",
+    help="The evaluation to reach.",
+)
+@click.option("--arm", metavar="NAME", help="The arm to decide about.  [default: the last one]")
+@number_option(
+    "--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose to the baseline.", "SHARE"
 )
 @json_option
 @click.pass_context

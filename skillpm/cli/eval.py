@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.options import FiniteRange
+from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.report import print_more
@@ -78,38 +78,10 @@ _NOT_TOLD = {
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Use N tasks of each task set, spread over tools and tags."
 )
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Chooses the tasks of --limit, and draws answers with --temperature.",
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Ask each task N times: pass@k and pass^k.",
-)
-@click.option(
-    "--turns",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    metavar="N",
-    help="Let an episode have N answers, where a skill has an environment.",
-)
-@click.option(
-    "--temperature",
-    type=FiniteRange(0, 2),
-    default=0.0,
-    show_default=True,
-    metavar="T",
-    help="Draw answers by chance; 0 is greedy.",
-)
+@number_option("--seed", int, 0, "Chooses the tasks of --limit, and draws answers with --temperature.")
+@number_option("--repeats", click.IntRange(1, 1000), 1, "Ask each task N times: pass@k and pass^k.")
+@number_option("--turns", click.IntRange(1, 64), 4, "Let an episode have N answers, where a skill has an environment.")
+@number_option("--temperature", FiniteRange(0, 2), 0.0, "Draw answers by chance; 0 is greedy.", "T")
 @click.option(
     "--resume", is_flag=True, help="Reuse the answers that an earlier command stored, and ask for the others."
 )
@@ -122,22 +94,8 @@ _NOT_TOLD = {
     help="Stop at this cost, counted with --price.",
 )
 @click.option("--price", metavar="P,A", help="Money for a million tokens of prompts and of answers, such as 0.15,0.60.")
-@click.option(
-    "--max-new-tokens",
-    type=click.IntRange(1, 32768),
-    default=128,
-    show_default=True,
-    metavar="N",
-    help="The most tokens of one answer.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 4096),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Tasks asked at once.",
-)
+@number_option("--max-new-tokens", click.IntRange(1, 32768), 128, "The most tokens of one answer.")
+@number_option("--batch-size", click.IntRange(1, 4096), 16, "Tasks asked at once.")
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16"]),

@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import echo_json, json_option, note, safe, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -128,7 +128,4 @@ def _write(document: Any, output: Path | None, as_json: bool) -> None:
         click.echo(text)
     else:
         write_atomic(output, f"{text}\n")
-        if as_json:
-            echo_json({"output": output})
-        else:
-            click.echo(safe(output))
+        tell({"output": output}, as_json=as_json, out=output)

@@ -11,7 +11,7 @@ from skillpm.cli.compare import EXIT_CODES, print_decision, print_pairs
 from skillpm.cli.complete import run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.options import FiniteRange
+from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.training_table import training_progress
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=TypedPath(), default=Path("latest"), shell_complete=run_names, metavar="[RUN]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of RUN's recipe.")
 @click.option("--limit", type=click.IntRange(min=10), metavar="N", help="Compare on N tasks of each task set.")
-@click.option(
-    "--margin",
-    type=FiniteRange(0, 1),
-    default=0.05,
-    show_default=True,
-    metavar="SHARE",
-    help="The share of exact answers that it may lose.",
-)
+@number_option("--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose.", "SHARE")
 @click.option("--dry-run", is_flag=True, help="Print what it would learn from, and the plan; needs no torch.")
 @yes_option
 @worker_options

@@ -26,15 +26,9 @@ def command() -> None:
 def create(name: str, as_json: bool) -> None:
     """Make a key. The key `default` signs unless `publish --key` names another."""
     keys = command_context().keys
-    _tell(name, str(keys.create(name).public), as_json)
+    public = str(keys.create(name).public)
+    tell({"name": name, "public": public}, as_json=as_json, out=public)
     note(f"the private key is {safe(keys.root / f'{name}.pem')}; keep a copy of it")
-
-
-def _tell(name: str, public: str, as_json: bool) -> None:
-    if as_json:
-        echo_json({"name": name, "public": public})
-    else:
-        click.echo(public)
 
 
 @command.command("list", epilog="Example: skillpm key list")
@@ -73,7 +67,8 @@ def import_key(name: str, file: Path, as_json: bool) -> None:
     from skillpm.storage.keys import read_private
 
     private = read_private(named_text(file, "a PEM key"), str(file))
-    _tell(name, str(command_context().keys.add(name, private).public), as_json)
+    public = str(command_context().keys.add(name, private).public)
+    tell({"name": name, "public": public}, as_json=as_json, out=public)
 
 
 @command.command("check", epilog="Example: skillpm key check skills/cudf --trust nv-agent-root-cert.pem")

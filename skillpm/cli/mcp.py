@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import worker_options
 from skillpm.cli.context import command_context
+from skillpm.cli.options import number_option
 from skillpm.cli.output import count, note, safe
 from skillpm.errors import UsageError
 
@@ -22,9 +23,7 @@ _SHORTEST = 20  # characters of a token
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--read-only", is_flag=True, help="Serve only tools that change nothing.")
 @click.option("--http", is_flag=True, help="Serve over HTTP instead, at the path /mcp.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N", help="With --http."
-)
+@number_option("--port", click.IntRange(1, 65535), 8000, "With --http.")
 @click.option(
     "--host",
     default=_LOCAL[0],

@@ -31,6 +31,13 @@ def combined(*options: Callable[[F], F]) -> Callable[[F], F]:
     return lambda function: reduce(lambda decorated, option: option(decorated), reversed(options), function)
 
 
+def number_option(
+    name: str, kind: click.ParamType[Any] | type[int], default: float, text: str, metavar: str = "N"
+) -> Callable[[F], F]:
+    """Return the decorator that adds an option with a number, whose default stands in the help."""
+    return click.option(name, type=kind, default=default, show_default=True, metavar=metavar, help=text)
+
+
 def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
     """Return the decorator that adds ``--registry`` (as ``indexes``, with this help) and ``--offline``."""
     return combined(

@@ -40,14 +40,15 @@ def echo_json(value: Any, **more: Any) -> None:
     click.echo()
 
 
-def tell(value: Any, sentence: str, *, as_json: bool, out: object = None) -> None:
-    """Print a result as JSON; or, for people, ``out`` of it on stdout and a sentence about it on stderr."""
+def tell(value: Any, sentence: str = "", *, as_json: bool, out: object = None) -> None:
+    """Print a result as JSON; or, for people, ``out`` of it on stdout and a sentence about it, if any, on stderr."""
     if as_json:
         echo_json(value)
         return
     if out is not None:
         click.echo(safe(out))
-    note(sentence)
+    if sentence:
+        note(sentence)
 
 
 def note(text: str) -> None:

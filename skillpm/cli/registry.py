@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.options import place_option, server_option
+from skillpm.cli.options import number_option, place_option, server_option
 from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -25,23 +25,9 @@ def command() -> None:
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--name", help="The registry's name.  [default: the folder's name]")
 @click.option("--signed", is_flag=True, help="Sign its pages and keep a log of its releases; also for an old registry.")
-@click.option(
-    "--root-keys", metavar="N", type=click.IntRange(1, 9), default=1, help="How many root keys to make.  [default: 1]"
-)
-@click.option(
-    "--threshold",
-    metavar="N",
-    type=click.IntRange(1, 9),
-    default=1,
-    help="How many root keys are needed.  [default: 1]",
-)
-@click.option(
-    "--days",
-    metavar="N",
-    type=click.IntRange(1, 3650),
-    default=30,
-    help="Days for which a timestamp is valid.  [default: 30]",
-)
+@number_option("--root-keys", click.IntRange(1, 9), 1, "How many root keys to make.")
+@number_option("--threshold", click.IntRange(1, 9), 1, "How many root keys are needed.")
+@number_option("--days", click.IntRange(1, 3650), 30, "Days for which a timestamp is valid.")
 @json_option
 def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing: int) -> None:
     """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.

@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.options import number_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.server_key import key_option, read_key
@@ -40,17 +41,8 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
     help="Another model: smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server.",
 )
 @key_option
-@click.option(
-    "--max-new-tokens",
-    type=click.IntRange(1, 32768),
-    default=256,
-    show_default=True,
-    metavar="N",
-    help="The most tokens of one answer.",
-)
-@click.option(
-    "--steps", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N", help="Answers to one REQUEST."
-)
+@number_option("--max-new-tokens", click.IntRange(1, 32768), 256, "The most tokens of one answer.")
+@number_option("--steps", click.IntRange(1, 20), 1, "Answers to one REQUEST.")
 @click.option(
     "--text",
     type=click.Choice(["never", "when-untrained", "always"]),
@@ -61,22 +53,8 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @click.option(
     "--read", multiple=True, metavar="FILE", help="Add matching passages to the prompt; references: those of the skill."
 )
-@click.option(
-    "--context-tokens",
-    type=click.IntRange(1),
-    default=3000,
-    show_default=True,
-    metavar="N",
-    help="The most tokens of SKILL.md, and of the passages.",
-)
-@click.option(
-    "--timeout",
-    type=click.IntRange(1, 86400),
-    default=60,
-    show_default=True,
-    metavar="S",
-    help="Seconds for the commands of one answer.",
-)
+@number_option("--context-tokens", click.IntRange(1), 3000, "The most tokens of SKILL.md, and of the passages.")
+@number_option("--timeout", click.IntRange(1, 86400), 60, "Seconds for the commands of one answer.", "S")
 @click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked: docs/agent.md.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; run nothing.")
 @yes_option

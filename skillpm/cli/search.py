@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.options import registry_options
+from skillpm.cli.options import number_option, registry_options
 from skillpm.cli.output import brief, clipped, echo_json, json_option, note, safe, shown, table
 from skillpm.model.name import meant
 from skillpm.model.release import SEARCH_FILTERS
@@ -23,7 +23,7 @@ _SHOWN = 20  # hits without --limit
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @registry_options("Search this registry")
 @click.option("--has", multiple=True, type=click.Choice(SEARCH_FILTERS), help="Only skills with this; may be repeated.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
+@number_option("--limit", click.IntRange(1), _SHOWN, "Skills to show.")
 @json_option
 @click.pass_context
 def command(

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.options import number_option
 from skillpm.cli.output import PlainProgress, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.server_key import key_option, read_key
@@ -25,17 +26,8 @@ _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 @click.option("--model", "-m", metavar="MODEL", help="A model instead, as for `skillpm run`.")
 @click.option("--gym", is_flag=True, help="Judge rows of NeMo Gym instead; all installed skills by default.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N")
-@click.option(
-    "--tries", metavar="N", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers to one request."
-)
-@click.option(
-    "--max-new-tokens",
-    type=click.IntRange(1, 32768),
-    default=256,
-    show_default=True,
-    metavar="N",
-    help="The most tokens of one answer.",
-)
+@number_option("--tries", click.IntRange(1, 10), 3, "Answers to one request.")
+@number_option("--max-new-tokens", click.IntRange(1, 32768), 256, "The most tokens of one answer.")
 @key_option
 @yes_option
 @worker_options

@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, engine_option, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.options import FiniteRange
+from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -32,22 +32,8 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 
 @click.command("synth", epilog="Example: skillpm synth incident-triage --rows 1000 --output data")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
-@click.option(
-    "--rows",
-    type=click.IntRange(1, _MOST),
-    default=400,
-    show_default=True,
-    metavar="N",
-    help="Training rows of each skill.",
-)
-@click.option(
-    "--held-out",
-    type=click.IntRange(0, _MOST),
-    default=100,
-    show_default=True,
-    metavar="M",
-    help="Held-out rows of each skill.",
-)
+@number_option("--rows", click.IntRange(1, _MOST), 400, "Training rows of each skill.")
+@number_option("--held-out", click.IntRange(0, _MOST), 100, "Held-out rows of each skill.", "M")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the files.")
 @click.option(

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.options import FiniteRange, server_option
+from skillpm.cli.options import FiniteRange, number_option, server_option
 from skillpm.cli.output import echo_json, json_option, table, tell
 
 
@@ -29,14 +29,7 @@ def command() -> None:
     help="What the token may do.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Limit it to a skill, or to `OWNER/`.")
-@click.option(
-    "--days",
-    metavar="N",
-    type=FiniteRange(0, 366, min_open=True),
-    default=90.0,
-    show_default=True,
-    help="Days until it expires.",
-)
+@number_option("--days", FiniteRange(0, 366, min_open=True), 90.0, "Days until it expires.")
 @server_option
 @json_option
 def create(

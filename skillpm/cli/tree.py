@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
+from skillpm.cli.options import number_option
 from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, shown
 
 if TYPE_CHECKING:
@@ -72,14 +73,7 @@ def _strokes() -> tuple[str, str, str, str]:
 
 @click.command("why", epilog="Example: skillpm why shell-tools")
 @click.argument("name", shell_complete=installed_names)
-@click.option(
-    "--limit",
-    metavar="N",
-    type=click.IntRange(0),
-    default=_PATHS,
-    show_default=True,
-    help="Paths to show; 0 shows all.",
-)
+@number_option("--limit", click.IntRange(0), _PATHS, "Paths to show; 0 shows all.")
 @click.option("--user", is_flag=True, help="Show the paths in your home folder.")
 @json_option
 def why(name: str, limit: int, user: bool, as_json: bool) -> None:
