@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skillpm.errors import DocumentError
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
 from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Entry, Pool, SynthesisDocument, TaskRule
@@ -132,13 +131,18 @@ def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
         yield Flaw(("values", name, "schema"), f"pool `{name}`: {problem}", "give the schema `examples`")
 
 
+def whole_division(document: SynthesisDocument) -> Division:
+    """Return a division that holds nothing out."""
+    return Division(0.0, {}, frozenset(), {name: PoolSplit(0, None, None, "whole") for name in used_pools(document)})
+
+
 def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield tasks that no draw can make, and slots that are never drawn because no request says them."""
     unsampled = [*_unsampled_flaws(document)]
     if unsampled:
         yield from unsampled
         return
-    whole = Division(0.0, {}, frozenset(), {name: PoolSplit(0, None, None, "whole") for name in used_pools(document)})
+    whole = whole_division(document)
     sources = whole.sources(document, "train")
     for place, rule in enumerate(document.tasks):
         draws = Sampler(document, rule, whole, "train", sources).sayable_draws()
@@ -188,14 +192,14 @@ def _unaskable(document: SynthesisDocument, rule: TaskRule, place: int, whole: D
             yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
     for number, text in enumerate(rule.ask.requests or ()):
         for slot in rule.ask.slots:
-            if slot not in SLOT.findall(text) and _says_a_value(document, rule, slot, text):
+            if slot not in SLOT.findall(text) and says_a_value(document, rule, slot, text):
                 message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}`, so nothing is missing"
                 yield Flaw(
                     ("tasks", place, "ask", "requests", number), message, f"take the value of `{slot}` out of it"
                 )
 
 
-def _says_a_value(document: SynthesisDocument, rule: TaskRule, slot: str, text: str) -> bool:
+def says_a_value(document: SynthesisDocument, rule: TaskRule, slot: str, text: str) -> bool:
     """Does a request say a value of a slot by itself?"""
     corpus, source = Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))]), rule.draw[slot].source
     pools = used_pools(document)
@@ -245,16 +249,6 @@ def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seed
                     f"training never shows {described(tool.name, name, kind)}",
                     "add a task, a probability or a phrasing that makes it",
                 )
-
-
-def refuse(document: SynthesisDocument, path: str) -> None:
-    """Refuse a document that would make wrong labels or no rows.
-
-    Raises:
-        DocumentError: the first flaw.
-    """
-    for flaw in (*label_flaws(document), *text_flaws(document), *unsayable_flaws(document)):
-        raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
 
 def _classes(tool: Tool | None) -> Iterator[tuple[str, str]]:

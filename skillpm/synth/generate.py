@@ -21,7 +21,6 @@ from skillpm.model.rule_fit import disagreements
 from skillpm.model.suite import Suite
 from skillpm.model.task import TRACE, Seed, Split, Task
 from skillpm.storage.temporary_database import DigestSet
-from skillpm.synth.checker import refuse
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import digest_of, normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
@@ -33,6 +32,7 @@ from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, HeldOut, divide
 from skillpm.synth.spool import RowStore, StoredRow, TaskLines
+from skillpm.synth.wording import refuse
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions

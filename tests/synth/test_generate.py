@@ -428,6 +428,7 @@ def test_another_seed_gives_other_rows_and_the_same_seed_the_same(
 
 WORDS = st.sampled_from(["alpha", "b c", "./x", "Y.z", "it's", "9", "-", "a"])
 SLOTS = ("one", "two", "three")
+FORMS = (("with", ""), ("", " ,"), ("on", ""))
 
 
 @st.composite
@@ -449,8 +450,8 @@ def documents(draw: Any) -> dict[str, Any]:
     requests = draw(
         st.lists(st.sampled_from(["go [*]", "run [one] [*]", "start, [*] now", "do [*] ."]), min_size=1, unique=True)
     )
-    clauses = {
-        name: draw(st.lists(st.sampled_from([f"with {{{name}}}", f"{{{name}}} ,", f"on {{{name}}}"]), min_size=1))
+    clauses = {  # each names its slot, or nobody could tell two slots of one value from each other
+        name: draw(st.lists(st.sampled_from([f"{form} {name} {{{name}}}{end}" for form, end in FORMS]), min_size=1))
         for name in names
     }
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from skillpm.layout.rule import RuleSet
@@ -46,11 +46,12 @@ def optional_pieces(subject: Subject) -> Iterator[Problem]:
 
 @TASK_RULES.install_error("SK515", "one text says two values", why="Requests with that text have two answers.")
 def shared_texts(subject: Subject) -> Iterator[Problem]:
-    """Texts that two values of a pool share, and a text that is another value."""
+    """Texts of two values or of two slots, a text that is another value, and clauses that leave out their value."""
     if document := _synthesis(subject):
         from skillpm.synth.checker import text_flaws
+        from skillpm.synth.wording import clause_flaws
 
-        yield from _problems(subject, text_flaws(document))
+        yield from _problems(subject, chain(text_flaws(document), clause_flaws(document)))
 
 
 @TASK_RULES.install_error(
@@ -97,6 +98,20 @@ def special_tokens(subject: Subject) -> Iterator[Problem]:
         found = special_token(row.value.request, canonical_json(row.value.expected))
         if found is not None:
             yield Problem(f"`{found}` is a special token of chat templates", row.line, row.path, hint)
+
+
+@TASK_RULES.warning("SK519", "rows that are doubtful", why="They are thrown away, or teach a value that was not meant.")
+def doubtful_rows(subject: Subject) -> Iterator[Problem]:
+    """Requests that say a value by themselves, one request of two tasks, and answers that the contract refuses."""
+    document = _synthesis(subject)
+    if document is None or subject.package is None:
+        return
+    from skillpm.contract.contract import Contract
+    from skillpm.synth.wording import doubtful_wordings, refused_rows
+
+    yield from _problems(subject, doubtful_wordings(document))
+    if (contract := subject.package.contract.value) is not None and "contract.yaml" in subject.package.documents:
+        yield from _problems(subject, refused_rows(document, Contract(contract)))
 
 
 @TASK_RULES.install_error(

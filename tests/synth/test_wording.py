@@ -1,0 +1,108 @@
+"""Wordings by which nobody can tell the answer are named with their place, and others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from skillpm.contract.contract import Contract
+from skillpm.model.contract import ContractDocument
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.synth.checker import Flaw
+from skillpm.synth.wording import clause_flaws, doubtful_wordings, refused_rows
+
+NAMES = ["ada", "bob", "cyd"]
+TASK: dict[str, Any] = {
+    "name": "dev",
+    "tool": "dev",
+    "draw": {"port": {"from": "port"}, "tag": {"from": NAMES, "probability": 0.5}},
+    "args": {"port": "{port}", "tag": "{tag}"},
+    "requests": ["start it on {port} [tag]"],
+    "clauses": {"tag": ["tagged {tag}"]},
+}
+OTHER = {"name": "other", "refuse": "off_topic", "draw": {"port": {"from": "port"}}, "requests": ["stop"]}
+CONTRACT = Contract(
+    ContractDocument.model_validate(
+        {
+            "contract": 1,
+            "tools": [
+                {
+                    "name": "dev",
+                    "input_schema": {
+                        "type": "object",
+                        "properties": {"port": {"type": "integer", "maximum": 9000}, "tag": {"type": "string"}},
+                        "required": ["port"],
+                    },
+                }
+            ],
+        }
+    )
+)
+
+
+def document(task: dict[str, Any], *others: dict[str, Any], **more: Any) -> SynthesisDocument:
+    values = {"port": {"integers": [3000, 9000]}}
+    return SynthesisDocument.model_validate({"synthesis": 1, "values": values, "tasks": [TASK | task, *others]} | more)
+
+
+def places(flaws: Iterable[Flaw]) -> list[str]:
+    return [".".join(map(str, flaw.location)) for flaw in flaws]
+
+
+def drawing(source: Any, clauses: dict[str, list[str]]) -> dict[str, Any]:
+    return {"draw": TASK["draw"] | {"team": {"from": source, "probability": 0.5}}, "clauses": TASK["clauses"] | clauses}
+
+
+@pytest.mark.parametrize(
+    ("task", "where"),
+    [
+        ({}, []),
+        ({"clauses": {"tag": ["tagged {tag}", "with a tag"]}}, ["tasks.0.clauses.tag.1"]),
+        ({"clauses": {"tag": ["like {port}"]}}, ["tasks.0.clauses.tag.0"]),
+        (drawing([True], {"team": ["for the team"]}), []),  # one value need not be named
+        (drawing(NAMES, {"team": ["for {team}", "Tagged  {team}."]}), ["tasks.0.clauses.team.1"]),
+        (drawing(["x", "cyd"], {"team": ["tagged {team}"]}), ["tasks.0.clauses.team.0"]),
+        (drawing(["x", "y"], {"team": ["tagged {team}"]}), []),
+    ],
+)
+def test_a_clause_says_the_value_of_its_slot_and_of_no_other(task: dict[str, Any], where: list[str]) -> None:
+    assert places(clause_flaws(document(task))) == where
+
+
+def test_a_common_clause_is_named_once_where_it_is_written() -> None:
+    task = {key: value for key, value in TASK.items() if key != "clauses"}
+    shared = document({"clauses": {}}, task | {"name": "again"}, clauses={"tag": ["with a tag"]})
+    assert places(clause_flaws(shared)) == ["clauses.tag.0"]
+
+
+@pytest.mark.parametrize(
+    ("requests", "other", "where"),
+    [
+        (TASK["requests"], {}, []),
+        (["start {port} as bob [tag]"], {}, ["tasks.0.requests.0"]),
+        (["start port 8080, no, {port} [tag]"], {}, []),  # that slot is said, too
+        (TASK["requests"], {"requests": ["Start it on {port}."]}, ["tasks.1.requests.0"]),
+        (TASK["requests"], {"requests": ["start it on port {port}"]}, []),
+        (TASK["requests"], {"requests": ["start it on {port}"], "draw": {"port": {"from": ["x", "y"]}}}, []),
+    ],
+)
+def test_a_request_says_what_it_draws_and_has_one_answer(
+    requests: list[str], other: dict[str, Any], where: list[str]
+) -> None:
+    assert places(doubtful_wordings(document({"requests": requests}, OTHER | other))) == where
+
+
+@pytest.mark.parametrize(
+    ("draw", "refused"),
+    [
+        ({}, False),
+        ({"port": {"from": [8000, 9001]}}, True),
+        ({"port": {"from": ["8000", "8001"]}}, True),
+        ({"tag": {"from": NAMES, "probability": 0.5, "otherwise": 7}}, True),
+    ],
+)
+def test_answers_that_the_contract_refuses_are_counted(draw: dict[str, Any], refused: bool) -> None:
+    flaws = [*refused_rows(document({"draw": TASK["draw"] | draw}), CONTRACT)]
+    assert places(flaws) == ["tasks.0"] * refused
