@@ -53,6 +53,8 @@ def sample(name: str, rows: int, seed: int) -> list[str]:
 
 
 def _answer(expected: dict[str, dict[str, object]]) -> str:
+    if "args" not in expected:  # a question, a refusal or a text
+        return json.dumps(expected)
     return " ".join(
         [str(expected["tool"]), *(f"{name}={value!r}" for name, value in expected["args"].items() if value)]
     )
