@@ -7,6 +7,7 @@ outside the schema. In one point the check is stricter than JSON Schema: 8123.0 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -26,6 +27,16 @@ _MAX_EXPLAINED = 10_000  # of them where each look may leave an error to explain
 _PLAIN = frozenset({str, int, bool, type(None)})  # has no inner objects, and cannot be or hold 8123.0
 
 
+class SchemaError(DocumentError):
+    """The input_schema of a tool is not valid JSON Schema; ``place`` has the steps in it to the fault."""
+
+    def __init__(self, tool: str, place: Sequence[str | int], reason: str) -> None:
+        super().__init__(
+            ": ".join([f"tool `{tool}`: input_schema", *[".".join(map(str, place))] * bool(place), reason])
+        )
+        self.place = tuple(place)
+
+
 class ToolSchema:
     """The compiled schema of one tool's arguments.
 
@@ -33,7 +44,7 @@ class ToolSchema:
         equality: when two values of an argument are the same.
 
     Raises:
-        DocumentError: the schema is not valid JSON Schema, or a pattern needs look-around or back-references.
+        SchemaError: the schema is not valid JSON Schema, or a pattern needs look-around or back-references.
     """
 
     def __init__(self, tool: Tool) -> None:
@@ -52,7 +63,7 @@ class ToolSchema:
                 schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            raise DocumentError(f"tool `{tool.name}`: input_schema: {str(error).splitlines()[0]}") from None
+            raise SchemaError(tool.name, getattr(error, "instance_path", ()), str(error).splitlines()[0]) from None
 
     def examine(self, arguments: dict[str, Any]) -> tuple[list[str], Argv | None]:
         """Return why these arguments are refused, or else the commands that they stand for."""

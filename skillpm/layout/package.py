@@ -188,7 +188,8 @@ class Package:
             return SuiteFile(suite, Read(suite.path, tuple(rows)))
         path = self._resolved(tasks, suite.path)
         if path is None:
-            problem = DocumentError(f"`tasks`: there is no file `{tasks[:200]}` in this skill", path=suite.path)
+            line, message = suite.line_of(("tasks",)), f"`tasks`: there is no file `{tasks[:200]}` in this skill"
+            problem = DocumentError(message, path=suite.path, line=line)
             return SuiteFile(suite, Read(suite.path, None, (problem,)))
         return SuiteFile(suite, self._seed_rows(path))
 

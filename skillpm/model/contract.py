@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,10 +18,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Json, PlacedValueError
 from skillpm.model.answer_kind import KINDS, AnswerKind
 from skillpm.model.comparison import Comparison, comparison_problem
 from skillpm.model.json_schema import is_boolean, refuse_remote_references
+from skillpm.model.name import did_you_mean
 from skillpm.model.schema_contradictions import refuse_contradictions, refuse_invalid
 from skillpm.model.schema_effort import refuse_exponential
 
@@ -335,12 +337,15 @@ class Tool(Document):
 
     @model_validator(mode="after")
     def _argv_reads_known_arguments(self) -> Tool:
-        unknown = self.argv_arguments - set(self.properties)
-        if unknown:
-            raise ValueError(f"argv reads `{min(unknown)}`, which is not in input_schema")
-        for part in self._parts():
+        unknown = sorted(self.argv_arguments - set(self.properties))
+        for step, part in self._parts():
+            if not part.arguments().isdisjoint(unknown):
+                raise _unknown_arguments(unknown, self.properties, "argv", step)
             if part.condition is not None and not is_boolean(self.properties[part.condition], self.input_schema):
-                raise ValueError(f"`if: {part.condition}` is not a boolean; use `when` for its value")
+                message = f"`if: {part.condition}` is not a boolean; use `when` for its value"
+                raise PlacedValueError(message, place=("argv", step))
+        if unknown:
+            raise _unknown_arguments(unknown, self.properties, "argv", "command_line")
         return self
 
     @property
@@ -348,12 +353,20 @@ class Tool(Document):
         """The arguments that the argv reads."""
         if isinstance(self.argv, CommandLine):
             return frozenset({self.argv.command_line})
-        return frozenset().union(*(part.arguments() for part in self._parts()))
+        return frozenset().union(*(part.arguments() for _, part in self._parts()))
 
-    def _parts(self) -> list[ArgvPart]:
+    def _parts(self) -> list[tuple[int, ArgvPart]]:
+        """Return the pieces of the argv that are no words, each with its index."""
         if self.argv is None or isinstance(self.argv, CommandLine):
             return []
-        return [part for part in self.argv if isinstance(part, ArgvPart)]
+        return [(step, part) for step, part in enumerate(self.argv) if isinstance(part, ArgvPart)]
+
+
+def _unknown_arguments(unknown: list[str], known: Iterable[str], *place: str | int) -> PlacedValueError:
+    listed = ", ".join(f"`{name[:80]}`" for name in unknown)
+    verb = "is" if len(unknown) == 1 else "are"
+    hint = did_you_mean(unknown[0], known, "add it to the properties of input_schema")
+    return PlacedValueError(f"argv reads {listed}, which {verb} not in input_schema", place=place, hint=hint)
 
 
 _TEXT_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}

@@ -337,6 +337,7 @@ CASES: dict[str, Case] = {
         "contract.yaml",
         CONTRACT.replace("contract: 1\n", "contract: 1\nsystem_prompt: '{{ tools() }}'\n"),
         CONTRACT.replace("contract: 1\n", "contract: 1\nsystem_prompt: '{{ tools }}'\n"),
+        2,
     ),
     "SK552": package(
         "seeds/a.jsonl", row(request="a", expected=WRONG), row(request="a", expected=GOLD), 1, contract=CONTRACT

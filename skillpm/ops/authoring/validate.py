@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from skillpm.layout import check
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.discovery import MAX_FOLDERS, discover, skill_folder
 from skillpm.layout.mend import mend
-from skillpm.layout.rule import Level, Rule, RuleSet, document_problems
+from skillpm.layout.rule import Level, Rule, RuleSet
 from skillpm.layout.rules import publication
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.subject import Subject
@@ -39,11 +40,27 @@ CONTRACT_RULES = RuleSet()
 )
 def uncompilable_contract(subject: Subject) -> Iterator[Problem]:
     """What only building the contract shows."""
-    if subject.package and subject.package.contract.value:
+    read = subject.package.contract if subject.package else None
+    if read is None or read.value is None:
+        return
+    from skillpm.contract.contract import Contract
+    from skillpm.contract.prompt import render_prompt
+    from skillpm.contract.schema import SchemaError, ToolSchema
+
+    document = read.value
+    parts: list[tuple[tuple[str | int, ...], Callable[[], object]]] = [
+        (("system_prompt",), partial(render_prompt, document.system_prompt, document.tools, document.answers)),
+        *((("tools", number, "input_schema"), partial(ToolSchema, tool)) for number, tool in enumerate(document.tools)),
+        ((), partial(Contract, document)),
+    ]
+    is_right = True
+    for place, compile_part in parts:
         try:
-            _compiled(subject.package)
+            if place or is_right:
+                compile_part()
         except DocumentError as error:
-            yield from document_problems([error])
+            is_right, inside = False, error.place if isinstance(error, SchemaError) else ()
+            yield Problem(error.rule, read.line_of((*place, *inside)), read.path, error.hint)
 
 
 @CONTRACT_RULES.install_error(

@@ -1,0 +1,51 @@
+"""Every finding of a document names the line of what is wrong, also if only building the contract shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skillpm.ops.authoring.validate import validate_skill
+from tests.conftest import write_tree
+
+GOOD = """\
+contract: 1
+system_prompt: "{{ tools }}"
+tools:
+  - name: pack
+    input_schema:
+      type: object
+      properties:
+        archive: {type: string, pattern: "^[a-z]"}
+        files:
+          type: array
+          items: {type: string}
+        level: {type: integer, maximum: 9}
+    argv:
+      - tar
+      - {flag: -9, when: {level: 9}}
+      - {value: archive}
+"""
+SKILL = "---\nname: demo\ndescription: Packs files. Use it when asked to.\n---\nPack.\n"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "line", "words"),
+    [
+        ("items: {type: string}", "items: {type: strin}", 11, "`strin` is not one of array, boolean"),
+        ("maximum: 9", "maximum: nine", 12, "'nine' is not of type 'number'"),
+        ('"^[a-z]"', '"^[a-z"', 8, "properties.archive.pattern"),
+        ('"^[a-z]"', '"^(?=a)"', 8, "properties.archive.pattern"),
+        ("{{ tools }}", "{{ tools", 2, "system_prompt"),
+        ("value: archive", "value: archiv", 16, "argv reads `archiv`"),
+        ("when: {level: 9}", "if: level", 15, "`if: level` is not a boolean"),
+        ("when: {level: 9}", "when: {leve: 9}", 15, "argv reads `leve`"),
+    ],
+)
+def test_a_finding_of_a_contract_has_its_line(tmp_path: Path, good: str, bad: str, line: int, words: str) -> None:
+    root = write_tree(tmp_path / "demo", {"SKILL.md": SKILL, "contract.yaml": GOOD})
+    assert not [item for item in validate_skill(root).findings if item.path == "contract.yaml"]
+    (root / "contract.yaml").write_text(GOOD.replace(good, bad))
+    (finding,) = (item for item in validate_skill(root).findings if item.path == "contract.yaml")
+    assert (finding.line, words in finding.message) == (line, True), finding
