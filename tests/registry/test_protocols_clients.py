@@ -121,3 +121,33 @@ def test_clawhub_searches_installs_and_updates(run: Callable[..., str], address:
     lock = json.loads((tmp_path / "project/.clawhub/lock.json").read_text())
     assert lock["skills"]["base"]["version"] == "2.0.0"
     assert "Text of 2.0." in (tmp_path / "project/skills/base/SKILL.md").read_text()
+
+
+@pytest.fixture
+def token(folder: Path) -> str:
+    """A token of an owner of the registry."""
+    words = [
+        sys.executable,
+        "-m",
+        "skillpm_registry",
+        "account",
+        "add",
+        "ana",
+        "--role",
+        "owner",
+        "--data",
+        str(folder),
+    ]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_clawhub_publishes(run: Callable[..., str], address: str, token: str, tmp_path: Path) -> None:
+    skill = tmp_path / "project/weather/SKILL.md"
+    skill.parent.mkdir()
+    skill.write_text("---\nname: weather\ndescription: Tells the weather. Use when somebody leaves.\n---\nLook.\n")
+    ours = ("clawhub", "--registry", f"{address}/clawhub", "--no-input")
+    run(*ours, "login", "--token", token)
+    assert "Published weather@1.0.0" in run(*ours, "publish", "weather")
+    assert "already published" in run(*ours, "publish", "weather")
+    skill.write_text(skill.read_text() + "More.\n")
+    assert "Published weather@1.0.1" in run(*ours, "publish", "weather")

@@ -1,26 +1,33 @@
-"""apm's registry protocol, version 1, below ``/apm``: reading only.
+"""apm's registry protocol, version 1, below ``/apm``.
 
-A package there has an owner. A skill without one has the owner ``_``.
+A package there has an owner. A skill without one has the owner ``_``. A package that is published has one skill, in
+``.apm/skills/NAME``; README, CHANGELOG and LICENSE beside it become the skill's where it has none.
 
 Source: microsoft/apm, registry-http-api, v1.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from skillpm.errors import SkillpmError
+from skillpm.errors import SkillpmError, UsageError
 from skillpm.model.name import is_name
+from skillpm.storage.archive import read_any_archive
+from skillpm_registry.access import Writer
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
+from skillpm_registry.protocols import publication
 from skillpm_registry.protocols.releases import EPOCH, available, page_of, release_of, served_digest
 from skillpm_registry.protocols.semantic import semantic
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 NOBODY = "_"
+_DOCUMENTS = ("README.md", "CHANGELOG.md", "LICENSE")
 
 
 def router(services: Services) -> APIRouter:
@@ -57,6 +64,21 @@ def router(services: Services) -> APIRouter:
         services.downloads.count(release.archive)
         return Response(data, headers={"Cache-Control": "max-age=86400, immutable"}, media_type="application/gzip")
 
+    @routes.put("/packages/{owner}/{repo}/versions/{version}", status_code=201)
+    async def publish(
+        owner: str, repo: str, version: str, request: Request, identity: Writer, answer: Response
+    ) -> dict[str, str]:
+        """Publish the skill in a package: 201, or 202 while it waits for an owner or the gate."""
+        data = await request.body()
+        name = _name(owner, repo)
+        state = await run_sync(lambda: publication.publish(services, identity, name, version, _skill(data, repo)))
+        answer.status_code = 201 if state == "live" else 202
+        return {
+            "package": f"{owner}/{repo}",
+            "version": version,
+            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        }
+
     @routes.get("/search")
     def find(
         q: Annotated[str, Query(max_length=1000)],
@@ -76,6 +98,21 @@ def router(services: Services) -> APIRouter:
         return {"query": q, "total": found.total, "results": results}
 
     return routes
+
+
+def _skill(data: bytes, name: str) -> dict[str, bytes]:
+    """Return the files of the skill in a package. Raises UsageError, and IntegrityError for what is not an archive."""
+    tree = read_any_archive(data)
+    files = {path: tree.read(path) for path in tree.paths()}
+    place = f".apm/skills/{name}/"
+    beside = [path for path in files if path.startswith(".apm/") and not path.startswith(place)]
+    if beside or f"{place}SKILL.md" not in files:
+        raise UsageError(
+            f"the package has {beside[0] if beside else f'no {place}SKILL.md'}",
+            hint=f"a package of this registry has one skill, in {place}, and nothing else in .apm/",
+        )
+    skill = {path.removeprefix(place): data for path, data in files.items() if path.startswith(place)}
+    return {**{path: data for path, data in files.items() if path in _DOCUMENTS}, **skill}
 
 
 def _name(owner: str, repo: str) -> str:

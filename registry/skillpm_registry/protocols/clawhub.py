@@ -1,4 +1,4 @@
-"""ClawHub's protocol, version 1, below ``/clawhub``: search, list, read and download.
+"""ClawHub's protocol, version 1, below ``/clawhub``: search, list, read, download and publish.
 
 A slug has no owner; a client adds ``ownerHandle`` where it knows one. Times are milliseconds since 1970.
 
@@ -8,20 +8,30 @@ Source: openclaw/clawhub, http-api, and the schemas of its command 0.23.
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
 
+from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.tree import Tree, UnreadableFileError, file_digest, file_size
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
-from skillpm_registry.access import Number
+from skillpm_registry.access import Number, Writer
 from skillpm_registry.catalogue.catalogue import Catalogue, Row
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
+from skillpm_registry.identity import Identity, Right
+from skillpm_registry.problems import ApiError
+from skillpm_registry.protocols import publication
+from skillpm_registry.protocols.apm import NOBODY
+from skillpm_registry.protocols.publication import MANIFEST, stated
 from skillpm_registry.protocols.releases import available, page_of, release_of, tree_of, zipped
 from skillpm_registry.protocols.semantic import semantic
 from skillpm_registry.routing import reading_router
@@ -29,6 +39,35 @@ from skillpm_registry.services import Services
 
 _LARGEST = 200 << 10  # bytes of a file that is shown
 _COMPARED = 20  # releases with which an installed folder is compared
+
+_HOUR, _ENTRY = 3600.0, 4096  # seconds that a file is kept; bytes that each counts beside its content
+_MOST = 2000  # files of a skill
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class FileForm(BaseModel):
+    """A file that a client is about to send."""
+
+    path: Annotated[str, Field(max_length=400)]
+    sha256: Digest
+
+
+class SentFile(BaseModel):
+    """A file that a client has sent."""
+
+    path: Annotated[str, Field(min_length=1, max_length=400)]
+    storageId: Digest  # noqa: N815  the name in the protocol
+
+
+class SkillForm(BaseModel):
+    """A release whose files were sent; what only ClawHub shows of it is left out."""
+
+    slug: Annotated[str, Field(max_length=64)]
+    ownerHandle: Annotated[str, Field(max_length=64)] | None = None  # noqa: N815
+    version: Annotated[str, Field(max_length=64)]
+    files: Annotated[list[SentFile], Field(min_length=1, max_length=_MOST)]
+
 
 Owner = Annotated[str, Query(alias="ownerHandle", max_length=64)]
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -39,15 +78,16 @@ def router(services: Services) -> APIRouter:
     routes = reading_router("clawhub", "/clawhub/api/v1")
     _add_lists(routes, services.catalogue)
     _add_releases(routes, services)
+    _add_publishing(routes, services)
     return routes
 
 
 def _row(catalogue: Catalogue, slug: str, owner: str) -> Row:
     """Return a skill by its slug. Raises HTTPException 404."""
-    name = f"{owner}/{slug}" if owner else slug
+    name = f"{owner}/{slug}" if owner not in ("", NOBODY) else slug
     row = (catalogue.row(name) if owner else catalogue.plain(slug)) if is_name(name) else None
     if row is None:
-        raise HTTPException(404, f"there is no skill `{name[:80]}`")
+        raise HTTPException(404, f"skill not found: {name[:80]}")  # a client looks for these words
     return row
 
 
@@ -129,7 +169,7 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
         found = page(slug, owner)
         releases = available(found)[:_COMPARED] if hash else []
         trees = ((release, tree_of(catalogue, found.name, release)) for release in releases)
-        match = next((release for release, tree in trees if _fingerprint(tree) == hash), None)
+        match = next((release for release, tree in trees if hash in _fingerprints(tree, release)), None)
         return {
             "match": {"version": semantic(match.version)} if match else None,
             "latestVersion": {"version": semantic(chosen(found, "").version)},
@@ -143,6 +183,68 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
         tree = tree_of(catalogue, found.name, release)
         services.downloads.count(release.archive)
         return Response(zipped(tree), media_type="application/zip")
+
+
+def _add_publishing(routes: APIRouter, services: Services) -> None:
+    """A client sends each file apart, named by its SHA-256, and then the list of them."""
+    url = services.configuration.url
+
+    def parts(identity: Identity) -> Path:
+        return services.configuration.uploads / f"files-{identity.account_id}"
+
+    @routes.get("/whoami")
+    def whoami(identity: Writer) -> dict[str, Any]:
+        """Say whose token this is: a client publishes under this name."""
+        return {"user": {"handle": identity.account, "displayName": None, "image": None}}
+
+    @routes.post("/skills/-/upload-url")
+    def ticket(form: FileForm, identity: Writer) -> dict[str, str]:
+        """Say where to send a file."""
+        identity.demand(Right.PUBLISH)
+        return {"uploadUrl": f"{url}/clawhub/api/v1/skills/-/files/{form.sha256}", "uploadTicket": form.sha256}
+
+    @routes.post("/skills/-/files/{digest}")
+    async def send(digest: Digest, request: Request, identity: Writer) -> dict[str, str]:
+        """Keep a file for an hour."""
+        identity.demand(Right.PUBLISH)
+        data = await request.body()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise HTTPException(422, "the file is not the announced one")
+        await run_sync(_keep, parts(identity), digest, data)
+        return {"storageId": digest}
+
+    @routes.post("/skills")
+    def publish(form: SkillForm, identity: Writer) -> dict[str, Any]:
+        """Publish the files that were sent."""
+        owner, folder = form.ownerHandle or "", parts(identity)
+        name = form.slug if owner in ("", NOBODY) else f"{owner}/{form.slug}"
+        try:
+            files = {file.path: (folder / file.storageId).read_bytes() for file in form.files}
+        except FileNotFoundError:
+            raise HTTPException(409, "a file of the skill was not sent, or longer than an hour ago") from None
+        state = publication.publish(services, identity, name, form.version, files)
+        for file in form.files:
+            (folder / file.storageId).unlink(missing_ok=True)
+        status = "published" if state == "live" else "pending"
+        return {
+            "ok": True, "skillId": name, "versionId": f"{name}@{form.version}", "slug": form.slug,
+            "version": form.version, "publicationStatus": status,
+        }  # fmt: skip
+
+
+def _keep(folder: Path, digest: str, data: bytes) -> None:
+    """Keep a file of a skill, and none that is older than an hour. Raises ApiError 429 if there are too many."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    size, oldest = len(data), time.time() - _HOUR
+    for path in folder.iterdir():
+        status = path.stat()
+        if status.st_mtime < oldest:
+            path.unlink(missing_ok=True)
+        elif path.name != digest:
+            size += status.st_size + _ENTRY
+    if size > MAX_ARCHIVE:
+        raise ApiError(429, "too-many-uploads", "this account has sent many files and published none of them")
+    (folder / digest).write_bytes(data)
 
 
 def _milliseconds(published: str | None) -> int:
@@ -175,8 +277,13 @@ def _version(release: Release) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fingerprint(tree: Tree) -> str:
-    """Return what the client computes of an installed folder, without files and folders that begin with a dot."""
+def _fingerprints(tree: Tree, release: Release) -> set[str]:
+    """Return what the client computes of an installed folder, and of what it sent if it sent no skill.yaml."""
     paths = [path for path in tree.paths() if not any(part.startswith(".") for part in path.split("/"))]
-    lines = (f"{path}:{file_digest(tree, path)}" for path in sorted(paths, key=str.casefold))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    added = tree.read(MANIFEST) == stated(release.version) if MANIFEST in paths else False
+    return {
+        hashlib.sha256(
+            "\n".join(f"{path}:{file_digest(tree, path)}" for path in sorted(kept, key=str.casefold)).encode()
+        ).hexdigest()
+        for kept in (paths, [path for path in paths if path != MANIFEST or not added])
+    }
