@@ -344,6 +344,12 @@ class Tool(Document):
             if part.condition is not None and not is_boolean(self.properties[part.condition], self.input_schema):
                 message = f"`if: {part.condition}` is not a boolean; use `when` for its value"
                 raise PlacedValueError(message, place=("argv", step))
+            for name, value in (part.when or {}).items():
+                members = self.properties[name].get("enum", (value,))
+                if value not in members:
+                    hint = did_you_mean(str(value), map(str, members), f"it is one of {', '.join(map(str, members))}")
+                    message = f"`when`: `{name}` is never `{str(value)[:80]}`"
+                    raise PlacedValueError(message, place=("argv", step, "when", name), hint=hint)
         if unknown:
             raise _unknown_arguments(unknown, self.properties, "argv", "command_line")
         return self

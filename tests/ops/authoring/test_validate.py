@@ -22,10 +22,12 @@ tools:
           type: array
           items: {type: string}
         level: {type: integer, maximum: 9}
+        format: {enum: [gzip, xz]}
     argv:
       - tar
       - {flag: -9, when: {level: 9}}
       - {value: archive}
+      - {flag: -z, when: {format: gzip}}
 """
 SKILL = "---\nname: demo\ndescription: Packs files. Use it when asked to.\n---\nPack.\n"
 
@@ -38,9 +40,10 @@ SKILL = "---\nname: demo\ndescription: Packs files. Use it when asked to.\n---\n
         ('"^[a-z]"', '"^[a-z"', 8, "properties.archive.pattern"),
         ('"^[a-z]"', '"^(?=a)"', 8, "properties.archive.pattern"),
         ("{{ tools }}", "{{ tools", 2, "system_prompt"),
-        ("value: archive", "value: archiv", 16, "argv reads `archiv`"),
-        ("when: {level: 9}", "if: level", 15, "`if: level` is not a boolean"),
-        ("when: {level: 9}", "when: {leve: 9}", 15, "argv reads `leve`"),
+        ("value: archive", "value: archiv", 17, "argv reads `archiv`"),
+        ("when: {level: 9}", "if: level", 16, "`if: level` is not a boolean"),
+        ("format: gzip", "format: gzi", 18, "`format` is never `gzi`"),
+        ("when: {level: 9}", "when: {leve: 9}", 16, "argv reads `leve`"),
     ],
 )
 def test_a_finding_of_a_contract_has_its_line(tmp_path: Path, good: str, bad: str, line: int, words: str) -> None:
