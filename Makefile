@@ -54,7 +54,7 @@ benchmarks: $(VENV)/.test
 
 site: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "open build/site/index.html"
+	@echo "open build/site/index.html; \`python -m http.server -d build/site\` serves it with its search"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

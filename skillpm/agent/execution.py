@@ -33,15 +33,17 @@ from skillpm.model.manifest import Permissions
 from skillpm.sandbox import bubblewrap, seccomp
 from skillpm.sandbox.programs import loaders
 from skillpm.sandbox.sandbox import Sandbox, tasks
+from skillpm.storage.unpack import remove_tree
 from skillpm.worker.starter import STARTER
 
-Ended = Literal["exited", "timeout", "output", "processes", "memory", "stopped", "not-started"]
+Ended = Literal["exited", "timeout", "output", "processes", "memory", "disk", "stopped", "not-started"]
 _BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from skillpm.agent.inside import main; main(sys.argv[2])"
 _TICK = 0.05  # seconds between looks at the clock
 _LOOK = 0.25  # seconds between looks at the processes of a tool
 _CHUNK = 1 << 16
 _DAY = 86_400  # seconds; no command takes longer, whatever its answer asks for
 _SIGNALLED = 128
+_FILES, _LEVELS = 20_000, 100  # of a scratch folder
 _SECRETS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".npmrc", ".pypirc",
             ".config/gcloud", ".config/gh")  # fmt: skip
 _SERVICES = ("/run/docker.sock", "/run/podman", "/run/containerd")  # whoever speaks to one can write anywhere
@@ -58,6 +60,7 @@ class Bounds:
         processes: at once.
         memory_bytes: of all its processes, and of the address space of each.
         file_bytes: of the largest file that it writes.
+        scratch_bytes: of all files in its scratch folder.
         stop: is asked again and again; where it says yes, the command is ended.
     """
 
@@ -67,6 +70,7 @@ class Bounds:
     processes: int = 128
     memory_bytes: int = 4 << 30
     file_bytes: int = 256 << 20
+    scratch_bytes: int = 1 << 30
     stop: Callable[[], bool] = lambda: False
 
     def of_arguments(self, arguments: Mapping[str, Any], read: frozenset[str]) -> Bounds:
@@ -113,6 +117,7 @@ class Finished:
             "output": f"ended: it wrote more than {self.written} bytes",
             "processes": "ended: it started too many processes",
             "memory": "ended: it took too much memory",
+            "disk": "ended: it put too much into its scratch folder",
             "stopped": "ended: whoever asked for it has gone",
             "not-started": f"not started: {self.reason}",
         }[self.ended]
@@ -218,13 +223,16 @@ def run_commands(argv: Sequence[tuple[str, ...]], place: Place, bounds: Bounds) 
     """
     programs = place.check(argv)
     deadline = time.monotonic() + bounds.seconds
-    with tempfile.TemporaryDirectory(prefix="skillpm-tool-", ignore_cleanup_errors=True) as scratch:
+    scratch = Path(tempfile.mkdtemp(prefix="skillpm-tool-")).resolve()
+    try:
         for words, program in zip(argv, programs, strict=True):
             left = replace(bounds, seconds=max(0.0, deadline - time.monotonic()))
-            finished = _Run(words, program, place, Path(scratch).resolve(), left).finish()
+            finished = _Run(words, program, place, scratch, left).finish()
             yield finished
             if not finished.succeeded:
                 return
+    finally:
+        remove_tree(scratch)  # a tool may have left folders too deep for a recursion, or locked ones
 
 
 @dataclass
@@ -334,6 +342,8 @@ class _Run:
                         return "processes"
                     if memory > self.bounds.memory_bytes:
                         return "memory"
+                    if _is_full(self.scratch, self.bounds.scratch_bytes):
+                        return "disk"
                 if not selector.get_map():
                     time.sleep(min(_TICK / 5, deadline - now))
                 elif selector.select(min(_TICK, deadline - now)) and not self._read(output):
@@ -385,6 +395,23 @@ def _descendants(root: int) -> tuple[int, int]:
             count, pages = count + 1, pages + resident
             waiting.append(child)
     return count, pages * resource.getpagesize()
+
+
+def _is_full(folder: Path, most: int) -> bool:
+    """Do the files below a folder take more than ``most`` bytes, or are they too many or too deep to look at?"""
+    waiting, count, size = [str(folder)], 0, 0
+    deepest = str(folder).count("/") + _LEVELS
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                count += 1
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                if size > most or count > _FILES or entry.path.count("/") > deepest:
+                    return True
+    return False
 
 
 def _interpreters(program: Path) -> list[Path]:

@@ -19,7 +19,7 @@ class FiniteRange(click.FloatRange):
         """Return the number; click shows what is wrong with it."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value} is no finite number.", param, ctx)
+            self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.agent.execution import Bounds, Finished, Place, run_commands
+from skillpm.agent.execution import Bounds, Finished, Place, _is_full, run_commands
 from skillpm.errors import SkillpmError
 from skillpm.model.manifest import Permissions
 from skillpm.sandbox.sandbox import Sandbox, choose
@@ -52,11 +53,18 @@ def test_a_tool_starts_only_the_programs_that_the_manifest_names(level: str, tmp
     assert "ls: Permission denied" in finished.output and "cat" not in finished.output
 
 
+INTO = "chdir $ENV{TMPDIR}; sub wait_a_bit { select undef, undef, undef, .05 }"
 ENDS: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "hangs": (("sleep", "60"), {"seconds": 0.5}, "timeout"),
     "ignores signals": ((*BASH, "trap '' TERM INT HUP; while :; do :; done"), {"seconds": 0.5}, "timeout"),
     "floods": (("yes",), {"flood_bytes": 1 << 20}, "output"),
     "forks": ((*BASH, "for i in {1..40}; do sleep 9 & done; wait"), {"processes": 20}, "processes"),
+    "fills the disk": (
+        ("perl", "-e", f"{INTO} for (;; wait_a_bit()) {{ open F, '>', $n++; print F 'x' x (4 << 20) }}"),
+        {"scratch_bytes": 8 << 20},
+        "disk",
+    ),
+    "nests folders": (("perl", "-e", f"{INTO} for (1..200) {{ mkdir 'd'; chdir 'd' }} sleep 9"), {}, "disk"),
     "takes memory": (("perl", "-e", "$x = 'x' x (64 << 20); sleep 9"), {"memory_bytes": 100 << 20}, "memory"),
 }
 
@@ -82,6 +90,28 @@ def test_nothing_of_a_tool_is_left_behind(tmp_path: Path) -> None:
     assert seconds not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     killed = run(tmp_path, *BASH, "kill -9 0")
     assert (killed.ended, killed.exit_code) == ("exited", 137)
+
+
+def test_no_folder_of_a_tool_is_left_behind_however_deep_or_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    deep = f"{INTO} print 'deep'; for (1..2500) {{ mkdir 'd'; chdir 'd' or die }} chmod 0, '.'"
+    run(tmp_path, "perl", "-e", deep)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scratch_folder_is_full_of_bytes_of_files_or_of_levels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skillpm.agent.execution._FILES", 20)
+    for number in range(9):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/file").write_bytes(b"x" * 5000)
+    assert not _is_full(tmp_path, 1 << 20) and _is_full(tmp_path, 30_000)
+    (tmp_path / "folder/inside").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert _is_full(tmp_path, 1 << 20)
 
 
 def test_a_tool_reads_no_input_and_has_no_terminal(tmp_path: Path) -> None:

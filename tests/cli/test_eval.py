@@ -121,7 +121,7 @@ def test_the_report_names_a_command_that_asks_the_same_again(evaluate: Evaluate)
 
 @pytest.mark.parametrize("words", [("--temperature", "nan"), ("--max-minutes", "nan"), ("--max-minutes", "inf")])
 def test_a_number_that_is_none_is_refused(evaluate: Evaluate, words: tuple[str, str]) -> None:
-    evaluate(*SERVER, *words).fails(2, f"{words[1]} is no finite number")
+    evaluate(*SERVER, *words).fails(2, f"{words[1]} is not a finite number")
 
 
 def test_options_of_every_command_are_no_part_of_that_command(evaluate: Evaluate) -> None:
