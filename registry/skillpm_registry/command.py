@@ -340,12 +340,7 @@ def lost_token(name: str, data: Path, database: str) -> None:
 
 
 def _opened(data: Path, database: str) -> Services:
+    from skillpm_registry.configuration import Configuration
     from skillpm_registry.services import open_services
 
-    return open_services(_configuration(data, database))
-
-
-def _configuration(data: Path, database: str) -> Configuration:
-    from skillpm_registry.configuration import Configuration
-
-    return Configuration(data=data, name=data.resolve().name, database=database)
+    return open_services(Configuration(data=data, name=data.resolve().name, database=database))

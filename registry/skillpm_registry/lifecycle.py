@@ -50,8 +50,7 @@ def _restate(
         with services.database.writing() as session:
             undone = "un" if reason is None else ""
             record(session, identity.account, undone + action, f"{name}=={version}", reason=reason)
-        for tell in services.visible:
-            tell(name)
+        services.changed(name)
     return changed
 
 
@@ -66,8 +65,7 @@ def set_status(services: Services, identity: Identity, name: str, status: Status
     if changed:
         with services.database.writing() as session:
             record(session, identity.account, "status", name, status=status, reason=reason.strip())
-        for tell in services.visible:
-            tell(name)
+        services.changed(name)
     return changed
 
 

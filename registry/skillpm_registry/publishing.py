@@ -44,6 +44,7 @@ from skillpm.model.requirement import parse_version
 from skillpm.ops.authoring.validate import PUBLISH_RULES
 from skillpm.storage.archive import archive_digest, limits_of, read_archive
 from skillpm.storage.process_lock import locked
+from skillpm.trust.signature import signer
 from skillpm_registry.events import record
 from skillpm_registry.gate import Gate
 from skillpm_registry.identity import DAY, Identity, Right
@@ -228,7 +229,7 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     for key in _DERIVED:
         if getattr(derived, key) != getattr(wish, key):
             raise IntegrityError(f"the {key} in the archive is not the announced one", hint="publish again")
-    _check(services, upload, wish, tree)
+    _check(upload, wish, tree)
     draft.replace(archive_of(services, number))
     if services.gate is not None:
         services.gate.forget_unjudged(wish.tree)
@@ -239,7 +240,7 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     return upload
 
 
-def _check(services: Services, upload: Upload, release: Release, tree: Tree) -> None:
+def _check(upload: Upload, release: Release, tree: Tree) -> None:
     label = f"{upload.name} {release.version}"
     subject = Subject(tree, upload.name.rpartition("/")[2])
     report = examine(subject, PUBLISH_RULES, path=label, level=Level.PUBLISH).letting(frozenset(upload.wish["allow"]))
@@ -250,8 +251,7 @@ def _check(services: Services, upload: Upload, release: Release, tree: Tree) -> 
             hint="run `skillpm validate --level publish` and fix what it lists",
             findings=as_json(report.findings),
         )
-    for check in services.checks:
-        check(upload.name, release, tree)
+    signer(upload.name, release)  # raises IntegrityError: its signature is not about this release
 
 
 def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload, bool]:
@@ -324,8 +324,7 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
             upload = move(session, claimed, "live")
             if added or not _is_logged(session, upload):
                 _record(session, upload, actor, **approval)
-    for tell in services.visible:
-        tell(upload.name)
+    services.changed(upload.name)
     archive_of(services, upload.id).unlink(missing_ok=True)
     return upload, added
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from skillpm.index.folder_registry import FolderRegistry
-from skillpm.layout.tree import Tree
-from skillpm.model.release import Release
 from skillpm.storage.keys import Keys
-from skillpm.trust.signature import signer
 from skillpm_registry.blobs import open_registry
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
@@ -18,9 +14,6 @@ from skillpm_registry.database import Database, sqlite_url
 from skillpm_registry.downloads import Downloads
 from skillpm_registry.gate import Gate
 from skillpm_registry.lister import Lister
-
-Check = Callable[[str, Release, Tree], None]
-"""Raises SkillpmError if a release, given with its skill's name and its content, must not be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +28,6 @@ class Services:
         downloads: counts them.
         lister: renews the listing after a publication.
         gate: self-tests verifiers; None if the operator does not want that.
-        checks: what a release must pass, after the checks that every registry makes.
-        visible: called with a skill's name after its page has changed.
         publishing: held while a release becomes visible, so that one of several equal ones is the first.
     """
 
@@ -47,9 +38,12 @@ class Services:
     downloads: Downloads
     lister: Lister
     gate: Gate | None = None
-    checks: list[Check] = field(default_factory=list)
-    visible: list[Callable[[str], None]] = field(default_factory=list)
     publishing: threading.Lock = field(default_factory=threading.Lock)
+
+    def changed(self, name: str) -> None:
+        """Index and list a skill anew, whose page has changed."""
+        self.catalogue.note(name)
+        self.lister.renew(name)
 
     def close(self) -> None:
         """Finish the listing and close the databases."""
@@ -79,13 +73,4 @@ def open_services(configuration: Configuration) -> Services:
     gate = Gate(database, configuration.gate) if configuration.gate else None
     lister = Lister(registry)
     catalogue = Catalogue(registry, configuration.state, configuration.database)
-    checks: list[Check] = [lambda name, release, tree: _demand_valid_signature(name, release)]
-    return Services(
-        configuration, registry, catalogue, database, Downloads(database), lister, gate, checks,
-        visible=[catalogue.note, lister.renew],
-    )  # fmt: skip
-
-
-def _demand_valid_signature(name: str, release: Release) -> None:
-    """Raise IntegrityError if a release has a signature that is not about this release."""
-    signer(name, release)
+    return Services(configuration, registry, catalogue, database, Downloads(database), lister, gate)

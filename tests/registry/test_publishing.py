@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from skillpm.errors import CheckError, StorageError
+from skillpm.errors import StorageError
 from skillpm.index.credentials import token_variable
 from skillpm.index.directory import DirectoryIndex
-from skillpm.model.release import Release
 from skillpm.storage.archive import build_archive
 from skillpm_registry.events import events
 from skillpm_registry.publishing import recover
@@ -180,16 +179,6 @@ def test_the_checks_of_the_client_are_made_again(server: Server, demo: Files) ->
     assert problem(refused) == (422, "layout")
     codes = {item["code"] for item in refused.json()["details"]["findings"] if item["severity"] == "error"}
     assert server.owner.publish(hidden, allow=sorted(codes)).status_code == 201  # its author has looked
-
-
-def test_a_further_check_refuses_before_anything_is_seen(server: Server, demo: Files) -> None:
-    def refuse(name: str, release: Release, content: Any) -> None:
-        raise CheckError(f"{name} {release.version} has {len(content.paths())} files")
-
-    server.services.checks.append(refuse)
-
-    assert server.owner.publish(demo).json()["detail"] == "demo 1.0 has 2 files"
-    assert server.versions("demo") == []
 
 
 @pytest.mark.attack(75)

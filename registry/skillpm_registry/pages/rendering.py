@@ -108,8 +108,7 @@ class Pages:
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
         status, body = kept
-        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-        headers["Referrer-Policy"] = "same-origin"
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
         if status == 200:
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
             if request.headers.get("if-none-match") == headers["ETag"]:
@@ -127,5 +126,4 @@ def static_answer(name: str) -> Response:
     content, kind = static_files().get(name, (None, ""))
     if content is None:
         return Response("there is no such file", 404, media_type="text/plain")
-    headers = {"Cache-Control": _YEAR, "X-Content-Type-Options": "nosniff"}
-    return Response(content, headers=headers, media_type=kind)
+    return Response(content, headers={"Cache-Control": _YEAR}, media_type=kind)

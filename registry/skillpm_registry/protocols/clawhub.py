@@ -161,7 +161,7 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
             raise HTTPException(404, f"there is no file `{path[:80]}`") from None
         if len(data) > _LARGEST or b"\0" in data:
             raise HTTPException(415, "the file is not a short text")
-        return PlainTextResponse(data, headers={"X-Content-Type-Options": "nosniff"})
+        return PlainTextResponse(data)
 
     @routes.get("/resolve")
     def resolve(slug: str, hash: str = "", owner: Owner = "") -> dict[str, Any]:  # noqa: A002  the name in the protocol
