@@ -46,8 +46,7 @@ _RUNS = rf"\s*{_BEFORE}(?:{_SHELL}|{_LANGUAGE}|{_INVOKE}|(?:source|\.)\s+/dev/st
 # a shell that is given a program: bash <(…), bash -c "$(…)", eval "$(…)", . <(…), iex (…)
 _SUBSTITUTES = (
     rf"(?:(?:^|(?<=[\s;&|`'\"(]))(?:{_FOLDER}(?:(?:ba|z|da|k|a)?sh|python[\d.]*|perl|ruby"
-    rf"|node)(?:\s+-[\w-]{{1,12}}){{0,4}}"
-    r"|eval|source|exec|\.|iex|invoke-expression))"
+    rf"|node)(?:\s+-[\w-]{{1,12}}){{0,4}}|eval|source|exec|\.|iex|invoke-expression))"
     r"\s*(?:<\s*)?[\"'&{(\s]{0,6}(?:<\(|\$\(|`|<<<\s*[\"']?\$\(|\()\s*"
 )
 _DECODE = (
@@ -68,8 +67,7 @@ _KEY_FILE = (
     r"|\.aws[/\\\"'\s,]{1,4}credentials|/\.aws/?(?=[\s\"'`)|;]|$)|\.gnupg\b|\.netrc\b|\.pypirc\b|\.git-credentials\b"
     r"|\.docker/config\.json|\.kube/config\b|\.config/gcloud\b|\.config/gh/hosts\.yml|\.config/solana\b"
     r"|\.claude/\.credentials|\.(?:openclaw|clawdbot|moltbot)/|\.(?:bash|zsh)_history\b|library/keychains\b"
-    r"|/etc/shadow\b"
-    r"|login\\? data\b|cookies\.(?:sqlite|db)\b|wallet\.dat\b|\bid_(?:rsa|ed25519)\b(?!\.pub))"
+    r"|/etc/shadow\b|login\\? data\b|cookies\.(?:sqlite|db)\b|wallet\.dat\b|\bid_(?:rsa|ed25519)\b(?!\.pub))"
 )
 _KEYS_OR_VALUES = (
     rf"(?:{_KEY_FILE}|\.env(?![\w.])|/etc/passwd\b|\bsecrets?\.(?:json|ya?ml|txt|env)\b|\bcredentials\.(?:json"
@@ -86,21 +84,18 @@ _TO = r"(?:https?://(?!localhost|127\.)|webhook|telegram|discord|pastebin|\bserv
 
 OVERRIDE = (
     r"\b(?:ignore|disregard|forget|override|bypass)\b[^\n]{0,60}\b(?:instruction|rule|prompt|guideline|restriction"
-    r"|polic|"
-    r"previous|prior|above|safety|user)"
+    r"|polic|previous|prior|above|safety|user)"
 )
 SECRETLY = (
     r"\b(?:do not|don't|never|without)\s+(?:tell|mention|inform|show|reveal|disclos|notify|ask|alert"
-    r"|report)\w*\b[^\n]{0,40}"
-    r"\b(?:user|human|person|anyone|them|owner|permission|confirmation|this|it)\b"
+    r"|report)\w*\b[^\n]{0,40}\b(?:user|human|person|anyone|them|owner|permission|confirmation|this|it)\b"
 )
 _AGENT = (
     r"\b(?:ai|agents?|assistants?|llms?|claude|codex|chatgpt|gpt|copilot|gemini|cursor|openclaw|system prompt|model)\b"
 )
 ORDER = (
     r"\b(?:run|execute|send|upload|post|read|open|cat|curl|wget|fetch|download|install|exfiltrate|forward|transmit|copy"
-    r"|"
-    r"delete|remove|append|email|call|visit|reveal|decode|eval)\b"
+    r"|delete|remove|append|email|call|visit|reveal|decode|eval)\b"
 )
 YOU = (
     r"\b(?:you must|you should|you are|you will|your task|always|before (?:you|answering|doing|any)|first,|important)\b"
@@ -111,8 +106,7 @@ ADDRESSED = (
     rf"|{ORDER}[^.\n]{{0,120}}?\b(?:silently|secretly)\b"
 )
 RISK = (
-    rf"(?:https?://|{_KEY_FILE}|\.env\b|\b(?:keys?|tokens?|credentials?|secrets?|passwords?|curl|wget|bash|rm"
-    rf"|chmod)\b)"
+    rf"(?:https?://|{_KEY_FILE}|\.env\b|\b(?:keys?|tokens?|credentials?|secrets?|passwords?|curl|wget|bash|rm|chmod)\b)"
 )
 
 
@@ -178,8 +172,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"\b(?:curl|wget|iwr|invoke-webrequest)\b[^\n|;&]{0,300}?"
         r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>[\w./~$\\-]{1,100}+)[^\n|;&]{0,300}+"
         r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?(?:(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl"
-        r"|start)"
-        r"\s+(?:-\w{1,8}\s+)?)?[\"']?(?:\./|\.\\)?(?P=file)(?=[\s\"'`;&|]|$)",
+        r"|start)\s+(?:-\w{1,8}\s+)?)?[\"']?(?:\./|\.\\)?(?P=file)(?=[\s\"'`;&|]|$)",
     ),
     (
         Told.RUN_DOWNLOAD,
@@ -198,8 +191,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"\b(?:exec|eval|new function"
         r"|function)\s*\(\s*(?:[\w.]{1,40}\(\s*){0,4}(?:__import__\(\s*[\"']\w{1,20}[\"']\s*\)\.)?"
         r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex"
-        r"|codecs\.decode|"
-        r"marshal\.loads|binascii\.\w+|atob|buffer\.from|base64_decode|gzinflate|str_rot13|unescape"
+        r"|codecs\.decode|marshal\.loads|binascii\.\w+|atob|buffer\.from|base64_decode|gzinflate|str_rot13|unescape"
         r"|string\.fromcharcode)\s*\(",
     ),
     (
@@ -238,8 +230,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         (),
         rf"\b{_READERS}\s[^\n|;&#]{{0,120}}?{_KEY_FILE}"
         rf"|\b(?:open|read_text|read_bytes|readfile(?:sync)?|expanduser|file_get_contents"
-        rf"|readalltext)\s*\([^\n]{{0,120}}?{_KEY_FILE}"
-        rf"|\bpath\(\s*[\"'][^\n\"']{{0,80}}?{_KEY_FILE}"
+        rf"|readalltext)\s*\([^\n]{{0,120}}?{_KEY_FILE}|\bpath\(\s*[\"'][^\n\"']{{0,80}}?{_KEY_FILE}"
         rf"|path\.home\(\)[^\n]{{0,60}}?{_KEY_FILE}"
         rf"|\b(?:read|include|send|upload|collect|attach|print|output|paste|exfiltrate|steal)\s+(?:the\s+)?"
         rf"(?:contents?\s+of\s+|files?\s+(?:in|from|at)\s+)?[`\"']?(?:{_HOME}[/\\])?{_KEY_FILE}",
@@ -271,8 +262,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         _NET_WORDS,
         (*_KEY_WORDS, ".env", "passwd", "secret"),
         rf"\b{_NET}\s[^\n]{{0,400}}(?:(?<=\s)(?:-d|--data(?:-\w{{1,10}})?|-F|--form|-T|--upload-file|--post-file|-infile)"
-        rf"|<)"
-        rf"[ =]*[\"']?(?:\w{{1,40}}=)?[@<]?[\w./~$\{{}}%:\\-]{{0,60}}?{_KEYS_OR_VALUES}",
+        rf"|<)[ =]*[\"']?(?:\w{{1,40}}=)?[@<]?[\w./~$\{{}}%:\\-]{{0,60}}?{_KEYS_OR_VALUES}",
     ),
     (
         Told.SEND_SECRETS,
@@ -311,8 +301,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"|(?<!\w)\.env\b|\benvironment variables\b|\b(?:private|ssh) keys?\b|\b(?:conversation|chat) history\b"
         r"|\bseed phrase"
         r"|\b(?:all|user's|their|stored|saved)\s+(?:of\s+the\s+)?(?:api[ _-]?keys?|tokens?|credentials?|passwords?"
-        r"|secrets?|cookies))"
-        rf"[^\n]{{0,160}}?{_TO}",
+        rf"|secrets?|cookies))[^\n]{{0,160}}?{_TO}",
     ),
     (
         Told.REMOTE_SHELL,
@@ -320,8 +309,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         (),
         r"\b(?:ba|z|k)?sh\s+-i\b[^\n]{0,60}/dev/(?:tcp|udp)/|\bexec\s+\d+<>\s*/dev/tcp/[^\n]{0,200}\b(?:ba)?sh\b"
         r"|\b(?:nc|ncat|netcat)\b[^\n|]{0,80}\s(?:-\w*e|-c|--exec|--sh-exec)\s+[\"']?\S{0,40}(?:sh|cmd(?:\.exe)?"
-        r"|powershell)\b"
-        r"|\bsocat\b[^\n]{0,160}\bexec:|\bos\.dup2\([^\n]{0,300}(?:pty\.spawn|/bin/(?:ba|z)?sh)",
+        r"|powershell)\b|\bsocat\b[^\n]{0,160}\bexec:|\bos\.dup2\([^\n]{0,300}(?:pty\.spawn|/bin/(?:ba|z)?sh)",
     ),
 )
 PLACES = (
@@ -329,8 +317,7 @@ PLACES = (
     (
         "<",
         r"<(?:div|span|p|section|td)\b[^>]{0,200}(?:display:\s*none|visibility:\s*hidden|font-size:\s*0|opacity:\s*0"
-        r"|\shidden\b)"
-        r"[^>]{0,200}>([\s\S]{1,4000}?)</",
+        r"|\shidden\b)[^>]{0,200}>([\s\S]{1,4000}?)</",
     ),
 )
 FENCE = r"^ {0,3}(`{3,}|~{3,})"

@@ -30,70 +30,26 @@ class Signature:
     name: str
 
 
-def _table(content: Content, entries: dict[bytes, str]) -> list[tuple[bytes, Signature]]:
-    return [(magic, Signature(content, name)) for magic, name in entries.items()]
-
-
-_MAGIC = [
-    *_table(
-        Content.NATIVE,
-        {
-            b"\x7fELF": "ELF",
-            b"\xfe\xed\xfa\xce": "Mach-O",
-            b"\xfe\xed\xfa\xcf": "Mach-O",
-            b"\xce\xfa\xed\xfe": "Mach-O",
-            b"\xcf\xfa\xed\xfe": "Mach-O",
-            b"\xca\xfe\xba\xbe": "Mach-O universal or Java class",
-            b"\0asm": "WebAssembly",
-            b"dex\n0": "Dalvik",
-            b"BC\xc0\xde": "LLVM bitcode",
-        },
-    ),
-    *_table(
-        Content.ARCHIVE,
-        {
-            b"PK\x03\x04": "zip",
-            b"PK\x05\x06": "zip",
-            b"\x1f\x8b": "gzip",
-            b"\x1f\x9d": "compress",
-            b"\xfd7zXZ\0": "xz",
-            b"7z\xbc\xaf'\x1c": "7-Zip",
-            b"Rar!\x1a\x07": "RAR",
-            b"\x28\xb5\x2f\xfd": "Zstandard",
-            b"\x04\x22\x4d\x18": "LZ4",
-            b"LZIP": "lzip",
-            b"MSCF\0": "cabinet",
-            b"xar!\0": "xar",
-            b"!<arch>\n": "ar",
-            b"\xed\xab\xee\xdb": "RPM",
-        },
-    ),
-    *_table(
-        Content.MEDIA,
-        {
-            b"\x89PNG\r\n\x1a\n": "PNG",
-            b"\xff\xd8\xff": "JPEG",
-            b"GIF8": "GIF",
-            b"RIFF": "RIFF",
-            b"%PDF-": "PDF",
-            b"wOFF": "WOFF",
-            b"wOF2": "WOFF2",
-            b"\0\1\0\0\0": "TrueType",
-            b"OTTO": "OpenType",
-            b"\0\0\1\0": "icon",
-            b"BM": "bitmap",
-            b"II*\0": "TIFF",
-            b"MM\0*": "TIFF",
-            b"ID3": "MP3",
-            b"OggS": "Ogg",
-            b"fLaC": "FLAC",
-            b"\x1aE\xdf\xa3": "Matroska",
-            b"SQLite format 3\0": "SQLite",
-            b"PAR1": "Parquet",
-            b"\x93NUMPY": "NumPy",
-        },
-    ),
-]
+_FORMATS: dict[Content, dict[bytes, str]] = {
+    Content.NATIVE: {
+        b"\x7fELF": "ELF", b"\xfe\xed\xfa\xce": "Mach-O", b"\xfe\xed\xfa\xcf": "Mach-O", b"\xce\xfa\xed\xfe": "Mach-O",
+        b"\xcf\xfa\xed\xfe": "Mach-O", b"\xca\xfe\xba\xbe": "Mach-O universal or Java class", b"\0asm": "WebAssembly",
+        b"dex\n0": "Dalvik", b"BC\xc0\xde": "LLVM bitcode",
+    },
+    Content.ARCHIVE: {
+        b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "gzip", b"\x1f\x9d": "compress", b"\xfd7zXZ\0": "xz",
+        b"7z\xbc\xaf'\x1c": "7-Zip", b"Rar!\x1a\x07": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard",
+        b"\x04\x22\x4d\x18": "LZ4", b"LZIP": "lzip", b"MSCF\0": "cabinet", b"xar!\0": "xar",
+        b"!<arch>\n": "ar", b"\xed\xab\xee\xdb": "RPM",
+    },
+    Content.MEDIA: {
+        b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "RIFF", b"%PDF-": "PDF",
+        b"wOFF": "WOFF", b"wOF2": "WOFF2", b"\0\1\0\0\0": "TrueType", b"OTTO": "OpenType", b"\0\0\1\0": "icon",
+        b"BM": "bitmap", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"ID3": "MP3", b"OggS": "Ogg", b"fLaC": "FLAC",
+        b"\x1aE\xdf\xa3": "Matroska", b"SQLite format 3\0": "SQLite", b"PAR1": "Parquet", b"\x93NUMPY": "NumPy",
+    },
+}  # fmt: skip
+_MAGIC = [(magic, Signature(content, name)) for content, names in _FORMATS.items() for magic, name in names.items()]
 # what follows the mark, where few letters are one: anything may begin with BM
 _FURTHER = {
     b"BM": re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL),  # size of the second header
