@@ -4,7 +4,9 @@ The folder has made-up skills whose words are as unequal as those of a language.
 so a rate is also bounded by the client; the server has the other cores. Times are milliseconds that a client waits.
 pypiserver is installed by pip into a throw-away folder; without it, its column is empty.
 
-Run: ``python benchmarks/registry.py [--skills 2000] [--asked 1000] [--folder DIR]``. A folder is kept and used again.
+Run: ``python benchmarks/registry.py [--skills 2000] [--asked 1000] [--folder DIR] [--signed] [--only PART ...]``. A
+folder is kept and used again, with its index. The parts are ``peer``, ``search``, ``pages`` and ``publish``. With
+``--signed`` each release is signed and logged. "Server time" is what the server's log says of the three requests.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ PARTS = [a + b for a in FIRST.split() for b in LAST.split()]
 WORDS = ["".join(CHANCE.choice(PARTS) for _ in range(CHANCE.randint(2, 4))) for _ in range(6000)]
 WEIGHTS = [1 / (place + 1) for place in range(len(WORDS))]  # Zipf's law
 API = "/api/v1"
+PARTS_OF = ("peer", "search", "pages", "publish")
 Row = tuple[str, str]
 
 
@@ -84,10 +87,13 @@ def fill(root: Path, count: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, path: str) -> Iterator[float]:
-    """Run a server; give the seconds until it answers."""
+def running(command: list[str], port: int, path: str, log: str = os.devnull) -> Iterator[float]:
+    """Run a server, whose stderr goes into a file; give the seconds until it answers."""
     begin = time.monotonic()
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with (
+        Path(log).open("w") as lines,
+        subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=lines) as server,
+    ):
         try:
             while True:
                 with contextlib.suppress(OSError):
@@ -163,10 +169,11 @@ def searches(connection: http.client.HTTPConnection, names: list[str], asked: in
     yield "search, all kinds, p50 / p99 ms", of(sorted(every))
 
 
-def publishing(connection: http.client.HTTPConnection, token: str, count: int) -> Row:
-    parcels = [(f"fresh-{uuid.uuid4().hex[:8]}") for _ in range(count)]
-    ready = [(name, *made(name)) for name in parcels]
+def publishing(connection: http.client.HTTPConnection, token: str, count: int, log: Path) -> Iterator[Row]:
+    """Publish new skills, and search right after each."""
+    ready = [(name, *made(name)) for name in (f"fresh-{uuid.uuid4().hex[:8]}" for _ in range(count))]
     headers = {"Authorization": f"Bearer {token}", "Content_Type": "application/json"}
+    searched = []
 
     def publish(number: int) -> None:
         name, release, archive = ready[number]
@@ -177,34 +184,54 @@ def publishing(connection: http.client.HTTPConnection, token: str, count: int) -
         status, body = ask(connection, "POST", f"{API}/uploads/{key}/publish", b"{}", **headers)
         assert status == 201, body
 
-    return "publish, three requests, p50 / p99 ms", of(times(publish, count))
+    taken = times(publish, count)
+    for number in range(count):
+        ready[number] = (name := f"after-{uuid.uuid4().hex[:8]}", *made(name))
+        publish(number)
+        begin = time.perf_counter()
+        found = json.loads(ask(connection, "GET", f"/search.json?q={name}")[1])
+        searched.append((time.perf_counter() - begin) * 1000)
+        assert [item["name"] for item in found["skills"]][:1] == [name], "what was published is found at once"
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"/api/v1/uploads' in line]
+    asked = [line["ms"] for line in lines if line.get("message") == "request"]
+    yield "publish, three requests, p50 / p99 ms", of(taken)
+    yield "publish, server time, p50 / p99 ms", of(sorted(map(sum, zip(*[iter(asked)] * 3, strict=False))))
+    yield "a search right after a publication, p50 / p99 ms", of(sorted(searched))
 
 
-def ours(root: Path, names: list[str], asked: int) -> Iterator[Row]:
-    port = free_port()
+def pages(connection: http.client.HTTPConnection, names: list[str], asked: int) -> Iterator[Row]:
+    document = page_path(names[0])
+    release = json.loads(ask(connection, "GET", f"/{document}")[1])["releases"][0]
+    paths = {
+        "the first page": "/", "a skill's page": f"/skill/{names[0]}",
+        "a document (skills/NAME.json)": f"/{document}", "a download": f"/{archive_path(release['archive'])}",
+    }  # fmt: skip
+    for what, path in paths.items():
+        yield f"{what}, one connection, a second", rate(times(partial(get, connection, path), asked))
+    spread = CHANCE.sample(names, min(len(names), asked))
+    found = times(lambda number: ask(connection, "GET", f"/skill/{spread[number]}"), len(spread))
+    yield "a skill's page, each asked once, p50 / p99 ms", of(found)
+
+
+def ours(root: Path, names: list[str], asked: int, parts: set[str], options: list[str]) -> Iterator[Row]:
+    port, log = free_port(), root / "tmp" / f"{uuid.uuid4().hex}.log"
+    log.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "skillpm_registry"]
-    serve = [*command, "serve", "--data", str(root), "--port", str(port), "--rate", "1000000/minute"]
-    with running(serve, port, "/healthz") as seconds:
+    serve = [*command, "serve", "--data", str(root), "--port", str(port), "--rate", "1000000/minute", *options]
+    with running(serve, port, "/healthz", str(log)) as seconds:
         yield f"start with {len(names):,} skills, s", f"{seconds:.1f}"
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        yield from searches(connection, names, asked)
-        release = json.loads(ask(connection, "GET", f"/{page_path(names[0])}")[1])["releases"][0]
-        document = page_path(names[0])
-        paths = {
-            "the first page": "/", "a skill's page": f"/skill/{names[0]}",
-            "a document (skills/NAME.json)": f"/{document}", "a download": f"/{archive_path(release['archive'])}",
-        }  # fmt: skip
-        for what, path in paths.items():
-            yield f"{what}, one connection, a second", rate(times(partial(get, connection, path), asked))
-        spread = CHANCE.sample(names, min(len(names), asked))
-        found = times(lambda number: ask(connection, "GET", f"/skill/{spread[number]}"), len(spread))
-        yield "a skill's page, each asked once, p50 / p99 ms", of(found)
-        said = subprocess.run(
-            [*command, "account", "add", f"bench-{uuid.uuid4().hex[:6]}", "--data", str(root)],
-            env=environment(), capture_output=True, text=True,
-        )  # fmt: skip
-        token = next((word for word in said.stdout.split() if word.startswith("skp_")), "")
-        yield publishing(connection, token, min(asked, 200))
+        if "search" in parts:
+            yield from searches(connection, names, asked)
+        if "pages" in parts:
+            yield from pages(connection, names, asked)
+        if "publish" in parts:
+            said = subprocess.run(
+                [*command, "account", "add", f"bench-{uuid.uuid4().hex[:6]}", "--data", str(root)],
+                env=environment(), capture_output=True, text=True,
+            )  # fmt: skip
+            token = next((word for word in said.stdout.split() if word.startswith("skp_")), "")
+            yield from publishing(connection, token, min(asked, 200), log)
 
 
 def pypiserver(place: Path, asked: int) -> dict[str, str]:
@@ -247,12 +274,15 @@ def main() -> None:
     parser.add_argument("--skills", type=int, default=2000)
     parser.add_argument("--asked", type=int, default=1000, help="requests of each kind")
     parser.add_argument("--folder", type=Path, help="a registry's folder to make or to use again")
+    parser.add_argument("--signed", action="store_true", help="sign the pages and log the releases")
+    parser.add_argument("--only", nargs="+", choices=PARTS_OF, default=PARTS_OF, help="measure these parts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        root = options.folder or Path(scratch) / "shop"
-        peer = pypiserver(Path(scratch), options.asked)
+        root, parts = options.folder or Path(scratch) / "shop", set(options.only)
+        peer = pypiserver(Path(scratch), options.asked) if "peer" in parts else {}
         print(f"{'what':55} {'pypiserver':>16} {'ours':>16}")
-        for what, value in ours(root, fill(root, options.skills), options.asked):
+        names, more = fill(root, options.skills), ["--signed"] * options.signed
+        for what, value in ours(root, names, options.asked, parts, more) if parts - {"peer"} else peer.items():
             print(f"{what:55} {peer.get(what, '-'):>16} {value:>16}", flush=True)
 
 
