@@ -7,7 +7,9 @@ and other prompts are asked where the answers to one are all paid alike (the dyn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from datasets import Dataset
@@ -17,12 +19,12 @@ from trl.trainer import utils
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.columns import Rewarder, reward_functions
-from skillpm.train.grpo import Grpo, Rloo, Sampled, prompts_of_step
+from skillpm.train.grpo import Grpo, Rloo, Sampled
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import Rollouts
 from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, example, rows_in_order
-from skillpm.train.hf.together import passes
+from skillpm.train.hf.together import count, passes
 from skillpm.train.hf.validation import Validation
 
 
@@ -33,17 +35,13 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
         TrainingError: too many answers could not be judged, or nothing could be learned.
     """
     gspo = stage.loss == "gspo"
-    return _run(
-        stage,
-        given,
-        GRPOConfig(
-            **_arguments(stage, given),
-            loss_type="grpo" if gspo else stage.loss,
-            importance_sampling_level="sequence" if gspo else "token",
-            scale_rewards="none" if stage.loss == "dr_grpo" else "group",
-        ),
-        GroupTrainer,
+    configuration = partial(
+        GRPOConfig,
+        loss_type="grpo" if gspo else stage.loss,
+        importance_sampling_level="sequence" if gspo else "token",
+        scale_rewards="none" if stage.loss == "dr_grpo" else "group",
     )
+    return _run(stage, given, configuration, GroupTrainer)
 
 
 def run_rloo(stage: Rloo, given: StageInput) -> StageOutput:
@@ -52,10 +50,12 @@ def run_rloo(stage: Rloo, given: StageInput) -> StageOutput:
     Raises:
         TrainingError: too many answers could not be judged, or nothing could be learned.
     """
-    return _run(stage, given, RLOOConfig(**_arguments(stage, given)), LeaveOneOutTrainer)
+    return _run(stage, given, RLOOConfig, LeaveOneOutTrainer)
 
 
-def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., Any]) -> StageOutput:
+def _run(
+    stage: Grpo | Rloo, given: StageInput, configuration: Callable[..., Any], make: Callable[..., Any]
+) -> StageOutput:
     conversation, plan = given.conversation, given.plan
     rewarder = Rewarder(
         {row.task.key: row.task for row in plan.rows}, given.judge, stage.max_error_share, given.prefetch
@@ -66,7 +66,7 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
     trainer = make(
         Rollouts(stage, given, learned, rewarder),
         model=given.model,
-        args=on_one_device(arguments),
+        args=on_one_device(configuration(**_arguments(stage, given, len(learned)))),
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([example(row.task) for row in learned]),
         processing_class=conversation.tokenizer,
@@ -124,9 +124,10 @@ def _check_steps(stage: Sampled, steps: int, history: Sequence[Mapping[str, Any]
     )
 
 
-def _arguments(stage: Grpo | Rloo, given: StageInput) -> dict[str, Any]:
-    """Return what GRPOConfig and RLOOConfig have in common."""
-    prompts = prompts_of_step(stage, len(given.plan.rows))  # TRL drops a batch that is not full
+def _arguments(stage: Grpo | Rloo, given: StageInput, rows: int) -> dict[str, Any]:
+    """Return what GRPOConfig and RLOOConfig have in common, where a stage has so many rows to learn from."""
+    prompts = min(stage.prompts, rows)  # TRL drops a batch that is not full
+    prompts -= prompts % (count() // math.gcd(count(), stage.generations))  # rows may be too long for this model
     low, high = stage.clip
     return {
         **shared_arguments(given),

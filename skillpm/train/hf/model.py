@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 import hashlib
 import importlib.util
+import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
+from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -22,7 +24,7 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from skillpm.errors import TrainingError, UsageError
+from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.layout.rules.adapter import kernel_names
 from skillpm.train.hf.conversation import Conversation
@@ -75,10 +77,8 @@ def load_conversation(source: Path | str, arguments: Mapping[str, Json] | None =
     Raises:
         UsageError: the tokenizer cannot be loaded, has no chat template, or has one that cannot write an answer.
     """
-    try:
+    with _loading(source):
         tokenizer = AutoTokenizer.from_pretrained(str(source))
-    except (OSError, ValueError) as error:
-        raise _unloadable(source, error) from None
     if tokenizer.chat_template is None:
         raise UsageError(f"the tokenizer of {source} has no chat template", hint="use an instruction-tuned model")
     conversation = Conversation(tokenizer, arguments)
@@ -100,17 +100,18 @@ def load_model(source: Path | str, dtype: str = "auto", quantization: str = "non
     device = device_name()
     number = choose_dtype(dtype, device)
     placed: dict[str, Any] = {} if quantization == "none" else _four_bits(number, device)
-    try:
+    with _loading(source):
         configuration, _ = PreTrainedConfig.get_config_dict(str(source))
         if kernels := sorted(kernel_names(configuration)):
             raise UsageError(
                 f"the configuration of {source} has a kernel fetched from a hub: `{kernels[0]}`",
                 hint=f"remove `{kernels[0]}` from its config.json",
             )
-        model = AutoModelForCausalLM.from_pretrained(str(source), dtype=number, **placed)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unloadable(source, error) from None
-    return model if placed else model.to(device)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            str(source), dtype=number, output_loading_info=True, **placed
+        )
+        _check_weights(model, report["missing_keys"])
+        return model if placed else model.to(device)
 
 
 def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
@@ -126,12 +127,56 @@ def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": place}}
 
 
-def _unloadable(source: Path | str, error: Exception) -> UsageError:
-    reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    return UsageError(
-        f"the model {source} cannot be loaded: {reason}",
-        hint="give the folder of a transformers model, a hub id that this machine can reach, or `smollm2-135m`",
-    )
+def _check_weights(model: Any, missing: Collection[str]) -> None:
+    """Raise ValueError where the files lack weights, which would be random then, or have some that are no numbers."""
+    weights = dict(model.named_parameters())
+    if lacking := sorted(missing & weights.keys()):
+        raise ValueError(f"its files lack {len(lacking)} weights of a {type(model).__name__}, such as {lacking[0]}")
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise ValueError(f"{name} has values that are not finite")
+
+
+@contextmanager
+def _loading(source: Path | str) -> Iterator[None]:
+    """Raise UsageError for whatever the libraries think of files that somebody else has written."""
+    try:
+        yield
+    except SkillpmError:
+        raise
+    except Exception as error:  # noqa: BLE001  # they raise KeyError, TypeError and errors of their own
+        raise UsageError(
+            f"the model {source} cannot be loaded: {reason_of(error)}",
+            hint="give the folder of a transformers model, a hub id that this machine can reach, or `smollm2-135m`",
+        ) from None
+
+
+def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False) -> PeftModel:
+    """Put an adapter that was saved in a folder onto a model, which a person calls ``name``.
+
+    Raises:
+        UsageError: it is damaged, or of another model.
+    """
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        weights = load_peft_weights(str(folder), device="cpu")
+        if lacking := sorted(get_peft_model_state_dict(adapted).keys() - weights.keys()):  # random ones would stay
+            raise ValueError(f"its file lacks {len(lacking)} weights, such as {lacking[0]}")
+        if not all(weight.isfinite().all() for weight in weights.values()):
+            raise ValueError("it has values that are not finite")
+    except Exception as error:  # noqa: BLE001  # as above
+        raise UsageError(
+            f"the adapter {folder} does not fit {name}: {reason_of(error)}", hint="use an adapter of this model"
+        ) from None
+    return adapted
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one line what a library says of files or settings that it cannot use."""
+    words = " ".join(str(error).split())
+    if "ignore_mismatched_sizes" in words:
+        return "its weights have other shapes than its config.json says"
+    return f"{type(error).__name__}: {words}"[:300] if isinstance(error, LookupError) or not words else words[:300]
 
 
 def device_name() -> str:
@@ -165,6 +210,11 @@ def machine_settings(dtype: str) -> dict[str, str | int]:
     device = device_name()
     chosen = str(choose_dtype(dtype, device)).removeprefix("torch.")
     return {"dtype": chosen, "device": device, "threads": torch.get_num_threads()}
+
+
+def window(model: Any) -> int:
+    """Return how many tokens a model was made to read at once; without a number of its own, more than there can be."""
+    return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
 
 
 def check_vocabulary(model: Any, rows: Iterable[Sequence[int]]) -> None:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from peft import PeftModel
-
-from skillpm.errors import DocumentError, UsageError
+from skillpm.errors import DocumentError
 from skillpm.formats.document import Json
 from skillpm.formats.strict import strict_json
 from skillpm.model.ports import Completion
@@ -17,7 +15,15 @@ from skillpm.model.task import Message
 from skillpm.storage.files import read_text
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.grammar import Grammar
-from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model, machine_settings, weights_digest
+from skillpm.train.hf.model import (
+    check_vocabulary,
+    load_conversation,
+    load_model,
+    machine_settings,
+    weights_digest,
+    window,
+    with_adapter,
+)
 
 TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
 """Beside an adapter: what its training called the chat template with."""
@@ -74,13 +80,7 @@ class TransformersPolicy:
         whole = adapter is not None and not (adapter / "adapter_config.json").is_file()
         loaded = load_model(adapter if whole and adapter is not None else model, dtype)
         if adapter is not None and not whole:
-            try:
-                loaded = PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload()
-            except (OSError, ValueError, RuntimeError) as error:
-                reason = str(error).splitlines()[0][:300]
-                raise UsageError(
-                    f"the adapter {adapter} does not fit {model}: {reason}", hint="use the model that it was trained on"
-                ) from None
+            loaded = with_adapter(loaded, adapter, str(model)).merge_and_unload()
         revision = getattr(loaded.config, "_commit_hash", None)
         self.settings["model_digest"] = weights_digest(model) or revision
         if adapter is not None:
@@ -123,10 +123,10 @@ class TransformersPolicy:
         """
         render = self._conversation.prompt if self._skip_special_tokens else self._conversation.announced
         tokens = [render(prompt) for prompt in prompts]
-        window = getattr(self._model.config, "max_position_embeddings", None)
+        most = window(self._model) - max_new_tokens
         fitting = []
         for index, prompt in enumerate(tokens):
-            if window is not None and len(prompt) + max_new_tokens > window:
+            if len(prompt) > most:
                 yield index, Completion("", len(prompt), 0, "too_long")
             else:
                 fitting.append(index)

@@ -14,6 +14,7 @@ from skillpm.train.hf import together
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.draws import Draws
+from skillpm.train.hf.model import window
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
@@ -170,7 +171,7 @@ def play(
         for key, prompt, group in zip(keys, prompts, sampled(prompts, how.samples, (), ahead), strict=True)
     ]
     going = [(place, played) for group in groups for place, played in enumerate(group)] if several else []
-    ends, window = conversation.stop_tokens(model), getattr(model.config, "max_position_embeddings", None)
+    ends, most = conversation.stop_tokens(model), window(model) - how.max_new_tokens
     for _ in range(1, how.turns):
         going = [(place, played) for place, played in going if played.tokens[-1] in ends]
         if not going or given.observe is None:
@@ -182,7 +183,7 @@ def play(
                 played.episode = episode
             elif episode.goes_on:
                 prompt = conversation.prompt((*episode.task.prompt, *episode.said))
-                if window is None or len(prompt) + how.max_new_tokens <= window:
+                if len(prompt) <= most:
                     asked.append((place, played, prompt, episode))
         answers = (
             sampled([prompt for _, _, prompt, _ in asked], 1, [place for place, *_ in asked], None) if asked else []

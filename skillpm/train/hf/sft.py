@@ -19,7 +19,7 @@ from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, packing_way
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
-from skillpm.train.hf.model import check_vocabulary
+from skillpm.train.hf.model import check_vocabulary, window
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
 from skillpm.train.hf.together import count, passes, summed
 from skillpm.train.sft import Sft, steps_of
@@ -64,11 +64,13 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     """
     model, tokenizer = given.model, given.conversation.tokenizer
     rows = [(row.task.skill, *given.conversation.finished(row.task.prompt, row.answer)) for row in given.plan.rows]
-    features = encode_rows(rows, stage.max_length)
+    longest = min(stage.max_length, window(model))
+    features = encode_rows(rows, longest)
     too_long = len(rows) - len(features)
     if not features:
         raise TrainingError(
-            f"no row fits into {stage.max_length} tokens", hint=f"raise it: --set stages.{stage.name}.max_length=4096"
+            f"stage {stage.name}: no row fits into {longest} tokens",
+            hint=f"--set stages.{stage.name}.max_length=4096, or a model that reads longer texts",
         )
     check_vocabulary(model, (feature["input_ids"] for feature in features))
     collator = packing_way(model, features, tokenizer.pad_token_id)
@@ -96,7 +98,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     trainer.model_accepts_loss_kwargs = True  # the loss is ours, whatever this model's own one takes
     done = run_loop(trainer, given)
     check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-    return StageOutput(done, note=_note(too_long, stage, collator))
+    return StageOutput(done, note=_note(too_long, longest, collator))
 
 
 def _optimizer(model: Any, stage: Sft) -> torch.optim.Optimizer:
@@ -138,10 +140,10 @@ def check_loss(stage: Sft | Distil, losses: Sequence[float]) -> None:
         )
 
 
-def _note(too_long: int, stage: Sft, collator: Collator) -> str:
+def _note(too_long: int, longest: int, collator: Collator) -> str:
     notes = []
     if too_long:
-        notes.append(f"{too_long} rows left out, longer than {stage.max_length} tokens")
+        notes.append(f"{too_long} rows left out, longer than {longest} tokens")
     if isinstance(collator, SeparateRows):
         notes.append("rows padded, not packed: packing changes this model's gradients")
     return "; ".join(notes)

@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from skillpm.errors import StorageError, UsageError
 from skillpm.train.base_model import portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
+from skillpm.train.hf.memory import lacks_memory
+from skillpm.train.hf.model import reason_of, with_adapter
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
 from skillpm.train.recipe import Recipe
 
@@ -37,20 +39,16 @@ def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
         for parameter in model.parameters():
             parameter.requires_grad_(not wanted or id(parameter) in wanted)
         return model
+    if adapter is not None:
+        return with_adapter(model, adapter, recipe.model, trainable=True)
     try:
-        if adapter is not None:
-            return PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
         return get_peft_model(model, _lora(model, recipe, layers))
-    except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        if adapter is None:
-            raise UsageError(f"no adapter fits {recipe.model}: {reason}", hint=_ALL) from None
+    except Exception as error:
+        if lacks_memory(error):
+            raise
         raise UsageError(
-            f"the adapter {adapter} does not fit {recipe.model}: {reason}", hint="use an adapter of this model"
+            f"no adapter fits {recipe.model}: {reason_of(error)}", hint="--set lora.target_modules=all-linear"
         ) from None
-
-
-_ALL = "--set lora.target_modules=all-linear"
 
 
 def _lora(model: Any, recipe: Recipe, layers: Sequence[Any]) -> LoraConfig:

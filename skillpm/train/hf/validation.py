@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from statistics import fmean
 
+from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import held_for_validation
 from skillpm.train.hf.checkpoint import remembered
+from skillpm.train.hf.model import window
 from skillpm.train.hf.rollout import greedy_scores
 from skillpm.train.hf.together import agreed
 
@@ -27,16 +29,23 @@ class Validation:
         learned: the other rows, mixed.
 
     Raises:
-        TrainingError: too many answers could not be judged.
+        TrainingError: no row leaves room for an answer, or too many answers could not be judged.
     """
 
     def __init__(
         self, given: StageInput, rewarder: Rewarder, validate_on: int, max_new_tokens: int, turns: int = 1
     ) -> None:
-        rows = list(given.plan.rows)
+        most = window(given.model) - max_new_tokens
+        rows = [row for row in given.plan.rows if len(given.conversation.prompt(row.task.prompt)) <= most]
+        if not rows:
+            raise TrainingError(
+                f"no request and an answer of {max_new_tokens} tokens fit into the {window(given.model)} of this model",
+                hint="lower max_new_tokens, or use a model that reads longer texts",
+            )
         mixed = random.Random(given.seed).sample(rows, k=len(rows))
         held = held_for_validation(validate_on, len(mixed))
         self.learned: list[TrainRow] = mixed[held:]
+        self._left_out = len(given.plan.rows) - len(rows)
         self._given, self._rewarder, self._tokens, self._turns = given, rewarder, max_new_tokens, turns
         self._rows = mixed[:held]
         self._before: dict[str, float] = remembered(given.work, "validation", self._scores)
@@ -54,7 +63,8 @@ class Validation:
         worse = [skill for skill, score in after.items() if score < before[skill]]
         if worse:
             return StageOutput(steps, False, f"it made validation rows of {', '.join(worse)} worse")
-        return StageOutput(steps, note=note)
+        left_out = f"{self._left_out} rows left out, too long for this model" if self._left_out else ""
+        return StageOutput(steps, note="; ".join(filter(None, (note, left_out))))
 
     def _scores(self) -> dict[str, float]:
         return greedy_scores(self._given, self._rows, self._rewarder, self._tokens, self._turns)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from skillpm.agent.together import Together
 from skillpm.cli.output import PlainProgress
+from skillpm.errors import UsageError
 from skillpm.model.task import Message
 from skillpm.train.hf import model
-from skillpm.train.hf.model import load_conversation, load_model
+from skillpm.train.hf.model import load_conversation, load_model, with_adapter
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.recipe import Lora
@@ -71,6 +76,69 @@ def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_mod
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     assert model.weights_digest(copy) != model.weights_digest(tiny_model)
+
+
+def _with_config(**changes: Any) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        file = folder / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return change
+
+
+def _with_weights(change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        (file,) = folder.glob("*.safetensors")
+        save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+    return write
+
+
+def _not_finite(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value * float("nan") for name, value in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda folder: (folder / "config.json").write_text("[]"), "must be a mapping, not list"),
+        (_with_config(num_attention_heads=7), "not a multiple of the number of attention heads"),
+        (_with_config(num_hidden_layers="many"), "expected int, got str"),
+        (_with_config(vocab_size=100), "its weights have other shapes than its config.json says"),
+        (_with_config(model_type="gpt_neox"), "its files lack .* weights of a GPTNeoXForCausalLM, such as "),
+        (_with_config(num_hidden_layers=3), "its files lack 9 weights of a LlamaForCausalLM"),
+        (_with_weights(_not_finite), "has values that are not finite"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), "header too small"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "KeyError: 'added_tokens'"),
+    ],
+)
+def test_a_damaged_model_is_refused_in_one_line(
+    tiny_model: Path, tmp_path: Path, damage: Callable[[Path], object], reason: str
+) -> None:
+    """Weights that are not in the files would be random, and nothing would say so."""
+    copy = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    damage(copy)
+    with pytest.raises(UsageError, match=rf"^the model \S*copy cannot be loaded: .*{reason}"):
+        load_conversation(copy)
+        load_model(copy, "float32")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_with_weights(lambda weights: {"x": torch.zeros(2)}), "its file lacks 28 weights, such as base_model"),
+        (_with_weights(_not_finite), "it has values that are not finite"),
+        (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"no"), "header too small"),
+        (lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "NOPE"}'), "KeyError: 'NOPE'"),
+    ],
+)
+def test_a_damaged_adapter_is_refused_in_one_line(
+    loaded: Any, tmp_path: Path, damage: Callable[[Path], object], reason: str
+) -> None:
+    get_peft_model(loaded, LoraConfig(target_modules="all-linear", r=2)).save_pretrained(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UsageError, match=f"^the adapter .* does not fit m: .*{reason}"):
+        with_adapter(loaded, tmp_path, "m")
 
 
 def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_model: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,13 @@ def test_rows_that_do_not_fit_are_an_error(tiny_model: Path, tmp_path: Path) -> 
     """Nothing left to learn from is said, with the setting to change."""
     with pytest.raises(TrainingError, match="no row fits"):
         run(plan_of(Sft(kind="sft", max_length=4)), tiny_model, tmp_path)
+    small = Path(shutil.copytree(tiny_model, tmp_path / "small"))
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))
+    with pytest.raises(TrainingError, match="no row fits into 20 tokens"):
+        run(plan_of(Sft(kind="sft")), small, tmp_path)
+    with pytest.raises(TrainingError, match="no request and an answer of 4 tokens fit into the 20 of this model"):
+        run(plan_of(Grpo(kind="grpo", max_new_tokens=4)), small, tmp_path)
 
 
 def test_one_of_several_gpus_is_used(tmp_path: Path) -> None:
