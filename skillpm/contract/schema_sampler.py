@@ -120,23 +120,21 @@ class SchemaSampler:
     def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
         step = Fraction(str(schema.get("multipleOf", 1)))
         step = Fraction(step.numerator)  # the least whole multiple of a fraction in lowest terms
-        low, high = _bounds(schema, _INTEGERS)
-        first = math.ceil(low / step) + (schema.get("exclusiveMinimum") == math.ceil(low / step) * step)
-        last = math.floor(high / step) - (schema.get("exclusiveMaximum") == math.floor(high / step) * step)
+        return int(self._multiple(schema, step, _INTEGERS))
+
+    def _multiple(self, schema: Mapping[str, Any], step: Fraction, usual: tuple[int, int]) -> Fraction:
+        low, high = _bounds(schema, usual)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        first += schema.get("exclusiveMinimum") == first * step
+        last -= schema.get("exclusiveMaximum") == last * step
         if first > last:
-            raise UnsampledError("no integer lies between its bounds")
-        return int(self._chance.randint(first, last) * step)
+            raise UnsampledError("no multiple lies between its bounds")
+        return self._chance.randint(first, last) * step
 
     def _number(self, schema: Mapping[str, Any], depth: int) -> float:
-        low, high = _bounds(schema, (0, 1))
         if "multipleOf" in schema:
-            step = Fraction(str(schema["multipleOf"]))
-            first, last = math.ceil(low / step), math.floor(high / step)
-            first += schema.get("exclusiveMinimum") == first * step
-            last -= schema.get("exclusiveMaximum") == last * step
-            if first > last:
-                raise UnsampledError("no multiple lies between its bounds")
-            return float(self._chance.randint(first, last) * step)
+            return float(self._multiple(schema, Fraction(str(schema["multipleOf"])), (0, 1)))
+        low, high = _bounds(schema, (0, 1))
         for digits in (1, 3, 9, 15):
             value = round(self._chance.uniform(float(low), float(high)), digits)
             inside = schema.get("exclusiveMinimum") != value and schema.get("exclusiveMaximum") != value

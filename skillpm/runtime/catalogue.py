@@ -6,7 +6,7 @@ only where a ``describe`` is given, which asks the skill's worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,26 +97,12 @@ class Contributions:
         )
 
 
-class Catalogue(Mapping[str, Contributions]):
+class Catalogue(dict[str, Contributions]):
     """Contributions by the name of the skill."""
 
-    def __init__(self, contributions: Sequence[Contributions]) -> None:
-        self._contributions = {item.skill.name: item for item in contributions}
-
-    def __getitem__(self, name: str) -> Contributions:
-        """Return a skill's contributions. Raises UnknownSkillError."""
-        try:
-            return self._contributions[name]
-        except KeyError:
-            raise UnknownSkillError(f"no skill `{name}` among {', '.join(self) or 'none'}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self._contributions)
-
-    def __len__(self) -> int:
-        """Return how many skills there are."""
-        return len(self._contributions)
+    def __missing__(self, name: str) -> Contributions:
+        """Raise UnknownSkillError."""
+        raise UnknownSkillError(f"no skill `{name}` among {', '.join(self) or 'none'}")
 
 
 def build_catalogue(skills: Sequence[Skill], host: Host, *, describe: Describe | None = None) -> Catalogue:
@@ -128,7 +114,7 @@ def build_catalogue(skills: Sequence[Skill], host: Host, *, describe: Describe |
         PluginError: two plugins bring records of one name, or a skill's code cannot be loaded.
         DocumentError: a document of a skill is wrong.
     """
-    return Catalogue([_contributions(skill, host, describe) for skill in skills])
+    return Catalogue((skill.name, _contributions(skill, host, describe)) for skill in skills)
 
 
 def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contributions:
@@ -166,14 +152,10 @@ def _verifier(files: SkillFiles, contract: Contract | None, host: Host, describe
 
 def _records(kind: str, records: Sequence[Given[Any]], described: Described | None) -> list[Given[Any]]:
     """Return the host's records, and those of the skill's code where its worker was asked."""
-    return unique(kind, records if described is None else [*records, *_described_records(kind, described)])
-
-
-def _described_records(kind: str, described: Described) -> list[Given[Any]]:
-    pairs: Mapping[str, Sequence[tuple[str, Any]]] = {
+    pairs: Mapping[str, Sequence[tuple[str, Any]]] = {} if described is None else {
         "suite": described.suites,
         "tool": described.tools,
         "reward": [(item.plugin, item) for item in described.rewards],
         "rule": [(item.plugin, item) for item in described.rules],
-    }
-    return [Given(plugin, record) for plugin, record in pairs[kind]]
+    }  # fmt: skip
+    return unique(kind, [*records, *(Given(plugin, record) for plugin, record in pairs.get(kind, ()))])

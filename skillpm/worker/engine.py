@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from skillpm.model.manifest import Permissions
@@ -45,16 +46,5 @@ class Worker(Protocol):
         """End the worker, and remove what it left."""
 
 
-class Engine(Protocol):
-    """Starts workers."""
-
-    def __call__(
-        self,
-        skill: Skill,
-        permissions: Permissions,
-        limits: Limits,
-        sandbox: Sandbox | None = None,
-        environment: Environment | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> Worker:
-        """Return a worker that is ready. Raises VerifierError if it cannot be started."""
+Engine = Callable[[Skill, Permissions, Limits, Sandbox | None, Environment | None, threading.Event | None], Worker]
+"""Starts a worker and returns it when it is ready, as ``WorkerProcess`` does. Raises VerifierError if it cannot."""

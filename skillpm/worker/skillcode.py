@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -67,35 +67,20 @@ def load_module(skill: Skill, name: str) -> ModuleType:
     return module
 
 
-class _FunctionVerifier:
-    """``verify(attempts, contract)`` of verifier.py, as a Verifier."""
+class _ModuleVerifier:
+    """``verify(attempts, contract)`` of verifier.py as a Verifier, and its ``observe(attempt, contract)``, if any.
 
-    def __init__(self, function: Callable[[list[Attempt], Contract | None], Any], contract: Contract | None) -> None:
-        self._function = function
-        self._contract = contract
+    What they return is checked by the caller.
+    """
+
+    def __init__(self, module: ModuleType, contract: Contract | None) -> None:
+        self._module, self._contract = module, contract
+        if callable(getattr(module, "observe", None)):
+            self.observe = lambda attempt: module.observe(attempt, contract)
 
     def verify(self, attempts: Sequence[Attempt]) -> Sequence[Verdict]:
-        """Call the function; what it returns is checked by the caller."""
-        verdicts: Sequence[Verdict] = self._function(list(attempts), self._contract)
+        verdicts: Sequence[Verdict] = self._module.verify(list(attempts), self._contract)
         return verdicts
-
-
-class _FunctionSimulator(_FunctionVerifier):
-    """``verify`` and ``observe(attempt, contract)`` of verifier.py, as a Simulator."""
-
-    def __init__(
-        self,
-        function: Callable[[list[Attempt], Contract | None], Any],
-        observe: Callable[[Attempt, Contract | None], Any],
-        contract: Contract | None,
-    ) -> None:
-        super().__init__(function, contract)
-        self._observe = observe
-
-    def observe(self, attempt: Attempt) -> str | None:
-        """Call the function; what it returns is checked by the caller."""
-        shown: str | None = self._observe(attempt, self._contract)
-        return shown
 
 
 class VerifierFile:
@@ -112,9 +97,6 @@ class VerifierFile:
             PluginError: it cannot be imported, or has no function ``verify``.
         """
         module = load_module(skill, "verifier.py")
-        function, observe = getattr(module, "verify", None), getattr(module, "observe", None)
-        if not callable(function):
+        if not callable(getattr(module, "verify", None)):
             raise PluginError(f"{skill.name}/verifier.py has no function `verify(attempts, contract)`")
-        if callable(observe):
-            return _FunctionSimulator(function, observe, self._contract)
-        return _FunctionVerifier(function, self._contract)
+        return _ModuleVerifier(module, self._contract)

@@ -53,7 +53,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     kept: dict[str, Any] = {"skill": "serving", "system": given.prompt, "expected": GOLD, "origin": "seed"}
     requests = [f"serve on 8123, turn {turn}" for turn in range(12)]
     tasks = [Task.of(**kept, request=text, split=split) for text in requests for split in ("train", "held_out")]
-    return Catalogue([replace(given, tasks=tuple(tasks))])
+    return Catalogue({given.skill.name: replace(given, tasks=tuple(tasks))})
 
 
 @functools.cache
