@@ -39,7 +39,9 @@ def refuse_clashes(lock: Lock) -> None:
     owners: dict[str, str] = {}
     for name, folder in folder_names(lock).items():
         other = owners.setdefault(folder, name)
-        if other != name or not is_name(folder):
+        if not is_name(folder):
+            raise UsageError(f"{name} needs the folder `{folder}`, which is too long", hint=f"leave out {name}")
+        if other != name:
             raise UsageError(
                 f"`{other}` and `{name}` both need the folder `{folder}`", hint=_way_out(lock, other, name)
             )

@@ -126,7 +126,7 @@ def _with_namespaces(name: str, indexes: list[Index]) -> dict[str, list[Index]]:
     rows = [[index.plugin for index in trees], *above, own, ["-".join(folders[1::-1]) for folders in steps]]
     for row in rows:
         spaces = [_NO_NAME.sub("-", space.lower()).strip("-") for space in row]
-        if len(set(spaces)) == len(spaces) and all(is_name(space) for space in spaces if space):
+        if len(set(spaces)) == len(spaces) and all(is_name(f"{space}-{name}") for space in spaces if space):
             return {f"{space}/{name}".lstrip("/"): [index] for space, index in zip(spaces, trees, strict=True)}
     return {name: indexes}
 

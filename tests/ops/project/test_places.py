@@ -116,6 +116,7 @@ def test_plugins_give_their_names_to_skills_that_share_one(
         (("skills/camera", "plugins/mail/skills/camera"), ("camera", "mail/camera")),
         (("skills/bob/camera", "skills/bob/camera-pro"), ("camera", "camera-pro/camera")),
         (("skills/bob/pro", "skills/bob/camera"), ("pro/camera", "camera")),
+        ((f"{'a' * 60}/camera-1", f"{'b' * 60}/camera-2"), ("camera-1/camera", "camera-2/camera")),
     ],
 )
 def test_folders_give_their_names_to_skills_that_share_one(
