@@ -208,3 +208,10 @@ def test_a_model_of_four_bits_learns_as_its_weights_do_in_full(tiny_model: Path,
     assert curves[0] == pytest.approx(curves[1], abs=1e-4) and curves[0][-1] < curves[0][0]
     saved = load_model(tiny_model, "float32")
     assert PeftModel.from_pretrained(saved, tmp_path / "four/stages/sft/adapter").active_adapter == "default"
+
+
+def test_an_unwanted_answer_is_decoded_no_further(tiny_model: Path) -> None:
+    together = Together(TransformersPolicy(tiny_model, dtype="float32"), 2)
+    asked, looks = [Message(role="user", content="start it")], iter([False] * 4)
+    cut, whole = together.complete(asked, 30, lambda: next(looks, True)), together.complete(asked, 30)
+    assert 0 < cut.completion_tokens < 5 < whole.completion_tokens and cut.finish_reason == "length"
