@@ -101,7 +101,7 @@ def test_every_error_of_every_document_is_listed_at_once(project: MakeProject) -
         ("seeds/s.jsonl", 1, "SK552"),
         ("seeds/s.jsonl", 2, "SK521"),
         ("seeds/s.jsonl", 3, "SK521"),
-        ("suites/s.yaml", None, "SK522"),
+        ("suites/s.yaml", 2, "SK522"),
         ("verifier.py", 2, "SK541"),
     }
 
