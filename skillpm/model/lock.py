@@ -92,7 +92,11 @@ class Lock(LightDocument):
             )
         if isinstance(root, dict) and "lock" not in root:  # `{}` would otherwise be a lock that wants no skill
             raise DocumentError("missing key `lock`", path=path, hint=_RESTORE)
-        return read_light(cls, root, path=path)
+        try:
+            return read_light(cls, root, path=path)
+        except DocumentError as error:
+            error.hint = error.hint or f"{_RESTORE}; if a newer skillpm wrote it, upgrade skillpm-core"
+            raise
 
     def text(self) -> str:
         """Return the canonical text: sorted, one key a line, ends with a newline."""

@@ -49,8 +49,9 @@ def test_what_is_written_is_read_back_and_not_written_again(tmp_path: Path) -> N
 def test_a_damaged_lock_is_refused(tmp_path: Path, edit: Callable[[str], str], error: type[SkillpmError]) -> None:
     path = tmp_path / "skillpm.lock"
     path.write_text(edit(LOCK.text()))
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         read_lock(path)
+    assert caught.value.hint
 
 
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
