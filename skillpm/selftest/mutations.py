@@ -82,6 +82,9 @@ class Mutations:
                 yield "SK723", f"{label} with other keys", with_value(value, path, renamed)
             if self._contract is None or len(path) > 1:  # of the answer itself, the contract says what is surplus
                 yield "SK723", f"{label} with a surplus key", with_value(value, path, {**item, "surplus_key": 1})
+            if len(path) > len(holder):
+                yield "SK723", f"{label} emptied", with_value(value, path, {})
+                yield "SK723", f"{label} nulled", with_value(value, path, None)
 
     def _other_kinds(self, value: dict[str, Any]) -> Iterator[Mutation]:
         """Yield answers that the contract takes and that are of another kind than the right one."""

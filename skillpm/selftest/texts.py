@@ -23,6 +23,7 @@ _SCRIPTS = {
     | {code: code + 0x1D400 - 0x41 for code in range(0x41, 0x5B)}
     | {code: code + 0x1D41A - 0x61 for code in range(0x61, 0x7B)},
 }
+_TYPOGRAPHIC = str.maketrans({"-": "\u2013", "'": "\u2019", '"': "\u201d"})
 _INVISIBLE = "\u200b\u00ad\u2060\u200d\u200e\u034f\ufe0f\ufeff\U000e0041\x07\x7f"  # spaces, marks, controls
 LONG = 600  # characters of a long echo
 _SEPARATORS = (" ", ",", ", ", "|", " or ", "\n", ";", "/", " and ")
@@ -49,6 +50,10 @@ _EXCHANGED = (
     ("without its blanks", " ", ""),
     ("with a tab for each blank", " ", "\t"),
     ("with a no-break space for each blank", " ", "\u00a0"),
+    *(
+        (f"with {other} for each {mark}", mark, other)
+        for mark, other in zip("äöüßł", ("ae", "oe", "ue", "ss", "l"), strict=True)
+    ),
     ("with its slashes doubled", "/", "//"),
     ("with backslashes for its slashes", "/", "\\"),
 )
@@ -244,6 +249,7 @@ def look_alikes(text: str) -> Iterator[Change]:
         yield "SK725", f"with the invisible character U+{ord(mark):04X}", f"{text[:1]}{mark}{text[1:]}"
     yield "SK725", "with a line below its last letter", f"{text}\u0332"
     yield "SK725", "with an emoji behind", f"{text}\U0001f44d"
+    yield "SK725", "with typographic dashes and quotes", text.translate(_TYPOGRAPHIC)
     decomposed = unicodedata.normalize("NFD", text)
     if decomposed != text:
         yield "SK725", "decomposed", decomposed
