@@ -1,6 +1,7 @@
 """Renews what a registry says of all its skills, apart from the publications, because that takes its time.
 
-That is the listing, soon after a publication, and in a signed registry the signatures, long before they expire.
+That is the index and the listing, soon after a publication, and in a signed registry the signatures, long before they
+expire.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from skillpm.errors import SkillpmError
 from skillpm.index.folder_registry import FolderRegistry
@@ -24,10 +26,12 @@ class Lister:
 
     Args:
         registry: its folder.
+        index: indexes the changes that were noted.
     """
 
-    def __init__(self, registry: FolderRegistry) -> None:
+    def __init__(self, registry: FolderRegistry, index: Callable[[], object]) -> None:
         self._registry = registry
+        self._index = index
         self._names: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="lister", daemon=True)
         self._thread.start()
@@ -51,6 +55,8 @@ class Lister:
             end = time.monotonic() + max(_PAUSE, _SHARE * took)
             while names and not ended and time.monotonic() < end:
                 ended = self._collect(names, end - time.monotonic())
+            if not ended:
+                self._attempt("the index cannot be renewed", self._index)
             took = self._list(names)
 
     def _collect(self, names: set[str], seconds: float) -> bool:
@@ -77,8 +83,11 @@ class Lister:
     def _list(self, names: set[str]) -> float:
         """Renew the lines of some names; return the seconds of the processor that this took."""
         begin = time.thread_time()
-        try:
-            self._registry.list_again(names)
-        except (SkillpmError, OSError) as error:
-            _log.error("the listing cannot be renewed", exc_info=error)
+        self._attempt("the listing cannot be renewed", lambda: self._registry.list_again(names))
         return time.thread_time() - begin
+
+    def _attempt(self, failure: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (SkillpmError, OSError) as error:
+            _log.error(failure, exc_info=error)

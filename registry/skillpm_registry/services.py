@@ -71,6 +71,6 @@ def open_services(configuration: Configuration) -> Services:
     database = Database(configuration.database or sqlite_url(configuration.state / "registry.sqlite3"))
     database.migrate(configuration.state / "lock")
     gate = Gate(database, configuration.gate) if configuration.gate else None
-    lister = Lister(registry)
     catalogue = Catalogue(registry, configuration.state, configuration.database)
+    lister = Lister(registry, catalogue.stamp)
     return Services(configuration, registry, catalogue, database, Downloads(database), lister, gate)

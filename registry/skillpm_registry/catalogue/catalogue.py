@@ -157,19 +157,25 @@ class Catalogue:
         return dict(rows)
 
     def beside(self, name: str) -> list[str]:
-        """Return the names that ``look_alike`` may find: those without an owner, or an owner's like this one's."""
+        """Return the names that ``look_alike`` may find: those without an owner, or an owner's like this one's.
+
+        A publication does not wait until earlier ones are indexed: their names are known.
+        """
         owner, _, last = name.rpartition("/")
+        noted = [other.rpartition("/") for other in self._follower.noted()]
+        if not noted:
+            self._follower.refresh(wait=False)
         mine, column = owner or last, "owner" if owner else "last"
         seen, half = column, len(mine) // 2
         for written, read in ALIKE:
             seen = f"replace({seen}, '{written}', '{read}')"
-        self._follower.refresh(wait=False)
         rows = self.engine.rows(
             f"SELECT DISTINCT {column} FROM skill WHERE owner {'<>' if owner else '='} ''"
             f" AND ({column} LIKE ? OR {column} LIKE ? OR {seen} = ?)",
             (f"{mine[: max(half - 1, 0)]}%", f"%{mine[half:]}", as_seen(mine)),
         )
-        return [f"{text}/{last}" if owner else text for (text,) in rows]
+        texts = [text for (text,) in rows] + [its or other for its, _, other in noted if bool(its) == bool(owner)]
+        return [f"{text}/{last}" if owner else text for text in texts]
 
     def measured(self, names: Collection[str]) -> list[Row]:
         """Return those of some skills that are trained adapters with figures."""

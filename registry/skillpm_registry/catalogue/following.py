@@ -102,6 +102,10 @@ class Follower:
         """Index a page that was changed just now at the next refresh."""
         self._noted.add(name)
 
+    def noted(self) -> list[str]:
+        """Return the names of changed pages that are not indexed yet."""
+        return list(self._noted.copy())
+
     def refresh(self, *, wait: bool) -> None:
         """Bring the index up to date with the folder.
 
