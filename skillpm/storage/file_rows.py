@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import weakref
 from array import array
@@ -18,8 +19,12 @@ class _OpenFile:
     """A file that is open as long as rows of it are in use."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        weakref.finalize(self, file.close)
+        weakref.finalize(self, _close, file)
+
+
+def _close(file: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):  # of a temporary file; what could not be written was refused before
+        file.close()
 
 
 class FileRows(Sequence[bytes]):
@@ -42,7 +47,7 @@ class FileRows(Sequence[bytes]):
 
     def append(self, row: bytes) -> None:
         """Write a row at the end of the file. Raises StorageError."""
-        with DiskErrors("write", Path(tempfile.gettempdir())):
+        with DiskErrors("write rows to", Path(tempfile.gettempdir())):
             start = self.file.seek(0, 2)
             self.file.write(row)
         self.place(start, len(row))
@@ -71,5 +76,6 @@ class FileRows(Sequence[bytes]):
     def __getitem__(self, place: int | slice) -> bytes | FileRows:
         if isinstance(place, slice):
             return self.picked(range(*place.indices(len(self))))
-        self.file.seek(self._starts[place])
-        return self.file.read(self._lengths[place])
+        with DiskErrors("read rows from", Path(tempfile.gettempdir())):  # what waits to be written is written first
+            self.file.seek(self._starts[place])
+            return self.file.read(self._lengths[place])
