@@ -26,6 +26,7 @@ from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_jso
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import read_lines
 from skillpm.storage.row_files import read_rows
+from skillpm.worker.protocol import task_document, task_of
 
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
@@ -62,18 +63,14 @@ def stored_tasks(tasks: Iterable[EvalTask]) -> LazySequence[EvalTask]:
     """Return tasks that nobody has answered yet; they are in a temporary file and are read one at a time."""
     rows = FileRows.temporary()
     for item in tasks:
-        task = item.task
-        messages = [(message.role, message.content) for message in task.prompt]
-        row = (item.suite, task.key, task.skill, messages, task.expected, task.split, task.tags, task.origin)
-        rows.append(marshal.dumps(row))
+        rows.append(marshal.dumps((item.suite, task_document(item.task))))
     return LazySequence(range(len(rows)), lambda place: _stored_task(rows[place]))
 
 
 def _stored_task(row: bytes) -> EvalTask:
-    suite, key, skill, messages, expected, split, tags, origin = marshal.loads(row)  # noqa: S302  we wrote the file
-    prompt = tuple(Message.made(role=role, content=content) for role, content in messages)
-    task = Task.made(key=key, skill=skill, prompt=prompt, expected=expected, split=split, tags=tags, origin=origin)
-    return EvalTask(suite, task, prompt)
+    suite, document = marshal.loads(row)  # noqa: S302  we wrote the file
+    task = task_of(document)
+    return EvalTask(suite, task, task.prompt)
 
 
 class TasksByKey:

@@ -93,7 +93,7 @@ class Record(Document):
 def _as_given(records: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     """Take a sequence of records that reads them only when it is asked."""
     plain = isinstance(records, list | tuple) or not isinstance(records, Sequence)
-    return handler(records) if plain else records
+    return tuple(handler(records)) if plain else records
 
 
 def _as_list(records: Any, handler: SerializerFunctionWrapHandler) -> Any:
@@ -201,9 +201,7 @@ class Evaluation(Document):
             root: Any = strict_json(text)
         except ValueError as error:
             raise DocumentError(f"not JSON: {error}", path=path) from None
-        del text  # it is as long as all answers, and nobody else holds it
         try:
-            _read_records(root)
             return cls.model_validate(root).as_now()
         except ValidationError as error:
             raise model_errors(error, root, path=path)[0] from None
@@ -234,21 +232,6 @@ class Evaluation(Document):
     def arm(self, name: str) -> Arm | None:
         """Return the arm of a name."""
         return next((arm for arm in self.arms if arm.name == name), None)
-
-
-def _read_records(root: Any) -> None:
-    """Put records in the place of their plain values, one by one: never are all there in both forms."""
-    arms = root.get("arms") if isinstance(root, dict) else None
-    for arm in arms if isinstance(arms, list) else ():
-        rows = arm.get("records") if isinstance(arm, dict) else None
-        if not isinstance(rows, list):
-            continue
-        for place, row in enumerate(rows):
-            try:
-                rows[place] = Record.model_validate(row)
-            except ValidationError:
-                return  # the whole document says where it stands
-        arm["records"] = tuple(rows)
 
 
 class TaskRow(Document):

@@ -7,7 +7,6 @@ by digests, nothing is ordered by a hash table of text, and verdicts arrive in t
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -330,14 +329,6 @@ def _phrasing_sizes(contributions: Contributions, division: Division) -> dict[st
         place: (len(division.phrasings_of(texts, "train")), len(division.phrasings_of(texts, "held_out")))
         for place, texts in lists.items()
     }
-
-
-def task_lines(tasks: Iterable[Task]) -> str:
-    """Return tasks as JSON Lines, in ASCII."""
-    from skillpm.worker.protocol import task_document
-
-    encode = json.JSONEncoder().encode
-    return "".join(encode(task_document(task)) + "\n" for task in tasks)
 
 
 @contextmanager

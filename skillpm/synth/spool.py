@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skillpm.model.task import Message, Origin, Task
+from skillpm.model.task import Origin, Task
 from skillpm.storage.files import DiskErrors
 from skillpm.storage.temporary_database import TemporaryDatabase
 
@@ -123,8 +123,7 @@ class TaskLines:
             os.fsync(file.fileno())
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the tasks."""
-        for line in self:
-            document = json.loads(line)
-            messages = tuple(Message.made(**message) for message in document["prompt"])
-            yield Task.made(**document | {"prompt": messages, "tags": tuple(document["tags"])})
+        """Return the tasks."""
+        from skillpm.worker.protocol import task_of
+
+        return map(task_of, map(json.loads, self))

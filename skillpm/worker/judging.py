@@ -20,6 +20,7 @@ from skillpm.model.ports import Attempt, Simulator, Verifier
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import RewardFunction, Verdict, verdict_document
 from skillpm.runtime.guarded import Pay, Shown, observe, pay_each, verify
+from skillpm.worker.protocol import task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class BatchJudge:
         """Return what the environment shows after the last answer of each item; no item has a verdict yet."""
         assert self._verifier is not None
         plugin, simulator = self._verifier
-        known = [_task(document) for document in tasks]
+        known = [task_of(document) for document in tasks]
         episodes = [_episode(known[place], answer, reason) for place, answer, reason, _ in items]
         return [observe(cast(Simulator, simulator), Attempt(item.task, item), plugin) for item in episodes]
 
@@ -108,7 +109,7 @@ class BatchJudge:
     def _judge_with_code(
         self, golds: list[AnyGold | Verdict], documents: list[dict[str, Any]], items: list[list[Any]], grades: _Grades
     ) -> list[tuple[int, Any]]:
-        tasks = [_task(document) for document in documents]
+        tasks = [task_of(document) for document in documents]
         episodes = [_episode(tasks[place], answer, reason) for place, answer, reason, _ in items]
         assessed = [
             self._assess(golds[item[0]], episode.completion) for item, episode in zip(items, episodes, strict=True)
@@ -166,11 +167,6 @@ def _completion(answer: Any) -> str:
     if isinstance(answer, str):
         return answer
     return str(answer[-1][1]) if answer else ""
-
-
-def _task(document: dict[str, Any]) -> Task:
-    prompt = tuple(Message.made(**message) for message in document["prompt"])
-    return Task.made(**{**document, "prompt": prompt, "tags": tuple(document["tags"])})
 
 
 def _episode(task: Task, answer: Any, reason: FinishReason) -> Episode:

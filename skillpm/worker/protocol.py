@@ -21,7 +21,7 @@ from skillpm.errors import VerifierError
 from skillpm.formats.document import Document
 from skillpm.formats.strict import strict_json
 from skillpm.model.episode import Episode
-from skillpm.model.task import Task
+from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement, Number, RewardFailure, Verdict, verdict_document
 from skillpm.runtime.described import MAX_CONTRIBUTIONS, Reply
 from skillpm.runtime.guarded import MAX_SHOWN, pay_declared
@@ -220,6 +220,12 @@ def task_document(task: Task) -> dict[str, Any]:
         "tags": list(task.tags),
         "origin": task.origin,
     }
+
+
+def task_of(document: Mapping[str, Any]) -> Task:
+    """Return the task of the values that ``task_document`` made, unchecked."""
+    messages = tuple(Message.made(**message) for message in document["prompt"])
+    return Task.made(**{**document, "prompt": messages, "tags": tuple(document["tags"])})
 
 
 HEADER = struct.Struct(">I")

@@ -27,7 +27,7 @@ from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed, Split, Task, canonical_json
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.generate import synthesise, task_lines
+from skillpm.synth.generate import synthesise
 from skillpm.synth.split import divide
 from tests.synth.conftest import Given, Judge
 
@@ -368,7 +368,7 @@ def test_rows_are_task_documents_and_the_profile_counts_them(
     given: Given, judge: Judge, document: dict[str, Any]
 ) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=50, held_out=10, seed=0)
-    rows = [task for _, task in read_json_lines(Task, task_lines(made.train))]
+    rows = [task for _, task in read_json_lines(Task, map(bytes.decode, made.lines["train"]))]
     assert tuple(rows) == made.train
     train = made.profile.skills["small"].train
     assert train.rows == 50 == sum(train.families.values()) == sum(train.tools.values())

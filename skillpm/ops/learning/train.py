@@ -50,7 +50,7 @@ from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import check_held_out, load_rephrasing, other_suites, with_failures, with_traces
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import append_line, read_text
-from skillpm.synth.generate import Synthesis, synthesise, task_lines
+from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
 from skillpm.train.card import cards
 from skillpm.train.plan import TrainPlan, check_stages, make_plan
@@ -456,8 +456,8 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
         folder.write(LOCK, read_text(lock))
     if ready.launch and ready.launch.config:
         folder.write(CONFIG, read_text(ready.launch.config))
-    folder.write("data/train.jsonl", task_lines(synthesis.train).encode("utf-8", "surrogatepass"))
-    folder.write("data/held_out.jsonl", task_lines(synthesis.held_out).encode("utf-8", "surrogatepass"))
+    for split, lines in synthesis.lines.items():
+        folder.write(f"data/{split}.jsonl", map(bytes.decode, lines))
     folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
     files = folder.digests([*INPUTS, LOCK, CONFIG])
     folder.begin(
