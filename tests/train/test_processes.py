@@ -63,7 +63,7 @@ def test_a_file_of_accelerate_is_handed_on_and_the_option_goes_before_its_number
         launch = read_launch(asked, file)
         assert launch is not None
         command = launch.command("there")
-        assert command[2:7] == ["accelerate.commands.launch", "--config_file", str(file), "--num_processes", number]
+        assert command[3:8] == ["accelerate.commands.launch", "--config_file", str(file), "--num_processes", number]
         assert command[-1] == "there"
 
 
