@@ -64,7 +64,11 @@ def router(services: Services) -> APIRouter:
         services.downloads.count(release.archive)
         return Response(data, headers={"Cache-Control": "max-age=86400, immutable"}, media_type="application/gzip")
 
-    @routes.put("/packages/{owner}/{repo}/versions/{version}", status_code=201)
+    @routes.put(
+        "/packages/{owner}/{repo}/versions/{version}",
+        status_code=201,
+        responses={202: {"description": "It waits for an owner or the gate."}},
+    )
     async def publish(
         owner: str, repo: str, version: str, request: Request, identity: Writer, answer: Response
     ) -> dict[str, str]:

@@ -41,7 +41,7 @@ _LARGEST = 200 << 10  # bytes of a file that is shown
 _COMPARED = 20  # releases with which an installed folder is compared
 
 _HOUR, _ENTRY = 3600.0, 4096  # seconds that a file is kept; bytes that each counts beside its content
-_MOST = 2000  # files of a skill
+_MOST = 700  # files of a skill: their list fits into a JSON body
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
