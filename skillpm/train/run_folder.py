@@ -15,7 +15,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -150,8 +150,11 @@ class RunFolder:
         """
         path = self.path / "metrics.jsonl"
         lines = read_text(path).splitlines() if path.is_file() else []
-        rows = [json.loads(line) for line in lines if line.endswith("}")]  # a line may have been cut
-        return {(row["step"], frozenset(row)) for row in rows if row["stage"] == stage}
+        rows = []
+        for line in lines:
+            with suppress(ValueError):  # a line may have been cut
+                rows.append(json.loads(line))
+        return {(row["step"], frozenset(row)) for row in rows if row.get("stage") == stage and "step" in row}
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
         """Return the digests of files, where they exist, by their names."""

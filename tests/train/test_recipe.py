@@ -139,6 +139,12 @@ def test_a_run_folder_is_finished_by_its_manifest(tmp_path: Path) -> None:
     assert set(RunFolder.open(folder.path).manifest.files) == {"data/a.jsonl", "metrics.jsonl"}
 
 
+def test_a_damaged_line_of_the_log_is_no_step(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"stage": "sft", "step": 1}\n{}\nnot json}\n{"stage": "sft", "st')
+    assert folder.logged("sft") == {(1, frozenset({"stage", "step"}))}
+
+
 def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
     """Nothing is overwritten."""
     made = {RunFolder.create(tmp_path, "x").path for _ in range(5)}

@@ -287,8 +287,7 @@ def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
     if recipe.get("adapter"):
         recipe["adapter"] = Path(str(recipe["adapter"])).name
     data = recipe.get("data") or {}
-    if data.get("failures"):
-        data["failures"] = Path(str(data["failures"])).name
+    data |= {name: Path(str(data[name])).name for name in ("failures", "rules") if data.get(name)}
     if data.get("rephrase"):
         address, _, served = str(data["rephrase"]["model"]).partition("#")
         data["rephrase"]["model"] = served or portable_name(address)

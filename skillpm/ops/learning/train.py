@@ -6,7 +6,7 @@ import importlib
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -87,8 +87,10 @@ class Rollouts:
         self._records: dict[tuple[str, str], Record] = {}
         known = {task.key: task for task in tasks}
         for line in read_text(path).splitlines() if path.is_file() else ():
-            if line.endswith("}") and (stored := Record.model_validate_json(line)).task in known:
-                self._keep(known[stored.task], stored)
+            with suppress(ValueError):  # a line may have been cut
+                stored = Record.model_validate_json(line)
+                if stored.task in known:
+                    self._keep(known[stored.task], stored)
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge, and keep what was not seen before."""

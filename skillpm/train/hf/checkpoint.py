@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ import torch.utils.data
 from safetensors import SafetensorError
 from transformers import TrainerCallback
 
-from skillpm.errors import StorageError
+from skillpm.errors import SkillpmError, StorageError
 from skillpm.formats.document import Json
 from skillpm.model.training import StageInput
 from skillpm.storage.files import read_text, write_atomic
+from skillpm.train.hf.memory import lacks_memory
+from skillpm.train.hf.model import reason_of
 from skillpm.train.hf.together import agreed, count, meet, place
 
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
@@ -124,7 +126,13 @@ class Resumable:
 
 
 class _Saving(TrainerCallback):
-    """Has a checkpoint saved when it is time, and obeys a signal after it."""
+    """Has a checkpoint saved when it is time, and obeys a signal after it.
+
+    Attributes:
+        begun: has a step begun? Then all of a checkpoint was read.
+    """
+
+    begun = False
 
     def __init__(self, trainer: Any, save_after: float) -> None:
         self._trainer = trainer
@@ -135,6 +143,9 @@ class _Saving(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._trainer.passes.skip(int(state.epoch or 0))
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.begun = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         due = self._received is not None or time.monotonic() - self._saved >= self._save_after
@@ -179,14 +190,22 @@ def train_on(trainer: Any, given: StageInput) -> None:
         given: the stage's input.
 
     Raises:
-        StorageError: a checkpoint cannot be written.
+        StorageError: a checkpoint cannot be written, or the newest one cannot be read.
         KeyboardInterrupt: Ctrl-C came; the last step is saved.
     """
     saving = _Saving(trainer, given.save_after)
     trainer.add_callback(saving)
     newest = max(_checkpoints(given.work), key=_number, default=None)
-    with saving.deferring():
-        trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    try:
+        with saving.deferring():
+            trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    except Exception as error:
+        if newest is None or saving.begun or lacks_memory(error) or isinstance(error, SkillpmError):
+            raise
+        raise StorageError(
+            f"the checkpoint {newest} cannot be read: {reason_of(error)}",
+            hint="remove this folder: the stage begins again without it",
+        ) from None
 
 
 def remembered(work: Path, name: str, make: Callable[[], Json]) -> Json:
@@ -196,7 +215,11 @@ def remembered(work: Path, name: str, make: Callable[[], Json]) -> Json:
         StorageError: it cannot be stored.
     """
     path = work / f"{name}.json"
-    stored = agreed(json.loads(read_text(path)) if path.is_file() else _NOTHING)
+    found = _NOTHING
+    if path.is_file():
+        with suppress(ValueError):  # of a damaged file
+            found = json.loads(read_text(path))
+    stored = agreed(found)
     if stored != _NOTHING:
         return stored
     value = agreed(make())

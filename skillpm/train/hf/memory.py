@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def within_memory(stage: Stage, run: Callable[[Stage], StageOutput], work: Path)
         return _at_last(stage, run)
     asked, sizes = stage, work / _SIZES
     if sizes.is_file():
-        stage = asked.model_copy(update=json.loads(read_text(sizes)))
+        with suppress(ValueError):  # of a damaged file: then they are found again
+            stage = asked.model_copy(update=json.loads(read_text(sizes)))
     while (smaller := halved(stage)) is not None:
         try:
             return _noted(run(stage), asked, stage)

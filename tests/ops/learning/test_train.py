@@ -282,7 +282,7 @@ def test_a_resumed_run_has_the_answers_that_were_judged_before(server: Server, t
     first = Rollouts(judge, path, [task])
     first.judge([Episode.answering(task, "one"), Episode.answering(task, "one")])
     with path.open("a") as file:
-        file.write('{"task": "cut')
+        file.write('{}\n{"task": "cut')
     again = Rollouts(judge, path, [task])
     again.judge([Episode.answering(task, text) for text in ("one", "two")])
     whole = Rollouts(judge, path, [task]).evaluation(build_catalogue([server.skill], Host()), "m")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skillpm.cli.output import PlainProgress
+from skillpm.errors import StorageError
 from skillpm.model.training import Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.stages import Training, open_model, run_stages
@@ -92,3 +94,17 @@ def same(one: Path, other: Path, stage: str) -> bool:
 def steps(folder: Path) -> list[tuple[str, int]]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [(row["stage"], row["step"]) for row in rows if "loss" in row]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_stage_can_begin_without_it(tiny_model: Path, tmp_path: Path) -> None:
+    plan = each_step(Sft(kind="sft", batch_size=12, learning_rate=1e-2))
+    with pytest.raises(Killed):
+        go(plan, tiny_model, tmp_path, Killing("sft", 2))
+    (checkpoint,) = tmp_path.glob("stages/sft/work/checkpoint-*")
+    (checkpoint / "optimizer.pt").write_bytes(b"no")
+    with pytest.raises(StorageError, match=r"the checkpoint .* cannot be read: ") as refused:
+        go(plan, tiny_model, tmp_path)
+    assert refused.value.hint == "remove this folder: the stage begins again without it"
+    shutil.rmtree(checkpoint)
+    go(plan, tiny_model, tmp_path)
+    assert (tmp_path / "stages/sft/stage.json").is_file()
