@@ -18,13 +18,14 @@ from skillpm.layout.description import describe
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
-from skillpm.storage.archive import build_archive, read_any_archive
+from skillpm.storage.archive import build_archive, read_any_archive, read_own_archive
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report
 
 
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip", ".skill")  # how the name of a packed skill ends
+OWN = ".tar.gz"  # how the name of what ``skillpm pack`` makes ends; it is read strictly
+ARCHIVES = (OWN, ".tgz", ".tar", ".zip", ".skill")  # how the name of a packed skill ends
 
 
 @runtime_checkable
@@ -191,4 +192,4 @@ class ArchiveIndex(TreeIndex):
             raise RegistryError(
                 f"{self.file} is larger than {MAX_ADAPTER} bytes", hint="an archive of a skill is never that large"
             )
-        return read_any_archive(data)
+        return read_own_archive(data) if self.file.name.endswith(OWN) else read_any_archive(data)

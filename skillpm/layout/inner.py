@@ -143,7 +143,9 @@ def _tarred(content: bytes, bounds: Bounds) -> Iterator[Member]:
 
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
         for member in archive:
-            name = _safe(member.name.removeprefix("./") or "x")
+            if member.isdir() and member.name in (".", "./"):
+                continue
+            name = _safe(member.name.removeprefix("./"))
             if member.isdir():
                 continue
             file = archive.extractfile(member) if member.isreg() and not member.issparse() else None

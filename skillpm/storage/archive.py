@@ -207,17 +207,32 @@ def read_archive(data: Bytes, limits: Limits = LIMITS) -> MappingTree:
     return MappingTree(files, frozenset(executables))
 
 
-def read_any_archive(data: Bytes) -> MappingTree:
-    """Return the tree in an archive that nobody has described: of a skill, of a trained adapter, or of other programs.
+def read_own_archive(data: Bytes) -> MappingTree:
+    """Return the tree in an archive of ours that nobody has described: one of a skill, or of a trained adapter.
 
     Raises:
-        IntegrityError: it is none of them.
+        IntegrityError: see ``read_archive``.
     """
-    for limits in (LIMITS, ADAPTER_LIMITS):
+    try:
+        return read_archive(data)
+    except IntegrityError:
         with suppress(IntegrityError):
-            tree = read_archive(data, limits)
-            if ("SKILL.md" if limits is LIMITS else ADAPTER) in tree.paths():
+            tree = read_archive(data, ADAPTER_LIMITS)
+            if ADAPTER in tree.paths():
                 return tree
+        raise
+
+
+def read_any_archive(data: Bytes) -> MappingTree:
+    """Return the tree in an archive of ours, or of another program.
+
+    Raises:
+        IntegrityError: it is neither.
+    """
+    with suppress(IntegrityError):
+        tree = read_own_archive(data)
+        if not {"SKILL.md", ADAPTER}.isdisjoint(tree.paths()):
+            return tree
     try:
         return packed_tree(bytes(data[: MAX_FOREIGN + 1]))
     except SealedError as error:

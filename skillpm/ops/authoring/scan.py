@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import UnknownSkillError
-from skillpm.index.path import ARCHIVES
+from skillpm.index.path import ARCHIVES, OWN
 from skillpm.index.source import is_path
 from skillpm.layout import scan as layout
 from skillpm.layout.check import examine
@@ -18,7 +18,7 @@ from skillpm.layout.rule import Level
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
 from skillpm.model.finding import Severity
-from skillpm.storage.archive import read_any_archive
+from skillpm.storage.archive import read_any_archive, read_own_archive
 from skillpm.storage.files import DiskErrors
 from skillpm.trust.allowance import Allowance
 
@@ -67,4 +67,6 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
 def _file(path: Path) -> Tree:
     with DiskErrors("read", path), path.open("rb") as file:
         data = file.read(MAX_SIZE + 1)
+    if path.name.endswith(OWN):
+        return read_own_archive(data)
     return read_any_archive(data) if path.name.lower().endswith(ARCHIVES) else MappingTree({path.name: data})

@@ -378,7 +378,7 @@ def test_an_archive_file_is_installed_and_restored(
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"", "neither a zip nor"), (b"PK\x03\x04", "is damaged"), (b"\x1f\x8b\x08\x00", "cut off"), (None, "cut off")],
+    [(b"", "not gzip"), (b"PK\x03\x04", "not gzip"), (b"\x1f\x8b\x08\x00", "cut off"), (None, "cut off")],
 )
 def test_a_damaged_archive_file_is_refused(
     project: MakeProject, skill_files: SkillFiles, data: bytes | None, words: str
