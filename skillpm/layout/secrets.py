@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from base64 import b64decode
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -164,9 +165,10 @@ class Secret:
 def secrets(text: str) -> Iterator[Secret]:
     """Yield the secrets of a text by their position."""
     listed = [*_private_keys(text)]
-    keys = {secret.position for secret in listed}
+    keys = [secret.position for secret in listed]
     for start, end in _candidates(text):
-        part, known = text[start:end], {position - start for position in keys}
+        part = text[start:end]
+        known = {position - start for position in keys[bisect_left(keys, start) : bisect_left(keys, end)]}
         tokens = [*_tokens(part)]
         known |= {token.position for token in tokens}
         listed += [
@@ -195,16 +197,15 @@ def _candidates(text: str) -> list[tuple[int, int]]:
 
 
 def _private_keys(text: str) -> Iterator[Secret]:
+    """Yield private keys. Each ends behind its last line, or at the end of the text where that is cut off."""
+    last, end = 0, 0  # keys without a last line share the next one, which is looked for once
     for match in _PRIVATE_KEY.finditer(text) if "PRIVATE KEY" in text else ():
+        if 0 <= last < match.end():
+            last = text.find("-----END", match.end())
+            line = text.find("\n", last) if last >= 0 else -1
+            end = len(text) if line < 0 else line
         if _entropy(match["value"]) >= _TYPED:
-            yield Secret("a private key", match.start(), match[0][:27], _end_of_key(text, match.end()))
-
-
-def _end_of_key(text: str, start: int) -> int:
-    """Return where a private key ends: behind its last line, or at the end of the text where that is cut off."""
-    end = text.find("-----END", start)
-    line = text.find("\n", end) if end >= 0 else -1
-    return len(text) if line < 0 else line
+            yield Secret("a private key", match.start(), match[0][:27], end)
 
 
 def _tokens(text: str) -> Iterator[Secret]:
@@ -245,9 +246,15 @@ def _named(text: str, known: set[int]) -> Iterator[Secret]:
             continue
         value = match["quoted"] or match["bare"]
         name = _name_before(text, match.start()) + match["name"]
-        before = text[: match.end("name") - len(name)]
-        if match["bare"] and not name.isupper() and match["close"] is None and before[-1:] not in ("?", "&", ":"):
-            is_line = match["ends"] is not None and not before.rpartition("\n")[2].strip(" \t-/:")
+        begin = match.end("name") - len(name)
+        if (
+            match["bare"]
+            and not name.isupper()
+            and match["close"] is None
+            and text[max(begin - 1, 0) : begin] not in ("?", "&", ":")
+        ):
+            line = text.rfind("\n", 0, begin) + 1
+            is_line = match["ends"] is not None and not text[line:begin].strip(" \t-/:")
             if not is_line or sum(character.isdigit() for character in value) < 3:
                 continue
         if _is_random(value.removeprefix("0x")) or (name.isupper() and _UUID.fullmatch(value) and _is_typed(value)):

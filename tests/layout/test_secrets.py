@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from skillpm.layout.secrets import secrets
@@ -94,3 +96,25 @@ def test_a_secret_is_named_by_its_kind_and_its_place(text: str) -> None:
 @pytest.mark.parametrize("text", NO_SECRETS)
 def test_what_documentation_and_code_write_is_not_a_secret(text: str) -> None:
     assert list(secrets(f"{text}\n")) == []
+
+
+def test_a_private_key_ends_with_its_last_line_or_with_the_text() -> None:
+    begin, value = "-----BEGIN PRIVATE " + "KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
+    whole, cut = f"{begin}\n{value}\n-----END PRIVATE " + "KEY-----\n", f"{begin}{value}\n\n\n"
+    text = f"{whole}rest\n{cut}{cut}{whole}rest\n{cut}rest\n"
+    ends = [secret.end for secret in secrets(text)]
+    last = text.rindex("rest\n", 0, -len("rest\n")) - 1
+    assert ends == [len(whole) - 1, last, last, last, len(text)]
+
+
+def test_fifteen_times_the_secrets_take_about_fifteen_times_as_long() -> None:
+    key, named = (
+        "-----BEGIN PRIVATE " + "KEY-----AAAABBBBCCCCDDDD1EFGHIJ\n\n\n",
+        "API_TOKEN=" + "a8Fk2Lq9Zx7Rm4Tn1Vb6\n",
+    )
+    seconds = []
+    for times in (400, 6000):
+        begin = time.process_time()
+        assert sum(1 for _ in secrets(key * times + named * times)) == 2 * times
+        seconds.append(time.process_time() - begin)
+    assert seconds[1] < 30 * seconds[0], "a hostile text must not keep the scan busy for hours"
