@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from httpx2 import Response
 
+from skillpm.errors import StorageError
 from skillpm_registry.membership import Role
+from skillpm_registry.protocols import clawhub
 from tests.registry.conftest import Person, Server, problem
 
 SKILL = b"---\nname: weather\ndescription: Tells the weather. Use when somebody leaves.\n---\nLook outside.\n"
@@ -106,3 +109,31 @@ def test_other_clients_need_the_same_rights(server: Server) -> None:
     assert problem(ask(server.owner, "POST", "skills", json=lost))[0] == 409
     lost["files"] = [{"path": "SKILL.md", "storageId": "../../registry.sqlite3"}]
     assert problem(ask(server.owner, "POST", "skills", json=lost)) == (422, "invalid")
+
+
+def test_one_large_file_under_many_names_does_not_fill_the_memory(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clawhub, "MAX_ARCHIVE", 20_000)
+    large = b"x" * 9_000
+    assert problem(claw(server.owner, {**FILES, **{f"{place}.txt": large for place in range(3)}}))[0] == 413
+    assert server.versions("weather") == []
+    assert claw(server.owner, {**FILES, "1.txt": large}).status_code == 200
+
+
+def test_a_file_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    digest = hashlib.sha256(SKILL).hexdigest()
+    (tmp_path / "other").write_bytes(b"x")
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError):
+        clawhub._keep(tmp_path, digest, SKILL)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_file_that_another_request_removes_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / "gone"]))
+    clawhub._keep(tmp_path, "0" * 64, SKILL)
+    assert (tmp_path / ("0" * 64)).read_bytes() == SKILL

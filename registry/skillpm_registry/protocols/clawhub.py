@@ -7,6 +7,7 @@ Source: openclaw/clawhub, http-api, and the schemas of its command 0.23.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from datetime import datetime
@@ -23,6 +24,7 @@ from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.tree import Tree, UnreadableFileError, file_digest, file_size
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
+from skillpm.storage.files import write_atomic
 from skillpm_registry.access import Number, Writer
 from skillpm_registry.catalogue.catalogue import Catalogue, Row
 from skillpm_registry.catalogue.search import Query as Wanted
@@ -219,6 +221,8 @@ def _add_publishing(routes: APIRouter, services: Services) -> None:
         owner, folder = form.ownerHandle or "", parts(identity)
         name = form.slug if owner in ("", NOBODY) else f"{owner}/{form.slug}"
         try:
+            if sum((folder / file.storageId).stat().st_size for file in form.files) > MAX_ARCHIVE:
+                raise HTTPException(413, f"the files of a skill have at most {MAX_ARCHIVE} bytes")
             files = {file.path: (folder / file.storageId).read_bytes() for file in form.files}
         except FileNotFoundError:
             raise HTTPException(409, "a file of the skill was not sent, or longer than an hour ago") from None
@@ -237,14 +241,15 @@ def _keep(folder: Path, digest: str, data: bytes) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     size, oldest = len(data), time.time() - _HOUR
     for path in folder.iterdir():
-        status = path.stat()
-        if status.st_mtime < oldest:
-            path.unlink(missing_ok=True)
-        elif path.name != digest:
-            size += status.st_size + _ENTRY
+        with contextlib.suppress(FileNotFoundError):  # another request has removed it
+            status = path.stat()
+            if status.st_mtime < oldest:
+                path.unlink(missing_ok=True)
+            elif path.name != digest:
+                size += status.st_size + _ENTRY
     if size > MAX_ARCHIVE:
         raise ApiError(429, "too-many-uploads", "this account has sent many files and published none of them")
-    (folder / digest).write_bytes(data)
+    write_atomic(folder / digest, data, durable=False)  # its name says what it holds, so it never holds a part of that
 
 
 def _milliseconds(published: str | None) -> int:
