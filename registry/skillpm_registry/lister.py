@@ -89,5 +89,5 @@ class Lister:
     def _attempt(self, failure: str, work: Callable[[], object]) -> None:
         try:
             work()
-        except (SkillpmError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  the database has errors of its own, and signatures must not expire
             _log.error(failure, exc_info=error)

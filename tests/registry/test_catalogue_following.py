@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from skillpm.errors import RegistryError
 from skillpm.index.folder_registry import FolderRegistry, make_registry
+from skillpm.index.pages import LISTING
 from skillpm_registry.catalogue import following
 from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.lister import Lister
 from tests.index.signed_shop import release
 
 
@@ -30,6 +37,7 @@ def versions(catalogue: Catalogue) -> dict[str, str]:
 def test_a_noted_page_alone_is_indexed_before_the_folder_is_looked_at(
     registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    os.utime(registry.root / "skills", (0, 0))  # a younger change has no stamp
     catalogue = Catalogue(registry, registry.root / ".server")
     catalogue.refresh()
     monkeypatch.setattr(following, "_PAUSE", 3600.0)
@@ -43,6 +51,14 @@ def test_a_noted_page_alone_is_indexed_before_the_folder_is_looked_at(
     assert catalogue.stamp() != before, "pages that were rendered before do not count any more"
 
 
+def seen(catalogue: Catalogue, count: int) -> dict[str, str]:
+    """Return the versions as soon as there are so many, or those after a while."""
+    end = time.monotonic() + 20
+    while len(found := versions(catalogue)) < count and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
+
+
 def test_no_request_waits_for_a_slow_look(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_SLOW", -1.0)
     monkeypatch.setattr(following, "_PAUSE", 0.0)
@@ -50,9 +66,62 @@ def test_no_request_waits_for_a_slow_look(registry: FolderRegistry, monkeypatch:
     catalogue.refresh()
     registry.add(*release("other", "1.0"))
     os.utime(registry.root / "skills")
-    end = time.monotonic() + 20
-    seen = versions(catalogue)
-    while len(seen) < 2 and time.monotonic() < end:
-        time.sleep(0.01)
-        seen = versions(catalogue)
-    assert seen == {"demo": "1.0", "other": "1.0"}
+    asked, look = threading.Event(), catalogue._follower._look
+    monkeypatch.setattr(catalogue._follower, "_look", lambda: asked.wait(20) and look())
+    assert versions(catalogue) == {"demo": "1.0"}
+    asked.set()
+    assert seen(catalogue, 2) == {"demo": "1.0", "other": "1.0"}
+
+
+def test_a_slow_look_that_fails_is_not_the_last_one(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_SLOW", -1.0)
+    monkeypatch.setattr(following, "_PAUSE", 0.0)
+    monkeypatch.setattr(following, "_LONGEST_PAUSE", 0.0)
+    catalogue = Catalogue(registry, registry.root / ".server")
+    catalogue.refresh()
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(catalogue._follower, "_index_noted", fail)
+        catalogue.note("demo")
+        with contextlib.suppress(RegistryError):
+            versions(catalogue)
+        assert failed.wait(20)
+        for thread in threading.enumerate():
+            if thread.name == "follower":
+                thread.join(20)
+    registry.add(*release("other", "1.0"))
+    os.utime(registry.root / "skills")
+    assert seen(catalogue, 2) == {"demo": "1.0", "other": "1.0"}
+
+
+def test_a_first_look_that_fails_is_done_again(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.add("acme/demo", *release("demo", "1.0")[1:])
+    assert len(versions(Catalogue(registry, registry.root / ".server"))) == 2
+    shutil.rmtree(registry.root / "skills/acme")
+    catalogue = Catalogue(registry, registry.root / ".server")
+    with monkeypatch.context() as broken:
+        broken.setattr(catalogue._follower, "_follow", lambda owners: Path("/nowhere").stat())
+        with pytest.raises(RegistryError):
+            catalogue.refresh()
+    assert versions(catalogue) == {"demo": "1.0"}, "an owner is gone since an earlier server looked"
+
+
+def test_an_error_of_the_index_does_not_end_the_listing(registry: FolderRegistry) -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise sqlite3.OperationalError("database is locked")
+
+    lister = Lister(registry, fail)
+    lister.renew("demo")
+    assert failed.wait(20)
+    registry.add(*release("other", "1.0"))
+    lister.renew("other")
+    lister.close()
+    assert "other" in (registry.root / LISTING).read_text()

@@ -136,6 +136,8 @@ class Follower:
             self.refresh(wait=True)
         except Exception as error:  # noqa: BLE001  whatever it is, the next look may succeed
             _log.error("the folder cannot be followed", exc_info=error)
+        finally:
+            self._next = min(self._next, time.monotonic() + _LONGEST_PAUSE)  # it may have failed before it looked
 
     def _look(self) -> None:
         begin, young = time.thread_time(), time.time_ns() - _COARSE
@@ -149,7 +151,8 @@ class Follower:
             self._took = time.thread_time() - begin if self._next else 0.0  # the first one indexes everything
         finally:
             pause = min(10 * self._took, _LONGEST_PAUSE) if self._took > _SLOW else _PAUSE
-            self._next = time.monotonic() + pause
+            if self._stamp:  # a first look that failed is done again
+                self._next = time.monotonic() + pause
 
     def _index_noted(self) -> None:
         names = set(self._noted)
