@@ -18,6 +18,18 @@ _STEP = 40_009.5  # seconds, about eleven hours: a thousand looks see every hour
 _LOOKS = 16_000  # then it begins again, twenty years later
 
 
+class _Moving(type):
+    """The type of a class that stands for a real one: dates that others made are still instances of it."""
+
+    def __instancecheck__(cls, item: object) -> bool:
+        real = cls.__dict__.get("real")
+        return super().__instancecheck__(item) if real is None else isinstance(item, real)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        real = cls.__dict__.get("real")
+        return super().__subclasscheck__(other) if real is None else issubclass(other, real)
+
+
 def move() -> None:
     """Replace the clock and the process number from now on. Skill code that is loaded afterwards sees no others."""
     steps, clock, numbers = itertools.count(1), time.time, itertools.count(os.getpid())
@@ -25,12 +37,16 @@ def move() -> None:
     def now() -> float:
         return clock() + next(steps) % _LOOKS * _STEP
 
-    class Date(dt.date):
+    class Date(dt.date, metaclass=_Moving):
+        real = dt.date
+
         @classmethod
         def today(cls) -> Date:
             return cls.fromtimestamp(now())
 
-    class DateTime(dt.datetime):
+    class DateTime(dt.datetime, metaclass=_Moving):
+        real = dt.datetime
+
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> DateTime:
             return cls.fromtimestamp(now(), tz)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 CODE = """
+import datetime
 from skillpm.worker.moving_clock import move
+day, noon = datetime.date(2024, 3, 5), datetime.datetime(2024, 3, 5, 12)
 move()
 import datetime, os, time
 from datetime import date, datetime as moment
@@ -19,6 +21,11 @@ looks = {
 for name, look in looks.items():
     assert len({look() for _ in range(900)}) > 6, name
 assert isinstance(moment.now() + datetime.timedelta(1), datetime.datetime)
+for item in (day, noon, date.today(), moment.now(), moment.now().date(), moment.fromisoformat("2024-03-05")):
+    assert isinstance(item, datetime.date), item
+assert isinstance(noon, moment) and not isinstance(day, moment) and issubclass(moment, date)
+class Own(date): pass
+assert isinstance(Own(2024, 3, 5), Own) and not isinstance(day, Own) and not isinstance(7, date)
 assert time.localtime(0).tm_year == 1970 and 1 > time.monotonic() - time.monotonic() > -1
 """
 
