@@ -230,7 +230,8 @@ class OciRegistry:
             layers, annotations = manifest.get("layers"), manifest.get("annotations")
             layer = layers[0] if isinstance(layers, list) and len(layers) == 1 else None
             digest, size = (layer.get("digest"), layer.get("size")) if isinstance(layer, dict) else ("", 0)
-            if repository is None or RELEASE in (annotations or ()) or not DIGEST.match(str(digest)):
+            is_ours = isinstance(annotations, dict) and RELEASE in annotations
+            if repository is None or is_ours or not DIGEST.match(str(digest)):
                 return None
             load = partial(repository.blob, str(digest), size if type(size) is int else 0, MAX_ARCHIVE)
             self._packed = TreeIndex(self.name, lambda: read_any_archive(load()), self.place, remote=True)

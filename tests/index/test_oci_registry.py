@@ -131,6 +131,10 @@ def test_a_skill_that_another_program_has_packed_is_installed_by_its_digest(
         manifest = {"schemaVersion": 2, "artifactType": "application/vnd.acme.skill", "layers": [layer]}
         for path in ("acme/demo", "acme/other"):
             pinned = content.tag(path, "1.0", manifest)
+        odd_annotations: tuple[Any, ...] = (5, [1], "x")
+        for annotations in odd_annotations:
+            odd = content.tag("acme/odd/demo", "1.0", {**manifest, "annotations": annotations})
+            assert opened(content, path=f"acme/odd/demo@{odd}").page("demo") is not None
         with pytest.raises(RegistryError, match=f"packed by another program.*@{pinned}"):
             opened(content, path="acme").page("demo")
         place, host = project(), content.url.partition("://")[2]
