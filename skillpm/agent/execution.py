@@ -405,10 +405,11 @@ def _is_full(folder: Path, most: int) -> bool:
         with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 count += 1
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                with contextlib.suppress(OSError):  # it may be gone, and the others are counted still
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
                 if size > most or count > _FILES or entry.path.count("/") > deepest:
                     return True
     return False

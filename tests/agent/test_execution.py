@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import tempfile
 import time
@@ -112,6 +114,17 @@ def test_a_scratch_folder_is_full_of_bytes_of_files_or_of_levels(
     (tmp_path / "folder/inside").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path)
     assert _is_full(tmp_path, 1 << 20)
+
+
+def test_a_file_that_goes_away_hides_no_other_one_in_a_scratch_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    (tmp_path / "b").write_bytes(b"x" * 50_000)
+    entries = sorted(os.scandir(tmp_path), key=lambda entry: entry.name)
+    (tmp_path / "a").unlink()
+    monkeypatch.setattr(os, "scandir", lambda folder: contextlib.nullcontext(entries))
+    assert _is_full(tmp_path, 30_000)
 
 
 def test_a_tool_reads_no_input_and_has_no_terminal(tmp_path: Path) -> None:
