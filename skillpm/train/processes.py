@@ -105,6 +105,7 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
 
 _FIELDS = ("distributed_type", "num_machines", "num_processes")
 _TYPES = ("MULTI_GPU",)
+_FEW = "use fewer processes, or more rows: --set data.rows=400"
 
 
 def check_shares(recipe: Recipe, launch: Launch | None) -> None:
@@ -126,13 +127,16 @@ def check_rows(plan: TrainPlan, launch: Launch | None) -> None:
         if 0 < rows < processes:
             raise UsageError(
                 f"stage {settings.name}: its {rows} rows are fewer than {processes} processes",
-                hint="use fewer processes, or more rows: --set data.rows=400",
+                hint=_FEW,
             )
         if rows and isinstance(settings, Sampled):
-            _check_share(settings.model_copy(update={"prompts": prompts_of_step(settings, rows)}), processes)
+            _check_share(
+                settings.model_copy(update={"prompts": prompts_of_step(settings, rows)}), processes, has_all=True
+            )
 
 
-def _check_share(stage: Stage, processes: int) -> None:
+def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None:
+    """Raise UsageError where processes cannot share a step; ``has_all``: it has all rows, so it cannot grow."""
     if stage.kind not in SEVERAL:
         raise UsageError(
             f"stage {stage.name}: the kind {stage.kind} trains with one process",
@@ -143,9 +147,10 @@ def _check_share(stage: Stage, processes: int) -> None:
     rows = settings[size] * settings[times]
     if rows % processes:
         unit = processes // math.gcd(processes, settings[times])
+        shared = (math.floor if has_all else math.ceil)(settings[size] / unit) * unit
         raise UsageError(
             f"stage {stage.name}: a step of {rows} rows cannot be shared by {processes} processes",
-            hint=f"--set stages.{stage.name}.{size}={math.ceil(settings[size] / unit) * unit}",
+            hint=f"--set stages.{stage.name}.{size}={shared}" if shared else _FEW,
         )
 
 

@@ -52,8 +52,11 @@ def test_a_step_that_has_fewer_prompts_than_asked_for_is_shared_or_refused() -> 
     planned = PlannedStage(stage, GRPO, StagePlan(stage.steps, whole.material.refine))
     check_shares(Recipe(stages=(stage,)), Launch(5))
     check_rows(replace(whole, stages=(planned,)), Launch(4))
-    with pytest.raises(UsageError, match="a step of 48 rows cannot be shared by 5 processes"):
+    with pytest.raises(UsageError, match="a step of 48 rows cannot be shared by 5 processes") as refused:
         check_rows(replace(whole, stages=(planned,)), Launch(5))
+    assert refused.value.hint == f"--set stages.{stage.name}.prompts=15", (
+        "there are 16 rows, so more prompts are no help"
+    )
 
 
 def test_a_file_of_accelerate_is_handed_on_and_the_option_goes_before_its_number(tmp_path: Path) -> None:
