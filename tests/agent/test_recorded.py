@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,8 @@ from skillpm.agent.recorded import RecordedPolicy
 from skillpm.errors import UsageError
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
+from skillpm.ops.learning.models import PolicyRequest, load_policy
+from skillpm.settings import load_settings
 
 
 def prompts(*requests: str) -> list[list[Message]]:
@@ -50,3 +54,13 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: str | None, 
         file.write_text(content)
     with pytest.raises(UsageError, match=problem):
         RecordedPolicy(file)
+
+
+def test_options_of_a_model_are_refused_with_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"request": "a", "completion": "1"}\n')
+    changes: tuple[dict[str, Any], ...] = ({"dtype": "float32"}, {"adapter": tmp_path}, {"template": {"thinks": True}})
+    for change in changes:
+        with pytest.raises(UsageError, match="a file of answers has no model to load"):
+            load_policy(replace(PolicyRequest(str(file), None, 1), **change), load_settings())
+    assert load_policy(PolicyRequest(str(file), None, 1), load_settings()).name == str(file)

@@ -170,15 +170,16 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
     Raises:
         PluginError: the plugin that was asked for failed.
         TrainingError: torch and its companions are not installed.
-        UsageError: the model or the adapter cannot be loaded, or the address of a server is wrong.
+        UsageError: the model or the adapter cannot be loaded, or the address of a server or an option is wrong.
         RegistryError: a known model could not be fetched, or the server failed.
     """
-    if is_recorded(request.model):
-        return RecordedPolicy(Path(request.model).expanduser())
-    if is_endpoint(request.model):
+    is_file = is_recorded(request.model)
+    if is_file or is_endpoint(request.model):
         if request.adapter is not None or request.dtype != "auto" or request.template is not None:
-            hint = "remove `--run`, `--dtype` and `--chat-template-kwargs`"
-            raise UsageError("a server loads its model itself", hint=hint)
+            reason = "a file of answers has no model to load" if is_file else "a server loads its model itself"
+            raise UsageError(reason, hint="remove `--run`, `--dtype` and `--chat-template-kwargs`")
+        if is_file:
+            return RecordedPolicy(Path(request.model).expanduser())
         return EndpointPolicy(
             request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline, say=request.say
         )
