@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.pages import LISTING
 from skillpm_registry.catalogue import following
 from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.catalogue.sqlite import _Connection
 from skillpm_registry.lister import Lister
 from tests.index.signed_shop import release
 
@@ -125,3 +127,22 @@ def test_an_error_of_the_index_does_not_end_the_listing(registry: FolderRegistry
     lister.renew("other")
     lister.close()
     assert "other" in (registry.root / LISTING).read_text()
+
+
+def test_a_connection_of_the_index_is_closed_when_its_thread_has_ended(
+    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that the garbage collector finds open is a warning of Python 3.13."""
+    gc.collect()  # those of other tests
+    catalogue, close, closed = Catalogue(registry, registry.root / ".server"), _Connection.close, list[_Connection]()
+
+    def noted(connection: _Connection) -> None:
+        closed.append(connection)
+        close(connection)
+
+    monkeypatch.setattr(_Connection, "close", noted)
+    thread = threading.Thread(target=catalogue.refresh)
+    thread.start()
+    thread.join()
+    gc.collect()  # it is in a cycle with its statements
+    assert len(closed) == 1

@@ -25,6 +25,10 @@ _SCORE = "bm25(words_of, 20.0, 8.0, 6.0, 4.0, 1.0)"
 class _Connection(sqlite3.Connection):
     """A connection that can be referred to weakly: it ends with its thread, or with the index."""
 
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # it was never open
+            self.close()
+
 
 class SqliteEngine:
     """An index in a file, with a connection for each thread, because SQLite's are not shared.
