@@ -84,6 +84,7 @@ def test_apm_publishes_the_skill_of_a_package(server: Server) -> None:
     [
         ({"apm.yml": b"", ".apm/skills/other/SKILL.md": SKILL}, "_/weather", "1.0.0", (422, "usage")),
         ({**flat(FILES), ".apm/instructions/a.md": b"x"}, "_/weather", "1.0.0", (422, "usage")),
+        ({**flat(FILES), "adapter.json": b"{}"}, "_/weather", "1.0.0", (422, "usage")),
         ({**flat(FILES), ".apm/skills/weather/../x": b"x"}, "_/weather", "1.0.0", (422, "integrity")),
         (flat({**FILES, "skill.yaml": b"manifest: 1\nversion: 2.0.0\n"}), "_/weather", "1.0.0", (422, "usage")),
         (flat(FILES), "_/weather", "latest", (422, "usage")),

@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from skillpm.errors import SkillpmError, UsageError
+from skillpm.layout.filenames import ADAPTER
 from skillpm.model.name import is_name
 from skillpm.storage.archive import read_any_archive
 from skillpm_registry.access import Writer
@@ -107,16 +108,16 @@ def router(services: Services) -> APIRouter:
 def _skill(data: bytes, name: str) -> dict[str, bytes]:
     """Return the files of the skill in a package. Raises UsageError, and IntegrityError for what is not an archive."""
     tree = read_any_archive(data)
-    files = {path: tree.read(path) for path in tree.paths()}
-    place = f".apm/skills/{name}/"
-    beside = [path for path in files if path.startswith(".apm/") and not path.startswith(place)]
-    if beside or f"{place}SKILL.md" not in files:
+    paths, place = tree.paths(), f".apm/skills/{name}/"
+    beside = [path for path in paths if path.startswith(".apm/") and not path.startswith(place)]
+    beside += [path for path in paths if path == ADAPTER]  # with it, a gigabyte would be read
+    if beside or f"{place}SKILL.md" not in paths:
         raise UsageError(
             f"the package has {beside[0] if beside else f'no {place}SKILL.md'}",
             hint=f"a package of this registry has one skill, in {place}, and nothing else in .apm/",
         )
-    skill = {path.removeprefix(place): data for path, data in files.items() if path.startswith(place)}
-    return {**{path: data for path, data in files.items() if path in _DOCUMENTS}, **skill}
+    skill = {path.removeprefix(place): tree.read(path) for path in paths if path.startswith(place)}
+    return {**{path: tree.read(path) for path in paths if path in _DOCUMENTS}, **skill}
 
 
 def _name(owner: str, repo: str) -> str:
