@@ -88,6 +88,21 @@ def test_nothing_is_visible_without_them_and_the_next_publication_goes_on(
     assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1", "1.2"]
 
 
+def test_a_head_that_enough_of_them_signed_is_renewed_without_them(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path
+) -> None:
+    pair[1].away = True
+    ask(shop, pair, "needed 1\n")
+    shop.publish()
+    signed, before = head(shop), (shop.root / "metadata/timestamp.json").read_bytes()
+    pair[0].away = True
+    shop.refresh()
+    assert head(shop) == signed and (shop.root / "metadata/timestamp.json").read_bytes() != before
+    assert versions(shop, tmp_path / "seen", pair, 1) == ["1.0"]
+    with pytest.raises(StorageError):
+        shop.publish(version="1.1")
+
+
 def test_witnesses_refuse_a_second_history(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
     shop.publish()
     other = shop.copy("other")
