@@ -51,7 +51,7 @@ def refuse_invalid(schema: dict[str, Any]) -> None:
 def refuse_contradictions(schema: Any) -> None:
     """Raise PlacedValueError, with its place and a hint, where a schema contradicts itself, at any depth."""
     if isinstance(schema, dict) and schema.get("not", False) in ({}, True):
-        raise _REFUSES_ALL
+        raise _REFUSES_ALL.inside()  # a new one: an error keeps the frames of each place where it was raised
     _refuse(schema, is_part=False)
 
 

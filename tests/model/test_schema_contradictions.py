@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from skillpm.errors import DocumentError
-from skillpm.formats.document import read_model
+from skillpm.formats.document import PlacedValueError, read_model
 from skillpm.model.contract import ContractDocument
+from skillpm.model.schema_contradictions import refuse_contradictions
 from skillpm.model.synthesis import Pool
 from tests.serving import compiled
 
@@ -75,3 +76,11 @@ def test_what_is_not_json_schema_has_a_place_and_a_line(schema: str, key: str) -
 @pytest.mark.parametrize("schema", TAKEN)
 def test_what_is_only_unusual_is_taken(schema: str) -> None:
     compiled(TEXT + schema)
+
+
+def test_an_error_keeps_nothing_of_an_earlier_one() -> None:
+    with pytest.raises(PlacedValueError) as first:
+        refuse_contradictions({"not": {}})
+    with pytest.raises(PlacedValueError) as second:
+        refuse_contradictions({"not": {}})
+    assert len(first.traceback) == len(second.traceback) and first.value is not second.value
