@@ -147,6 +147,10 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
         rules += [{"at_least_one": list(names)} for names, required in draft.exclusions if required]
         task |= {"constraints": rules} if rules else {}
         tasks.append({key: item for key, item in task.items() if item})
+    asked = {word for draft in drafts for request in draft.requests for word in re.findall(r"\w+", request.lower())}
+    for source in values.values():  # "create a ticket" must not seem to name a value that it does not have
+        if "choice" in source:
+            source["choice"] = [item for item in source["choice"] if str(item) not in asked]
     document = {"synthesis": 1, "held_out": 0.2, "slips": 0.02, "frames": _FRAMES, "values": values, "tasks": tasks}
     return _yaml({key: item for key, item in document.items() if item})
 
