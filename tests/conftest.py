@@ -213,7 +213,7 @@ def skill_files() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def _environment_is_left_alone() -> Iterator[None]:
-    others = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")  # pytest and torch set them
+    others = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "RAY_CLIENT_MODE")  # pytest, torch and ray set them
     before = {name: value for name, value in os.environ.items() if name not in others}
     yield
     after = {name: value for name, value in os.environ.items() if name not in others}
