@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import threading
 import weakref
 from array import array
 from collections.abc import Iterable, Sequence
@@ -16,9 +17,10 @@ _IN_MEMORY = 1 << 20  # bytes of rows that need no file
 
 
 class _OpenFile:
-    """A file that is open as long as rows of it are in use."""
+    """A file that is open as long as rows of it are in use; ``turn`` is held by the thread that moves its position."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        self.turn = threading.Lock()
         weakref.finalize(self, _close, file)
 
 
@@ -28,7 +30,7 @@ def _close(file: IO[bytes]) -> None:
 
 
 class FileRows(Sequence[bytes]):
-    """Rows in a file; the place of each is in memory, which takes 12 bytes.
+    """Rows in a file; the place of each is in memory, which takes 12 bytes. Threads may share them.
 
     Attributes:
         file: holds the rows, and may hold anything between them.
@@ -47,7 +49,7 @@ class FileRows(Sequence[bytes]):
 
     def append(self, row: bytes) -> None:
         """Write a row at the end of the file. Raises StorageError."""
-        with DiskErrors("write rows to", Path(tempfile.gettempdir())):
+        with self._open.turn, DiskErrors("write rows to", Path(tempfile.gettempdir())):
             start = self.file.seek(0, 2)
             self.file.write(row)
         self.place(start, len(row))
@@ -76,6 +78,7 @@ class FileRows(Sequence[bytes]):
     def __getitem__(self, place: int | slice) -> bytes | FileRows:
         if isinstance(place, slice):
             return self.picked(range(*place.indices(len(self))))
-        with DiskErrors("read rows from", Path(tempfile.gettempdir())):  # what waits to be written is written first
+        # what waits to be written is written first
+        with self._open.turn, DiskErrors("read rows from", Path(tempfile.gettempdir())):
             self.file.seek(self._starts[place])
             return self.file.read(self._lengths[place])

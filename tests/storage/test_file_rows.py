@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,17 @@ def test_a_full_disk_is_an_error_and_no_traceback(capfd: pytest.CaptureFixture[s
     del rows
     gc.collect()
     assert capfd.readouterr().err == ""
+
+
+def test_threads_that_read_at_once_get_their_own_rows() -> None:
+    class Slow(io.BytesIO):
+        def seek(self, place: int, whence: int = 0, /) -> int:
+            found = super().seek(place, whence)
+            time.sleep(0.001)  # another thread has its turn
+            return found
+
+    rows = FileRows(Slow())
+    for number in range(20):
+        rows.append(b"%d," % number)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(rows.__getitem__, range(20))) == [b"%d," % number for number in range(20)]
