@@ -6,6 +6,7 @@ The code is compiled and never run.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
@@ -27,10 +28,14 @@ def code_texts(files: SkillFiles) -> list[str]:
     return list(texts)[:MAX_TEXTS]
 
 
-def _texts(path: Path) -> Iterator[str]:
-    # compiled and not parsed alone: the compiler joins the pieces of a text
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        yield from _constants(compile(path.read_bytes(), path.name, "exec", dont_inherit=True))
+def _texts(path: Path) -> list[str]:
+    # compiled and not parsed alone: the compiler joins the pieces of a text, and warns of code that is not ours
+    with (
+        contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        return [*_constants(compile(path.read_bytes(), path.name, "exec", dont_inherit=True))]
+    return []
 
 
 def _constants(value: object) -> Iterator[str]:
