@@ -42,6 +42,8 @@ def _constants(value: object) -> Iterator[str]:
     """Yield the texts among the constants of code, in its functions too."""
     if isinstance(value, str) and len(value.strip()) in _LENGTHS:
         yield value.strip()
-    items = value.co_consts if isinstance(value, CodeType) else value if isinstance(value, tuple | frozenset) else ()
+    items = value.co_consts if isinstance(value, CodeType) else value if isinstance(value, tuple) else ()
+    if isinstance(value, frozenset):  # whose own order is another one in each process
+        items = tuple(sorted(value, key=repr))
     for item in items:
         yield from _constants(item)
