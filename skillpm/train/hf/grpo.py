@@ -125,9 +125,18 @@ def _check_steps(stage: Sampled, steps: int, history: Sequence[Mapping[str, Any]
 
 
 def _arguments(stage: Grpo | Rloo, given: StageInput, rows: int) -> dict[str, Any]:
-    """Return what GRPOConfig and RLOOConfig have in common, where a stage has so many rows to learn from."""
+    """Return what GRPOConfig and RLOOConfig have in common, where a stage has so many rows to learn from.
+
+    Raises:
+        TrainingError: they are too few for so many processes.
+    """
     prompts = min(stage.prompts, rows)  # TRL drops a batch that is not full
     prompts -= prompts % (count() // math.gcd(count(), stage.generations))  # rows may be too long for this model
+    if not prompts:
+        raise TrainingError(
+            f"stage {stage.name}: {rows} rows that this model can read cannot be shared by {count()} processes",
+            hint="use fewer processes, or a model that reads longer texts",
+        )
     low, high = stage.clip
     return {
         **shared_arguments(given),
