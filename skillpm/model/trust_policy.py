@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from skillpm.formats.document import Document
 from skillpm.model.manifest import Manifest, Permissions
@@ -37,6 +37,14 @@ class WitnessPolicy(Document):
 
     keys: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(min_length=1, max_length=50)]
     needed: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if len(set(self.keys)) < len(self.keys):
+            raise ValueError("`keys` has a witness twice, whose one signature would count twice")
+        if (self.needed or 0) > len(self.keys):
+            raise ValueError(f"`needed: {self.needed}` is more than the {len(self.keys)} `keys`")
+        return self
 
     def __str__(self) -> str:
         return f"{self.needed or len(self.keys)} of {', '.join(key.partition('+')[0] for key in self.keys)}"
