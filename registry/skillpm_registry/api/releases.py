@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
@@ -23,13 +22,12 @@ from skillpm_registry.api.forms import (
 )
 from skillpm_registry.identity import Identity
 from skillpm_registry.problems import ApiError
-from skillpm_registry.routing import api_router
+from skillpm_registry.routing import api_router, checking
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
 
 router = api_router("releases")
 _KINDS, _BYTES = ("application/gzip", "application/octet-stream"), {"type": "string", "format": "binary"}
-_AT_ONCE = 4  # archives that are checked at once: each is unpacked in memory
 
 
 @router.post("/uploads", status_code=201, responses={200: {"description": "The same content is published already."}})
@@ -59,7 +57,7 @@ async def send_archive(number: str, request: Request, services: Shared, identity
                     raise ApiError(413, "too-large", "the archive is larger than it was announced", "publish again")
                 file.write(piece)
         return UploadState.model_validate(
-            await run_sync(publishing.receive, services, identity, number, draft, limiter=_checking(request))
+            await run_sync(publishing.receive, services, identity, number, draft, limiter=checking(request))
         )
     finally:
         draft.unlink(missing_ok=True)
@@ -70,14 +68,6 @@ def _known(services: Services, identity: Identity, number: str) -> tuple[str, in
     with services.database.reading() as session:
         upload = publishing.upload_of(session, identity, number)
         return upload.id, max(upload.wish["release"]["size"], MAX_ARCHIVE)
-
-
-def _checking(request: Request) -> CapacityLimiter:
-    state = request.app.state
-    if not hasattr(state, "checking"):
-        state.checking = CapacityLimiter(_AT_ONCE)
-    limiter: CapacityLimiter = state.checking
-    return limiter
 
 
 @router.post(

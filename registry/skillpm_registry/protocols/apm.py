@@ -24,7 +24,7 @@ from skillpm_registry.catalogue.search import search
 from skillpm_registry.protocols import publication
 from skillpm_registry.protocols.releases import EPOCH, available, page_of, release_of, served_digest
 from skillpm_registry.protocols.semantic import semantic
-from skillpm_registry.routing import reading_router
+from skillpm_registry.routing import checking, reading_router
 from skillpm_registry.services import Services
 
 NOBODY = "_"
@@ -76,7 +76,10 @@ def router(services: Services) -> APIRouter:
         """Publish the skill in a package: 201, or 202 while it waits for an owner or the gate."""
         data = await request.body()
         name = _name(owner, repo)
-        state = await run_sync(lambda: publication.publish(services, identity, name, version, _skill(data, repo)))
+        state = await run_sync(
+            lambda: publication.publish(services, identity, name, version, _skill(data, repo)),
+            limiter=checking(request),
+        )
         answer.status_code = 201 if state == "live" else 202
         return {
             "package": f"{owner}/{repo}",

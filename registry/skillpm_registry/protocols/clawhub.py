@@ -36,7 +36,7 @@ from skillpm_registry.protocols.apm import NOBODY
 from skillpm_registry.protocols.publication import MANIFEST, stated
 from skillpm_registry.protocols.releases import available, page_of, release_of, tree_of, zipped
 from skillpm_registry.protocols.semantic import semantic
-from skillpm_registry.routing import reading_router
+from skillpm_registry.routing import checking, reading_router
 from skillpm_registry.services import Services
 
 _LARGEST = 200 << 10  # bytes of a file that is shown
@@ -216,8 +216,11 @@ def _add_publishing(routes: APIRouter, services: Services) -> None:
         return {"storageId": digest}
 
     @routes.post("/skills")
-    def publish(form: SkillForm, identity: Writer) -> dict[str, Any]:
+    async def publish(form: SkillForm, request: Request, identity: Writer) -> dict[str, Any]:
         """Publish the files that were sent."""
+        return await run_sync(_published, form, identity, limiter=checking(request))
+
+    def _published(form: SkillForm, identity: Identity) -> dict[str, Any]:
         owner, folder = form.ownerHandle or "", parts(identity)
         name = form.slug if owner in ("", NOBODY) else f"{owner}/{form.slug}"
         try:
