@@ -233,8 +233,10 @@ def read_any_archive(data: Bytes) -> MappingTree:
         tree = read_own_archive(data)
         if not {"SKILL.md", ADAPTER}.isdisjoint(tree.paths()):
             return tree
+    if len(data) > MAX_FOREIGN:
+        raise _refused("", f"is not one of skillpm, and has more than {MAX_FOREIGN:,} bytes")
     try:
-        return packed_tree(bytes(data[: MAX_FOREIGN + 1]))
+        return packed_tree(bytes(data))
     except SealedError as error:
         raise _refused("", str(error)) from None
 

@@ -330,6 +330,7 @@ def test_an_archive_of_another_program_has_the_skill_at_its_top_or_in_its_one_fo
     ("data", "reason"),
     [
         (zipped({"../x": b""}), "is not safe"),
+        (bytes((24 << 20) + 1), "more than 25,165,824 bytes"),
         (tarred({"/etc/x": b""}), "is not safe"),
         (tarred({"x": b""}, kind=tarfile.SYMTYPE), "not a regular file"),
         (b"".join(tarred({"x": b"1"}, "w")[:1024] for _ in range(2)) + bytes(1024), "a name twice"),
