@@ -1,7 +1,7 @@
-"""What reinforcement learning adds where right answers are few: SFT on 60 of them, then GRPO on 400 bare requests.
+"""What reinforcement learning adds where right answers are few: SFT on 12 of them, then GRPO on 400 bare requests.
 
 Three runs as a user types them: a short SFT, from there GRPO against the skill's verifier, and, from there as well and
-for the same time, more SFT on the same answers. Each is asked 400 held-out requests, and the pairs are compared.
+for the same time, more SFT on the same answers. Each is asked 200 held-out requests, and the pairs are compared.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from run import skillpm
 
 RECIPES = Path(__file__).resolve().parent / "reinforcement"
-EPOCHS = 3  # of start.yaml
-ASKING = ("--max-new-tokens", "64", "--batch-size", "96", "--no-gate", "--yes")
+EPOCHS = 10  # of start.yaml
+ASKING = ("--limit", "200", "--max-new-tokens", "64", "--batch-size", "96", "--no-gate", "--yes")
 
 
 def train(folder: Path, name: str, *settings: str) -> tuple[str, dict[str, Any]]:
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the project folder; made anew")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=32, help="of GRPO")
+    parser.add_argument("--steps", type=int, default=24, help="of GRPO")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
