@@ -37,38 +37,24 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
 
-class _Present(dict[str, bool]):
-    """Which words a text has; each is looked for once."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._groups: dict[tuple[str, ...], bool] = {}
-
-    def __missing__(self, word: str) -> bool:
-        self[word] = word in self._text or _begins(self._text, word)
-        return self[word]
-
-    def any(self, words: tuple[str, ...]) -> bool:
-        """Return whether the text has one of the words."""
-        if words not in self._groups:
-            self._groups[words] = any(map(self.__getitem__, words))
-        return self._groups[words]
+_WORDS = frozenset(word for _, words, needs, _ in COMMANDS for word in (*words, *needs))
 
 
 def instructions(text: str) -> Iterator[Sighting]:
     """Yield what a text tells an agent to do, each kind in its order. Positions are 0-based."""
     text = text[:MAX_TEXT]
     lower, joined = text.lower(), ""
-    present = _Present(lower)
+    lines = f"\n{lower}"  # words that begin a line stand in the first one too
+    present = {word for word in _WORDS if word in lines}
     for what, words, needs, pattern in COMMANDS:
-        if not present.any(words) or (needs and not present.any(needs)):
+        if present.isdisjoint(words) or (needs and present.isdisjoint(needs)):
             continue
         if not joined:
             joined = (
                 _compiled(CONTINUED).sub(lambda match: " " * len(match[0]), text) if len(lower) == len(text) else text
             )
             lower = joined.lower()
-        for begin, end in _near(lower, [word for word in words if present[word]]):
+        for begin, end in _near(lower, [word for word in words if word in present]):
             for match in _compiled(pattern).finditer(joined, begin, end):
                 if not _excused(match):
                     yield Sighting(what, match.start() + _leading(match[0]), _quoted(match[0]))
@@ -93,12 +79,8 @@ def _near(lower: str, words: list[str]) -> Iterator[tuple[int, int]]:
         yield begin, reached
 
 
-def _begins(lower: str, word: str) -> bool:
-    return word[0] == "\n" and lower.startswith(word[1:])
-
-
 def _all(lower: str, word: str) -> Iterator[int]:
-    if _begins(lower, word):
+    if word[0] == "\n" and lower.startswith(word[1:]):
         yield 0
     place = lower.find(word)
     while place >= 0:

@@ -55,6 +55,7 @@ _FILES = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_VERSION = re.compile(r"\d[^/]*\.tar\.gz")  # behind the skill's name, in the name of its archive
 _KEY_FILES = (".pem", ".key")
 _AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills")
 _RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
@@ -110,9 +111,10 @@ class SourceTree(FolderTree):
 
     def __init__(self, root: Path, *, keep: bool = False) -> None:
         super().__init__(root, keep=keep)
-        self._own_archive = re.compile(rf"{re.escape(Path(os.path.realpath(root)).name)}-\d[^/]*\.tar\.gz")
+        real = os.path.realpath(root)
+        self._own_archive = f"{os.path.basename(real)}-"
         self._installed: frozenset[str] = frozenset()
-        self._git, self._own = _Ignored(_above(root)), _Ignored()
+        self._git, self._own = _Ignored(_above(real)), _Ignored()
 
     def leaves_out(self, path: str) -> bool:
         """Is a file of this path left out, whether it is there or not?"""
@@ -151,7 +153,9 @@ class SourceTree(FolderTree):
     def _is_clutter(self, path: str, name: str, mode: int) -> bool:
         if name in _FOLDERS or path in self._installed or _AT_ROOT.fullmatch(path):
             return True
-        if _FILES.fullmatch(name) or self._own_archive.fullmatch(name):
+        if _FILES.fullmatch(name):
+            return True
+        if name.startswith(self._own_archive) and _VERSION.fullmatch(name, len(self._own_archive)):
             return True
         return stat.S_ISREG(mode) and name.endswith(_KEY_FILES) and self._is_private_key(path)
 
@@ -175,12 +179,16 @@ def skill_tree(skill: Skill, *, keep: bool = False) -> FolderTree:
     return SourceTree(skill.root, keep=keep) if skill.is_source else FolderTree(skill.root, keep=keep)
 
 
-def _above(root: Path) -> list[Patterns]:
+def _above(root: str) -> list[Patterns]:
     """Return the files of patterns above a root in its repository; none if they leave out the root itself."""
-    place = Path(os.path.realpath(root))
-    tops = [count for count, folder in enumerate((place, *place.parents)) if (folder / ".git").exists()]
+    top = root
+    while not os.path.exists(os.path.join(top, ".git")):
+        top, below = os.path.dirname(top), top
+        if top == below:
+            return []
     files: list[Patterns] = []
-    for folder in reversed(place.parents[: tops[0]] if tops else ()):
+    place = Path(root)
+    for folder in reversed(place.parents[: len(place.relative_to(top).parts)]):
         base = f"{place.relative_to(folder).as_posix()}/"
         steps = [base[: end.end()] for end in re.finditer("/", base)]
         try:
