@@ -111,8 +111,8 @@ class SourceTree(FolderTree):
 
     def __init__(self, root: Path, *, keep: bool = False) -> None:
         super().__init__(root, keep=keep)
-        real = os.path.realpath(root)
-        self._own_archive = f"{os.path.basename(real)}-"
+        real = Path(os.path.realpath(root))
+        self._own_archive = f"{real.name}-"
         self._installed: frozenset[str] = frozenset()
         self._git, self._own = _Ignored(_above(real)), _Ignored()
 
@@ -179,17 +179,12 @@ def skill_tree(skill: Skill, *, keep: bool = False) -> FolderTree:
     return SourceTree(skill.root, keep=keep) if skill.is_source else FolderTree(skill.root, keep=keep)
 
 
-def _above(root: str) -> list[Patterns]:
+def _above(root: Path) -> list[Patterns]:
     """Return the files of patterns above a root in its repository; none if they leave out the root itself."""
-    top = root
-    while not os.path.exists(os.path.join(top, ".git")):
-        top, below = os.path.dirname(top), top
-        if top == below:
-            return []
+    tops = (count for count, folder in enumerate((root, *root.parents)) if (folder / ".git").exists())
     files: list[Patterns] = []
-    place = Path(root)
-    for folder in reversed(place.parents[: len(place.relative_to(top).parts)]):
-        base = f"{place.relative_to(folder).as_posix()}/"
+    for folder in reversed(root.parents[: next(tops, 0)]):
+        base = f"{root.relative_to(folder).as_posix()}/"
         steps = [base[: end.end()] for end in re.finditer("/", base)]
         try:
             patterns = _compiled((folder / GIT).read_bytes()[: MAX_PATTERNS + 1])
@@ -227,5 +222,7 @@ def _compiled(data: bytes) -> tuple[Pattern, ...]:
 def _itself(pattern: Any) -> Pattern:
     """Return a pattern of pathspec so that it matches the entry that it names, and nothing below."""
     regex: re.Pattern[str] = pattern.regex
+    if regex.pattern == ".":  # of `**`, which names every entry, one of a single letter too
+        return Pattern(re.compile(""), pattern.include)
     whole = re.compile(rf"(?:{regex.pattern})\Z") if _FOLDER in regex.groupindex else regex
     return Pattern(whole, pattern.include)

@@ -110,6 +110,7 @@ LINES = st.lists(st.lists(PARTS, min_size=1, max_size=4).map("".join), max_size=
 @settings(max_examples=120, deadline=None)
 @example({"a/b"}, "", "a\n!/")
 @example({"a", "b/a"}, "", "***/a")
+@example({"a", "b"}, "", "**\n!a")
 @given(st.sets(PATHS, min_size=1, max_size=6), LINES, LINES)
 def test_git_leaves_out_the_same_files(
     tmp_path_factory: pytest.TempPathFactory, paths: set[str], above: str, below: str
