@@ -27,11 +27,15 @@ class Lister:
     Args:
         registry: its folder.
         index: indexes the changes that were noted.
+        tidy: removes what nobody needs any more; it is called at least every hour.
     """
 
-    def __init__(self, registry: FolderRegistry, index: Callable[[], object]) -> None:
+    def __init__(
+        self, registry: FolderRegistry, index: Callable[[], object], tidy: Callable[[], object] = lambda: None
+    ) -> None:
         self._registry = registry
         self._index = index
+        self._tidy = tidy
         self._names: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="lister", daemon=True)
         self._thread.start()
@@ -50,6 +54,7 @@ class Lister:
         ended = False
         while not ended:
             self._sign()
+            self._attempt("abandoned uploads cannot be removed", self._tidy)
             names: set[str] = set()
             ended = self._collect(names, _HOUR)
             end = time.monotonic() + max(_PAUSE, _SHARE * took)
@@ -75,8 +80,8 @@ class Lister:
         signer = self._registry.signer
         try:
             if signer is not None and signer.is_due:
-                with signer.turn():
-                    signer.refresh(whole=False)
+                for release, reason in signer.refresh(whole=False).items():
+                    _log.warning("%s waits for the witnesses of the log: %s", release, reason)
         except (SkillpmError, OSError) as error:
             _log.error("the registry cannot be signed anew", exc_info=error)
 

@@ -76,12 +76,10 @@ def sign(folder: Path, new_key: str | None) -> None:
     registry = FolderRegistry(folder, str(folder), keys)
     if registry.signer is None:
         raise UsageError(f"{folder} is not signed", hint="run `skillpm registry init FOLDER --signed`")
-    with registry.signer.turn():
-        if new_key:
-            registry.signer.rotate(keys.create(new_key))
-        else:
-            registry.signer.refresh()
+    waiting = registry.signer.rotate(keys.create(new_key)) if new_key else registry.signer.refresh()
     note(f"signed {safe(folder)}")
+    for release, reason in waiting.items():
+        note(f"warning: {safe(release)} waits for the witnesses of the log: {safe(reason)}")
 
 
 @command.command(

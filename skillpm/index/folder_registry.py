@@ -117,7 +117,12 @@ class FolderRegistry(DirectoryIndex):
                 published=present.tree,
                 offered=release.tree,
             )
-        self._renew_page(name)
+        reason = self._renew_page(name).get(f"{name} {present.version}")
+        if reason is not None:
+            raise StorageError(
+                f"{name} {present.version} is logged, and waits for the witnesses of the log: {reason}"[:1000],
+                hint="publish it again when they answer; the operator names them in log/witnesses",
+            )
         return before is None or _key(release.version) not in {_key(item.version) for item in before.releases}
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
@@ -302,16 +307,18 @@ class FolderRegistry(DirectoryIndex):
         releases = sorted(self._written(name).values(), key=_by_written_version)
         return {**self._page_written(name), "name": name, "releases": releases}
 
-    def _renew_page(self, name: str, **changes: str) -> None:
-        signer, folder = self.signer, self._releases(name)
-        with signer.turn() if signer else turns(folder if folder.is_dir() else self.root):
+    def _renew_page(self, name: str, **changes: str) -> dict[str, str]:
+        """Write a page; return why releases of it are not visible yet, as the signer does."""
+        signer = self.signer
+        if signer:  # its turn is strict: what others state now, they show in a turn of their own
+            return signer.show(name, changes)
+        folder = self._releases(name)
+        with turns(folder if folder.is_dir() else self.root):
             while True:
-                text = signer.show(name, changes) if signer else _text({**self.page_document(name), **changes})
+                text = _text({**self.page_document(name), **changes})
                 if self._has(page_path(name), text.encode()):
-                    return
+                    return {}
                 self.write(page_path(name), text)
-                if signer:  # its turn is strict: what others state now, they show in a turn of their own
-                    return
 
     def _put_archive(self, release: Release, archive: Bytes) -> None:
         path = archive_path(release.archive)

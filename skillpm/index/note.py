@@ -131,6 +131,20 @@ def without_witnesses(note: str) -> str:
     return f"{text}\n{signature_lines(note, origin)}"
 
 
+def with_witnesses(note: str, others: Iterable[str]) -> str:
+    """Return a note with the signatures of witnesses that other notes have of the same head. Raises ValueError."""
+    text = _parts(note)[0]
+    origin, _, _ = text.partition("\n")
+    lines = dict.fromkeys(note.split("\n"))
+    for other in others:
+        for line in other.split("\n") if other.startswith(f"{text}\n") else ():
+            match = _LINE.fullmatch(line)
+            if match and match[1] != origin and line not in lines:
+                lines[line] = None
+                note += f"{line}\n"
+    return note
+
+
 def signature_lines(text: str, name: str) -> str:
     """Return the lines of a signer among some lines of signatures."""
     matches = (_LINE.fullmatch(line) for line in text.split("\n"))

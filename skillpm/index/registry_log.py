@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import DocumentError, RegistryError
 from skillpm.formats.light import read_light
-from skillpm.index.note import Checkpoint, open_checkpoint
+from skillpm.index.note import Checkpoint, open_checkpoint, without_witnesses
+from skillpm.index.pages import page_path
 from skillpm.index.signed_pages import CHECKPOINT, LOG, log_entry
 from skillpm.index.tile_log import WIDTH, InclusionProof, TileLog, entries_of, extend
 from skillpm.index.witnesses import NEXT
@@ -41,44 +43,78 @@ class RegistryLog:
         self._known = tuple(known)
         self._read = read
         self._put = put
+        self._places: dict[bytes, int] = {}
 
-    def prove(self, pages: Mapping[str, Document], keys: Sequence[PrivateKey], *, again: bool = False) -> str:
-        """Log every release that has no proof, and put the proofs into the pages; return the new head.
+    def add(self, pages: Mapping[str, Document], keys: Sequence[PrivateKey], *, again: bool = False) -> str:
+        """Log every release of these pages that is not logged; return the newest head.
 
         The tiles are written. The caller flushes them to the disk before it writes the head, which makes them count.
-
-        The pages are changed. ``again`` replaces all proofs, because the keys changed.
+        ``again`` signs the head anew, because the keys changed.
 
         Raises:
             RegistryError: the log is damaged.
             StorageError: the disk refused.
         """
-        try:
-            note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
-            size = open_checkpoint(note, self._origin, self._known).size if note else 0
-            later = (self._read(NEXT) or b"").decode()
-            with contextlib.suppress(ValueError):  # it is missing, or of a key that was replaced
-                ahead = open_checkpoint(later, self._origin, self._known).size
-                note, size = (later, ahead) if ahead > size else (note, size)
-            return self._prove(pages, keys, TileLog(size, self._tile), "" if again else note)
-        except ValueError as error:
-            raise RegistryError(
-                f"the registry's log is damaged: {error}", hint="restore log/ from a backup: clients refuse another log"
-            ) from None
+        with _damage():
+            note = self._newest()
+            log = TileLog(Checkpoint.parse(note).size if note else 0, self._tile)
+            items = [(item, entry) for name, page in pages.items() for item, entry in _entries(name, page)]
+            self._find(items, log)
+            fresh = [entry for _, entry in items if entry not in self._places]
+            self._places |= {entry: log.size + number for number, entry in enumerate(fresh)}
+            if fresh:
+                log = extend(log, fresh, lambda path, data: self._put(f"{LOG}/{path}", data))
+            if note and not fresh and not again:
+                return note
+            return Checkpoint(self._origin, log.size, log.root()).signed(keys)
 
-    def _prove(self, pages: Mapping[str, Document], keys: Sequence[PrivateKey], log: TileLog, note: str) -> str:
-        items = [(item, entry) for name, page in pages.items() for item, entry in _entries(name, page)]
-        places = {entry: InclusionProof.parse(item["proof"]).index for item, entry in items if item.get("proof")}
-        places |= self._last(log, {entry for _, entry in items} - places.keys())
-        fresh = [entry for _, entry in items if entry not in places]
-        places |= {entry: log.size + number for number, entry in enumerate(fresh)}
-        if fresh or not note:
-            log = extend(log, fresh, lambda path, data: self._put(f"{LOG}/{path}", data))
-        head = note if note and not fresh else Checkpoint(self._origin, log.size, log.root()).signed(keys)
-        for item, entry in items:
-            if not note or not item.get("proof"):
-                item["proof"] = str(InclusionProof(places[entry], tuple(log.inclusion(places[entry])), head))
-        return head
+    def prove(self, pages: Mapping[str, Document], note: str, *, again: bool = False) -> list[str]:
+        """Put proofs into pages, and remove new releases that a head does not have; return those, `NAME VERSION`.
+
+        ``again`` replaces all proofs, because the keys changed. Raises RegistryError if the log is damaged.
+        """
+        waiting = list[str]()
+        with _damage():
+            head, log = without_witnesses(note), TileLog(Checkpoint.parse(note).size, self._tile)
+            items = [(name, item, entry) for name, page in pages.items() for item, entry in _entries(name, page)]
+            self._find([item[1:] for item in items], log)
+            for name, item, entry in items:
+                place = self._places.get(entry, log.size)
+                if place >= log.size:
+                    waiting.append(f"{name} {item['version']}")
+                    if item["version"] not in self._visible(name):
+                        pages[name]["releases"].remove(item)
+                elif again or not item.get("proof"):
+                    item["proof"] = str(InclusionProof(place, tuple(log.inclusion(place)), head))
+        return waiting
+
+    def empty(self, keys: Sequence[PrivateKey]) -> str:
+        """Return the head of the log before its first entry."""
+        return Checkpoint(self._origin, 0, TileLog(0, self._tile).root()).signed(keys)
+
+    def _newest(self) -> str:
+        """Return the longest head that was signed, which may not be visible yet; empty if there is none."""
+        note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
+        size = open_checkpoint(note, self._origin, self._known).size if note else -1
+        later = (self._read(NEXT) or b"").decode()
+        with contextlib.suppress(ValueError):  # it is missing, or of a key that was replaced
+            if open_checkpoint(later, self._origin, self._known).size > size:
+                return later
+        return note
+
+    def _find(self, items: Iterable[tuple[Document, bytes]], log: TileLog) -> None:
+        """Find out where entries are: where their proofs say, or among the last of a log, where a killed writer was."""
+        proved = {entry: InclusionProof.parse(item["proof"]).index for item, entry in items if item.get("proof")}
+        if any(place >= log.size for place in proved.values()):
+            raise ValueError(f"it has {log.size} entries, and there are proofs of more")
+        self._places = proved | self._places
+        self._places |= self._last(log, {entry for _, entry in items} - self._places.keys())
+
+    def _visible(self, name: str) -> set[str]:
+        """Return the versions that a page has now: what has lost its proof must not be lost with it."""
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            return {item["version"] for item in json.loads(self._read(page_path(name)) or b"{}")["releases"]}
+        return set()
 
     def _last(self, log: TileLog, entries: set[bytes]) -> dict[bytes, int]:
         """Return which of these a killed writer has logged, and where: they are among the last entries."""
@@ -90,6 +126,17 @@ class RegistryLog:
 
     def _tile(self, path: str) -> bytes | None:
         return self._read(f"{LOG}/{path}")
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """Turn the errors of a damaged log into ours."""
+    try:
+        yield
+    except ValueError as error:
+        raise RegistryError(
+            f"the registry's log is damaged: {error}", hint="restore log/ from a backup: clients refuse another log"
+        ) from None
 
 
 def _entries(name: str, page: Document) -> Iterable[tuple[Document, bytes]]:

@@ -4,8 +4,9 @@ Order of a publication, so that a crash leaves nothing that a client could insta
 
 1. The tiles of the log, a copy of the page whose name has its digest, the metadata of its bin, and a snapshot. Nothing
    refers to these files yet. They are flushed to the disk together, with drafts of the files of the next steps.
-2. ``log/checkpoint``: the release is in the log. Where the log has witnesses, they have signed it before; what they may
-   have signed is in ``log/next``, and the next publication continues it, because they refuse another history.
+2. ``log/checkpoint``: the release is in the log. Where the log has witnesses, they are asked before this, and nobody's
+   turn waits for them. What they may have signed is in ``log/next``, which the next publication continues, because they
+   refuse another history. A release that too few of them signed waits, and the registry goes on without it.
 3. ``metadata/timestamp.json``: clients see the new page. It is the only file of the metadata that changes.
 4. The page under its own name, for clients that check no signatures.
 
@@ -24,16 +25,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from skillpm.errors import RegistryError, StorageError, UsageError
-from skillpm.index.note import Checkpoint, missing, without_witnesses
+from skillpm.errors import RegistryError, UsageError
+from skillpm.index.note import Checkpoint, missing, with_witnesses
 from skillpm.index.pages import page_path
-from skillpm.index.registry_log import RegistryLog
+from skillpm.index.registry_log import Document, RegistryLog
 from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
 from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path
 from skillpm.index.witnesses import FILE, NEXT, Witnesses
@@ -75,72 +77,84 @@ class RegistrySigner:
         self._keys = keys
         self._days = days
         self._root_read: tuple[bytes, Metadata[Root]] | None = None
+        self._alone = threading.Lock()
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """Keep other writers away. Raises BusyError, and StorageError where the file system has no locks."""
-        with turns(self._store.root / METADATA, wait=60.0, strict=True):
-            yield
-
-    def show(self, name: str, changes: Mapping[str, str]) -> str:
-        """Log and sign what a page is to say, and let clients see it; return its text. Call it in a turn.
+    def show(self, name: str, changes: Mapping[str, str]) -> dict[str, str]:
+        """Log and sign what a page is to say, and let clients see it.
 
         ``changes`` are further keys of the page.
+
+        Returns:
+            Why releases of it are logged and not visible, by `NAME VERSION`: the witnesses did not sign them.
 
         Raises:
             UsageError: the online key is not on this machine.
             RegistryError: the metadata or the log is damaged.
             StorageError: the disk refused.
+            BusyError: other writers had their turns for a minute.
         """
-        online = [self._online()]
-        page = {**self._store.page_document(name), **changes}
-        head = self._log().prove({name: page}, online)
-        metadata, text = self._metadata(online), page_text(page)
-        if not metadata.lists(name, text):
-            is_full = metadata.update({name: text})
-            self._commit(metadata, head, {page_path(name): text})
-            if is_full:
-                self._rebuild(online, {name: page})
-        return text
 
-    def refresh(self, *, whole: bool = True) -> None:
-        """Sign the timestamp anew, and every other role; remove what no client needs. Call it in a turn.
+        def commit(pages: dict[str, Document], head: str) -> None:
+            if not pages[name]["releases"] and self._read(page_path(name)) is None:
+                return
+            keys, text = [self._online()], page_text(pages[name])
+            metadata = self._metadata(keys)
+            if metadata.lists(name, text):
+                if self._note(page_path(name)) != text:  # a killed writer did not come so far
+                    self._store.write(page_path(name), text)
+            elif not metadata.update({name: text}):
+                self._commit(metadata, head, {page_path(name): text})
+            else:  # a bin is full
+                self._commit(metadata, head, {page_path(name): text})
+                pages = self._pages()
+                self._log().prove(pages, head)
+                self._sign_all(keys, pages, head)
+
+        return self._reveal(
+            lambda: {name: {**self._store.page_document(name), **changes}}, lambda: [self._online()], commit
+        )
+
+    def refresh(self, *, whole: bool = True) -> dict[str, str]:
+        """Sign the timestamp anew, and every other role; remove what no client needs.
 
         If it is not ``whole``, the other roles are signed only when half of their time is over, which is much faster.
+        What waits for the witnesses becomes visible if they sign it now. All else is renewed without them.
+
+        Returns:
+            Why releases are not visible yet, as ``show``.
 
         Raises:
-            UsageError, RegistryError, StorageError: as ``show``.
+            UsageError, RegistryError, StorageError, BusyError: as ``show``.
         """
-        online = [self._online()]
-        metadata = self._metadata(online)
-        if whole or metadata.is_aging:
-            metadata = self._rebuild(online)
-        else:
-            self._store.write(f"{METADATA}/{TIMESTAMP}", metadata.timestamp(self._days))
-        wanted, oldest = metadata.files(), time.time() - _KEPT
-        for folder in (METADATA, "skills"):
-            for path in sorted((self._store.root / folder).rglob("*.json")):
-                name = path.relative_to(self._store.root).as_posix()
-                is_ours = name.startswith(METADATA) or (path.name[:64].isalnum() and path.name[64:65] == ".")
-                if is_ours and name not in wanted and not name.endswith(".root.json"):
-                    with contextlib.suppress(OSError):
-                        if path.stat().st_mtime < oldest:
-                            path.unlink()
+        with self._turn():
+            metadata = self._metadata([self._online()])
+            if not whole and not metadata.is_aging:
+                self._store.write(f"{METADATA}/{TIMESTAMP}", metadata.timestamp(self._days))
+                self._remove_old(metadata)
+                return {}
+
+        def commit(pages: dict[str, Document], head: str) -> None:
+            self._remove_old(self._sign_all([self._online()], pages, head))
+
+        return self._reveal(self._pages, lambda: [self._online()], commit, all_witnesses=True)
 
     @property
     def is_due(self) -> bool:
         """Is half of the time of the timestamp or of another role over? Raises RegistryError, UsageError."""
         return self._metadata([self._online()]).is_due(self._days)
 
-    def rotate(self, online: PrivateKey) -> None:
-        """Replace the online key. Call it in a turn.
+    def rotate(self, online: PrivateKey) -> dict[str, str]:
+        """Replace the online key.
 
         The old key, if it is here, signs everything once more beside the new one, so that clients which have not seen
         the new root go on. All proofs are made again, because the log has the same key.
 
+        Returns:
+            Why releases are not visible yet, as ``show``.
+
         Raises:
             UsageError: too few of the root keys are on this machine.
-            RegistryError, StorageError: as ``show``.
+            RegistryError, StorageError, BusyError: as ``show``.
         """
         root = self._root()
         signers, needed = self._keys.private_of(keys_of(root, "root")), root.signed.roles["root"].threshold
@@ -149,19 +163,85 @@ class RegistrySigner:
                 f"{len(signers)} of the root keys are on this machine, {needed} are needed",
                 hint="add one with `skillpm key import NAME FILE`",
             )
-        old = self._keys.private_of(keys_of(root, "timestamp"))
-        self._rebuild([online, *old], again=True)
-        self._root_read = None  # what follows changes it
-        data = signed(next_root(root, online.public), signers)
-        self._store.write(root_path(root.signed.version), data)
+        keys = [online, *self._keys.private_of(keys_of(root, "timestamp"))]
 
-    def _rebuild(
-        self, keys: Sequence[PrivateKey], fresh: Mapping[str, dict[str, Any]] = {}, *, again: bool = False
-    ) -> RegistryMetadata:
-        """Sign every page; the fresh ones do not stand in the folder yet."""
-        pages = {**{name: self._store.page_document(name) for name in self._store.names()}, **fresh}
-        head, metadata = self._log().prove(pages, keys, again=again), self._metadata(keys)
-        texts = {name: page_text(page) for name, page in pages.items()}
+        def commit(pages: dict[str, Document], head: str) -> None:
+            self._sign_all(keys, pages, head)
+            self._root_read = None  # what follows changes it
+            data = signed(next_root(root, online.public), signers)
+            self._store.write(root_path(root.signed.version), data)
+
+        return self._reveal(self._pages, lambda: keys, commit, again=True)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Keep other writers away. Raises BusyError, and StorageError where the file system has no locks."""
+        with self._alone, turns(self._store.root / METADATA, wait=60.0, strict=True):
+            yield
+
+    def _reveal(
+        self,
+        read: Callable[[], dict[str, Document]],
+        online: Callable[[], Sequence[PrivateKey]],
+        commit: Callable[[dict[str, Document], str], None],
+        *,
+        again: bool = False,
+        all_witnesses: bool = False,
+    ) -> dict[str, str]:
+        """Log pages, and show those of their releases that the newest head has which enough witnesses signed.
+
+        A turn logs what is new, and shows what may be shown. If something may not, the witnesses are asked, after the
+        turn, and another turn follows. Meanwhile others may log and show more.
+
+        Args:
+            read: returns the pages as they are to be.
+            online: returns the keys.
+            commit: writes pages under a head, in the turn.
+            again: sign the head and the proofs anew, because the keys changed.
+            all_witnesses: ask also those that are not needed.
+
+        Returns:
+            Why releases are not visible, by `NAME VERSION`.
+        """
+        asked, reason = "", ""
+        for is_last in (False, False, True):
+            with self._turn():
+                pages, keys, log = read(), online(), self._log()
+                newest = log.add(pages, keys, again=again)
+                newest, head = self._heads(newest, asked, keys, again=again)
+                waiting = log.prove(pages, head, again=again)
+                is_same = Checkpoint.parse(newest) == Checkpoint.parse(asked) if asked else False
+                is_wanted = waiting or (all_witnesses and not asked and missing(newest, self._witnesses().urls))
+                if not is_wanted or is_last or (reason and is_same):
+                    commit(pages, head)
+                    break
+            asked, reason = self._witnesses().cosigned(newest, Checkpoint.parse(head).size, self._log_file)
+        return dict.fromkeys(waiting, reason or "other releases were logged meanwhile")
+
+    def _heads(self, newest: str, asked: str, keys: Sequence[PrivateKey], *, again: bool) -> tuple[str, str]:
+        """Return the newest head, and the newest that may be shown, each with all that witnesses have signed of it.
+
+        The newest one is written, if it may not be shown: witnesses may have signed it, and refuse another one later.
+        """
+        present, witnesses = self._note(f"{LOG}/{CHECKPOINT}"), self._witnesses()
+        known = (present, self._note(NEXT), asked)
+        newest = with_witnesses(newest, known)
+        heads = [with_witnesses(note, known) for note in (newest, asked) if note and witnesses.enough(note)]
+        heads.append(with_witnesses(present, known) if present else self._log().empty(keys))
+        head = max(heads, key=lambda note: Checkpoint.parse(note).size)
+        if again:
+            head = with_witnesses(Checkpoint.parse(head).signed(keys), [head])
+        if Checkpoint.parse(head) != Checkpoint.parse(newest) and newest != known[1]:
+            flush([self._store.root])
+            self._store.write(NEXT, newest)
+        return newest, head
+
+    def _pages(self) -> dict[str, Document]:
+        return {name: self._store.page_document(name) for name in self._store.names()}
+
+    def _sign_all(self, keys: Sequence[PrivateKey], pages: dict[str, Document], head: str) -> RegistryMetadata:
+        """Sign every page and every role, and let clients see them."""
+        metadata, texts = self._metadata(keys), {name: page_text(page) for name, page in pages.items()}
         metadata.rebuild(texts)
         self._commit(metadata, head, {})
         for name, text in texts.items():
@@ -172,9 +252,8 @@ class RegistrySigner:
 
     def _commit(self, metadata: RegistryMetadata, head: str, pages: Mapping[str, str]) -> None:
         """Let clients see what was written, with these pages by their paths: in the order of the module's text."""
-        head = self._witnessed(head)
         visible: dict[str, bytes | str] = {f"{LOG}/{CHECKPOINT}": head}
-        if self._read(f"{LOG}/{CHECKPOINT}") == head.encode():
+        if self._note(f"{LOG}/{CHECKPOINT}") == head:
             visible.clear()
         visible |= {f"{METADATA}/{TIMESTAMP}": metadata.timestamp(self._days), **pages}
         steps = [self._store.prepared(path, data) for path, data in visible.items()]
@@ -182,24 +261,26 @@ class RegistrySigner:
         for step in steps:
             step()
 
-    def _witnessed(self, head: str) -> str:
-        """Return the head with the signatures of the witnesses, if there are any. Raises StorageError without them."""
-        witnesses = Witnesses.read((self._read(FILE) or b"").decode("utf-8", "replace"))
-        head = without_witnesses(head)
-        present = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
-        is_same = present.startswith(head)
-        asked = len(missing(present, witnesses.urls)) if is_same else len(witnesses.urls)
-        if not asked:
-            return present if is_same else head
-        flush([self._store.root])
-        self._store.write(NEXT, head)
-        seen = Checkpoint.parse(present).size if present else 0
-        try:
-            return witnesses.cosigned(head, seen, lambda path: self._read(f"{LOG}/{path}"))
-        except StorageError:
-            if len(witnesses.urls) - asked < witnesses.needed:
-                raise
-            return present  # enough of them signed it before, and the timestamp must not expire
+    def _remove_old(self, metadata: RegistryMetadata) -> None:
+        """Remove the metadata and the copies of pages that no client needs."""
+        wanted, oldest = metadata.files(), time.time() - _KEPT
+        for folder in (METADATA, "skills"):
+            for path in sorted((self._store.root / folder).rglob("*.json")):
+                name = path.relative_to(self._store.root).as_posix()
+                is_ours = name.startswith(METADATA) or (path.name[:64].isalnum() and path.name[64:65] == ".")
+                if is_ours and name not in wanted and not name.endswith(".root.json"):
+                    with contextlib.suppress(OSError):
+                        if path.stat().st_mtime < oldest:
+                            path.unlink()
+
+    def _witnesses(self) -> Witnesses:
+        return Witnesses.read(self._note(FILE))
+
+    def _note(self, path: str) -> str:
+        return (self._read(path) or b"").decode("utf-8", "replace")
+
+    def _log_file(self, path: str) -> bytes | None:
+        return self._read(f"{LOG}/{path}")
 
     def _metadata(self, keys: Sequence[PrivateKey]) -> RegistryMetadata:
         return RegistryMetadata(self._read, self._put, keys)
@@ -273,11 +354,9 @@ def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str
     if not (store.root / root_path(1)).is_file():
         first = new_root([key.public for key in own[:-1]], root.threshold, own[-1].public)
         store.write(root_path(1), signed(first, own[:-1]))
-    signer = RegistrySigner(store, keys, days)
-    with signer.turn():
-        signer.refresh()
-        config = json.loads((store.root / "config.json").read_bytes())
-        store.write("config.json", page_text({**config, "signed": days}))
+    RegistrySigner(store, keys, days).refresh()
+    config = json.loads((store.root / "config.json").read_bytes())
+    store.write("config.json", page_text({**config, "signed": days}))
     return hashlib.sha256((store.root / root_path(1)).read_bytes()).hexdigest()
 
 

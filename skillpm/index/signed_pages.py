@@ -171,6 +171,8 @@ class SignedPages:
             self._head = today
             write_atomic(self._state / CHECKPOINT, data)
         self._compare(head, self._head)
+        if head.size > self._head.size and self._witnesses():
+            raise self._refused(f"its proof is of a log with {head.size} entries, and its head has {self._head.size}")
         self._heads.add(note)
 
     def _demand_witnesses(self, note: str) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from skillpm.errors import RegistryError, StorageError
+from skillpm.errors import RegistryError
 from skillpm.index.credentials import Credentials
-from skillpm.index.note import Checkpoint, WitnessKey, signature_lines
+from skillpm.index.note import Checkpoint, WitnessKey, missing, signature_lines, without_witnesses
 from skillpm.index.tile_log import TileLog
 from skillpm.index.transport import Patience, Transport
 
@@ -49,33 +50,33 @@ class Witnesses:
             raise RegistryError(f"{FILE} needs {needed} of {len(urls)} witnesses", hint=f"correct {FILE}")
         return cls(urls, len(urls) if needed is None else needed)
 
-    def cosigned(self, note: str, seen: int, read: Callable[[str], bytes | None]) -> str:
-        """Return a head with the signatures of the witnesses.
+    def enough(self, note: str) -> bool:
+        """Did so many of them sign a head that a release may be visible? Raises ValueError if it is not a note."""
+        return len(self.urls) - len(missing(note, self.urls)) >= self.needed
+
+    def cosigned(self, note: str, seen: int, read: Callable[[str], bytes | None]) -> tuple[str, str]:
+        """Ask those that did not sign a head; return it with their signatures, and why the others did not sign.
 
         Args:
             note: the head, which the log signed. It must be on the disk, because a witness refuses another one later.
             seen: the size of the head that the witnesses probably know.
             read: returns the bytes of a tile's path, or None.
-
-        Raises:
-            StorageError: too few of them signed.
         """
         transport = Transport(
             Credentials({"NETRC": os.devnull}), patience=Patience(connect=5, idle=10, whole=10, tries=2, asked=2)
         )
-        head = Checkpoint.parse(note)
-        lines, failed = "", list[str]()
-        for key, url in self.urls.items():
+        size, plain = Checkpoint.parse(note).size, without_witnesses(note)
+        keys = [key for key in self.urls if not key.signed(note)]
+
+        def answer(key: WitnessKey) -> tuple[str, str]:
             try:
-                lines += _asked(transport, key, url, note, TileLog(head.size, read), min(seen, head.size))
+                return _asked(transport, key, self.urls[key], plain, TileLog(size, read), min(seen, size)), ""
             except (RegistryError, ValueError) as error:
-                failed.append(f"{key.name}: {error}")
-        if len(self.urls) - len(failed) < self.needed:
-            raise StorageError(
-                f"{self.needed} witnesses must sign the log before a release is visible: {'; '.join(failed)}"[:1000],
-                hint="try again when they answer; the operator names them in log/witnesses",
-            )
-        return note + lines
+                return "", f"{key.name}: {error}"
+
+        with ThreadPoolExecutor(max(1, len(keys))) as pool:  # one that is away is waited for once, not after the others
+            answers = list(pool.map(answer, keys))
+        return note + "".join(lines for lines, _ in answers), "; ".join(failure for _, failure in answers if failure)
 
 
 def _asked(transport: Transport, key: WitnessKey, url: str, note: str, log: TileLog, seen: int) -> str:
@@ -93,6 +94,7 @@ def _asked(transport: Transport, key: WitnessKey, url: str, note: str, log: Tile
     if answer.status != 200:
         raise ValueError(f"it answers {answer.status}: {answer.body[:200].decode(errors='replace').strip()}")
     text = answer.body.decode()
-    if not key.signed(f"{note}{text}"):
-        raise ValueError("its answer does not have its signature")
-    return signature_lines(text, key.name)
+    for line in signature_lines(text, key.name).splitlines(keepends=True):
+        if key.signed(f"{note}{line}"):
+            return line
+    raise ValueError("its answer does not have its signature")

@@ -50,8 +50,7 @@ class SignedShop:
     def refresh(self) -> None:
         signer = self.registry.signer
         assert signer is not None
-        with signer.turn():
-            signer.refresh()
+        signer.refresh()
 
     def copy(self, name: str) -> SignedShop:
         """Return a copy of the folder as it is now, for the same clients."""

@@ -154,17 +154,16 @@ def test_what_is_half_over_is_due_and_signed_anew(shop: SignedShop, monkeypatch:
     folder, signer = shop.root / "metadata", shop.registry.signer
     assert signer is not None and not signer.is_due
     files = {path.name for path in folder.iterdir()}
-    with signer.turn():
-        signer.refresh(whole=False)
-        assert {path.name for path in folder.iterdir()} == files, "only the timestamp is new"
-        RegistrySigner(shop.registry, shop.keys, 10).refresh(whole=False)
-        assert signer.is_due and not RegistrySigner(shop.registry, shop.keys, 10).is_due
-        signer.refresh(whole=False)
-        assert not signer.is_due
-        monkeypatch.setattr(registry_metadata, "ROLE_DAYS", 800)
-        assert signer.is_due
-        signer.refresh(whole=False)
-        assert not signer.is_due and {path.name for path in folder.iterdir()} > files
+    signer.refresh(whole=False)
+    assert {path.name for path in folder.iterdir()} == files, "only the timestamp is new"
+    RegistrySigner(shop.registry, shop.keys, 10).refresh(whole=False)
+    assert signer.is_due and not RegistrySigner(shop.registry, shop.keys, 10).is_due
+    signer.refresh(whole=False)
+    assert not signer.is_due
+    monkeypatch.setattr(registry_metadata, "ROLE_DAYS", 800)
+    assert signer.is_due
+    signer.refresh(whole=False)
+    assert not signer.is_due and {path.name for path in folder.iterdir()} > files
 
 
 @pytest.mark.attack(59)
@@ -186,11 +185,10 @@ def test_another_online_key_is_taken_by_old_and_new_clients(tmp_path: Path) -> N
     (shop.keys.root / "b.pem").rename(tmp_path / "b.pem")
     signer = shop.registry.signer
     assert signer is not None
-    with signer.turn():
-        with pytest.raises(UsageError, match="1 of the root keys are on this machine, 2 are needed"):
-            signer.rotate(shop.keys.create("spare"))
-        (tmp_path / "a.pem").rename(shop.keys.root / "a.pem")
-        signer.rotate(shop.keys.create("second"))
+    with pytest.raises(UsageError, match="1 of the root keys are on this machine, 2 are needed"):
+        signer.rotate(shop.keys.create("spare"))
+    (tmp_path / "a.pem").rename(shop.keys.root / "a.pem")
+    signer.rotate(shop.keys.create("second"))
     (shop.keys.root / "online.pem").unlink()
     for seen in ("old", "new"):
         assert shop.versions(tmp_path / seen) == ["1.0"]

@@ -75,16 +75,14 @@ def test_a_page_that_is_known_is_not_read_again(shop: SignedShop, seen: Path) ->
 
 def stale(shop: SignedShop) -> None:
     signer = RegistrySigner(shop.registry, shop.keys, -1)
-    with signer.turn():
-        signer.refresh()
+    signer.refresh()
 
 
 def stale_snapshot(shop: SignedShop) -> None:
     signer = RegistrySigner(shop.registry, shop.keys, 30)
     registry_metadata.ROLE_DAYS, days = -1, registry_metadata.ROLE_DAYS
     try:
-        with signer.turn():
-            signer.refresh()
+        signer.refresh()
     finally:
         registry_metadata.ROLE_DAYS = days
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError
+from skillpm.index import registry_metadata
 from skillpm.index.note import WitnessKey, missing
 from skillpm.index.signed_pages import SignedPages
 from skillpm.index.witnesses import Witnesses
@@ -40,7 +43,7 @@ def head(shop: SignedShop) -> str:
     return (shop.root / "log/checkpoint").read_text()
 
 
-def versions(shop: SignedShop, seen: Path, witnesses: list[Witness], needed: int) -> list[str]:
+def versions(shop: SignedShop, seen: Path, witnesses: list[Witness], needed: int, name: str = "demo") -> list[str]:
     """Return what a client takes whose policy names witnesses."""
 
     def client(seen: Path) -> SignedPages:
@@ -49,8 +52,11 @@ def versions(shop: SignedShop, seen: Path, witnesses: list[Witness], needed: int
             "the shop", plain._fetch, seen, shop.told.append, witnesses=lambda: [([w.key for w in witnesses], needed)]
         )
 
-    shop.client = client  # type: ignore[method-assign, assignment]
-    return shop.versions(seen)
+    trusting, shop.client = shop.client, client  # type: ignore[method-assign, assignment]
+    try:
+        return shop.versions(seen, name)
+    finally:
+        shop.client = trusting  # type: ignore[method-assign]
 
 
 def test_a_head_has_the_signatures_of_all_witnesses(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_nothing_is_visible_without_them_and_the_next_publication_goes_on(
 ) -> None:
     shop.publish()
     pair[1].away = True
-    with pytest.raises(StorageError, match=r"2 witnesses must sign the log .* witness\.example/two"):
+    with pytest.raises(StorageError, match=r"demo 1\.1 is logged, and waits for the witnesses .* witness\.example/two"):
         shop.publish(version="1.1")
     assert shop.versions(tmp_path / "seen") == ["1.0"]
     pair[1].away = False
@@ -101,6 +107,90 @@ def test_a_head_that_enough_of_them_signed_is_renewed_without_them(
     assert versions(shop, tmp_path / "seen", pair, 1) == ["1.0"]
     with pytest.raises(StorageError):
         shop.publish(version="1.1")
+
+
+def test_all_else_goes_on_while_a_release_waits_for_witnesses(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.publish()
+    pair[1].away = True
+    with pytest.raises(StorageError):
+        shop.publish(version="1.1")
+    before = (shop.root / "metadata/timestamp.json").read_bytes()
+    assert shop.registry.yank("demo", "1.0", "broken")
+    assert "broken" in (shop.root / "skills/demo.json").read_text()
+    monkeypatch.setattr(registry_metadata, "ROLE_DAYS", 800)  # everything is due
+    signer = shop.registry.signer
+    assert signer is not None and signer.is_due
+    assert list(signer.refresh(whole=False)) == ["demo 1.1"]
+    assert not signer.is_due and (shop.root / "metadata/timestamp.json").read_bytes() != before
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0"]
+    pair[1].away = False
+    assert signer.refresh() == {}
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1"]
+
+
+def test_nobody_waits_while_witnesses_are_asked(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
+    shop.publish()
+    shop.publish("other")
+    pair[0].asked.clear()
+    pair[0].goes_on.clear()
+    slow = threading.Thread(target=lambda: shop.publish(version="1.1"))
+    slow.start()
+    assert pair[0].asked.wait(20)
+    assert shop.registry.yank("other", "1.0", "broken")
+    assert "broken" in (shop.root / "skills/other.json").read_text()
+    pair[0].goes_on.set()
+    slow.join()
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1"]
+
+
+def test_publishers_at_once_get_the_signatures_of_one_log(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda number: shop.publish(f"skill-{number}"), range(4)))
+    assert all(versions(shop, tmp_path / "seen", pair, 2, f"skill-{number}") == ["1.0"] for number in range(4))
+
+
+def test_signatures_of_witnesses_are_kept_until_there_are_enough(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path
+) -> None:
+    one, two = pair
+    two.away = True
+    with pytest.raises(StorageError):
+        shop.publish()
+    one.away, two.away = True, False
+    assert shop.publish(), "each of them has signed, though never both at once"
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0"]
+    ask(shop, pair, "needed 1\n")
+    shop.publish(version="1.1")
+    assert missing(head(shop), [one.key, two.key]) == [one.name]
+    one.away, two.away = False, True
+    shop.refresh()
+    assert not missing(head(shop), [one.key, two.key])
+
+
+def test_a_witness_adds_one_line(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
+    """A head of more than 64 KiB is not one any more."""
+    pair[0].more = "".join(f"— {pair[0].name} {'A' * 1000}{number:04}\n" for number in range(60))
+    shop.publish()
+    shop.publish(version="1.1")
+    assert len(head(shop)) < 1000
+    assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1"]
+
+
+@pytest.mark.attack(54)
+def test_a_release_that_no_witness_has_seen_is_refused(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:
+    """Its proof is of a longer log than the one that the witnesses signed."""
+    shop.publish()
+    signed = head(shop)
+    (shop.root / "log/witnesses").unlink()
+    shop.publish(version="1.1")
+    (shop.root / "log/checkpoint").write_text(signed)
+    assert shop.versions(tmp_path / "trusting") == ["1.0", "1.1"]
+    with pytest.raises(IntegrityError, match="its proof is of a log with 2 entries, and its head has 1"):
+        versions(shop, tmp_path / "seen", pair, 2)
 
 
 def test_witnesses_refuse_a_second_history(shop: SignedShop, pair: list[Witness], tmp_path: Path) -> None:

@@ -24,12 +24,18 @@ class Witness:
         name: in its signatures.
         logs: the keys of the logs that it knows.
         away: does it answer 503?
+        asked: is set when it is asked.
+        goes_on: it answers when this is set.
+        more: lines that it adds to its answers.
         url: where it is.
     """
 
     name: str
     logs: list[PublicKey]
     away: bool = False
+    asked: threading.Event = field(default_factory=threading.Event)
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    more: str = ""
     url: str = ""
     private: PrivateKey = field(default_factory=lambda: PrivateKey(os.urandom(32)))
     heads: dict[str, Checkpoint] = field(default_factory=dict)
@@ -54,7 +60,7 @@ class Witness:
         if seen.size and not is_consistent((seen.size, seen.root), (head.size, head.root), proof):
             return 422, "this is another history\n"
         self.heads[origin] = head
-        return 200, cosignature(note, self.name, self.private, int(time.time()))
+        return 200, self.more + cosignature(note, self.name, self.private, int(time.time()))
 
 
 @contextmanager
@@ -64,6 +70,8 @@ def listening(witness: Witness) -> Iterator[Witness]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            witness.asked.set()
+            assert witness.goes_on.wait(20)
             status, text = (500, "away\n") if witness.away else witness.answer(body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(text.encode())))
@@ -73,6 +81,7 @@ def listening(witness: Witness) -> Iterator[Witness]:
         def log_message(self, *_: object) -> None:
             pass
 
+    witness.goes_on.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     witness.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

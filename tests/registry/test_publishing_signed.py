@@ -19,7 +19,8 @@ from skillpm.model.release import Release
 from skillpm.storage.keys import Keys
 from skillpm.trust.signature import sign
 from skillpm_registry.configuration import STATE
-from tests.registry.conftest import Server, parcel
+from tests.index.witness import Witness, listening
+from tests.registry.conftest import Server, parcel, problem
 from tests.shop import SkillFiles
 
 KEY = PrivateKey(b"k" * 32)
@@ -67,6 +68,22 @@ def test_a_signature_of_another_release_is_not_published(server: Server, skill_f
     other = sign("demo", replace(release, tree="0" * 64), KEY)
     assert publish(server, skill_files, json_form(replace(release, signature=other))) >= 400
     assert not (server.root / "skills/demo.json").exists()
+
+
+def test_a_publication_that_waits_for_witnesses_says_so_and_is_completed_by_the_next_try(
+    server: Server, skill_files: SkillFiles
+) -> None:
+    keys = Keys(server.root / STATE / "keys")
+    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+        (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
+        witness.away = True
+        answer = server.owner.publish(skill_files("demo"))
+        assert problem(answer) == (503, "storage")
+        assert "demo 1.0 is logged, and waits for the witnesses of the log" in answer.json()["detail"]
+        assert server.versions("demo") == []
+        witness.away = False
+        assert server.owner.publish(skill_files("demo")).status_code == 201
+    assert server.versions("demo") == ["1.0"]
 
 
 def publish(server: Server, skill_files: SkillFiles, release: dict[str, Any]) -> int:
