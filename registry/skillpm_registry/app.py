@@ -18,8 +18,8 @@ from skillpm_registry.access import Rates, Shared, reader
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.edge import Edge
 from skillpm_registry.metrics import Metrics
-from skillpm_registry.publishing import recover
-from skillpm_registry.routing import API
+from skillpm_registry.publishing import finish_unattended, recover
+from skillpm_registry.routing import API, is_known
 from skillpm_registry.services import open_services
 from skillpm_registry.static_files import RegistryFiles
 
@@ -36,6 +36,9 @@ def create_app(configuration: Configuration) -> FastAPI:
     """
     services = open_services(configuration)
     recover(services)
+    if services.gate is not None:
+        services.gate.after = lambda: finish_unattended(services)
+    finish_unattended(services)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,6 +55,7 @@ def create_app(configuration: Configuration) -> FastAPI:
     app.add_exception_handler(SkillpmError, problems.of_ours)
     app.add_exception_handler(HTTPException, problems.of_framework)
     app.add_exception_handler(RequestValidationError, problems.of_validation)
+    app.add_exception_handler(OSError, problems.of_disk)
     app.add_exception_handler(Exception, problems.of_defect)
     metrics = Metrics(services)
     app.add_middleware(Edge, seconds=configuration.seconds, largest=configuration.largest, answered=metrics.answered)
@@ -78,6 +82,6 @@ def _config(services: Shared, request: Request) -> Response:
     document |= {"publish": API.removeprefix("/"), "search": search.PLACE}
     body = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if is_known(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")

@@ -6,6 +6,7 @@ one owner. In SQLite it also keeps one of two sessions that read first from fail
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,6 +106,8 @@ def reported() -> Iterator[None]:
     except OperationalError as error:
         if "locked" in str(error.orig):
             raise BusyError("the database is busy", hint="try again") from error
+        if "full" in str(error.orig):
+            raise StorageError("the disk of the database is full", errno=errno.ENOSPC) from error
         raise StorageError("the database failed", hint="look into the server's log") from error
     except DBAPIError as error:
         if error.connection_invalidated:

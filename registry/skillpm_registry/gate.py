@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,9 @@ class Gate:
         database: keeps what became of each.
         seconds: that one self-test may take.
 
+    Attributes:
+        after: is called in the gate's thread when a self-test has ended.
+
     Raises:
         PolicyError: this machine has no strong sandbox.
     """
@@ -65,6 +69,7 @@ class Gate:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._pending: set[str] = set()
         self._ended = False
+        self.after: Callable[[], None] = lambda: None
         self._running: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._work, name="gate", daemon=True)
         self._thread.start()
@@ -140,6 +145,10 @@ class Gate:
                     self._keep(job.digest, "unjudged", {"reason": "the gate failed"})
             finally:
                 self._pending.discard(job.digest)
+            try:
+                self.after()
+            except Exception as error:  # noqa: BLE001  whatever it is, the next one is judged
+                _log.error("what was judged cannot go live", exc_info=error)
 
     def _keep(self, digest: str, outcome: str, report: dict[str, Any]) -> None:
         with self._database.writing() as session:

@@ -6,6 +6,7 @@ to look for in the server's log. What a client sent is not repeated beyond its f
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from functools import cache
@@ -54,6 +55,8 @@ _STATUS: tuple[tuple[type[SkillpmError], int], ...] = (
     (ConflictError, 409), (CheckError, 422), (IntegrityError, 422), (UsageError, 422), (RegistryError, 404),
     (BusyError, 503), (StorageError, 503),
 )  # fmt: skip
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK = _FULL | {errno.EIO, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}
 _log = logging.getLogger("skillpm_registry")
 
 
@@ -97,6 +100,8 @@ def _answer(
 async def of_ours(request: Request, error: Exception) -> JSONResponse:
     """Answer one of our own errors."""
     assert isinstance(error, SkillpmError)
+    if isinstance(error, StorageError) and error.details.get("errno") is not None:
+        return _of_disk(request, error, error.details["errno"])
     if isinstance(error, ApiError):
         status, kind, headers = error.status, error.kind, error.headers
     else:
@@ -107,6 +112,23 @@ async def of_ours(request: Request, error: Exception) -> JSONResponse:
     without_place = request.app.state.services.configuration.without_place
     message, hint = without_place(error.message), without_place(error.hint or "")
     return _answer(request, status, kind, message, headers=headers, hint=hint, details=error.details)
+
+
+async def of_disk(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error of the system: 507 or 503 if it is one of the disk, else it is a defect of ours."""
+    assert isinstance(error, OSError)
+    return _of_disk(request, error, error.errno) if error.errno in _DISK else await of_defect(request, error)
+
+
+def _of_disk(request: Request, error: Exception, number: int) -> JSONResponse:
+    """Say that the disk failed; the operator finds the path and the reason in the log."""
+    _log.error("the disk failed", exc_info=error, extra={"request": getattr(request.state, "number", "")})
+    is_full = number in _FULL
+    return _answer(
+        request, 507 if is_full else 503, "storage", f"the disk of this registry {'is full' if is_full else 'failed'}",
+        headers={} if is_full else {"Retry-After": "1"},
+        hint="tell its operator, and try again later: nothing was published",
+    )  # fmt: skip
 
 
 async def of_framework(request: Request, error: Exception) -> JSONResponse:

@@ -9,12 +9,16 @@
 
 A crash before the third step leaves nothing that anybody can install. A crash within it leaves the whole release or
 nothing; ``recover`` makes the database agree.
+
+A client of skillpm takes the third step again while the gate judges. Other clients do not, so their uploads are
+``unattended``: they go live by themselves when the gate has judged them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import secrets
 import time
 from collections.abc import Iterator
@@ -27,7 +31,15 @@ from packaging.version import Version
 from sqlalchemy import ColumnElement, delete, false, select, update
 from sqlalchemy.orm import Session
 
-from skillpm.errors import BusyError, ConflictError, IntegrityError, LayoutError, UsageError
+from skillpm.errors import (
+    BusyError,
+    CheckError,
+    ConflictError,
+    IntegrityError,
+    LayoutError,
+    SkillpmError,
+    UsageError,
+)
 from skillpm.formats.as_json import as_json
 from skillpm.formats.gathered import Bytes, read_file
 from skillpm.formats.light import json_form, read_light
@@ -45,6 +57,7 @@ from skillpm.ops.authoring.validate import PUBLISH_RULES
 from skillpm.storage.archive import archive_digest, limits_of, read_archive
 from skillpm.storage.process_lock import locked
 from skillpm.trust.signature import signer
+from skillpm_registry.drafts import LIFETIME
 from skillpm_registry.events import record
 from skillpm_registry.gate import Gate
 from skillpm_registry.identity import DAY, Identity, Right
@@ -53,13 +66,13 @@ from skillpm_registry.naming import is_new, refuse_look_alike
 from skillpm_registry.oidc import publisher_of
 from skillpm_registry.problems import ApiError
 from skillpm_registry.services import Services
-from skillpm_registry.tables import Approval, Event, Upload
+from skillpm_registry.tables import Account, Approval, Event, Upload
 
-_LIFETIME = 3600.0  # seconds in which an upload is to be finished
 _WAITING = 14 * DAY  # in which a release is to be approved
 _DONE = ("live", "waiting", "refused")  # states in which its publisher has no more to send
 _CHECKED = ("staged", "waiting", "publishing")  # states in which its archive is needed
 _MOST = (("unfinished", ("open", "staged"), 50), ("waiting", ("waiting",), 200))  # uploads of one account
+_log = logging.getLogger("skillpm_registry")
 _DERIVED = ("version", "tree", "requires", "hooks", "summary", "adapter")  # what the archive decides
 
 
@@ -106,19 +119,23 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
                 waiting = session.get_one(Upload, row.id)
                 if waiting.wish["release"]["tree"] == release.tree:
                     return _of_the_same(waiting, identity)
-        _refuse_many(identity, [row.state for row in standing if row.account_id == identity.account_id])
-        upload = Upload(
-            id=secrets.token_hex(16),
-            account_id=identity.account_id,
-            name=name,
-            version=release.version,
-            wish={**wish, "release": json_form(release)},
-            publisher=identity.publisher,
-            state="open",
-            expires=time.time() + _LIFETIME,
-        )
-        session.add(upload)
+        own = [row for row in standing if row.account_id == identity.account_id]
+        upload = _begun(session, [row.id for row in own if (row.state, row.name) == ("open", name)], release)
+        if upload is None:
+            _refuse_many(identity, [row.state for row in own])
+            upload = Upload(id=secrets.token_hex(16), account_id=identity.account_id, name=name, state="open")
+            session.add(upload)
+        upload.version, upload.publisher = release.version, identity.publisher
+        upload.wish, upload.expires = {**wish, "release": json_form(release)}, time.time() + LIFETIME
         return upload
+
+
+def _begun(session: Session, numbers: list[str], release: Release) -> Upload | None:
+    """Return the open upload of the same archive: a client that was cut off begins again, and has no second one."""
+    for upload in map(session.get, [Upload] * len(numbers), numbers):
+        if upload is not None and upload.wish["release"]["archive"] == release.archive:
+            return upload
+    return None
 
 
 def _of_the_same(upload: Upload, identity: Identity) -> Upload:
@@ -223,13 +240,11 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     tree = read_archive(data, limits_of(wish.adapter))
     if archive_digest(data, limits_of(wish.adapter)) != wish.archive or len(data) != wish.size:
         raise IntegrityError("the archive is not the announced one", hint="publish again", announced=wish.archive)
-    name, derived = release_of(tree, data)
-    if name != upload.name.rpartition("/")[2]:
-        raise UsageError(f"the archive is of `{name}`, not of `{upload.name}`", hint="publish it by its own name")
-    for key in _DERIVED:
-        if getattr(derived, key) != getattr(wish, key):
-            raise IntegrityError(f"the {key} in the archive is not the announced one", hint="publish again")
-    _check(upload, wish, tree)
+    try:
+        _check(upload, wish, tree, data)
+    except SkillpmError:
+        forget(services, upload)  # no other archive may follow
+        raise
     draft.replace(archive_of(services, number))
     if services.gate is not None:
         services.gate.forget_unjudged(wish.tree)
@@ -237,10 +252,26 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
         upload = upload_of(session, identity, number)
         if upload.state == "open":
             upload.state, upload.release = "staged", json_form(wish)
+            if upload.wish.get("unattended"):
+                upload.expires = time.time() + DAY
     return upload
 
 
-def _check(upload: Upload, release: Release, tree: Tree) -> None:
+def forget(services: Services, upload: Upload) -> None:
+    """Remove an upload that cannot or will not be finished, so that it does not count against its account."""
+    with services.database.writing(durable=False) as session:
+        session.execute(delete(Upload).where(Upload.id == upload.id, Upload.state.in_(("open", "staged"))))
+    archive_of(services, upload.id).unlink(missing_ok=True)
+
+
+def _check(upload: Upload, release: Release, tree: Tree, data: Bytes) -> None:
+    """Demand that an archive is what its publisher announced, and that it may be published."""
+    name, derived = release_of(tree, data)
+    if name != upload.name.rpartition("/")[2]:
+        raise UsageError(f"the archive is of `{name}`, not of `{upload.name}`", hint="publish it by its own name")
+    for key in _DERIVED:
+        if getattr(derived, key) != getattr(release, key):
+            raise IntegrityError(f"the {key} in the archive is not the announced one", hint="publish again")
     label = f"{upload.name} {release.version}"
     subject = Subject(tree, upload.name.rpartition("/")[2])
     report = examine(subject, PUBLISH_RULES, path=label, level=Level.PUBLISH).letting(frozenset(upload.wish["allow"]))
@@ -276,7 +307,7 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
         raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again")
     if upload.state != "staged":
         raise ApiError(409, "not-staged", "the archive of this upload was not sent", "send it first")
-    if services.gate is not None and is_judging(services, services.gate, upload):
+    if services.gate is not None and _is_judging(services, services.gate, upload, identity.account):
         return upload, False
     if not waits:
         return make_visible(services, upload, identity.account)
@@ -284,19 +315,42 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
         return move(session, upload, "waiting", expires=time.time() + _WAITING), False
 
 
-def is_judging(services: Services, gate: Gate, upload: Upload) -> bool:
+def _is_judging(services: Services, gate: Gate, upload: Upload, account: str) -> bool:
     """Is the gate still to judge a staged release? The first question begins it.
 
     Raises:
-        CheckError: the gate refuses it.
+        CheckError: the gate refuses it, which ends the upload.
         BusyError: too many wait for the gate.
     """
     wish = read_light(Release, upload.release)
     if gate.is_pending(wish.tree):
         return True
-    if gate.is_passed(wish.tree):
-        return False
+    try:
+        if gate.is_passed(wish.tree):
+            return False
+    except CheckError as error:
+        with services.database.writing() as session:
+            upload = move(session, upload, "refused")
+            if upload.wish.get("unattended"):  # its publisher may not ask again, and looks here
+                record(session, account, "refuse", f"{upload.name}=={upload.version}", reason=error.message)
+        archive_of(services, upload.id).unlink(missing_ok=True)
+        raise
     return gate.start(upload.name, wish.tree, read_archive(archive_bytes(services, upload.id), limits_of(wish.adapter)))
+
+
+def finish_unattended(services: Services) -> None:
+    """Take the third step for those uploads whose clients do not, as far as the gate has judged them."""
+    query = select(Upload, Account.name).join(Account, Account.id == Upload.account_id)
+    with services.database.reading() as session:
+        rows = session.execute(query.where(Upload.state == "staged", Upload.expires > time.time())).all()
+    for upload, account in rows:
+        if upload.wish.get("unattended"):
+            rights = frozenset({Right.PUBLISH})
+            identity = Identity(upload.account_id, account, rights, frozenset(), 0, None, upload.publisher)
+            try:
+                go_live(services, identity, upload.id)
+            except SkillpmError as error:
+                _log.warning("%s %s does not go live: %s", upload.name, upload.version, error.message)
 
 
 def make_visible(services: Services, upload: Upload, actor: str, **approval: str) -> tuple[Upload, bool]:
@@ -318,12 +372,14 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
     """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     release = replace(read_light(Release, upload.release), published=now, publisher=publisher_of(upload.publisher))
-    with services.publishing, locked(_publishing(services)), _claimed(services, upload) as claimed:
+    with _claimed(services, upload) as claimed:
         added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
-        with services.database.writing() as session:
+        with services.publishing, locked(_publishing(services)), services.database.writing() as session:
             upload = move(session, claimed, "live")
-            if added or not _is_logged(session, upload):
+            is_first = not _is_logged(session, upload)
+            if is_first:
                 _record(session, upload, actor, **approval)
+    added = added and is_first
     services.changed(upload.name)
     archive_of(services, upload.id).unlink(missing_ok=True)
     return upload, added
@@ -332,16 +388,19 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
 @contextlib.contextmanager
 def _claimed(services: Services, upload: Upload) -> Iterator[Upload]:
     """Yield an upload that this request alone may make live. Raises ApiError 409 if another request was first."""
-    with services.database.writing() as session:
-        claimed = move(session, upload, "publishing")
-    try:
-        yield claimed
-    except BaseException:
-        if _is_live(services, upload):  # only the note of it failed: `recover` makes it up, and nobody refuses it
-            raise
+    with locked(_claim(services, upload.id)) as claim:
         with services.database.writing() as session:
-            move(session, claimed, upload.state)
-        raise
+            claimed = move(session, upload, "publishing")
+        try:
+            yield claimed
+        except BaseException:
+            if _is_live(services, upload):  # only the note of it failed: `recover` makes it up, and nobody refuses it
+                raise
+            with services.database.writing() as session:
+                move(session, claimed, upload.state)
+            raise
+        finally:
+            claim.path.unlink(missing_ok=True)
 
 
 def _is_live(services: Services, upload: Upload) -> bool:
@@ -349,8 +408,13 @@ def _is_live(services: Services, upload: Upload) -> bool:
     return page is not None and any(_same(item, release) and item.tree == release.tree for item in page.releases)
 
 
+def _claim(services: Services, number: str) -> Path:
+    """Return the lock that a process has while it makes an upload live: a claim without it is of a dead one."""
+    return services.configuration.uploads / f"{number}.claim"
+
+
 def _publishing(services: Services) -> Path:
-    """Return the lock that a process has while it makes a release visible: a claim without it is of a dead one."""
+    """Return the lock of whoever notes in the database what went live: of several equal releases, one is the first."""
     return services.configuration.state / "publishing"
 
 
@@ -381,8 +445,6 @@ def _standing(services: Services, session: Session, wanted: ColumnElement[bool])
 
 def recover(services: Services) -> None:
     """After a start: log the releases that went live before a crash, and remove what a crash left behind."""
-    from skillpm_registry.tables import Account
-
     with locked(_publishing(services)), services.database.writing() as session:
         for upload in session.scalars(select(Upload).where(Upload.state.in_(_CHECKED))).all():
             if _is_live(services, upload):
@@ -391,10 +453,11 @@ def recover(services: Services) -> None:
                 if not _is_logged(session, upload):
                     _record(session, upload, account.name)
             elif upload.state == "publishing":
-                upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
+                with contextlib.suppress(BusyError), locked(_claim(services, upload.id), 0.0):
+                    upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
         _standing(services, session, false())
         known = set(session.scalars(select(Upload.id).where(Upload.state.in_(_CHECKED))))
-    for path in services.configuration.uploads.iterdir():
-        if path.name.partition(".")[0] not in known and path.stat().st_mtime < time.time() - _LIFETIME:
-            with contextlib.suppress(OSError):
+    for path in services.configuration.uploads.glob("*.*"):
+        with contextlib.suppress(OSError):
+            if path.name.partition(".")[0] not in known and path.stat().st_mtime < time.time() - LIFETIME:
                 path.unlink()

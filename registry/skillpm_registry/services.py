@@ -12,6 +12,7 @@ from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
 from skillpm_registry.downloads import Downloads
+from skillpm_registry.drafts import remove_abandoned
 from skillpm_registry.gate import Gate
 from skillpm_registry.lister import Lister
 
@@ -28,7 +29,7 @@ class Services:
         downloads: counts them.
         lister: renews the listing after a publication.
         gate: self-tests verifiers; None if the operator does not want that.
-        publishing: held while a release becomes visible, so that one of several equal ones is the first.
+        publishing: held while the database notes a release that became visible: one of several equal ones is the first.
     """
 
     configuration: Configuration
@@ -72,5 +73,5 @@ def open_services(configuration: Configuration) -> Services:
     database.migrate(configuration.state / "lock")
     gate = Gate(database, configuration.gate) if configuration.gate else None
     catalogue = Catalogue(registry, configuration.state, configuration.database)
-    lister = Lister(registry, catalogue.stamp)
+    lister = Lister(registry, catalogue.stamp, lambda: remove_abandoned(configuration.uploads))
     return Services(configuration, registry, catalogue, database, Downloads(database), lister, gate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from skillpm_registry.gate import Gate
 from skillpm_registry.tables import GateReport
 from tests.registry.conftest import Person, Server, parcel, problem
+from tests.registry.test_drafts import uploads
+from tests.registry.test_protocols_publication import claw
 from tests.shop import SkillFiles
 
 CONTRACT = """contract: 1
@@ -59,6 +63,36 @@ def verified(files: dict[str, str], body: str, manifest: str = "") -> dict[str, 
         "contract.yaml": CONTRACT, "seeds/a.jsonl": SEEDS, "verifier.py": code,
         "skill.yaml": f"manifest: 1\nversion: 1.0\n{manifest}",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_a_release_of_another_client_goes_live_by_itself_when_it_is_judged(
+    serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """Its client does not ask again: not after the judgement, and not after a restart of the server."""
+    judged = threading.Event()
+
+    def judge(gate: Gate, job: Any) -> tuple[str, dict[str, Any]]:
+        judged.wait(20)
+        return outcome, {"findings": [{"message": "it pays all"}]}
+
+    monkeypatch.setattr(Gate, "_judged", judge)
+    server = serve(gate=300)
+    files = {path: text.encode() for path, text in verified(skill_files("weather"), "return []").items()}
+    first = claw(server.owner, files, "1.0")
+    assert (first.status_code, first.json()["publicationStatus"]) == (200, "pending")
+    again = serve(server.root, gate=300)  # it judges what waits
+    assert server.versions("weather") == []
+    judged.set()
+    end = time.monotonic() + 20
+    while not any(state in ("live", "refused") for state in uploads(again)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert uploads(again) == ["live" if outcome == "passed" else "refused"]
+    assert again.versions("weather") == (["1.0"] if outcome == "passed" else [])
+    if outcome == "failed":
+        newest = server.client.get("/api/v1/events", params={"subject": "weather"}).json()[0]
+        assert (newest["action"], "it pays all" in newest["detail"]["reason"]) == ("refuse", True)
+        assert problem(claw(server.owner, files, "1.0")) == (422, "check")
 
 
 @pytest.mark.slow

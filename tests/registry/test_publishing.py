@@ -6,6 +6,7 @@ import gzip
 import io
 import random
 import tarfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from skillpm.errors import StorageError
 from skillpm.index.credentials import token_variable
@@ -205,6 +206,34 @@ def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Serve
     with server.services.database.reading() as session:
         assert [event.action for event in events(session, subject="demo")].count("publish") == 1
         assert session.query(Upload).one().state == "live"
+
+
+def test_a_slow_publication_keeps_no_other_waiting(
+    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may wait for the witnesses of a log. A server that starts meanwhile leaves it alone."""
+    registry, adding, goes_on = type(server.services.registry), threading.Event(), threading.Event()
+    add = registry.add
+
+    def slow(own: Any, name: str, *arguments: Any) -> bool:
+        if name == "demo":
+            adding.set()
+            assert goes_on.wait(20)
+        return add(own, name, *arguments)
+
+    monkeypatch.setattr(registry, "add", slow)
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(server.owner.publish(skill_files("demo"))))
+    thread.start()
+    assert adding.wait(20)
+    assert server.owner.publish(skill_files("other")).status_code == 201
+    recover(server.services)
+    with server.services.database.reading() as session:
+        assert sorted(session.scalars(select(Upload.state))) == ["live", "publishing"]
+    goes_on.set()
+    thread.join()
+    assert answers[0].status_code == 201
+    assert [path.name for path in (server.root / ".server/uploads").iterdir()] == []
 
 
 def test_an_upload_ends_and_is_nobody_elses(server: Server, demo: Files) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
@@ -20,9 +18,10 @@ from skillpm_registry.api.forms import (
     UploadState,
     Wish,
 )
+from skillpm_registry.drafts import draft
 from skillpm_registry.identity import Identity
 from skillpm_registry.problems import ApiError
-from skillpm_registry.routing import api_router, checking
+from skillpm_registry.routing import api_router, checking, going_live
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
 
@@ -48,19 +47,16 @@ def announce(wish: Wish, services: Shared, identity: Writer, response: Response)
 async def send_archive(number: str, request: Request, services: Shared, identity: Writer) -> UploadState:
     """Send the archive of an upload. It is checked as the client checked it, and staged."""
     known, left = await run_sync(_known, services, identity, number)
-    draft = services.configuration.uploads / f"{known}.{os.urandom(4).hex()}.part"
-    try:
-        with draft.open("xb") as file:
+    with draft(services.configuration.uploads, known) as place:
+        with place.open("xb") as file:
             async for piece in request.stream():
                 left -= len(piece)
                 if left < 0:
                     raise ApiError(413, "too-large", "the archive is larger than it was announced", "publish again")
                 file.write(piece)
         return UploadState.model_validate(
-            await run_sync(publishing.receive, services, identity, number, draft, limiter=checking(request))
+            await run_sync(publishing.receive, services, identity, number, place, limiter=checking(request))
         )
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _known(services: Services, identity: Identity, number: str) -> tuple[str, int]:
@@ -78,9 +74,9 @@ def _known(services: Services, identity: Identity, number: str) -> tuple[str, in
         202: {"description": "It waits for another owner, or is staged until the gate has judged it: ask again."},
     },
 )
-def publish(number: str, services: Shared, identity: Writer, response: Response) -> UploadState:
+async def publish(number: str, request: Request, services: Shared, identity: Writer, response: Response) -> UploadState:
     """Make a staged release visible: 201 if it was done now, 200 if before, 202 while it waits for owner or gate."""
-    upload, added = publishing.go_live(services, identity, number)
+    upload, added = await run_sync(publishing.go_live, services, identity, number, limiter=going_live(request))
     response.status_code = 201 if added else 202 if upload.state in ("waiting", "staged") else 200
     return UploadState.model_validate(upload)
 

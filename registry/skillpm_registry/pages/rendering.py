@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.pages.markdown import visible
 from skillpm_registry.protocols.semantic import semantic
+from skillpm_registry.routing import is_known
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
@@ -111,7 +112,7 @@ class Pages:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
         if status == 200:
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
-            if request.headers.get("if-none-match") == headers["ETag"]:
+            if is_known(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
         return Response(body, status, headers, "text/html; charset=utf-8")
 

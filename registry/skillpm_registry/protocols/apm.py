@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from skillpm.errors import SkillpmError, UsageError
@@ -22,9 +21,10 @@ from skillpm_registry.access import Writer
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
 from skillpm_registry.protocols import publication
+from skillpm_registry.protocols.publication import Sent
 from skillpm_registry.protocols.releases import EPOCH, available, page_of, release_of, served_digest
 from skillpm_registry.protocols.semantic import semantic
-from skillpm_registry.routing import checking, reading_router
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 NOBODY = "_"
@@ -74,12 +74,8 @@ def router(services: Services) -> APIRouter:
         owner: str, repo: str, version: str, request: Request, identity: Writer, answer: Response
     ) -> dict[str, str]:
         """Publish the skill in a package: 201, or 202 while it waits for an owner or the gate."""
-        data = await request.body()
-        name = _name(owner, repo)
-        state = await run_sync(
-            lambda: publication.publish(services, identity, name, version, _skill(data, repo)),
-            limiter=checking(request),
-        )
+        data, name = await request.body(), _name(owner, repo)
+        state = await publication.publish(services, identity, request, lambda: Sent(name, version, _skill(data, repo)))
         answer.status_code = 201 if state == "live" else 202
         return {
             "package": f"{owner}/{repo}",

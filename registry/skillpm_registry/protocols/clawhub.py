@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,20 +28,21 @@ from skillpm_registry.access import Number, Writer
 from skillpm_registry.catalogue.catalogue import Catalogue, Row
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
-from skillpm_registry.identity import Identity, Right
+from skillpm_registry.drafts import parts, remove_abandoned
+from skillpm_registry.identity import Right
 from skillpm_registry.problems import ApiError
 from skillpm_registry.protocols import publication
 from skillpm_registry.protocols.apm import NOBODY
-from skillpm_registry.protocols.publication import MANIFEST, stated
+from skillpm_registry.protocols.publication import MANIFEST, Sent, stated
 from skillpm_registry.protocols.releases import available, page_of, release_of, tree_of, zipped
 from skillpm_registry.protocols.semantic import semantic
-from skillpm_registry.routing import checking, reading_router
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 _LARGEST = 200 << 10  # bytes of a file that is shown
 _COMPARED = 20  # releases with which an installed folder is compared
 
-_HOUR, _ENTRY = 3600.0, 4096  # seconds that a file is kept; bytes that each counts beside its content
+_ENTRY = 4096  # bytes that a file counts beside its content
 _MOST = 700  # files of a skill: their list fits into a JSON body
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -189,10 +189,7 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
 
 def _add_publishing(routes: APIRouter, services: Services) -> None:
     """A client sends each file apart, named by its SHA-256, and then the list of them."""
-    url = services.configuration.url
-
-    def parts(identity: Identity) -> Path:
-        return services.configuration.uploads / f"files-{identity.account_id}"
+    url, uploads = services.configuration.url, services.configuration.uploads
 
     @routes.get("/whoami")
     def whoami(identity: Writer) -> dict[str, Any]:
@@ -212,26 +209,16 @@ def _add_publishing(routes: APIRouter, services: Services) -> None:
         data = await request.body()
         if hashlib.sha256(data).hexdigest() != digest:
             raise HTTPException(422, "the file is not the announced one")
-        await run_sync(_keep, parts(identity), digest, data)
+        await run_sync(_keep, parts(uploads, identity.account_id), digest, data)
         return {"storageId": digest}
 
     @routes.post("/skills")
     async def publish(form: SkillForm, request: Request, identity: Writer) -> dict[str, Any]:
-        """Publish the files that were sent."""
-        return await run_sync(_published, form, identity, limiter=checking(request))
-
-    def _published(form: SkillForm, identity: Identity) -> dict[str, Any]:
-        owner, folder = form.ownerHandle or "", parts(identity)
+        """Publish the files that were sent. What is pending goes live by itself, when the gate or an owner lets it."""
+        owner, folder = form.ownerHandle or "", parts(uploads, identity.account_id)
         name = form.slug if owner in ("", NOBODY) else f"{owner}/{form.slug}"
-        try:
-            if sum((folder / file.storageId).stat().st_size for file in form.files) > MAX_ARCHIVE:
-                raise HTTPException(413, f"the files of a skill have at most {MAX_ARCHIVE} bytes")
-            files = {file.path: (folder / file.storageId).read_bytes() for file in form.files}
-        except FileNotFoundError:
-            raise HTTPException(409, "a file of the skill was not sent, or longer than an hour ago") from None
-        state = publication.publish(services, identity, name, form.version, files)
-        for file in form.files:
-            (folder / file.storageId).unlink(missing_ok=True)
+        state = await publication.publish(services, identity, request, lambda: _sent(name, form, folder))
+        await run_sync(_remove, form, folder)
         status = "published" if state == "live" else "pending"
         return {
             "ok": True, "skillId": name, "versionId": f"{name}@{form.version}", "slug": form.slug,
@@ -239,17 +226,30 @@ def _add_publishing(routes: APIRouter, services: Services) -> None:
         }  # fmt: skip
 
 
+def _sent(name: str, form: SkillForm, folder: Path) -> Sent:
+    """Return the files that a client has sent, out of their folder. Raises HTTPException 409, 413, 422."""
+    if len({file.path for file in form.files}) < len(form.files):
+        raise HTTPException(422, "a file stands twice in the list")
+    try:
+        if sum((folder / file.storageId).stat().st_size for file in form.files) > MAX_ARCHIVE:
+            raise HTTPException(413, f"the files of a skill have at most {MAX_ARCHIVE} bytes")
+        return Sent(name, form.version, {file.path: (folder / file.storageId).read_bytes() for file in form.files})
+    except FileNotFoundError:
+        raise HTTPException(409, "a file of the skill was not sent, or longer than an hour ago") from None
+
+
+def _remove(form: SkillForm, folder: Path) -> None:
+    for file in form.files:
+        (folder / file.storageId).unlink(missing_ok=True)
+
+
 def _keep(folder: Path, digest: str, data: bytes) -> None:
     """Keep a file of a skill, and none that is older than an hour. Raises ApiError 429 if there are too many."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    size, oldest = len(data), time.time() - _HOUR
-    for path in folder.iterdir():
+    remove_abandoned(folder.parent)
+    size = len(data)
+    for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # another request has removed it
-            status = path.stat()
-            if status.st_mtime < oldest:
-                path.unlink(missing_ok=True)
-            elif path.name != digest:
-                size += status.st_size + _ENTRY
+            size += path.stat().st_size + _ENTRY if path.name != digest else 0
     if size > MAX_ARCHIVE:
         raise ApiError(429, "too-many-uploads", "this account has sent many files and published none of them")
     write_atomic(folder / digest, data, durable=False)  # its name says what it holds, so it never holds a part of that

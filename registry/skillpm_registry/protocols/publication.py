@@ -6,21 +6,26 @@ make none. A skill without a skill.yaml gets one with the version that its clien
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import replace
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from anyio.to_thread import run_sync
+from fastapi import Request
 from packaging.version import InvalidVersion, Version
 
-from skillpm.errors import UsageError
+from skillpm.errors import SkillpmError, UsageError
 from skillpm.formats.light import json_form
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree
 from skillpm.model.name import parse_name
 from skillpm.storage.archive import build_archive, compressed
+from skillpm_registry.drafts import draft
 from skillpm_registry.identity import Identity
-from skillpm_registry.publishing import announce, go_live, receive
+from skillpm_registry.publishing import announce, forget, go_live, receive
+from skillpm_registry.routing import checking, going_live
 from skillpm_registry.services import Services
+from skillpm_registry.tables import Upload
 
 MANIFEST = "skill.yaml"
 
@@ -31,29 +36,53 @@ def stated(version: str) -> bytes:
 
 
 def python_version(text: str) -> str:
-    """Return a version of semver in the form of PEP 440: `1.2.0-rc.1` is `1.2.0rc1`. Raises UsageError."""
+    """Return a version of semver in the form of PEP 440: `1.2.0-rc.1` is `1.2.0rc1`. Raises UsageError.
+
+    `1.2.0-1` and `1.2.0-post.1` are before 1.2.0 in semver, and after it in PEP 440, so they are refused.
+    """
     try:
-        return str(Version(text))
+        version = Version(text)
     except InvalidVersion:
-        raise UsageError(f"`{text[:40]}` is not a version", hint="write it as 1.2.0 or 1.2.0-rc.1") from None
+        version = None
+    if version is None or ("-" in text and not version.is_prerelease):
+        raise UsageError(f"`{text[:40]}` is not a version here", hint="write it as 1.2.0 or 1.2.0-rc.1")
+    return str(version)
 
 
-def publish(services: Services, identity: Identity, name: str, version: str, files: Mapping[str, bytes]) -> str:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a client has sent: the name, the version in the form of semver, and the files by their paths."""
+
+    name: str
+    version: str
+    files: Mapping[str, bytes]
+
+
+async def publish(services: Services, identity: Identity, request: Request, read: Callable[[], Sent]) -> str:
     """Publish the files of a skill; return its state: ``live``, ``waiting`` for an owner, or ``staged`` for the gate.
+
+    What waits for the gate goes live by itself when it has passed.
 
     Args:
         services: of this process.
         identity: who publishes.
-        name: of the skill.
-        version: as a client states it, in the form of semver.
-        files: by their paths.
+        request: of the client.
+        read: returns what was sent, in a thread.
 
     Raises:
         SkillpmError: as a publication of skillpm; UsageError if the files state another version.
     """
-    parse_name(name)
-    own = python_version(version)
-    tree = MappingTree({MANIFEST: stated(own), **files})
+    upload = await run_sync(lambda: _staged(services, identity, read()), limiter=checking(request))
+    if upload is None:
+        return "live"
+    return await run_sync(_live, services, identity, upload, limiter=going_live(request))
+
+
+def _staged(services: Services, identity: Identity, sent: Sent) -> Upload | None:
+    """Pack and stage what was sent; return None if it is published already."""
+    parse_name(sent.name)
+    own = python_version(sent.version)
+    tree = MappingTree({MANIFEST: stated(own), **sent.files})
     canonical = build_archive(tree)
     _, release = release_of(tree, canonical)
     if Version(release.version) != Version(own):
@@ -62,13 +91,25 @@ def publish(services: Services, identity: Identity, name: str, version: str, fil
         )
     archive = bytes(compressed(canonical))
     about = json_form(replace(release, size=len(archive)))
-    upload = announce(services, identity, {"name": name, "release": about, "like": "", "allow": []})
-    if upload is None:
-        return "live"
-    draft = services.configuration.uploads / f"{upload.id}.{os.urandom(4).hex()}.part"
-    try:
-        draft.write_bytes(archive)
-        receive(services, identity, upload.id, draft)
+    wish = {"name": sent.name, "release": about, "like": "", "allow": [], "unattended": True}
+    upload = announce(services, identity, wish)
+    if upload is not None:
+        with _forgotten(services, upload), draft(services.configuration.uploads, upload.id) as place:
+            place.write_bytes(archive)
+            receive(services, identity, upload.id, place)
+    return upload
+
+
+def _live(services: Services, identity: Identity, upload: Upload) -> str:
+    with _forgotten(services, upload):
         return go_live(services, identity, upload.id)[0].state
-    finally:
-        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _forgotten(services: Services, upload: Upload) -> Iterator[None]:
+    """Remove an upload that fails: its client does not know its number."""
+    try:
+        yield
+    except SkillpmError:
+        forget(services, upload)
+        raise
