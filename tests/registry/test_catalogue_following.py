@@ -16,6 +16,7 @@ import pytest
 from skillpm.errors import RegistryError
 from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.pages import LISTING
+from skillpm.storage.process_lock import locked
 from skillpm_registry.catalogue import following
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.sqlite import _Connection
@@ -51,6 +52,18 @@ def test_a_noted_page_alone_is_indexed_before_the_folder_is_looked_at(
     catalogue.note("demo")
     assert versions(catalogue) == {"demo": "1.1"}, "the other one was not noted"
     assert catalogue.stamp() != before, "pages that were rendered before do not count any more"
+
+
+def test_a_server_that_does_not_index_keeps_its_stamp_between_changes(registry: FolderRegistry) -> None:
+    os.utime(registry.root / "skills", (0, 0))
+    catalogue = Catalogue(registry, registry.root / ".server")
+    catalogue.refresh()
+    with locked(registry.root / ".server/catalogue.lock"):  # another server indexes
+        before = catalogue.stamp()
+        catalogue.note("demo")
+        after = [catalogue.stamp() for _ in range(3)]
+    assert before not in after and len(set(after)) == 1
+    assert catalogue.stamp() != after[0], "it is indexed now"
 
 
 def seen(catalogue: Catalogue, count: int) -> dict[str, str]:

@@ -88,7 +88,7 @@ class Follower:
         self._turn = threading.Lock()
         self._times: dict[str, int] = {}
         self._noted: set[str] = set()
-        self._count = 0  # of the times that noted pages were indexed
+        self._count = 0  # of the times that pages were noted or indexed
         self._stamp = ""
         self._took = 0.0
         self._next = 0.0  # when the next look is due
@@ -101,6 +101,9 @@ class Follower:
     def note(self, name: str) -> None:
         """Index a page that was changed just now at the next refresh."""
         self._noted.add(name)
+        self._count += 1
+        if self._stamp:
+            self._renew_stamp()
 
     def noted(self) -> list[str]:
         """Return the names of changed pages that are not indexed yet."""
@@ -163,8 +166,9 @@ class Follower:
                 self._index({name: _stamp_of(path.stat()) for name, path in paths if path.is_file()})
         except BusyError:  # another server looks
             self._noted |= names
-        self._count += 1
-        self._renew_stamp()
+        else:
+            self._count += 1
+            self._renew_stamp()
 
     def _renew_stamp(self) -> None:
         state = (sorted(self._times.items()), self._count)
