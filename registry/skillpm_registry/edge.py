@@ -27,8 +27,9 @@ from skillpm_registry.static_files import SERVED
 _NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECRET = re.compile(rf"{PREFIX}[\w%.-]*")
 _UPLOAD = re.compile(r"/api/v1/uploads/\w+/archive")  # it compares the body with the size that was announced
+_FILES = re.compile(r"/clawhub/api/v1/skills/-/files/\w+|/apm/v1/packages/[^/]+/[^/]+/versions/[^/]+")
 _PACE = 1 << 19  # bytes of an archive in a second
-_DOCUMENT = 256 << 10  # bytes of a JSON body
+_DOCUMENT = 256 << 10  # bytes of any other body: it is in memory before anybody asks whose it is
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -95,9 +96,8 @@ class Edge:
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Return a ``receive`` that ends a body which is too large (413), too slow (408) or cut off (400)."""
         headers = dict(scope["headers"])
-        is_document = headers.get(b"content-type", b"").lower().startswith(b"application/json")
-        is_archive = not is_document and _UPLOAD.fullmatch(scope["path"]) is not None
-        limit = _DOCUMENT if is_document else self._largest if is_archive else MAX_ARCHIVE
+        is_archive, is_file = (pattern.fullmatch(scope["path"]) is not None for pattern in (_UPLOAD, _FILES))
+        limit = self._largest if is_archive else MAX_ARCHIVE if is_file else _DOCUMENT
         announced = headers.get(b"content-length", b"0")
         more = int(announced[:18]) / _PACE if is_archive and announced.isdigit() else 0.0
         size, end, whole = 0, time.monotonic() + self._seconds + more, False

@@ -13,6 +13,7 @@ import json
 import os
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -42,6 +43,7 @@ _SHOWN = ("iss", "sub", "repository", "project_path", "ref")  # the claims that 
 _DOCUMENT = 1 << 20  # bytes of a discovery document or of keys
 _KEPT = 600.0  # seconds
 _PAUSE = 20.0  # seconds between two looks for a new key
+_PATIENCE = 2.0  # seconds that a statement waits while another one asks the same issuer
 _GENERAL = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti"})
 
 
@@ -64,7 +66,7 @@ class Issuers:
             Credentials({"NETRC": os.devnull}), patience=Patience(connect=5, idle=5, whole=10, tries=2, asked=2)
         )
         self._keys: dict[str, _Keys] = {}
-        self._lock = threading.Lock()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def refuse(self, issuer: str) -> None:
         """Raise ApiError 422 unless this is the URL of an issuer that may be asked."""
@@ -82,10 +84,15 @@ class Issuers:
         Raises:
             ApiError: 403 if the issuer has no such key, 503 if it does not answer.
         """
-        with self._lock:
+        lock = self._locks[issuer]  # a slow issuer keeps those of others from nothing
+        if not lock.acquire(timeout=_PATIENCE):
+            raise _unavailable(issuer)
+        try:
             keys, now = self._keys.get(issuer), time.monotonic()
             if keys is None or now - keys.time > _KEPT or (number not in keys.items and now - keys.time > _PAUSE):
                 keys = self._keys[issuer] = _Keys(self._fetch(issuer), now)
+        finally:
+            lock.release()
         if number not in keys.items:
             raise _refused(f"{issuer} has no key {number[:40]}")
         return keys.items[number]
@@ -113,7 +120,7 @@ class Issuers:
         except (RegistryError, ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            raise ApiError(503, "issuer-unavailable", f"{url[:200]} does not answer with JSON", "try again later")
+            raise _unavailable(url)
         return document
 
 
@@ -245,6 +252,10 @@ def distrust(services: Services, identity: Identity, number: int) -> None:
 def trusted(session: Session, scope: str) -> list[TrustedPublisher]:
     """Return the trusted publishers of a scope."""
     return list(session.scalars(select(TrustedPublisher).where(TrustedPublisher.scope == scope)))
+
+
+def _unavailable(url: str) -> ApiError:
+    return ApiError(503, "issuer-unavailable", f"{url[:200]} does not answer with JSON", "try again later")
 
 
 def _refused(message: str) -> ApiError:

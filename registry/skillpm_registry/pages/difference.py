@@ -10,7 +10,9 @@ from skillpm.layout.tree import Tree
 from skillpm_registry.pages.markdown import visible
 
 MAX_LINES = 1500  # of one text that is compared line by line; the time grows with the square
+_COMPARED = 30_000  # lines of all texts that are compared
 _SHOWN = 4000  # lines of all comparisons
+_LONG = "not shown: this comparison is long already"
 _AROUND = 3  # equal lines that are shown around a change
 
 
@@ -57,7 +59,8 @@ def text_of(data: bytes) -> str | None:
 
 def changes(old: Tree, new: Tree) -> list[Change]:
     """Return the files that differ, by path."""
-    before, after, found, left = set(old.paths()), set(new.paths()), list[Change](), _SHOWN
+    before, after, found = set(old.paths()), set(new.paths()), list[Change]()
+    shown, compared = _SHOWN, _COMPARED
     for path in sorted(before | after):
         one = old.read(path) if path in before else None
         other = new.read(path) if path in after else None
@@ -67,8 +70,12 @@ def changes(old: Tree, new: Tree) -> list[Change]:
                 found.append(Change(path, "mode", note=note))
             continue
         kind = "added" if one is None else "removed" if other is None else "changed"
-        change = _compared(path, kind, one or b"", other or b"", left)
-        left -= len(change.lines)
+        compared -= (one or b"").count(b"\n") + (other or b"").count(b"\n")
+        if compared < 0:
+            found.append(Change(path, kind, note=_LONG))
+            continue
+        change = _compared(path, kind, one or b"", other or b"", shown)
+        shown -= len(change.lines)
         found.append(change)
     return found
 
@@ -82,7 +89,7 @@ def _compared(path: str, kind: str, one: bytes, other: bytes, left: int) -> Chan
         return Change(path, kind, note=f"too long to compare here: {len(old):,} lines before, {len(new):,} after")
     lines = tuple(_lines(old, new))
     if len(lines) > left:
-        return Change(path, kind, note="not shown: this comparison is long already")
+        return Change(path, kind, note=_LONG)
     return Change(path, kind, lines)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from skillpm_registry.protocols.semantic import semantic
 Entry = tuple[bool, bytes]  # of a file: may it be executed, and its content
 MAIN = "refs/heads/main"
 _COMMIT, _TREE, _BLOB = 1, 2, 3
+_SIZE = re.compile(rb"[0-9a-fA-F]{4}")  # int() would take a sign, too
 _KINDS = {_COMMIT: b"commit", _TREE: b"tree", _BLOB: b"blob"}
 _BAND = 65_515  # bytes of a pack in one line, with its length and the number of its band
 _CAPABILITIES = "side-band-64k shallow no-progress allow-tip-sha1-in-want symref=HEAD:refs/heads/main agent=skillpm"
@@ -210,7 +212,7 @@ def _lines(body: bytes) -> Iterator[bytes]:
     """Yield the lines of a body, and an empty one for each mark of an end."""
     place = 0
     while place < len(body):
-        size = int(body[place : place + 4], 16)
+        size = int(body[place : place + 4], 16) if _SIZE.fullmatch(body, place, place + 4) else 1
         if size in (1, 2, 3) or place + size > len(body):
             raise ValueError("a line is cut off")
         yield body[place + 4 : place + size]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import zlib
 from functools import lru_cache
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from skillpm.errors import SkillpmError
 from skillpm.model.release import Page, Release
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.protocols import git
 from skillpm_registry.protocols.releases import available, page_of
-from skillpm_registry.routing import reading_router
+from skillpm_registry.routing import checking, reading_router
 from skillpm_registry.services import Services
 
 _SHOWN = 100  # releases of a repository, newest first
+_BYTES = 128 << 20  # of their archives: a clone has them all, in memory
 _LARGEST = 64 << 10  # bytes of a request, unpacked
 _FRESH = {"Cache-Control": "no-cache"}
 
@@ -43,7 +44,7 @@ def router(services: Services) -> APIRouter:
             asked = git.read_request(body)
         except ValueError as error:
             raise HTTPException(400, f"this is not a request of git: {error}") from None
-        packed = await run_in_threadpool(_packed, services, name, asked)
+        packed = await run_sync(_packed, services, name, asked, limiter=checking(request))
         return StreamingResponse(
             git.answer(asked, packed), headers=_FRESH, media_type="application/x-git-upload-pack-result"
         )
@@ -67,8 +68,11 @@ def _plain(body: bytes, encoding: str) -> bytes:
 
 def _commits(catalogue: Catalogue, page: Page) -> dict[str, str]:
     """Return the commits by version, without releases whose archives are lost or damaged."""
-    found = {}
+    found, left = dict[str, str](), _BYTES
     for release in available(page)[:_SHOWN]:
+        left -= release.size
+        if left < 0 and found:
+            break
         try:
             found[release.version] = _commit(catalogue, page.name, _key(release))
         except SkillpmError:
