@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from skillpm.errors import BusyError, StorageError
+from skillpm.errors import BusyError, StorageError, UsageError
 from skillpm.storage.process_lock import locked
 
 HEAD = "0004"  # the newest migration; a test compares it with the folder
@@ -109,6 +109,8 @@ def reported() -> Iterator[None]:
         if "full" in str(error.orig):
             raise StorageError("the disk of the database is full", errno=errno.ENOSPC) from error
         raise StorageError("the database failed", hint="look into the server's log") from error
+    except DataError as error:  # such as NUL in PostgreSQL
+        raise UsageError("the database cannot hold this text", hint="remove its control characters") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StorageError("the database is not reachable", hint="try again") from error

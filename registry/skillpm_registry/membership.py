@@ -21,6 +21,7 @@ from skillpm_registry.problems import ApiError
 from skillpm_registry.tables import Account, Member
 
 REGISTRY = "*"
+_ACTORS = ("server", "anonymous")  # in the log: the operator, and whoever reports without an account
 _RESERVED = frozenset(
     {"admin", "administrator", "api", "config", "login", "new", "official", "registry", "root", "skillpm", "system"}
 )
@@ -138,7 +139,7 @@ def set_role(session: Session, scope: str, account_id: int, role: Role) -> None:
 
 def new_account(session: Session, actor: str, name: str, role: Role) -> Account:
     """Add an account, which owns ``NAME/``. Raises ApiError 409 or 422 if the name is taken or is not a name."""
-    if not is_name(name) or "/" in name:
+    if not is_name(name) or "/" in name or name in _ACTORS:
         raise ApiError(
             422, "invalid-name", f"`{name[:80]}` is not an account's name", "use lowercase letters and digits"
         )

@@ -31,6 +31,7 @@ from skillpm.model.release import Page, Release, Status
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.project.fetch import checked_tree
+from skillpm.ops.project.identity import refuse_impostor
 from skillpm.storage.archive import compressed
 from skillpm.storage.keys import Keys
 from skillpm.trust.recall import asked_page
@@ -207,7 +208,7 @@ class Copier:
                 source.demand_logged(name, release)
                 self.copied.logged += 1
             data = source.archive(name, release)
-            checked_tree(name, release, data, source.name)
+            refuse_impostor(name, release, checked_tree(name, release, data, source.name), source.name)
             data = compressed(data) if source.made_here else data
             self._registry.add(name, replace(release, size=len(data), proof=None), data)
             self.copied.added += 1

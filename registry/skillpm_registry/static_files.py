@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from skillpm.index.pages import LISTING
 from skillpm_registry.access import reader
@@ -23,9 +23,16 @@ from skillpm_registry.services import Services
 _IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that caches keep (RFC 9111)
 _CHECKED = "no-cache"  # a cache may keep it, and asks each time whether it is still so
 _ARCHIVE = re.compile(r"archives/([0-9a-f]{2})/([0-9a-f]{62})\.tar\.gz")
+_RANGE = re.compile(rb"bytes=(?=.*[0-9])([0-9]{0,15})-([0-9]{0,15})")
 SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, "skills": _CHECKED, "archives": _IMMUTABLE,
           "metadata": _CHECKED, "log": _CHECKED}  # fmt: skip
 """The files and folders at the root that are served, and how long a cache may keep them."""
+
+
+def _is_range(value: bytes) -> bool:
+    """Is this a Range header with one range of bytes? Others are ignored, as they may be (RFC 9110, 14.2)."""
+    match = _RANGE.fullmatch(value)
+    return match is not None and not (match[1] and match[2] and int(match[1]) > int(match[2]))
 
 
 class RegistryFiles(StaticFiles):
@@ -40,6 +47,11 @@ class RegistryFiles(StaticFiles):
         self._private = services.configuration.private
         self._downloads = services.downloads
         self._blobs = services.registry.blobs if isinstance(services.registry, StoredRegistry) else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        headers = [item for item in scope["headers"] if item[0] != b"range" or _is_range(item[1])]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the answer to a request."""

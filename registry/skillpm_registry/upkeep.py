@@ -10,6 +10,7 @@ from skillpm.errors import SkillpmError, StorageError
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.pages import archive_path
 from skillpm.ops.project.fetch import open_release
+from skillpm.ops.project.identity import refuse_impostor
 from skillpm_registry.blobs import StoredRegistry, open_registry
 
 _YOUNG = 24 * 3600.0  # seconds in which a publication may still need its archive
@@ -32,7 +33,7 @@ def damages(root: Path) -> Iterator[str]:
             page = index.page(name)
             for release in page.releases if page else ():
                 try:
-                    open_release(name, release, index)
+                    refuse_impostor(name, release, open_release(name, release, index), "the page")
                 except StorageError:
                     raise
                 except SkillpmError as error:

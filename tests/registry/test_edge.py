@@ -54,6 +54,9 @@ def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Serve
     assert problem(chunked)[0] == 413
     assert list((server.root / ".server/uploads").iterdir()) == []
     assert problem(server.owner.ask("POST", "reports", {"name": "x", "reason": "y" * 300_000}))[0] == 413
+    for kind in ("text/plain", ""):  # nobody has shown a token yet
+        body = server.client.post("/api/v1/uploads", content=bytes(300_000), headers={"Content-Type": kind})
+        assert problem(body)[0] == 413
     long = server.client.post("/api/v1/reports", content=b"{}", headers={"Content-Length": "9" * 30})
     assert problem(long)[0] == 413
 
@@ -103,6 +106,20 @@ def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server)
         assert problem(answer) in ((422, "invalid"), (400, "bad-request")), body[:20]
     answer = server.owner.ask("POST", "tokens", {"label": "x", "secret": server.owner.token})
     assert server.owner.token not in answer.text
+
+
+def test_no_text_of_a_request_changes_a_terminal(server: Server, demo: dict[str, str]) -> None:
+    server.owner.publish(demo)
+    for text in ("a\0b", "\x1b[2J", "a\rb", "\x9b31m"):
+        for method, path, document in (
+            ("POST", "releases/yank", {"name": "demo", "version": "1.0", "reason": text}),
+            ("POST", "skills/status", {"name": "demo", "status": "archived", "reason": text}),
+            ("POST", "reports", {"name": "demo", "reason": "x", "findings": [{"rule": text}]}),
+            ("POST", "tokens", {"label": text}),
+            ("POST", "trusted-publishers", {"scope": "demo", "issuer": "https://ci.example", "claims": {"sub": text}}),
+        ):
+            assert problem(server.owner.ask(method, path, document)) == (422, "invalid"), (path, text)
+    assert server.owner.ask("POST", "reports", {"name": "demo", "reason": "two\n\tlines"}).status_code == 201
 
 
 def test_a_defect_says_nothing_of_itself(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

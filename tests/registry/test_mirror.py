@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +16,7 @@ from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.well_known import INDEX
 from skillpm.model.release import Release
 from skillpm_registry.command import group
+from skillpm_registry.upkeep import damages
 from tests.index.signed_shop import SignedShop
 from tests.registry.conftest import listening
 from tests.shop import MakeProject, SkillFiles, publish
@@ -103,6 +105,22 @@ def test_bytes_that_are_not_what_a_page_says_are_not_copied(shop: Path, tmp_path
     assert "plain: the archive of plain 1.0" in done.stderr
     assert releases(tmp_path / "copy", "plain") == {}
     assert set(releases(tmp_path / "copy", "base")) == {"1.0", "1.1", "2.0"}
+
+
+@pytest.mark.parametrize(
+    "claim", [{"version": "9.0"}, {"requires": {"evil": "*"}}, {"hooks": 0}, {"adapter": "acme/other"}]
+)
+def test_a_page_that_claims_what_its_skill_does_not_say_is_not_copied(
+    shop: Path, tmp_path: Path, claim: dict[str, Any]
+) -> None:
+    """An old release, with the fault that the next one mends, would come as the newest."""
+    page = json.loads((shop / "skills/plain.json").read_text())
+    page["releases"][0] |= claim
+    (shop / "skills/plain.json").write_text(json.dumps(page))
+    done = mirror(tmp_path / "copy", shop, "plain")
+    assert done.exit_code == 1 and f"claims {next(iter(claim))}" in done.stderr, done.stderr
+    assert releases(tmp_path / "copy", "plain") == {}
+    assert [line.partition(":")[0] for line in damages(shop)] == [f"plain {page['releases'][0]['version']}"]
 
 
 def test_a_release_that_the_source_does_not_have_stops_its_name(

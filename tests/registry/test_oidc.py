@@ -222,6 +222,17 @@ def test_an_issuer_that_fails_or_lies_is_told(trusting: Server, issuer: Issuer) 
     assert problem(exchange(trusting, issuer.statement())) == (422, "invalid-issuer")
 
 
+def test_a_slow_issuer_keeps_the_jobs_of_others_from_nothing(
+    trusting: Server, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_PATIENCE", 0.01)
+    issuers = trusting.client.app.state.issuers  # type: ignore[attr-defined]
+    with issuers._locks["https://slow.example"]:
+        assert exchange(trusting, issuer.statement()).status_code == 201
+    with issuers._locks[issuer.url]:
+        assert problem(exchange(trusting, issuer.statement())) == (503, "issuer-unavailable")
+
+
 BAD_TRUST: list[tuple[dict[str, Any], tuple[int, str]]] = [
     ({"claims": {}}, (422, "invalid")),
     ({"claims": {"ref": "*"}}, (422, "invalid-claims")),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm_registry.app import create_app
 from skillpm_registry.configuration import Configuration
+from skillpm_registry.pages import difference
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.markdown import MAX_TEXT, render
@@ -231,6 +232,13 @@ def test_a_comparison_of_long_or_binary_files_is_short() -> None:
     ]  # fmt: skip
 
 
+def test_a_comparison_of_many_files_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(difference, "_COMPARED", 5)
+    found = changes(tree({}), tree({f"{number}": "a\nb\n" for number in range(4)}))
+    assert [change.added for change in found] == [2, 2, 0, 0]
+    assert "long already" in found[-1].note
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -266,7 +274,9 @@ def test_tricks_with_addresses_end_in_a_plain_answer(client: TestClient, path: s
 
 def test_a_page_is_sent_once_and_again_after_a_change(folder: Path, client: TestClient) -> None:
     first = client.get("/skill/base")
-    assert client.get("/skill/base", headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    tag = first.headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        assert client.get("/skill/base", headers={"If-None-Match": known}).status_code == 304
 
     FolderRegistry(folder, "shop").yank("base", "1.0", "lost")
     time.sleep(0.25)  # the time for which a look at the folder holds

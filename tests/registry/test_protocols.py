@@ -23,7 +23,7 @@ from skillpm.model.release import Page, Release
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm_registry.app import create_app
 from skillpm_registry.configuration import Configuration
-from skillpm_registry.protocols import git
+from skillpm_registry.protocols import git, repositories
 from skillpm_registry.protocols.semantic import semantic
 from tests.registry.conftest import listening, skill_tree
 from tests.shop import adapter_files, publish, write_registry
@@ -142,6 +142,8 @@ def test_a_commit_is_made_of_the_release_alone() -> None:
         (b"xxxx", 400),
         (b"ffff", 400),
         (b"0001", 400),
+        (b"0008abcd-008", 400),
+        (b"+00a" + b"x" * 6, 400),
         (b"\xff" * 100, 400),
         (b"0032want " + b"0" * 40 + b"\n00000009done\n", 404),
         (b"0032want " + b"z" * 40 + b"\n00000009done\n", 404),
@@ -160,6 +162,12 @@ def test_a_bomb_in_a_request_of_git_is_refused(client: TestClient) -> None:
 @pytest.mark.parametrize("name", ["none", "%2e%2e/x", "a" * 9000, "acme", "review/info"])
 def test_there_is_no_repository_without_a_skill_tree(client: TestClient, name: str) -> None:
     assert client.get(f"/git/{name}.git/info/refs", params={"service": "git-upload-pack"}).status_code == 404
+
+
+def test_a_clone_has_as_many_releases_as_fit_into_memory(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repositories, "_BYTES", 1)
+    refs = client.get("/git/review.git/info/refs", params={"service": "git-upload-pack"}).text
+    assert "v2.0" in refs and "v1.1" not in refs
 
 
 def test_nobody_pushes(client: TestClient) -> None:

@@ -88,6 +88,8 @@ def test_apm_publishes_the_skill_of_a_package(server: Server) -> None:
         ({**flat(FILES), ".apm/skills/weather/../x": b"x"}, "_/weather", "1.0.0", (422, "integrity")),
         (flat({**FILES, "skill.yaml": b"manifest: 1\nversion: 2.0.0\n"}), "_/weather", "1.0.0", (422, "usage")),
         (flat(FILES), "_/weather", "latest", (422, "usage")),
+        (flat(FILES), "_/weather", "1.0.0-1", (422, "usage")),
+        (flat(FILES), "_/weather", "1.0.0-post.1", (422, "usage")),
         (flat(FILES), "_/admin", "1.0.0", (422, "usage")),
         (flat({**FILES, "a.pth": b"import os"}), "_/weather", "1.0.0", (422, "integrity")),
     ],
@@ -108,6 +110,8 @@ def test_other_clients_need_the_same_rights(server: Server) -> None:
     assert problem(ask(server.owner, "POST", f"skills/-/files/{digest}", content=b"x"))[0] == 422
     lost = {"slug": "weather", "version": "1.0.0", "files": [{"path": "SKILL.md", "storageId": digest}]}
     assert problem(ask(server.owner, "POST", "skills", json=lost))[0] == 409
+    lost["files"] = [{"path": "SKILL.md", "storageId": other} for other in (digest, "1" * 64)]
+    assert problem(ask(server.owner, "POST", "skills", json=lost))[0] == 422, "one path, two contents"
     lost["files"] = [{"path": "SKILL.md", "storageId": "../../registry.sqlite3"}]
     assert problem(ask(server.owner, "POST", "skills", json=lost)) == (422, "invalid")
 

@@ -61,6 +61,9 @@ def test_an_archive_may_be_kept_for_ever(serve: Callable[..., Server], shop: Pat
     assert "immutable" in answer.headers["cache-control"]
     part = client.get(f"/{path}", headers={"Range": "bytes=10-", "If-Range": answer.headers["etag"]})
     assert (part.status_code, part.content) == (206, answer.content[10:])
+    for other in ("bytes=0-1,3-4", "items=0-1", "bytes=5-1", "bytes=-", "x", "bytes=" + "0-," * 3000):
+        assert client.get(f"/{path}", headers={"Range": other}).content == answer.content, other
+    assert client.get(f"/{path}", headers={"Range": "bytes=999999-"}).status_code == 416
 
 
 @pytest.mark.attack(81)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from skillpm_registry.identity import Right
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # of Unicode, without tabs and line ends
 Name = Annotated[str, Field(min_length=1, max_length=129)]
 VersionText = Annotated[str, Field(min_length=1, max_length=64)]
 Scope = Annotated[str, Field(min_length=1, max_length=130)]
@@ -18,6 +20,21 @@ class Form(BaseModel):
     """A body that refuses unknown keys. An answer may be read from a row of the database."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_controls(cls, document: Any) -> Any:
+        """Refuse what would change somebody's terminal, or what a database cannot hold. A release is checked apart."""
+        if isinstance(document, dict) and _has_controls([value for key, value in document.items() if key != "release"]):
+            raise ValueError("a text has control characters")
+        return document
+
+
+def _has_controls(value: Any) -> bool:
+    if isinstance(value, str):
+        return _CONTROL.search(value) is not None
+    items = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(map(_has_controls, items))
 
 
 class Wish(Form):

@@ -95,7 +95,7 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
         report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
     report = allow.judged(report, entry.name)
     refuse_broken(report, f"{entry.name} {entry.version}")
-    refuse_impostor(entry, tree, index.name)
+    refuse_impostor(entry.name, entry, tree, index.name)
     store.add(tree)
     return sorted({finding.code for finding in report.warnings})
 

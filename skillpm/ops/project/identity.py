@@ -6,16 +6,17 @@ from skillpm.errors import IntegrityError
 from skillpm.layout.description import Identity, identity
 from skillpm.layout.tree import Tree
 from skillpm.model.lock import LockedSkill
+from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
 
 
-def contradictions(entry: LockedSkill, own: Identity) -> list[tuple[str, object, object]]:
-    """Return what an entry claims and what the skill itself says, where they differ: a word, the claim, the truth.
+def contradictions(name: str, entry: LockedSkill | Release, own: Identity) -> list[tuple[str, object, object]]:
+    """Return what an entry or a page claims and what the skill says, where they differ: a word, the claim, the truth.
 
     Two spellings of one specifier are equal.
     """
     claims = (
-        ("name", entry.name.rpartition("/")[2], own.name),
+        ("name", name.rpartition("/")[2], own.name),
         ("version", entry.version, own.version),
         ("requires", _canonical(entry.requires), _canonical(own.requires)),
         ("hooks", entry.hooks, own.hooks),
@@ -28,10 +29,10 @@ def _canonical(requires: dict[str, str]) -> dict[str, str]:
     return {name: Requirement.of(name, specifier).specifier for name, specifier in requires.items()}
 
 
-def refuse_impostor(entry: LockedSkill, tree: Tree, who: str) -> None:
+def refuse_impostor(name: str, entry: LockedSkill | Release, tree: Tree, who: str) -> None:
     """Raise IntegrityError if the files of a tree belong to another skill or version than the entry claims."""
-    for what, claimed, true in contradictions(entry, identity(tree)):
+    for what, claimed, true in contradictions(name, entry, identity(tree)):
         raise IntegrityError(
-            f"{who} claims {what} {claimed} for {entry.name} {entry.version}; the skill has {true}",
+            f"{who} claims {what} {claimed} for {name} {entry.version}; the skill has {true}",
             hint="do not use it: find out who changed the lock, or tell the registry's maintainer",
         )

@@ -191,7 +191,7 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
     for entry in selection.plan.lock.skills:
         if context.store.verify(entry.tree):
             tree = FolderTree(context.store.path(entry.tree))
-            refuse_impostor(entry, tree, "skillpm.lock")
+            refuse_impostor(entry.name, entry, tree, "skillpm.lock")
             refuse_told(tree, entry, options.allow)
         else:
             missing.append(entry)

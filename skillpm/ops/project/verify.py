@@ -129,7 +129,7 @@ def _of_folder(context: Context, place: Place, files: Listing | None) -> Iterato
 
 
 def _contradictions(entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
-    for what, claimed, true in contradictions(entry, identity(tree)):
+    for what, claimed, true in contradictions(entry.name, entry, identity(tree)):
         detail = f"it has {what} {claimed}, the skill has {true}"
         yield Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED)
 
