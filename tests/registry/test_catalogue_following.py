@@ -54,6 +54,30 @@ def test_a_noted_page_alone_is_indexed_before_the_folder_is_looked_at(
     assert catalogue.stamp() != before, "pages that were rendered before do not count any more"
 
 
+def test_a_request_waits_while_another_thread_indexes_what_was_published(
+    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(registry, registry.root / ".server")
+    catalogue.refresh()
+    monkeypatch.setattr(following, "_PAUSE", 3600.0)
+    catalogue.refresh()
+    reading, read = threading.Event(), catalogue._follower._read
+
+    def slowly(name: str, stamp: str) -> object:
+        reading.set()
+        time.sleep(0.05)
+        return read(name, stamp)
+
+    monkeypatch.setattr(catalogue._follower, "_read", slowly)
+    registry.add(*release("demo", "1.1"))
+    catalogue.note("demo")
+    indexing = threading.Thread(target=catalogue.stamp)
+    indexing.start()
+    reading.wait()
+    assert versions(catalogue) == {"demo": "1.1"}
+    indexing.join()
+
+
 def test_a_server_that_does_not_index_keeps_its_stamp_between_changes(registry: FolderRegistry) -> None:
     os.utime(registry.root / "skills", (0, 0))
     catalogue = Catalogue(registry, registry.root / ".server")

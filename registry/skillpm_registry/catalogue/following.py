@@ -5,7 +5,8 @@ A page is replaced by a rename, which changes the time of its folder. So one loo
 owners' folders tells whether anything changed, and only the folders that changed are listed. A time that is younger
 than the clock is coarse proves nothing, and its folder is listed again.
 
-To list 100,000 pages takes a second. No request waits for a slow look, and looks use a tenth of the time.
+To list 100,000 pages takes a second. No request waits for a slow look, and looks use a tenth of the time. A request
+does wait while another thread indexes what was noted, which takes milliseconds: what was published is found at once.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from skillpm_registry.catalogue.words import letter_triples, split_words
 
 _COARSE = 100_000_000  # nanoseconds; a folder's time is exact to a tick of the kernel, which is some milliseconds
 _PAUSE = 0.2  # seconds between two looks at the folders
+_PATIENCE = 0.3  # seconds for another thread that indexes what was noted
 _SLOW = 0.1  # seconds of the processor for which a look is slow
 _LONGEST_PAUSE = 60.0  # seconds
 _BATCH = 200  # pages that become visible together
@@ -87,7 +89,7 @@ class Follower:
         self._lock = lock
         self._turn = threading.Lock()
         self._times: dict[str, int] = {}
-        self._noted: set[str] = set()
+        self._noted: dict[str, int] = {}  # names of changed pages, each with the count when it was noted
         self._count = 0  # of the times that pages were noted or indexed
         self._stamp = ""
         self._took = 0.0
@@ -100,20 +102,21 @@ class Follower:
 
     def note(self, name: str) -> None:
         """Index a page that was changed just now at the next refresh."""
-        self._noted.add(name)
         self._count += 1
+        self._noted[name] = self._count
         if self._stamp:
             self._renew_stamp()
 
     def noted(self) -> list[str]:
         """Return the names of changed pages that are not indexed yet."""
-        return list(self._noted.copy())
+        return list(self._noted)
 
     def refresh(self, *, wait: bool) -> None:
         """Bring the index up to date with the folder.
 
         Args:
-            wait: look now, and after another thread that does so; otherwise a recent look is enough.
+            wait: look now, and after another thread that does so; otherwise a recent look is enough, and only what
+                was noted is waited for.
 
         Raises:
             RegistryError: the folder cannot be read.
@@ -122,7 +125,8 @@ class Follower:
         if is_due and not wait and self._took > _SLOW:
             self._next, is_due = math.inf, False
             threading.Thread(target=self._look_beside, name="follower", daemon=True).start()
-        if not (is_due or self._noted) or not self._turn.acquire(blocking=wait or is_first):
+        patience = -1 if wait or is_first else _PATIENCE if self._noted else 0
+        if not (is_due or self._noted) or not self._turn.acquire(timeout=patience):
             return
         try:
             if self._noted and not is_first:
@@ -158,15 +162,13 @@ class Follower:
                 self._next = time.monotonic() + pause
 
     def _index_noted(self) -> None:
-        names = set(self._noted)
-        self._noted -= names
-        try:
-            with locked(self._lock, 0.0):
-                paths = ((name, self._folder.root / page_path(name)) for name in sorted(names))
-                self._index({name: _stamp_of(path.stat()) for name, path in paths if path.is_file()})
-        except BusyError:  # another server looks
-            self._noted |= names
-        else:
+        noted = dict(self._noted)
+        with contextlib.suppress(BusyError), locked(self._lock, 0.0):  # another server may look
+            paths = ((name, self._folder.root / page_path(name)) for name in sorted(noted))
+            self._index({name: _stamp_of(path.stat()) for name, path in paths if path.is_file()})
+            for name, count in noted.items():
+                if self._noted[name] == count:  # it was not noted again meanwhile
+                    del self._noted[name]
             self._count += 1
             self._renew_stamp()
 
