@@ -65,6 +65,13 @@ def is_set(word: str) -> bool:
     return bool(context and context.find_root().meta.get(f"skillpm.{word}"))
 
 
+def printed() -> None:
+    """Remember that stdout has its JSON document, so that an error that follows prints none."""
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.obj, list):
+        context.obj.append(True)
+
+
 def add_options(command: click.Command, of_user: bool = False) -> click.Command:
     """Add the options to a command that does not have them, and the short forms of ``--user`` and ``--yes``.
 

@@ -151,11 +151,9 @@ class LazyGroup(Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="skillpm", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
-@click.pass_context
-def main(ctx: click.Context, debug: bool) -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")
+def main() -> None:
     """Install, publish and train on agent skills."""
-    ctx.obj = {"debug": debug}
     if any(name in os.environ for name in _SWITCHES):
         from skillpm.settings.switches import without_off
 
@@ -174,9 +172,10 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     gc.set_threshold(_GARBAGE)
     os.umask(os.umask(0) | 0o002)  # nothing that is written can be changed by everybody
     open_streams()
+    documents: list[bool] = []  # one for each that stdout has, see `printed`
     try:
-        code = main.main(args=words, prog_name="skillpm", standalone_mode=False)
+        code = main.main(args=words, prog_name="skillpm", standalone_mode=False, obj=documents)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001  the last net
-        code = exit_code(error, words)
+        code = exit_code(error, words, as_json="--json" in words and not documents)
     leave(code if isinstance(code, int) else 0)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import is_set, printed
 from skillpm.cli.paths import shortened
 from skillpm.formats.as_json import as_json, written
 from skillpm.formats.printable import printable
@@ -25,6 +26,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
 _SILENCE = 30.0  # seconds after which long work says how far it is
+_IN_MEMORY = 4  # pieces of a JSON document; a longer one waits in a file
 _NAMED = 24  # characters of a first cell that stay on one line of a narrow terminal
 
 
@@ -34,8 +36,21 @@ def safe(text: object) -> str:
 
 
 def echo_json(value: Any, **more: Any) -> None:
-    """Print a result as one JSON document on stdout; ``more`` adds keys to an object."""
-    for piece in written(as_json(value, **more)):
+    """Print a result as one JSON document on stdout; ``more`` adds keys to an object.
+
+    A part of it may be made while it is written, and that may fail: then nothing is printed.
+    """
+    pieces = written(as_json(value, **more))
+    whole: Iterable[str] = (begun := list(islice(pieces, _IN_MEMORY)))
+    if len(begun) == _IN_MEMORY:
+        from skillpm.storage.file_rows import FileRows
+
+        rows = FileRows.temporary()
+        for piece in chain(begun, pieces):
+            rows.append(piece.encode())
+        whole = map(bytes.decode, rows)
+    printed()
+    for piece in whole:
         click.echo(piece, nl=False)
     click.echo()
 

@@ -11,6 +11,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from skillpm.cli.interrupt import interrupted
@@ -54,13 +55,29 @@ def _ascii(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
-def exit_code(error: BaseException, words: list[str]) -> int:
-    """Report what ended a command with these words, and return the exit code of the process."""
+@contextlib.contextmanager
+def if_interrupted(sentence: str) -> Iterator[None]:
+    """Have Ctrl-C say what stands and how to go on, unless that was said closer to the work."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(*(error.args or (sentence,))) from None
+
+
+def exit_code(error: BaseException, words: list[str], *, as_json: bool = False) -> int:
+    """Report what ended a command with these words, and return the exit code of the process.
+
+    ``as_json`` prints the error on stdout too, as a document.
+    """
     import click
 
     from skillpm.errors import SkillpmError
 
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        from skillpm.cli.paths import shortened
+
+        cause = error if error.__cause__ is None else error.__cause__  # click makes an Abort of it
+        _print(_safe(shortened(": ".join(["interrupted", *map(str, cause.args)]))))
         return interrupted()
     if isinstance(error, (SystemExit, BrokenPipeError)) and _reader_is_gone():  # click exits 1 for it
         return 0
@@ -77,7 +94,7 @@ def exit_code(error: BaseException, words: list[str]) -> int:
         _print("\n".join(f"  {_safe(line)}" for line in lines))  # indented: no line of it looks like ours
     if known is None:
         known = SkillpmError(f"skillpm has a defect: {type(error).__name__}", hint="report it with the traceback above")
-    _report(known, as_json="--json" in words)
+    _report(known, as_json=as_json)
     code: int = known.exit_code
     return code
 

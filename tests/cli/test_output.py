@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
-from skillpm.cli.output import TerminalProgress, count, size
+from skillpm.cli.output import TerminalProgress, count, echo_json, size
+from skillpm.errors import StorageError
+from skillpm.formats.as_json import StreamedArray
 from skillpm.formats.printable import printable
 
 
@@ -16,6 +21,20 @@ def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.Ca
         bars.finish()
     told = capsys.readouterr().err
     assert (told.count("one"), told.count("two"), told.count("3/3")) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("count", [3, 200_000])
+def test_json_is_printed_whole_or_not_at_all(capsys: pytest.CaptureFixture[str], count: int) -> None:
+    def items(end: int) -> Iterator[int]:
+        yield from range(count)
+        if end:
+            raise StorageError("the disk is gone")
+
+    with pytest.raises(StorageError):
+        echo_json({"items": StreamedArray(items(1))})
+    assert capsys.readouterr().out == ""
+    echo_json({"items": StreamedArray(items(0))})
+    assert json.loads(capsys.readouterr().out) == {"items": list(range(count))}
 
 
 @pytest.mark.parametrize(
