@@ -68,6 +68,7 @@ class Conversation:
         self._template = _CLOCK.sub(_dated, tokenizer.get_chat_template())
         self._form = self._chosen_form([arguments] if arguments else _NO_THOUGHT)
         self.arguments = self._form.arguments
+        self._after = self._written(_PROBE, _ANSWER).rpartition(_ANSWER)[2]
         self.end = self._end_tokens()
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -76,7 +77,7 @@ class Conversation:
         Raises:
             UsageError: the template fails on these messages.
         """
-        return self._tokens(self._around(messages, _ANSWER)[0])
+        return self._tokens(self._before(messages, _ANSWER))
 
     def announced(self, messages: Sequence[Message]) -> list[int]:
         """Return the template's own generation prompt, for a model that answers in a form of its own.
@@ -92,7 +93,7 @@ class Conversation:
         Raises:
             UsageError: the tokens do not say the answer: a model that learns them never gives it.
         """
-        before, _ = self._around(messages, answer)
+        before = self._before(messages, answer)
         prompt, whole = self._tokens(before), self._tokens(before + answer)
         # Where the text before ends inside a token, the model is asked with other tokens than those of the whole. Some
         # tokenizers put a blank before a text that stands alone, so the answer's own tokens are the second choice.
@@ -137,7 +138,7 @@ class Conversation:
         return min(plain, key=lambda item: item[0])[1]
 
     def _end_tokens(self) -> list[int]:
-        after = self._tokens(self._around(_PROBE, _ANSWER)[1])
+        after = self._tokens(self._after)
         special = {*self.tokenizer.all_special_ids}
         special |= {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
         for place, token in enumerate(after):
@@ -147,16 +148,19 @@ class Conversation:
             raise UsageError(f"no token of {self._name} ends an answer", hint="use a tokenizer with an end token")
         return [self.tokenizer.eos_token_id]
 
-    def _around(self, messages: Sequence[Message], answer: str) -> tuple[str, str]:
-        """Return what the template writes before and after the answer."""
-        written = self._written(messages, answer)
-        before, found, after = written.rpartition(answer)
-        if not found:
+    def _before(self, messages: Sequence[Message], answer: str) -> str:
+        """Return what the template writes before the answer, which stands where it ends: `end` stands in its end, too.
+
+        Raises:
+            UsageError: the template writes another answer.
+        """
+        written, end = self._written(messages, answer), answer + self._after
+        if not written.endswith(end):
             raise UsageError(
                 f"the chat template of {self._name} changes the answer `{answer[:80]}`",
                 hint="use a model whose template writes answers as they are",
             )
-        return before, after
+        return written.removesuffix(end)
 
     def _written(self, messages: Sequence[Message], answer: str | None = None) -> str:
         try:

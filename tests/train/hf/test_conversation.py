@@ -99,6 +99,17 @@ def test_a_template_that_cannot_be_used_is_refused_with_the_reason(template: str
         Conversation(tokenizer(template))
 
 
+@pytest.mark.parametrize("answer", ["end", "<", "m", "", "assistant", "start it on 8001", "yes\n", "größe 🙂"])
+def test_an_answer_is_looked_up_where_it_stands(answer: str) -> None:
+    """Not in the token that ends it, nor in the request; an empty one is its end alone."""
+    talk = Conversation(tokenizer(CHATML))
+    prompt, tokens = talk.finished(ASKED, answer)
+    assert (prompt, talk.text(tokens)) == (talk.prompt(ASKED), answer)
+    trimming = Conversation(tokenizer(CHATML.replace("m['content'] }}", "m['content'] | trim }}")))
+    with pytest.raises(UsageError, match="changes the answer"):
+        trimming.finished(ASKED, f"{answer} ")
+
+
 def test_an_answer_that_the_tokenizer_cannot_write_is_refused() -> None:
     """A special token in a value is not text: it would be learned as the end of the turn."""
     talk = Conversation(tokenizer(CHATML))
