@@ -18,6 +18,7 @@ import torch
 from skillpm.errors import UsageError
 from skillpm.train.hf.batch import PlainBatch, SharedBatch, Way
 from skillpm.train.hf.memory import lacks_memory
+from skillpm.train.hf.model import reason_of
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
@@ -145,7 +146,7 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
             if lacks_memory(error):
                 raise
             raise UsageError(
-                f"this model cannot be trained with this adapter: {str(error).splitlines()[0][:200]}",
+                f"this model cannot be trained with this adapter: {reason_of(error)}",
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
         chosen = next((way for way in _PACKED if _packs(model, way, trial, expected)), alone)

@@ -35,6 +35,7 @@ from skillpm.train.hf.together import agreed, count, meet, place
 
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
 _PREFIX, _DRAFT = "checkpoint-", ".saving"
+_BEGIN_AGAIN = "remove this folder: the stage begins again without it"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -107,7 +108,7 @@ class Resumable:
         except SAVE_ERRORS as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise StorageError(
-                f"no checkpoint can be written to {work}: {str(error).splitlines()[0][:200]}",
+                f"no checkpoint can be written to {work}: {reason_of(error)}",
                 hint="free some space: the run goes on from the checkpoint before",
             ) from None
         for path in (draft, *older):
@@ -115,6 +116,8 @@ class Resumable:
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        if not hasattr(self, "_buffered_inputs"):
+            return
         own = Path(resume_from_checkpoint) / _rollout(place())
         for path in (own, *own.parent.glob("rollout-0-of-*.pt")):
             if path.is_file():
@@ -123,6 +126,7 @@ class Resumable:
                 if path == own:  # else there were more or fewer processes, with other shares of the rows
                     self._step, self._buffered_inputs = rollout["step"], rollout["batches"]
                 return
+        raise StorageError(f"the checkpoint {resume_from_checkpoint} has no rollout", hint=_BEGIN_AGAIN)
 
 
 class _Saving(TrainerCallback):
@@ -202,10 +206,7 @@ def train_on(trainer: Any, given: StageInput) -> None:
     except Exception as error:
         if newest is None or saving.begun or lacks_memory(error) or isinstance(error, SkillpmError):
             raise
-        raise StorageError(
-            f"the checkpoint {newest} cannot be read: {reason_of(error)}",
-            hint="remove this folder: the stage begins again without it",
-        ) from None
+        raise StorageError(f"the checkpoint {newest} cannot be read: {reason_of(error)}", hint=_BEGIN_AGAIN) from None
 
 
 def remembered(work: Path, name: str, make: Callable[[], Json]) -> Json:

@@ -22,6 +22,7 @@ from skillpm.train.hf.grammar import Grammar
 # Gathering copies all keys and values. Keeping an ended row costs its share of each step. So the batch is gathered
 # neither after every row nor never.
 _FEW = 24  # rows
+_COLDEST = 1e-30  # logits divided by less than this are no numbers
 _LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
 
 
@@ -225,7 +226,7 @@ def _probabilities(logits: torch.Tensor, tokens: torch.Tensor) -> Sequence[float
 def _choose(
     logits: torch.Tensor, temperature: float, generator: torch.Generator, chances: Sequence[random.Random]
 ) -> torch.Tensor:
-    if temperature == 0.0:
+    if temperature < _COLDEST:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits / temperature, dim=-1)
     if chances:  # by the inverse of each row's own distribution

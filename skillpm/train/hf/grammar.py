@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from skillpm.errors import TrainingError
+from skillpm.train.hf.model import reason_of
 
 JSON_FORM: Any = {
     "whitespace_flexible": False,
@@ -59,8 +60,8 @@ class Grammar:
             if self._first.is_error():
                 raise ValueError(self._first.get_error())
         except (ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0][:300]
-            raise TrainingError(f"answers cannot be held to the contract: {reason}", hint="ask without it") from None
+            problem = f"answers cannot be held to the contract: {reason_of(error)}"
+            raise TrainingError(problem, hint="ask without it") from None
 
     def begin(self) -> Any:
         """Return the matcher of a new answer."""

@@ -19,7 +19,7 @@ from skillpm.storage.files import read_text, write_atomic
 from skillpm.train.hf.together import count
 
 _SIZES = "sizes.json"
-_NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # CUDA's, torch's, the system's
 
 
 def peak_memory() -> int:
@@ -32,7 +32,13 @@ def peak_memory() -> int:
 
 def lacks_memory(error: Exception) -> bool:
     """Is this failure one of memory? Such a failure says nothing about what a model can do."""
-    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def no_memory(what: str, error: Exception, hint: str = "free some memory, or use a smaller model") -> TrainingError:
+    """Return what a person is told of a failure that ``lacks_memory``."""
+    reason = (str(error).splitlines() or ["none left"])[0][:200]
+    return TrainingError(f"{what}: the memory is not enough: {reason}", hint=hint)
 
 
 def within_memory(stage: Stage, run: Callable[[Stage], StageOutput], work: Path) -> StageOutput:
@@ -70,10 +76,8 @@ def _at_last(stage: Stage, run: Callable[[Stage], StageOutput]) -> StageOutput:
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise
-        raise TrainingError(
-            f"stage {stage.name}: the memory is not enough: {(str(error).splitlines() or ['none left'])[0][:200]}",
-            hint="--set gradient_checkpointing=true, or a lower max_length",
-        ) from None
+        hint = "--set gradient_checkpointing=true, or a lower max_length"
+        raise no_memory(f"stage {stage.name}", error, hint) from None
 
 
 def halved(stage: Stage) -> Stage | None:

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from skillpm.errors import TrainingError, UsageError
+from skillpm.errors import TrainingError
 from skillpm.model.task import Message
 from skillpm.train.hf.capability import FAILURES, same_distributions
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.gguf_file import head_dim, write_gguf
-from skillpm.train.hf.model import load_conversation, load_model
+from skillpm.train.hf.model import load_conversation, load_model, reason_of, with_adapter
 
 _ASKED = (Message(role="system", content="Answer in JSON."), Message(role="user", content="Start the server."))
 _WORDS = 'Serve /srv/a b on 8123,  dès 07:30\n\tor don\'t: {"x": [1, 22, 333]} <|im_end|>'  # cut by every rule
@@ -68,8 +67,7 @@ def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, 
         configuration.head_dim = head_dim(merged.config)  # transformers does not look it up for every family
         again = AutoModelForCausalLM.from_pretrained(**where, config=configuration, dtype=torch.float32)
     except (OSError, *FAILURES) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise TrainingError(f"the GGUF file cannot be read again: {reason}", hint=_ANOTHER) from None
+        raise TrainingError(f"the GGUF file cannot be read again: {reason_of(error)}", hint=_ANOTHER) from None
     if tokenizer(_WORDS)["input_ids"] != conversation.tokenizer(_WORDS, add_special_tokens=False)["input_ids"]:
         raise TrainingError("the tokenizer of the GGUF file writes other tokens", hint=_ANOTHER)
     if not _same(again.to(expected.device), conversation, expected, exact=file_type == "f32"):
@@ -84,11 +82,7 @@ def _merged(conversation: Conversation, model: Path | str, adapter: Path | None)
     loaded = load_model(model, "float32").eval()
     if adapter is None:
         return loaded, _answers(loaded, conversation)
-    try:
-        tuned = PeftModel.from_pretrained(loaded, str(adapter)).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:300]
-        raise UsageError(f"the adapter {adapter} does not fit {model}: {reason}", hint="use its own model") from None
+    tuned = with_adapter(loaded, adapter, str(model)).eval()
     expected = _answers(tuned, conversation)
     return tuned.merge_and_unload(safe_merge=True), expected
 

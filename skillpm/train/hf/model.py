@@ -28,6 +28,7 @@ from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.layout.rules.adapter import kernel_names
 from skillpm.train.hf.conversation import Conversation
+from skillpm.train.hf.memory import lacks_memory, no_memory
 
 _BFLOAT16_UNITS = frozenset({"amx_bf16", "avx512_bf16"})  # flags of x86 processors that multiply bfloat16
 _CPUINFO = Path("/proc/cpuinfo")
@@ -139,12 +140,18 @@ def _check_weights(model: Any, missing: Collection[str]) -> None:
 
 @contextmanager
 def _loading(source: Path | str) -> Iterator[None]:
-    """Raise UsageError for whatever the libraries think of files that somebody else has written."""
+    """Raise UsageError for whatever the libraries think of files that somebody else has written.
+
+    Raises:
+        TrainingError: the memory is not enough, which says nothing about the files.
+    """
     try:
         yield
     except SkillpmError:
         raise
     except Exception as error:  # noqa: BLE001  # they raise KeyError, TypeError and errors of their own
+        if lacks_memory(error):
+            raise no_memory(f"the model {source} cannot be loaded", error) from None
         raise UsageError(
             f"the model {source} cannot be loaded: {reason_of(error)}",
             hint="give the folder of a transformers model, a hub id that this machine can reach, or `smollm2-135m`",
@@ -165,6 +172,8 @@ def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise ValueError("it has values that are not finite")
     except Exception as error:  # noqa: BLE001  # as above
+        if lacks_memory(error):
+            raise no_memory(f"the adapter {folder} cannot be loaded", error) from None
         raise UsageError(
             f"the adapter {folder} does not fit {name}: {reason_of(error)}", hint="use an adapter of this model"
         ) from None

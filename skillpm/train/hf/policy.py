@@ -13,8 +13,9 @@ from skillpm.formats.strict import strict_json
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.storage.files import read_text
-from skillpm.train.hf.decode import Sampling, decode
+from skillpm.train.hf.decode import Decoded, Sampling, decode
 from skillpm.train.hf.grammar import Grammar
+from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import (
     check_vocabulary,
     load_conversation,
@@ -114,6 +115,17 @@ class TransformersPolicy:
         stopped._unwanted = unwanted
         return stopped
 
+    def _decoded(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Decoded]:
+        """Yield answers as they end. Raises TrainingError where the memory is not enough."""
+        try:
+            yield from decode(self._model, prompts, sampling)
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            rows = f"{min(self._batch_size, len(prompts))} answers side by side"
+            hint = "free some memory, or choose a smaller `--batch-size`"
+            raise no_memory(f"{self.name} cannot write {rows}", error, hint) from None
+
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
@@ -147,7 +159,7 @@ class TransformersPolicy:
             grammar=self._grammar,
             unwanted=lambda prompt: self._unwanted(fitting[prompt]),
         )
-        for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
+        for answer in self._decoded([tokens[index] for index in fitting], sampling):
             written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]
             text = tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
             reason = "stop" if answer.stopped else "length"

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from skillpm.errors import StorageError, UsageError
 from skillpm.train.base_model import portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
-from skillpm.train.hf.memory import lacks_memory
+from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import reason_of, with_adapter
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
 from skillpm.train.recipe import Recipe
@@ -43,9 +43,9 @@ def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
         return with_adapter(model, adapter, recipe.model, trainable=True)
     try:
         return get_peft_model(model, _lora(model, recipe, layers))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # it raises errors of many kinds
         if lacks_memory(error):
-            raise
+            raise no_memory(f"no adapter can be put onto {recipe.model}", error) from None
         raise UsageError(
             f"no adapter fits {recipe.model}: {reason_of(error)}", hint="--set lora.target_modules=all-linear"
         ) from None
@@ -108,8 +108,7 @@ def load_weights(model: Any, folder: Path) -> None:
         files = sorted(folder.glob(_ADAPTER if isinstance(model, PeftModel) else "model*.safetensors"))
         set_weights(model, {name: value for file in files for name, value in load_file(file).items()})
     except SAVE_ERRORS as error:
-        reason = str(error).splitlines()[0][:200]
-        raise StorageError(f"{folder} cannot be read: {reason}", hint="train again") from None
+        raise StorageError(f"{folder} cannot be read: {reason_of(error)}", hint="train again") from None
 
 
 def save_weights(model: Any, folder: Path, recipe: Recipe) -> None:
@@ -126,8 +125,7 @@ def save_weights(model: Any, folder: Path, recipe: Recipe) -> None:
         draft.replace(folder)
     except SAVE_ERRORS as error:
         shutil.rmtree(draft, ignore_errors=True)
-        reason = str(error).splitlines()[0][:200]
-        raise StorageError(f"{folder} cannot be written: {reason}{_rescued(model, recipe)}") from None
+        raise StorageError(f"{folder} cannot be written: {reason_of(error)}{_rescued(model, recipe)}") from None
 
 
 def _rescued(model: Any, recipe: Recipe) -> str:

@@ -77,6 +77,11 @@ def test_grpo_that_is_killed_goes_on_to_the_same_bytes(ending_model: Path, tmp_p
     target = tmp_path / "killed"
     with pytest.raises(Killed):
         go(plan, ending_model, target, Killing("grpo", 4))
+    (rollout,) = target.glob("stages/grpo/work/checkpoint-*/rollout-0-of-1.pt")
+    of_old = rollout.rename(rollout.with_name("rollout.pt"))
+    with pytest.raises(StorageError, match="has no rollout"):
+        go(plan, ending_model, target)
+    of_old.rename(rollout)
     go(plan, ending_model, target)
     assert same(target, tmp_path / "straight", "grpo")
     assert asked(target) == asked(tmp_path / "straight") and max(asked(target)) > 6

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from skillpm.agent.together import Together
 from skillpm.cli.output import PlainProgress
-from skillpm.errors import UsageError
+from skillpm.errors import TrainingError, UsageError
 from skillpm.model.task import Message
 from skillpm.train.hf import model
 from skillpm.train.hf.model import load_conversation, load_model, with_adapter
@@ -53,6 +53,23 @@ def test_a_cpu_gets_bfloat16_only_where_its_flags_say_that_it_has_units_for_it(
     assert model.choose_dtype("auto", "cpu") == dtype
     assert model.choose_dtype("bfloat16", "cpu") == torch.bfloat16
     assert model.choose_dtype("float32", "cpu") == torch.float32
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "[enforce fail] can't allocate memory: you tried"])
+def test_memory_that_is_not_enough_says_nothing_about_the_files(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError(words)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("skillpm.train.hf.model.AutoModelForCausalLM.from_pretrained", fails)
+        with pytest.raises(TrainingError, match="cannot be loaded: the memory is not enough"):
+            load_model(tiny_model)
+    policy = TransformersPolicy(tiny_model, dtype="float32")
+    monkeypatch.setattr("skillpm.train.hf.policy.decode", fails)
+    with pytest.raises(TrainingError, match="cannot write 1 answers side by side: the memory is not enough"):
+        list(policy.complete([[Message(role="user", content="a")]], max_new_tokens=2))
 
 
 def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path) -> None:
