@@ -35,17 +35,22 @@ def is_recorded(model: str) -> bool:
     return model.endswith(".jsonl")
 
 
+def recorded_file(model: str) -> Path:
+    """Return the file of answers that a model's name is. Raises UsageError where it is not there."""
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "completion": …}')
+    return path
+
+
 class RecordedPolicy:
     """Completes a prompt with the answer that a file has for its request.
 
     Raises:
-        UsageError: there is no such file.
         DocumentError: a row is wrong, or a request has two answers.
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "completion": …}')
         self.name, self._path = str(path), path
         self._numbers, self._rows = TaskNumbers(), FileRows.temporary()
         digest = hashlib.sha256()

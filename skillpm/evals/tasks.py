@@ -221,8 +221,8 @@ def _before_prompts(tasks: Sequence[EvalTask], block: Callable[[str], str]) -> S
     return LazySequence(range(len(tasks)), asked)
 
 
-def read_held_out(path: Path, skills: Sequence[str]) -> Iterator[Task]:
-    """Yield the tasks of JSON Lines.
+def read_held_out(path: Path, skills: Sequence[str]) -> Sequence[Task]:
+    """Return the tasks of JSON Lines. They are in a temporary file and are read one at a time.
 
     Raises:
         UsageError: there is no such file, or it is empty.
@@ -230,6 +230,13 @@ def read_held_out(path: Path, skills: Sequence[str]) -> Iterator[Task]:
     """
     if not path.is_file():
         raise UsageError(f"no file {path}", hint="`skillpm synth` and `skillpm train` write held_out.jsonl")
+    tasks = stored_tasks(held_out_tasks(_held_out_rows(path, skills)))
+    if not tasks:
+        raise UsageError(f"{path} holds no task", hint="`skillpm synth` writes held_out.jsonl")
+    return LazySequence(range(len(tasks)), lambda place: tasks[place].task)
+
+
+def _held_out_rows(path: Path, skills: Sequence[str]) -> Iterator[Task]:
     numbers = TaskNumbers()
     for line, task in read_json_lines(Task, read_lines(path), path=str(path)):
         problem, count = _problem(task, skills), len(numbers)
@@ -238,8 +245,6 @@ def read_held_out(path: Path, skills: Sequence[str]) -> Iterator[Task]:
         if problem is not None:
             raise DocumentError(problem, path=str(path), line=line)
         yield task
-    if not len(numbers):
-        raise UsageError(f"{path} holds no task", hint="`skillpm synth` writes held_out.jsonl")
 
 
 def _problem(task: Task, skills: Sequence[str]) -> str | None:

@@ -143,6 +143,15 @@ def write_atomic(
         raise
 
 
+def check_can_make(path: Path) -> None:
+    """Raise StorageError where no folder can be made at a path, or below it if it is one."""
+    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    trial = above / f".skillpm-{os.getpid()}"
+    with DiskErrors("make a folder in", above):
+        trial.mkdir()
+        trial.rmdir()
+
+
 def written_through(path: Path) -> Path:
     """Return the file to write for a path: the target of a link, so that the others who share it see the change.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.agent.recorded import RecordedPolicy
+from skillpm.agent.recorded import RecordedPolicy, recorded_file
 from skillpm.errors import UsageError
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
@@ -53,7 +53,7 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: str | None, 
     if content is not None:
         file.write_text(content)
     with pytest.raises(UsageError, match=problem):
-        RecordedPolicy(file)
+        RecordedPolicy(recorded_file(str(file)))
 
 
 def test_options_of_a_model_are_refused_with_a_file(tmp_path: Path) -> None:

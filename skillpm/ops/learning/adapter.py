@@ -31,13 +31,13 @@ from skillpm.model.requirement import parse_version
 from skillpm.model.run import RunManifest
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
-from skillpm.ops.learning.models import PolicyRequest, load_policy
+from skillpm.ops.learning.models import PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, read_evaluation
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.base_model import KNOWN_MODELS, adapter_name, known_name, locate_model, portable_name
-from skillpm.train.run_folder import RunFolder
+from skillpm.train.run_folder import MANIFEST, RunFolder
 
 RECIPE, ANSWERS = "recipe.yaml", "answers.jsonl"
 _DATA = ("train", "held_out")
@@ -181,7 +181,7 @@ def replay(
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
     policy = load_policy(PolicyRequest(base, folder, len(rows), template=rows[0].template), settings)
-    refuse_other_base(release, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
+    check_base(release.base_digest, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
     most = max(row.max_new_tokens for row in rows)
     if progress is not None:
         progress.start("asking recorded answers again", len(rows))
@@ -200,15 +200,16 @@ def replay(
     return told
 
 
-def refuse_other_base(release: AdapterRelease, base: str, digest: object) -> None:
-    """Raise IntegrityError where the base model here has other bytes than the one that was trained."""
-    here = KNOWN_MODELS[base].sha256 if base in KNOWN_MODELS else digest
-    if release.base_digest not in (None, here):
-        raise IntegrityError(
-            f"the adapter was trained on {release.base_model} with the digest {release.base_digest}, "
-            f"the one here has {here}",
-            hint="use the base model that it was trained on",
-        )
+def trained_base(adapter: Path) -> str | None:
+    """Return the digest of the base model that an adapter, packed or of a run, was trained on; None if nothing says it.
+
+    Raises:
+        DocumentError: adapter.json or the manifest of the run is wrong.
+    """
+    if (adapter / ADAPTER).is_file():
+        return read_release(adapter).base_digest
+    run = next((folder for folder in list(adapter.parents)[:3] if (folder / MANIFEST).is_file()), None)
+    return None if run is None else RunFolder(run).manifest.model_digest
 
 
 def _package_name(manifest: RunManifest, packaging: Packaging) -> str:

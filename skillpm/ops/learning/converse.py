@@ -109,11 +109,12 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     settings = context.settings
     rules = () if wanted.approve is None else read_approvals(wanted.approve).rules
     audit = open_audit(settings, wanted.say)
+    find, place = _context(skill, wanted), tool_place(settings, skill)
     with open_session(context, [skill]) as session:
         contributions = session.contributions[skill.name]
+        if contributions.contract is not None:
+            check_rules(rules, skill.name, contributions.contract.tools, place.permissions.run)
         contract, policy = open_policy(evaluator, contributions, answerer)
-        place = tool_place(settings, skill)
-        check_rules(rules, skill.name, contract.tools, place.permissions.run)
         around = Surroundings(
             skill=skill,
             contract=contract,
@@ -130,7 +131,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             tell=wanted.tell,
             reply=wanted.reply,
             system=system_prompt(contributions, wanted),
-            context=_context(skill, wanted),
+            context=find,
             calibration=_calibration(context, skill, wanted),
         )
         yield lambda request: Episode(around, request)

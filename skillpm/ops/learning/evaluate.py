@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.agent.completion_cache import CachedPolicy
-from skillpm.errors import DocumentError, UsageError
+from skillpm.errors import DocumentError, IntegrityError, UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.gate import GateResult, check_gates
@@ -35,9 +35,9 @@ from skillpm.model.ports import Policy, Progress
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
-from skillpm.ops.learning.adapter import read_release, refuse_other_base
+from skillpm.ops.learning.adapter import trained_base
 from skillpm.ops.learning.answerer import Answerer
-from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, model_report
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import write_atomic
@@ -95,8 +95,13 @@ class Evaluator:
             ),
             self.context.settings,
         )
-        if adapter is not None and (adapter / ADAPTER).is_file():
-            refuse_other_base(read_release(adapter), model, getattr(policy, "settings", {}).get("model_digest"))
+        if adapter is not None:
+            try:
+                check_base(trained_base(adapter), model, getattr(policy, "settings", {}).get("model_digest"))
+            except IntegrityError as error:
+                if (adapter / ADAPTER).is_file():
+                    raise
+                self.context.note(f"warning: {error.message}")
         return policy
 
     def examiner(self, session: JudgingSession) -> Examiner:

@@ -28,7 +28,6 @@ from skillpm.ops.learning.report import BEFORE, EVALUATION, read_evaluation, run
 from skillpm.ops.learning.runs import project_path
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text
-from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.card import cards
 from skillpm.train.run_folder import RunFolder
 
@@ -79,9 +78,9 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
         KeyboardInterrupt: no answer had ended by then.
     """
     manifest = folder.manifest
-    if not _has_held_out(folder):
+    if not (held_out := held_out_of(folder)):
         return None
-    tasks, sizes = chosen_tasks(session, held_out_of(folder), evaluator.asking, suites=False)
+    tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
     examiner, last = evaluator.examiner(session), manifest.stages[-1]
     policy = evaluator.policy(manifest.model, folder.saved_adapter())
     label = ArmLabel(last.name, manifest.model, adapter=last.adapter)
@@ -91,15 +90,11 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
     return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
 
 
-def held_out_of(folder: RunFolder) -> Iterator[Task]:
-    """Yield the tasks that a run held out. Raises DocumentError, StorageError."""
+def held_out_of(folder: RunFolder) -> Sequence[Task]:
+    """Return the tasks that a run held out. Raises DocumentError, StorageError."""
     names = [skill.name for skill in folder.manifest.skills]
-    return read_held_out(folder.path / HELD_OUT_ROWS, names) if _has_held_out(folder) else iter(())
-
-
-def _has_held_out(folder: RunFolder) -> bool:
     path = folder.path / HELD_OUT_ROWS
-    return path.is_file() and path.stat().st_size > 0
+    return read_held_out(path, names) if path.is_file() and path.stat().st_size else ()
 
 
 def _commands(evaluator: Evaluator, folder: RunFolder) -> tuple[str, ...]:
@@ -160,9 +155,6 @@ def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[
             context.note(
                 f"{skill.name} has changed since the run, which trained on {skill.version} ({skill.tree[:12]})"
             )
-    known = KNOWN_MODELS.get(manifest.model)
-    if known is not None and manifest.model_digest not in (None, known.sha256):
-        context.note(f"{manifest.model} has changed since the run, which trained {str(manifest.model_digest)[:12]}")
 
 
 def _stage_arms(

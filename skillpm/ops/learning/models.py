@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
-from skillpm.agent.recorded import RecordedPolicy, is_recorded
-from skillpm.errors import TrainingError, UsageError
+from skillpm.agent.recorded import RecordedPolicy, is_recorded, recorded_file
+from skillpm.errors import IntegrityError, TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
@@ -67,11 +67,31 @@ def _of_torch(module: str, aim: str) -> Any:
         raise TrainingError(f"no model can be {aim}: {error}", hint="pip install 'skillpm-core[train]'") from None
 
 
+def check_base(trained: str | None, base: str, digest: object) -> None:
+    """Refuse an adapter whose base model has other bytes here.
+
+    Args:
+        trained: the digest of the base model that it was trained on; None if that is not known.
+        base: the base model as this machine knows it.
+        digest: of that; None if it is not known.
+
+    Raises:
+        IntegrityError: they are two models.
+    """
+    here = KNOWN_MODELS[base].sha256 if base in KNOWN_MODELS else digest
+    if None not in (trained, here) and trained != here:
+        raise IntegrityError(
+            f"the adapter was trained on a model with the digest {trained}, {base} has {here}",
+            hint="use the base model that it was trained on",
+        )
+
+
 def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
     """Write the model of a finished run with its adapter merged in.
 
     Raises:
         UsageError: there is no such run, it is unfinished, it trained a whole model, or the output exists.
+        IntegrityError: the base model has changed since.
         TrainingError: torch and its companions are not installed, or the merged model answers otherwise.
     """
     folder = RunFolder.open(run)
@@ -80,6 +100,7 @@ def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
         raise UsageError(f"{run} trained a whole model, there is nothing to merge", hint=f"use {adapter}")
     source = ready_model(model, settings)
     merge = _of_torch("merge", "merged").merge_adapter
+    check_base(folder.manifest.model_digest, model, _of_torch("model", "merged").weights_digest(source))
     with whole_folder(output) as target:
         merge(source, adapter, target, dtype)
 
@@ -95,6 +116,7 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
 
     Raises:
         UsageError: there is no such run or model, it cannot be written as GGUF, or the output exists.
+        IntegrityError: the base model has changed since.
         TrainingError: torch and its companions are not installed, or the file answers differently from the model.
     """
     run = _run(settings, source)
@@ -108,6 +130,8 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
     if output.exists():
         raise UsageError(f"{output} exists already", hint="choose another `--output`, or move it")
     export = _of_torch("merge", "exported").export_gguf
+    if run is not None and adapter is not None:
+        check_base(run.manifest.model_digest, model, _of_torch("model", "exported").weights_digest(where))
     with DiskErrors("write", output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
@@ -158,7 +182,9 @@ def find_policy(model: str, settings: Settings) -> None:
         UsageError: there is no such model.
         PluginError: two plugins bring policies of one name.
     """
-    if not is_endpoint(model) and not is_recorded(model) and _brought(model, settings) is None:
+    if is_recorded(model):
+        recorded_file(model)
+    elif not is_endpoint(model) and _brought(model, settings) is None:
         locate_model(model, settings.models)
 
 
@@ -179,7 +205,7 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
             reason = "a file of answers has no model to load" if is_file else "a server loads its model itself"
             raise UsageError(reason, hint="remove `--run`, `--dtype` and `--chat-template-kwargs`")
         if is_file:
-            return RecordedPolicy(Path(request.model).expanduser())
+            return RecordedPolicy(recorded_file(request.model))
         return EndpointPolicy(
             request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline, say=request.say
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -98,15 +99,15 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
     """
     stored = _stored(path)
     tasks = TasksByKey(_known_tasks(path))
-    with open_session(context, skills) as session:
-        documents = tuple(_again(name, evaluation, session, tasks) for name, evaluation in stored)
+    with whole_folder(output) if output else nullcontext() as folder:
+        with open_session(context, skills) as session:
+            documents = tuple(_again(name, evaluation, session, tasks) for name, evaluation in stored)
+        if folder is not None:
+            for document in documents:
+                write_atomic(folder / document.path, document.after.chunks())
     trees = {skill.name: skill.tree for skill in skills}
     then = {skill.name: skill.tree for _, evaluation in stored for skill in evaluation.skills}
     changed = tuple((name, tree, trees[name]) for name, tree in sorted(then.items()) if trees[name] != tree)
-    if output is not None:
-        with whole_folder(output) as folder:
-            for document in documents:
-                write_atomic(folder / document.path, document.after.chunks())
     return Rescored(documents, changed)
 
 

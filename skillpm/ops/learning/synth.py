@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.storage.files import DiskErrors, write_atomic
+from skillpm.storage.files import DiskErrors, check_can_make, write_atomic
 from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.contamination import SuiteIndex
@@ -275,8 +274,7 @@ def check_output(output: Path, *, force: bool) -> None:
             raise UsageError(
                 f"`{above}` is not a folder, so `{output}` cannot be created", hint="choose another `--output`"
             )
-        with DiskErrors("make", output):
-            Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
+        check_can_make(output)
         return
     if output.is_dir() and not output.is_symlink():
         if next(output.iterdir(), None) is None or (force and (output / PROFILE).is_file()):

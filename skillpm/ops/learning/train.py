@@ -30,9 +30,10 @@ from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context
+from skillpm.ops.learning.adapter import trained_base
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_trained
-from skillpm.ops.learning.models import ready_model
+from skillpm.ops.learning.models import check_base, find_policy, ready_model
 from skillpm.ops.learning.report import stored_evaluation
 from skillpm.ops.learning.resumption import (
     CONFIG,
@@ -49,8 +50,9 @@ from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import check_held_out, load_rephrasing, other_suites, with_failures, with_traces
 from skillpm.runtime.catalogue import Contributions
-from skillpm.storage.files import append_line, read_text
+from skillpm.storage.files import append_line, check_can_make, read_text
 from skillpm.synth.generate import Synthesis, synthesise
+from skillpm.synth.rephrase import Rephrasing
 from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
 from skillpm.train.card import cards
 from skillpm.train.plan import TrainPlan, check_stages, make_plan
@@ -116,11 +118,17 @@ class Rollouts:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished run, and what its model answered to held-out rows; None where it was not asked any."""
+    """A finished run.
+
+    Attributes:
+        evaluated: what its model answered to held-out rows; None where it was not asked any.
+        interrupted: did Ctrl-C end the evaluation?
+    """
 
     folder: Path
     manifest: RunManifest
     evaluated: Evaluated | None = None
+    interrupted: bool = False
 
 
 def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launch: Launch | None = None) -> TrainPlan:
@@ -138,7 +146,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
-        synthesis = _synthesise(context, recipe, session, progress, ask=False)
+        synthesis = _synthesise(context, recipe, session, _sources(context, recipe, session), progress)
         return _plan(context, recipe, session, synthesis, launch)
 
 
@@ -147,6 +155,7 @@ class _Ready:
     """Everything that training needs beside its rows.
 
     Attributes:
+        sources: what the rows are made of; nothing where a run is resumed, which has them.
         machine: what the manifest records of the model and of this machine.
         learn: runs the stages of a plan, here or in processes, whose model stands ready.
         launch: of processes; None where this one trains.
@@ -156,6 +165,7 @@ class _Ready:
     recipe: Recipe
     skills: Sequence[Skill]
     session: JudgingSession
+    sources: Sequence[Contributions]
     machine: Mapping[str, Any]
     learn: Learn
     launch: Launch | None
@@ -175,12 +185,16 @@ def train(
         TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
         PluginError: a plugin's trainer failed.
         StorageError: the disk is full; a run that has begun can be resumed.
-        KeyboardInterrupt: a note says how the run goes on.
+        KeyboardInterrupt: it says how the run goes on.
     """
+    runs = runs or context.settings.runs
+    check_can_make(runs)
     with _ready(context, recipe, launch) as ready:
-        synthesis = _synthesise(context, recipe, ready.session, progress)
+        rephrase = recipe.data.rephrase
+        rephrasing = load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None
+        synthesis = _synthesise(context, recipe, ready.session, ready.sources, progress, rephrasing)
         plan = _plan(context, recipe, ready.session, synthesis, launch)
-        folder = RunFolder.create(runs or context.settings.runs, recipe.name)
+        folder = RunFolder.create(runs, recipe.name)
         with folder.in_use():
             _write_inputs(folder, ready, synthesis)
             return _train(ready, plan, folder, progress)
@@ -201,7 +215,7 @@ def resume(context: Context, run: Path, *, progress: Progress, processes: int | 
         check_files(context.settings, folder, start)
         config = run / CONFIG if CONFIG in start.files else None
         launch = read_launch(processes or int(start.settings.get(PROCESSES, 1)), config)
-        with _ready(context, recipe, launch) as ready:
+        with _ready(context, recipe, launch, resumed=True) as ready:
             check_machine(context, start, ready.skills, ready.machine)
             return _train(ready, _stored_plan(ready, folder), folder, progress)
 
@@ -235,7 +249,7 @@ def stored_recipe(context: Context, run: Path) -> Recipe:
 
 
 @contextmanager
-def _ready(context: Context, recipe: Recipe, launch: Launch | None) -> Iterator[_Ready]:
+def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: bool = False) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
     check_shares(recipe, launch)
     for name in (recipe.model, *recipe.teachers):
@@ -244,11 +258,14 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None) -> Iterator[
     adapter = find_adapter(context.settings, recipe)
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
+        sources = () if resumed else _sources(context, recipe, session)
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
         job = Job(recipe, model, adapter, teachers)
         with launched(launch, job) if launch else _here(context, job) as (machine, learn):
-            yield _Ready(context, recipe, skills, session, machine, learn, launch)
+            if adapter is not None and not resumed:
+                check_base(trained_base(adapter), recipe.model, machine["model_digest"])
+            yield _Ready(context, recipe, skills, session, sources, machine, learn, launch)
 
 
 @contextmanager
@@ -269,19 +286,28 @@ def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn
 
 
 def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> Trained:
+    context = ready.context
+    try:
+        manifest = _learn(ready, plan, folder, progress)
+    except (KeyboardInterrupt, SkillpmError) as error:
+        command = f"`skillpm train --resume {quote(run_word(context.settings, folder.path))}`"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"{command} goes on") from None
+        context.note(f"{command} tries again where it stopped")
+        raise
+    ready.session.host.run_finished({"folder": str(folder.path), **manifest.model_dump(mode="json")})
+    return _evaluated(ready, Trained(folder.path, manifest), progress)
+
+
+def _learn(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> RunManifest:
+    """Run the stages, and finish the folder."""
     context, session = ready.context, ready.session
     tasks = [row.task for row in (*plan.material.train, *plan.material.refine)]
     rollouts = Rollouts(session.scorer.judge, folder.path / "rollouts.jsonl", tasks)
-    try:
-        tracking = importlib.import_module("skillpm.train.hf.trackers").tracking
-        with tracking(ready.recipe, folder.path, context.note) as track:
-            judging = Judging(rollouts.judge, session.scorer.prefetch, session.scorer.observer)
-            records = ready.learn(plan, folder, judging, progress, track)
-    except (KeyboardInterrupt, SkillpmError) as error:
-        command = f"`skillpm train --resume {quote(run_word(context.settings, folder.path))}`"
-        interrupted = isinstance(error, KeyboardInterrupt)
-        context.note(f"interrupted: {command} goes on" if interrupted else f"{command} tries again where it stopped")
-        raise
+    tracking = importlib.import_module("skillpm.train.hf.trackers").tracking
+    with tracking(ready.recipe, folder.path, context.note) as track:
+        judging = Judging(rollouts.judge, session.scorer.prefetch, session.scorer.observer)
+        records = ready.learn(plan, folder, judging, progress, track)
     judged = rollouts.evaluation(session.contributions, ready.recipe.model)
     if judged is not None:
         folder.write("evals/rollouts.json", judged.text())
@@ -290,25 +316,23 @@ def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress
     manifest = _manifest(plan, ready, records)
     for name, text in cards(manifest).items():
         folder.write(name, text)
-    complete = folder.finish(manifest)
-    session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
-    return Trained(folder.path, complete, _evaluated(context, ready.recipe, session, folder, progress))
+    return folder.finish(manifest)
 
 
-def _evaluated(
-    context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder, progress: Progress
-) -> Evaluated | None:
+def _evaluated(ready: _Ready, trained: Trained, progress: Progress) -> Trained:
     """Ask the trained model some held-out rows. The run is finished, so a failure is a note."""
+    recipe, context = ready.recipe, ready.context
     if not recipe.data.evaluate:
-        return None
+        return trained
     asking = Asking(limit=recipe.data.evaluate, seed=recipe.seed, dtype=recipe.dtype)
     try:
-        return evaluate_trained(Evaluator(context, asking, progress), session, folder)
+        evaluated = evaluate_trained(Evaluator(context, asking, progress), ready.session, RunFolder(trained.folder))
+        return replace(trained, evaluated=evaluated, interrupted=evaluated is not None and evaluated.interrupted)
     except SkillpmError as error:
         context.note(f"the run is finished, but its model could not be evaluated: {error.message}")
     except KeyboardInterrupt:
-        context.note("interrupted: the run is finished, but its model was not evaluated")
-    return None
+        return replace(trained, interrupted=True)
+    return trained
 
 
 def _manifest(plan: TrainPlan, ready: _Ready, stages: Sequence[RunStage]) -> RunManifest:
@@ -367,10 +391,15 @@ def _needed(load: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _synthesise(
-    context: Context, recipe: Recipe, session: JudgingSession, progress: Progress, *, ask: bool = True
-) -> Synthesis:
-    """Make the rows of a recipe; without ``ask`` no model writes any of them anew, and there are as many."""
+def _sources(context: Context, recipe: Recipe, session: JudgingSession) -> list[Contributions]:
+    """Return what the rows of a recipe are made of: all files and models that it names for them are there.
+
+    Raises:
+        UsageError: one is not.
+        DocumentError: one is wrong.
+    """
+    if recipe.data.rephrase:
+        find_policy(recipe.data.rephrase.model, context.settings)
     contributions = list(session.contributions.values())
     if recipe.data.rules:
         contributions = [_following(item, recipe.data.rules) for item in contributions]
@@ -382,17 +411,28 @@ def _synthesise(
             contributions = with_failures(context, contributions, failures)
         except UsageError as error:  # what was wrong follows from no rule
             context.note(error.message)
-    rephrase = recipe.data.rephrase if ask else None
+    return contributions
+
+
+def _synthesise(
+    context: Context,
+    recipe: Recipe,
+    session: JudgingSession,
+    sources: Sequence[Contributions],
+    progress: Progress,
+    rephrasing: Rephrasing | None = None,
+) -> Synthesis:
+    """Make the rows of a recipe; without a model that writes some of them anew there are as many."""
     return synthesise(
-        contributions,
+        sources,
         session.scorer.judge,
         rows=recipe.data.rows + recipe.data.refine,
         held_out=recipe.data.held_out,
         seed=recipe.seed,
         run_rule=session.scorer.synthesise,
         progress=progress,
-        other_suites=other_suites(context, [item.skill for item in contributions]),
-        rephrasing=load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None,
+        other_suites=other_suites(context, [item.skill for item in sources]),
+        rephrasing=rephrasing,
     )
 
 

@@ -20,6 +20,7 @@ from skillpm.model.evaluation import Evaluation
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.run import RunManifest, RunSkill, RunStage
 from skillpm.model.task import Message
+from skillpm.ops.learning import evaluate as evaluate_module
 from skillpm.ops.learning.answer_rows import Answered, answer_rows
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, evaluate_model
@@ -506,7 +507,19 @@ def test_a_base_model_that_is_another_since_the_run_is_said_so(
     run_folder.write("manifest.json", other.model_dump_json())
     evaluator = Evaluator(server.context(), Asking(), count, Policies(sft=server.policy(), grpo=server.policy()))
     evaluate_run(evaluator, [server.skill], run_folder.path)
-    assert evaluator.context.notices == ["smollm2-135m has changed since the run, which trained 000000000000"]
+    (notice,) = evaluator.context.notices
+    assert notice.startswith(f"warning: the adapter was trained on a model with the digest {'0' * 64}, smollm2-135m")
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"skill": "other"}'])
+def test_held_out_rows_are_read_before_a_worker_starts(
+    evaluate_it: EvaluateIt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.setattr(evaluate_module, "open_session", lambda *_: pytest.fail("a worker has started"))
+    if text is not None:
+        (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(UsageError, match=r"rows\.jsonl"):
+        evaluate_it(held_out=tmp_path / "rows.jsonl")
 
 
 def test_a_run_without_a_manifest_is_unfinished(run_folder: RunFolder, evaluate_a_run: EvaluateIt) -> None:

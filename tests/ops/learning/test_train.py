@@ -175,10 +175,26 @@ def test_ctrl_c_says_how_the_run_goes_on(server: Server, tiny_model: Path, train
 
     context = server.context()
     stages = "stages=[{kind: sft, epochs: 1, batch_size: 4}, {kind: sft, name: more, epochs: 1, batch_size: 4}]"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"`skillpm train --resume \S+-run` goes on"):
         train(context, recipe_of(server, tiny_model, stages), progress=Interrupting())
-    (folder,) = (server.root / "runs").iterdir()
-    assert context.notices == [f"interrupted: `skillpm train --resume {folder.name}` goes on"]
+
+
+def test_a_place_that_takes_no_run_is_said_first(server: Server, tmp_path: Path, count: Count) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot make a folder in"):
+        train(server.context(), recipe_of(server, tmp_path / "no-model"), progress=count, runs=tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "change", ["data.rules=nowhere.yaml", "data.failures=nowhere", 'data.rephrase={"model": "nowhere.jsonl"}']
+)
+def test_what_rows_are_made_of_is_looked_at_before_the_model_is_loaded(
+    server: Server, tmp_path: Path, count: Count, change: str
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/config.json").write_text("no")
+    with pytest.raises(UsageError, match="nowhere"):
+        train(server.context(), recipe_of(server, tmp_path / "broken", change), progress=count)
 
 
 class Ending(Count):
