@@ -43,6 +43,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
+        click.echo("interrupted: what has ended is stored, the same command goes on", err=True)
         sys.exit(130)
     sys.exit(0)
 

@@ -95,7 +95,10 @@ def listen(application: ASGIApp, port: int, ready: Callable[[], None], host: str
             application, log_level="warning", access_log=False, timeout_graceful_shutdown=_PATIENCE
         )
         logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
-        uvicorn.Server(configuration).run(sockets=[listener])
+        try:
+            uvicorn.Server(configuration).run(sockets=[listener])
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the server has ended") from None
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

@@ -46,7 +46,7 @@ def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> Non
         return
     click.echo(output)
     if not release.evaluation:
-        note(f"it has no evaluation: run `skillpm eval --run {shlex.quote(run.name)}` before")
+        note(f"it has no evaluation: run `skillpm eval --run {shlex.quote(str(run))}` before")
     place = shlex.quote(str(output))
     note(f"{packed.name} {packed.version}, {count(len(release.files), 'file')}; `skillpm publish {place}` shares it")
 

@@ -16,6 +16,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.process import if_interrupted
 from skillpm.cli.report import print_more
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, RegistryError, UsageError, VerifierError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 
 _FILE = TypedPath()
-INTERRUPTED = 130
+CONTINUES = "the same command with `--resume`{} continues"
 MODEL, RUN, TASKS = "--model MODEL", "--run RUN", "--tasks FILE"
 
 _KINDS = {
@@ -125,6 +126,7 @@ _NOT_TOLD = {
 @worker_options
 @json_option
 @click.pass_context
+@if_interrupted(CONTINUES.format(""))
 def command(context: click.Context, /, **options: Any) -> None:
     """Evaluate a model or a run on skills' suites or your own tasks.
 
@@ -138,38 +140,31 @@ def command(context: click.Context, /, **options: Any) -> None:
     _refuse_options(context, kind)
     evaluator, skills = _open(context, options)
     try:
-        interrupted = _evaluate(context, kind, evaluator, skills, options)
-    except KeyboardInterrupt:
-        note("interrupted")
-        raise
+        _evaluate(kind, evaluator, skills, options)
     except RegistryError as error:
         if error.name != "endpoint":
             raise
-        note("the answers so far are stored: the same command with `--resume` continues")
+        note(f"the answers so far are stored: {CONTINUES.format('')}")
         raise
-    if interrupted:
-        context.exit(INTERRUPTED)
 
 
-def _evaluate(
-    context: click.Context, kind: str, evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]
-) -> bool:
-    """Evaluate, print, and exit where a gate is missed. Return whether Ctrl-C ended it."""
+def _evaluate(kind: str, evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> None:
+    """Evaluate and print.
+
+    Raises:
+        CheckError: a gate is missed, or the verifier abstained everywhere.
+        VerifierError: no answer could be judged.
+        KeyboardInterrupt: Ctrl-C ended it; the answers that had ended are printed.
+    """
     if kind == TASKS:
-        return _answer_rows(evaluator, skills, options)
+        _answer_rows(evaluator, skills, options)
+        return
     evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
     if evaluated.interrupted:
-        note("interrupted: the same command with `--resume` continues")
-        return True
+        raise KeyboardInterrupt(_continues(options))
     _refuse_unjudged(evaluated)
-    missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []
-    if missed and options["as_json"]:
-        for sentence in missed:
-            note(sentence)
-        context.exit(CheckError.exit_code)
-    if missed:
+    if options["gate"] and (missed := [gate.sentence for gate in evaluated.gates if not gate.passed]):
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")
-    return False
 
 
 def _refuse_unjudged(evaluated: Evaluated) -> None:
@@ -313,7 +308,7 @@ def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mappin
     return evaluated
 
 
-def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> bool:
+def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> None:
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table
     from skillpm.ops.learning.answer_rows import answer_rows
@@ -324,13 +319,16 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
     answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
     if options["as_json"]:
         echo_json({**answered.summary, "output": answered.output})
-        return answered.interrupted
-    if answered.evaluation is not None:
+    elif answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
     note(f"{answered.answers} answers are in {answered.output / 'completions.jsonl'}")
     if answered.interrupted:
-        note("interrupted: the rows that were not answered are left out")
-    return answered.interrupted
+        raise KeyboardInterrupt(f"the rows that were not answered are left out; {_continues(options)}")
+
+
+def _continues(options: Mapping[str, Any]) -> str:
+    """Return how to go on after an evaluation whose part is written already."""
+    return CONTINUES.format(" and another `--output`" if options["output"] else "")
 
 
 def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:

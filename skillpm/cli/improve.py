@@ -14,6 +14,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.process import if_interrupted
 from skillpm.cli.training_table import training_progress
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @worker_options
 @json_option
 @click.pass_context
+@if_interrupted("the run answers as before, the same command begins a new round")
 def command(
     click_context: click.Context,
     /,

@@ -15,6 +15,7 @@ from skillpm.cli.options import allow_option
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, terminal_progress
 from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import SkillPath
+from skillpm.cli.process import if_interrupted
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.publish import Publication
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @yes_option
 @worker_options
 @json_option
+@if_interrupted("the same command publishes it, or says that it is there already")
 def command(path: Path, registry: str, as_json: bool, **flags: Any) -> None:
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 

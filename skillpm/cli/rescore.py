@@ -13,6 +13,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.process import if_interrupted
 
 if TYPE_CHECKING:
     from skillpm.model.evaluation import Record
@@ -30,6 +31,7 @@ SHOWN = 20  # changed answers in the table; `--json` has all
 @worker_options
 @json_option
 @click.pass_context
+@if_interrupted("nothing was written, the same command begins again")
 def command(
     ctx: click.Context,
     /,

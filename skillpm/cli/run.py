@@ -13,6 +13,7 @@ from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.options import number_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.process import if_interrupted
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, SkillpmError, UsageError
 
@@ -61,6 +62,7 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @worker_options
 @json_option
 @click.pass_context
+@if_interrupted("nothing more runs, `skillpm audit list` shows what was run")
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Ask a model for the commands of a REQUEST, and run those that you approve.
 
@@ -123,12 +125,8 @@ def _is_terminal() -> bool:
 def _next_request() -> str | None:
     """Ask for a request; None where there is none any more."""
     while True:
-        try:
-            click.echo("request> ", nl=False, err=True)
-            line = sys.stdin.readline()
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            raise
+        click.echo("request> ", nl=False, err=True)
+        line = sys.stdin.readline()
         if not line:
             click.echo(err=True)
             return None

@@ -12,6 +12,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import note, safe
+from skillpm.cli.process import if_interrupted
 from skillpm.errors import VerifierError
 
 
@@ -20,6 +21,7 @@ from skillpm.errors import VerifierError
 @click.argument("file", type=click.File("rb"), default="-")
 @yes_option
 @worker_options
+@if_interrupted("the judgements that are printed stand")
 def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.
 

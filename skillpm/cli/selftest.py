@@ -11,6 +11,7 @@ from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import count, echo_json, note, safe, table, terminal_progress
+from skillpm.cli.process import if_interrupted
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @worker_options
 @format_options
 @click.pass_context
+@if_interrupted("nothing was decided, the same command begins again")
 def command(
     ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **agreement: Any
 ) -> None:

@@ -14,6 +14,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.process import if_interrupted
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 @worker_options
 @engine_option
 @json_option
+@if_interrupted("nothing was written, the same command begins again")
 def command(
     skills: tuple[str, ...],
     rows: int,

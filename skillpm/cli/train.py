@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from skillpm.cli.consent import engine_option, grant_consents, worker_options, y
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.process import if_interrupted
 from skillpm.cli.training_table import training_progress
 from skillpm.errors import SkillpmError, UsageError
+from skillpm.formats.as_json import as_json as json_form
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 @worker_options
 @engine_option
 @json_option
+@if_interrupted("nothing was trained, the same command begins again")
 def command(
     skills: tuple[str, ...],
     recipe: Path | None,
@@ -100,9 +103,7 @@ def command(
     if resume is not None:
         if skills or recipe or changes or model or output or each or dry_run or accelerate_config:
             raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
-        document = _print_trained(context, _resumed(context, resume, processes, agreement["yes"]), as_json)
-        if as_json:
-            echo_json(document)
+        print_trained(context, _resumed(context, resume, processes, agreement["yes"]), as_json)
         return
     launch = read_launch(processes, accelerate_config)
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
@@ -113,10 +114,10 @@ def command(
     if dry_run:
         plans = [plan_training(context, recipe, progress=progress(), launch=launch) for recipe in recipes]
         documents = [print_plan(plan, as_json, estimate(context.settings, plan, launch)) for plan in plans]
-    else:
-        documents = [_print_trained(context, run, as_json) for run in _trained(context, recipes, output, launch)]
-    if as_json:
-        echo_json(documents if each else documents[0])
+        if as_json:
+            echo_json(documents if each else documents[0])
+        return
+    print_trained(context, _trained(context, recipes, output, launch), as_json, each=each)
 
 
 def _trained(
@@ -132,14 +133,26 @@ def _trained(
         try:
             with training_progress() as shown:
                 trained = train(context, recipe, progress=shown, runs=output, launch=launch)
+            yield trained
+            _end_if_interrupted(context, trained)
         except (KeyboardInterrupt, SkillpmError):
             if waiting := [skill for later in recipes[place:] for skill in later.skills]:
                 context.note(f"not trained: {', '.join(waiting)}")
             raise
-        yield trained
 
 
-def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> Trained:
+def _end_if_interrupted(context: Context, trained: Trained) -> None:
+    if trained.interrupted:
+        raise KeyboardInterrupt(f"the run is finished, `{_evaluation(context, trained)}` evaluates it")
+
+
+def _evaluation(context: Context, trained: Trained) -> str:
+    from skillpm.ops.learning.runs import run_word
+
+    return f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
+
+
+def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> Iterator[Trained]:
     from skillpm.ops.learning.runs import find_run
     from skillpm.ops.learning.train import resume, stored_recipe
     from skillpm.train.run_folder import RunFolder
@@ -147,7 +160,9 @@ def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> T
     folder = RunFolder.open_unfinished(find_run(context.settings, run, unfinished=True)).path
     grant_consents(context, context.skills(stored_recipe(context, folder).skills), yes)
     with training_progress() as shown:
-        return resume(context, folder, progress=shown, processes=processes)
+        trained = resume(context, folder, progress=shown, processes=processes)
+    yield trained
+    _end_if_interrupted(context, trained)
 
 
 def print_plan(plan: TrainPlan, as_json: bool, estimate: Estimate | None = None) -> dict[str, Any]:
@@ -192,16 +207,39 @@ def _estimated(model: str, estimate: Estimate) -> Iterator[str]:
         yield f"time: {max(1, round(estimate.seconds / 60))} min, at the speed of {safe(str(estimate.run))}"
 
 
-def _print_trained(context: Context, trained: Trained, as_json: bool) -> dict[str, Any]:
+def print_trained(context: Context, runs: Iterable[Trained], as_json: bool, *, each: bool = False) -> None:
+    """Print each run when it has ended; as JSON all of them, also those that ended before a later one failed.
+
+    Raises:
+        SkillpmError: as training; its details have the runs that ended before.
+        KeyboardInterrupt: Ctrl-C ended a run, or the evaluation of one.
+    """
+    documents: list[dict[str, Any]] = []
+    interrupt: KeyboardInterrupt | None = None
+    try:
+        for trained in runs:
+            documents.append(_print_run(context, trained, as_json))  # noqa: PERF401  # one may fail
+    except SkillpmError as error:
+        if documents:
+            error.details["trained"] = json_form(documents)
+        raise
+    except KeyboardInterrupt as error:
+        interrupt = error
+    if as_json and documents:
+        echo_json(documents if each else documents[0])
+    if interrupt is not None:
+        raise interrupt
+
+
+def _print_run(context: Context, trained: Trained, as_json: bool) -> dict[str, Any]:
     """Return the form of a run for ``--json``; without it, print what was trained."""
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table, figures_document
-    from skillpm.ops.learning.runs import run_word
 
     evaluated = trained.evaluated
     rows = [] if evaluated is None else figures(evaluated.evaluation)
     report = evaluated.report if evaluated is not None else None
-    following = f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
+    following = _evaluation(context, trained)
     manifest = trained.manifest.model_dump(mode="json", exclude_none=True)
     shown = {"figures": figures_document(rows), "report": report, "next": following}
     document = {"run": trained.folder, "manifest": manifest, **shown}

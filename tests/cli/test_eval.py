@@ -102,6 +102,7 @@ def test_an_evaluation_that_judged_nothing_exits_with_the_reason(evaluate: Evalu
     (evaluate.root / "skills/server/contract.yaml").unlink()
     done = evaluate(*SERVER, "--no-gate").fails(1, "none of 20 answers could be judged: ")
     assert "not judged" in done.out
+    assert evaluate(*SERVER, "--no-gate", "--json").fails(1, "none of 20").document["figures"], "one document"
 
 
 def test_json_is_one_document_also_where_a_gate_is_not_reached(evaluate: Evaluate) -> None:

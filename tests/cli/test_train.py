@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from skillpm.cli.train import print_trained
+from skillpm.errors import TrainingError
+from skillpm.model.run import RunManifest, RunStage
+from skillpm.ops.context import open_context
+from skillpm.ops.learning.train import Trained
+from skillpm.settings import load_settings
 from tests.shop import MakeProject, SkillFiles
 
 BAD = [
@@ -77,6 +85,29 @@ def test_each_skill_is_planned_alone(project: MakeProject) -> None:
     (plan,) = world.call("train", "shell-tools", "--each", *small, "--json").ok().document
     assert (list(plan["rows"]), plan["recipe"]["name"]) == (["shell-tools"], "shell-tools")
     world.call("train", "--resume", "latest", "--each").fails(2, "`--resume` takes no skills")
+
+
+@pytest.mark.parametrize("end", [TrainingError("no memory"), KeyboardInterrupt("go on")])
+def test_what_was_trained_before_a_failure_is_in_the_one_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], end: BaseException
+) -> None:
+    """In the details of the error, or alone after Ctrl-C."""
+    stage = RunStage(name="sft", kind="sft", trainer="t", adapter="a", steps=1, seconds=1, kept=True)
+    manifest = RunManifest.model_validate(
+        {"name": "run", "created": "now", "model": "m", "seed": 0, "sandbox": "none"}
+        | {"skills": (), "stages": (stage,), "versions": {}, "rows": {}, "files": {}}
+    )
+
+    def runs() -> Iterator[Trained]:
+        yield Trained(tmp_path / "first", manifest)
+        raise end
+
+    with pytest.raises(type(end)) as raised:
+        print_trained(open_context(load_settings(project=tmp_path)), runs(), as_json=True, each=True)
+    printed = capsys.readouterr().out
+    assert (printed == "") is isinstance(end, TrainingError)
+    (run,) = json.loads(printed) if printed else raised.value.details["trained"]  # type: ignore[attr-defined]
+    assert run["run"] == str(tmp_path / "first") and run["next"].startswith("skillpm eval --run")
 
 
 def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject, skill_files: SkillFiles) -> None:

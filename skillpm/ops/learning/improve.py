@@ -107,13 +107,17 @@ def improve(evaluator: Evaluator, chosen: Round, margin: float) -> Improved:
 
     Raises:
         SkillpmError: whatever ``train`` and ``evaluate_run`` raise; the run that was there before is as it was.
-        KeyboardInterrupt: the new run stays among the candidates.
+        KeyboardInterrupt: the new run stays among the candidates, as it says.
     """
     context = evaluator.context
     runs = context.settings.runs
     trained = train(context, chosen.recipe, progress=evaluator.progress, runs=runs.with_name("candidates"))
     before, after = RunFolder.open(chosen.run), RunFolder(trained.folder)
-    evaluation = _paired(evaluator, before, after)
+    try:
+        evaluation = _paired(evaluator, before, after)
+    except KeyboardInterrupt:
+        stands = f"the new run stands in {after.path}, {chosen.run.name} answers as before"
+        raise KeyboardInterrupt(f"{stands}; the same command begins a new round") from None
     store_evaluation(after, evaluation, whole=evaluator.asking.limit is None)
     old, new = (ChosenArm(after.path, evaluation, arm) for arm in evaluation.arms)
     decision = decide_candidate(new, old, margin)
