@@ -17,14 +17,17 @@ from safetensors.torch import load_file
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import PluginError, TrainingError, UsageError
 from skillpm.model.episode import Episode
+from skillpm.model.ports import Observe
 from skillpm.model.verdict import Judgement
 from skillpm.train.dpo import Dpo
 from skillpm.train.grpo import Grpo, Rloo
+from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job, Judging, Launch, launched
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 from tests.train.hf.test_checkpoint import each_step
+from tests.train.hf.test_rollout import look_once
 from tests.train.hf.test_stages import plan_of, run, tell_nobody
 from tests.train.hf.test_stages_kinds import pay_by_text
 
@@ -46,12 +49,17 @@ class Watched(PlainProgress):
 
 
 def run_several(
-    plan: TrainPlan, model: Path, target: Path, judge: Any = pay_by_text, watch: Watch = lambda step: None
+    plan: TrainPlan,
+    model: Path,
+    target: Path,
+    judge: Any = pay_by_text,
+    watch: Watch = lambda step: None,
+    observe: Observe | None = None,
 ) -> list[Mapping[str, Any]]:
     target.mkdir(exist_ok=True)
     with launched(Launch(2), Job(plan.recipe, model, None, {})) as (machine, learn):
         assert machine["processes"] == 2
-        learn(plan, RunFolder(target), Judging(judge, tell_nobody), Watched(watch), lambda row: None)
+        learn(plan, RunFolder(target), Judging(judge, tell_nobody, observe), Watched(watch), lambda row: None)
     return [json.loads(line) for line in (target / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -105,6 +113,29 @@ def test_two_processes_refine_as_one_does(tiny_model: Path, tmp_path: Path) -> N
     run_several(plan, tiny_model, tmp_path / "two")
     for stage in stages:
         assert_same(tmp_path / "one", tmp_path / "two", stage.name, "loss", "reward", "groups/live", "grad_norm")
+
+
+def test_two_processes_play_the_episodes_that_one_plays(ending_model: Path, tmp_path: Path) -> None:
+    """The environment stands beside the person's process; each asks it about all episodes, in step."""
+    shown: list[list[str]] = [[], []]
+
+    def observing(place: int) -> Observe:
+        def observe(episodes: Sequence[Episode]) -> list[Episode]:
+            shown[place] += [episode.completion for episode in episodes]
+            return look_once(episodes)
+
+        return observe
+
+    shape: dict[str, Any] = {"steps": 2, "prompts": 4, "generations": 3, "refill": 1, "temperature": 2.0}
+    shape |= {"max_new_tokens": 16, "micro_batch": 6, "learning_rate": 1e-3, "validate_on": 3, "turns": 3}
+    plan = plan_of(Grpo(kind="grpo", **shape), rows=12)
+    opened, folder = open_model(plan.recipe, ending_model), RunFolder(tmp_path / "one")
+    folder.path.mkdir()
+    alone = Training(opened, pay_by_text, tell_nobody, folder, PlainProgress(), observe=observing(0))
+    run_stages(plan, [stage.trainer.load() for stage in plan.stages], alone)
+    run_several(plan, ending_model, tmp_path / "two", observe=observing(1))
+    assert shown[0] == shown[1] and len(shown[0]) > 12
+    assert_same(tmp_path / "one", tmp_path / "two", "grpo", "loss", "reward", "groups/live", "grad_norm")
 
 
 def test_an_interrupted_run_of_processes_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
