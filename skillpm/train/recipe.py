@@ -145,6 +145,8 @@ class Recipe(Document):
             raise ValueError(f"two stages have one name: {', '.join(names)}; give each a `name`")
         if self.adapter and self.tune == "full":
             raise ValueError("`adapter` is an adapter to go on with, so `tune` is `lora`")
+        if self.adapter and self.layers:
+            raise ValueError("`adapter` has its own layers: remove `layers`")
         if self.lora.quantization != "none" and self.tune == "full":
             raise ValueError("weights of 4 bits cannot be trained: remove `lora.quantization`, or set `tune: lora`")
         return self

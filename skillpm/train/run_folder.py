@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from skillpm.errors import BusyError, StorageError, UsageError
@@ -61,7 +62,7 @@ class RunFolder:
         if not path.is_dir():
             raise UsageError(f"no run folder at {path}", hint=_LIST)
         if not (path / MANIFEST).is_file():
-            again = f"run `skillpm train --resume {path.name}`" if (path / START).is_file() else "train again"
+            again = f"run `skillpm train --resume {quote(str(path))}`" if (path / START).is_file() else "train again"
             raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint=again)
         return cls(path)
 
@@ -75,7 +76,7 @@ class RunFolder:
         if not path.is_dir():
             raise UsageError(f"no run folder at {path}", hint=_LIST)
         if (path / MANIFEST).is_file():
-            raise UsageError(f"the run {path} is finished", hint=f"run `skillpm eval --run {path.name}`")
+            raise UsageError(f"the run {path} is finished", hint=f"run `skillpm eval --run {quote(str(path))}`")
         if not (path / START).is_file():
             raise UsageError(f"the run {path} ended before its training data were written", hint="train again")
         return cls(path)

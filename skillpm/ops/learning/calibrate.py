@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from skillpm.errors import UsageError
 from skillpm.evals.calibration import calibrated
@@ -29,12 +30,12 @@ def calibrate(context: Context, run: Path, target: float) -> tuple[Calibration, 
     folder = RunFolder.open(find_run(context.settings, run))
     shown = folder.manifest.shown_evaluation
     if shown is None:
-        raise UsageError(f"{run} has no evaluation", hint=f"run `skillpm eval --run {run}`")
+        raise UsageError(f"{run} has no evaluation", hint=f"run `skillpm eval --run {quote(str(run))}`")
     evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
     arm = evaluation.arm(folder.manifest.stages[-1].name)
     if arm is None:
         raise UsageError(
-            f"the evaluation of {run} has not asked its last stage", hint=f"run `skillpm eval --run {run}`"
+            f"the evaluation of {run} has not asked its last stage", hint=f"run `skillpm eval --run {quote(str(run))}`"
         )
     calibration = calibrated(evaluation, arm, target, adapter_digest(folder.saved_adapter()))
     name = f"{shown.path}/{CALIBRATION}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from skillpm.errors import UsageError
@@ -85,7 +86,7 @@ def _file_in(folder: Path) -> Path:
         return files[-1]
     if (folder / AFTER).is_file():
         return folder / AFTER
-    raise UsageError(f"no evaluation in {folder}", hint=f"run `skillpm eval --run {folder}`")
+    raise UsageError(f"no evaluation in {folder}", hint=f"run `skillpm eval --run {quote(str(folder))}`")
 
 
 def _run_of(file: Path) -> RunFolder | None:

@@ -205,9 +205,19 @@ def _document(path: Path) -> dict[str, Any]:
             document = json.loads((path / name).read_bytes())
         except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(document, dict):
+        if isinstance(document, dict) and _has_form(document):
             return document
     return {}
+
+
+def _has_form(document: Mapping[str, Any]) -> bool:
+    """Is what we read of a document there, and is it what it should be?"""
+    lists = (("skills", {"name", "version", "tree"}), ("stages", {"name", "kind", "steps", "seconds"}))
+    rows = ((document.get(name, []), keys) for name, keys in lists)
+    return all(isinstance(document.get(name, {}), dict) for name in ("files", "settings", "versions")) and all(
+        isinstance(items, list) and all(isinstance(item, dict) and keys <= item.keys() for item in items)
+        for items, keys in rows
+    )
 
 
 def _recipe(path: Path) -> dict[str, Any]:
