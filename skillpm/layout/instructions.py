@@ -37,7 +37,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
 
-_WORDS = frozenset(word for _, words, needs, _ in COMMANDS for word in (*words, *needs))
+_NEEDS = frozenset(word for _, _, needs, _ in COMMANDS for word in needs)
 
 
 def instructions(text: str) -> Iterator[Sighting]:
@@ -45,9 +45,13 @@ def instructions(text: str) -> Iterator[Sighting]:
     text = text[:MAX_TEXT]
     lower, joined = text.lower(), ""
     lines = f"\n{lower}"  # words that begin a line stand in the first one too
-    present = {word for word in _WORDS if word in lines}
-    for what, words, needs, pattern in COMMANDS:
-        if present.isdisjoint(words) or (needs and present.isdisjoint(needs)):
+    needed = {word for word in _NEEDS if word in lines}
+    possible = [
+        (what, words, pattern) for what, words, needs, pattern in COMMANDS if not (needs and needed.isdisjoint(needs))
+    ]
+    present = {word for word in {word for _, words, _ in possible for word in words} if word in lines}
+    for what, words, pattern in possible:
+        if present.isdisjoint(words):
             continue
         if not joined:
             joined = (
