@@ -29,6 +29,8 @@ from skillpm.train.hf.model import (
 TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
 """Beside an adapter: what its training called the chat template with."""
 
+_RENDERED = 1024  # prompts that are in memory at once; batches are made of those that begin alike among them
+
 
 def _template_arguments(adapter: Path | None) -> dict[str, Json]:
     path = None if adapter is None else adapter / TEMPLATE_ARGUMENTS
@@ -133,18 +135,26 @@ class TransformersPolicy:
 
         A prompt that leaves no room for the answer in the model's window is not asked: it is ``too_long``.
         """
+        for start in range(0, len(prompts), _RENDERED):
+            yield from self._answered(range(start, min(start + _RENDERED, len(prompts))), prompts, max_new_tokens)
+
+    def _answered(
+        self, places: range, prompts: Sequence[Sequence[Message]], max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the completions of the prompts at some places."""
         render = self._conversation.prompt if self._skip_special_tokens else self._conversation.announced
-        tokens = [render(prompt) for prompt in prompts]
         most = window(self._model) - max_new_tokens
-        fitting = []
-        for index, prompt in enumerate(tokens):
+        tokens = {}
+        for index in places:
+            prompt = render(prompts[index])
             if len(prompt) > most:
                 yield index, Completion("", len(prompt), 0, "too_long")
             else:
-                fitting.append(index)
-        if not fitting:
+                tokens[index] = prompt
+        if not tokens:
             return
-        check_vocabulary(self._model, (tokens[index] for index in fitting))
+        check_vocabulary(self._model, tokens.values())
+        fitting = list(tokens)
         tokenizer = self._conversation.tokenizer
         stop = self._conversation.stop_tokens(self._model)
         sampling = Sampling(
@@ -159,7 +169,7 @@ class TransformersPolicy:
             grammar=self._grammar,
             unwanted=lambda prompt: self._unwanted(fitting[prompt]),
         )
-        for answer in self._decoded([tokens[index] for index in fitting], sampling):
+        for answer in self._decoded(list(tokens.values()), sampling):
             written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]
             text = tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
             reason = "stop" if answer.stopped else "length"

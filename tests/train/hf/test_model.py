@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from skillpm.agent.together import Together
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import TrainingError, UsageError
+from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.model.task import Message
 from skillpm.train.hf import model
 from skillpm.train.hf.model import load_conversation, load_model, with_adapter
@@ -167,6 +168,18 @@ def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_mod
     assert answers[1].finish_reason in {"stop", "length"}
     room = 512 - answers[1].prompt_tokens
     assert next(policy.complete(prompts[1:], max_new_tokens=room + 1))[1].finish_reason == "too_long"
+
+
+def test_the_first_answer_waits_for_some_prompts_and_not_for_all(tiny_model: Path) -> None:
+    rendered: list[int] = []
+
+    def prompt(place: int) -> tuple[Message, ...]:
+        rendered.append(place)
+        return (Message(role="user", content=f"start {place}"),)
+
+    policy = TransformersPolicy(tiny_model, dtype="float32")
+    next(policy.complete(LazySequence(range(10**6), prompt), max_new_tokens=1))
+    assert len(rendered) < 2000
 
 
 @pytest.mark.parametrize(
