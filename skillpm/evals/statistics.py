@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import statistics
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95
 _COUNTED = 100  # clusters, of whose signs all are counted
 _LARGEST_SUM = 20_000  # of all differences, in units, up to which they are
+_ROUNDING = 1e-12  # of the range of values
 _Z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
@@ -173,7 +175,8 @@ def mean_interval(
     Args:
         values: what was measured.
         clusters: the cluster of each value; each value is its own where None.
-        bounds: of the values. A single cluster tells no more than these; without them its interval has no width.
+        bounds: of the values. A single cluster tells no more than these, and equal values no more than Wilson's
+            interval of a share; without bounds both have no width.
 
     Source: Student, The probable error of a mean, Biometrika 6 (1908) 1-25; with clusters, the linearised variance of
     K.-Y. Liang and S. L. Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73 (1986) 13-22.
@@ -185,6 +188,10 @@ def mean_interval(
     low, high = bounds or (-math.inf, math.inf)
     if len(residuals) == 1:
         return Interval(mean, low, high) if bounds else Interval(mean, mean, mean)
+    if bounds and max(map(abs, residuals)) < _ROUNDING * (high - low):
+        # equal values do not say how others would vary, but within bounds none vary more than those that are at them
+        found = wilson((mean - low) / (high - low) * len(residuals), len(residuals))
+        return found and Interval(mean, low + found.low * (high - low), low + found.high * (high - low))
     # one cluster fewer because the mean was taken from the same values; Student instead of the normal distribution
     # because the variance was too: with three seeds the interval is 2.2 times as wide
     half = student_quantile(len(residuals) - 1) * math.sqrt(_variance_of_mean(residuals, len(values)))
@@ -192,13 +199,20 @@ def mean_interval(
 
 
 def _cluster_sums(values: Iterable[float], clustering: Clustering | None) -> array[float]:
+    """Return the sum of each cluster, the same in any order of the values.
+
+    Source: A. Neumaier, Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen, Zeitschrift für
+    Angewandte Mathematik und Mechanik 54 (1974) 39-51.
+    """
     if clustering is None:
         return array("d", values)
     clusters = _clusters(clustering)
-    sums = array("d", [0.0]) * clusters.count
+    sums, lost = array("d", [0.0]) * clusters.count, array("d", [0.0]) * clusters.count
     for value, cluster in zip(values, clusters.numbers, strict=True):
+        large, small = sorted((sums[cluster], value), key=abs, reverse=True)
         sums[cluster] += value
-    return sums
+        lost[cluster] += large - sums[cluster] + small
+    return array("d", map(operator.add, sums, lost))
 
 
 def _variance_of_mean(residuals: Sequence[float], size: int) -> float:

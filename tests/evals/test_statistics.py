@@ -198,3 +198,18 @@ def test_an_interval_stays_within_the_bounds_of_the_values() -> None:
     assert present(mean_interval([0.0, 0.3], bounds=(-1, 1))).low == -1
     found = present(mean_interval([0.5, 0.5], ["a", "a"], bounds=(-1, 1)))
     assert (found.low, found.high) == (-1, 1)
+
+
+def test_equal_values_tell_no_more_than_as_many_trials() -> None:
+    share = present(wilson(10, 10))
+    found = present(mean_interval([1.0] * 10, bounds=(-1, 1)))
+    assert (found.low, found.high) == pytest.approx((2 * share.low - 1, 1))
+    assert present(mean_interval([0.1] * 30, bounds=(-2, 2))).low < 0 < present(mean_interval([0.1] * 30)).low
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.sampled_from("abc")), min_size=1, max_size=40), st.randoms())
+def test_figures_of_clusters_are_the_same_in_any_order(rows: list[tuple[float, str]], chance: random.Random) -> None:
+    values, clusters = zip(*rows, strict=True)
+    others, names = zip(*chance.sample(rows, len(rows)), strict=True)
+    assert mean_interval(values, clusters, bounds=(-1, 1)) == mean_interval(others, names, bounds=(-1, 1))
+    assert effective_trials(values, clusters) == effective_trials(others, names)
