@@ -106,7 +106,7 @@ _NOT_TOLD = {
 )
 @click.option(
     "--answer-form",
-    type=click.Choice(["json", "hermes", "llama", "mistral", "harmony"]),
+    type=click.Choice(["json", "hermes", "llama", "mistral", "deepseek", "harmony"]),
     default="json",
     show_default=True,
     help="How the model writes a tool call; json is the form that our prompts ask for.",

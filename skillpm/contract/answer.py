@@ -6,6 +6,7 @@ What is read is hostile: sizes and depths are bounded, duplicate keys, NaN and n
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -69,15 +70,24 @@ def after_thoughts(completion: str) -> str:
     and where none is, the rest after the last tag. A tag inside the answer's own text is no end of a thought: by then
     the whole answer has been read.
     """
+    last = ""
+    for last in rests(completion):
+        if _is_json(last):
+            break
+    return last
+
+
+def rests(completion: str) -> Iterator[str]:
+    """Yield a completion, then what stands after each end of a thought in it."""
     rest = completion.strip(_JSON_SPACE)
-    for _ in range(_MAX_THOUGHTS):
-        if _is_json(rest):
-            return rest
-        _, tag, after = rest.partition(_THOUGHT_END)
+    yield rest
+    for number in range(_MAX_THOUGHTS + 1):
+        cut = rest.partition if number < _MAX_THOUGHTS else rest.rpartition
+        _, tag, after = cut(_THOUGHT_END)
         if not tag:
-            return rest
+            return
         rest = after.strip(_JSON_SPACE)
-    return rest.rpartition(_THOUGHT_END)[2].strip(_JSON_SPACE)
+        yield rest
 
 
 def _is_json(text: str) -> bool:

@@ -5,34 +5,45 @@ declares its form, and its completions are rewritten before they are judged. So 
 evaluation know one form. A completion that is not exactly one call of the form stays as it is, and the judge then says
 that it is not an answer.
 
-=========== ========================================================================= =====================
-form        a completion                                                                 who writes so
-=========== ========================================================================= =====================
-``json``    ``{"tool": NAME, "args": {...}}``                                            skillpm's own prompts
-``hermes``  ``<tool_call>{"name": NAME, "arguments": {...}}</tool_call>``                Hermes, Qwen
-``llama``   ``{"name": NAME, "parameters": {...}}``, after ``<|python_tag|>`` or not     Llama 3
-``mistral`` ``[TOOL_CALLS]NAME[ARGS]{...}``, or ``[TOOL_CALLS][{"name": ...}]``          Mistral
-``harmony`` ``<|channel|>commentary to=functions.NAME<|message|>{...}<|call|>``          gpt-oss
-=========== ========================================================================= =====================
+============ ======================================================================== =====================
+form         a completion                                                             who writes so
+============ ======================================================================== =====================
+``json``     ``{"tool": NAME, "args": {...}}``                                           skillpm's own prompts
+``hermes``   ``<tool_call>{"name": NAME, "arguments": {...}}</tool_call>``               Hermes, Qwen
+``llama``    ``{"name": NAME, "parameters": {...}}``, after ``<|python_tag|>`` or not    Llama 3
+``mistral``  ``[TOOL_CALLS]NAME[ARGS]{...}``, or ``[TOOL_CALLS][{"name": ...}]``         Mistral
+``deepseek`` ``<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{...}`` …        DeepSeek V3 and R1
+``harmony``  ``<|channel|>commentary to=functions.NAME<|message|>{...}<|call|>``         gpt-oss
+============ ======================================================================== =====================
+
+A thought before a call ends at ``</think>``, as before an answer, or stands in ``[THINK]`` and ``[/THINK]``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from skillpm.contract.answer import MAX_ANSWER, after_thoughts
+from skillpm.contract.answer import MAX_ANSWER, rests
 from skillpm.formats.strict import strict_json
 from skillpm.model.contract import Tool
 
-AnswerForm = Literal["json", "hermes", "llama", "mistral", "harmony"]
+AnswerForm = Literal["json", "hermes", "llama", "mistral", "deepseek", "harmony"]
 Call = tuple[str, dict[str, Any]]
 
 _HERMES = re.compile(r"<tool_call>\s*(\{.*\})\s*</tool_call>", re.DOTALL)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\]\s*([A-Za-z][\w.-]*)\s*(?:\[CALL_ID\]\s*\w+\s*)?\[ARGS\]\s*(\{.*\})", re.DOTALL)
 _MISTRAL_LIST = re.compile(r"\[TOOL_CALLS\]\s*(\[.*\])", re.DOTALL)
+# a token of the chat template begins and ends with U+FF5C; V3 and R1 fence the arguments, V3.1 does not
+_DEEPSEEK = re.compile(
+    r"<｜tool▁calls▁begin｜>\s*<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>([A-Za-z][\w.-]*)\s*```json\s*(\{.*\})\s*```"
+    r"|([A-Za-z][\w.-]*)<｜tool▁sep｜>\s*(\{.*\}))\s*<｜tool▁call▁end｜>\s*<｜tool▁calls▁end｜>(?:<｜end▁of▁sentence｜>)?",
+    re.DOTALL,
+)
+_MISTRAL_THOUGHT = re.compile(r"\[THINK\].*?\[/THINK\]\s*", re.DOTALL)
 # openai/harmony: each message is <|start|>role<|channel|>channel<|message|>content, closed by one of three tokens.
 _MESSAGE = re.compile(
     r"(?:<\|start\|>)?(?P<head>[^<]*)(?:<\|channel\|>(?P<channel>[^<]*))?(?:<\|constrain\|>[^<]*)?"
@@ -52,13 +63,11 @@ def read_native(form: AnswerForm, completion: str, tools: Mapping[str, Tool]) ->
     """
     if form == "json" or len(completion) > MAX_ANSWER:
         return completion
-    try:
-        call = _READERS[form](completion.strip())
-    except ValueError:
-        return completion
-    if call is None:
-        return completion
-    return call_text(tools, dict(zip(("name", "arguments"), call, strict=True)))
+    for text in [completion] if form == "harmony" else rests(completion):
+        with contextlib.suppress(ValueError):
+            if call := _READERS[form](text.strip()):
+                return call_text(tools, dict(zip(("name", "arguments"), call, strict=True)))
+    return completion
 
 
 def call_text(tools: Mapping[str, Tool], call: Mapping[str, Any]) -> str:
@@ -84,15 +93,19 @@ def call_text(tools: Mapping[str, Tool], call: Mapping[str, Any]) -> str:
 
 
 def _hermes(text: str) -> Call | None:
-    match = _HERMES.fullmatch(after_thoughts(text))
+    match = _HERMES.fullmatch(text)
     return None if match is None else _call(strict_json(match[1]), "arguments")
 
 
 def _llama(text: str) -> Call | None:
-    return _call(strict_json(text.removeprefix("<|python_tag|>").removesuffix("<|eom_id|>").strip()), "parameters")
+    text = text.removeprefix("<|python_tag|>").removesuffix("<|eom_id|>").removesuffix("<|eot_id|>")
+    value = strict_json(text.strip())
+    is_typed = isinstance(value, dict) and value.get("type") == "function"
+    return _call({key: item for key, item in value.items() if key != "type"} if is_typed else value, "parameters")
 
 
 def _mistral(text: str) -> Call | None:
+    text = _MISTRAL_THOUGHT.sub("", text, count=1) if text.startswith("[THINK]") else text
     text = text.removesuffix("</s>").strip()
     match = _MISTRAL.fullmatch(text)
     if match is not None:
@@ -100,6 +113,13 @@ def _mistral(text: str) -> Call | None:
     match = _MISTRAL_LIST.fullmatch(text)
     calls = strict_json(match[1]) if match is not None else None
     return _call(calls[0], "arguments") if isinstance(calls, list) and len(calls) == 1 else None
+
+
+def _deepseek(text: str) -> Call | None:
+    match = _DEEPSEEK.fullmatch(text)
+    if match is None:
+        return None
+    return _call({"name": match[1] or match[3], "arguments": strict_json(match[2] or match[4])}, "arguments")
 
 
 def _harmony(text: str) -> Call | None:
@@ -131,5 +151,6 @@ _READERS: dict[AnswerForm, Callable[[str], Call | None]] = {
     "hermes": _hermes,
     "llama": _llama,
     "mistral": _mistral,
+    "deepseek": _deepseek,
     "harmony": _harmony,
 }

@@ -54,7 +54,8 @@ def _refuse_constant(text: str) -> Any:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
+    is_zero = not text.lower().partition("e")[0].strip("-0.")
+    if not math.isfinite(number) or (number == 0 and not is_zero):
         raise ValueError(f"{text[:40]} is out of range")
     return number
 

@@ -20,7 +20,7 @@ tools:
     input_schema: {type: object, properties: {port: {type: integer}, host: {type: string}, quiet: {type: boolean}}}
 """
 )
-GOLD = {"tool": "dev", "args": {"port": 8123, "host": "a </tool_call> <|call|> b", "quiet": None}}
+GOLD = {"tool": "dev", "args": {"port": 8123, "host": "a </tool_call> </think> <|call|> b", "quiet": None}}
 ARGUMENTS = json.dumps({"port": 8123, "host": GOLD["args"]["host"]})  # type: ignore[index]
 CALL = f'{{"name": "dev", "arguments": {ARGUMENTS}}}'
 
@@ -33,6 +33,20 @@ CALLS: list[tuple[AnswerForm, str]] = [
     ("mistral", f"[TOOL_CALLS]dev[ARGS]{ARGUMENTS}"),
     ("mistral", f"[TOOL_CALLS]dev[CALL_ID]abc123XYZ[ARGS]{ARGUMENTS}</s>"),
     ("mistral", f"[TOOL_CALLS] [{CALL}]"),
+    ("mistral", f"[THINK]Which port? [/THINK][TOOL_CALLS]dev[ARGS]{ARGUMENTS}</s>"),
+    ("hermes", f"which port?</think>\n<tool_call>{CALL}</tool_call>"),
+    ("llama", f'{{"type": "function", "name": "dev", "parameters": {ARGUMENTS}}}<|eot_id|>'),
+    ("llama", f"<think>{{}}</think>{CALL.replace('arguments', 'parameters')}"),
+    (
+        "deepseek",
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>"
+        f"dev<｜tool▁sep｜>{ARGUMENTS}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    ),
+    (
+        "deepseek",
+        "<think>hm</think>\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>dev\n"
+        f"```json\n{ARGUMENTS}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜><｜end▁of▁sentence｜>",
+    ),
 ]
 HARMONY_ARGUMENTS = json.dumps({"port": 8123, "host": "a b"})
 HARMONY = [
@@ -49,6 +63,8 @@ NOT_CALLS: list[tuple[AnswerForm, str]] = [
     ("llama", CALL),
     ("mistral", f"[TOOL_CALLS][{CALL}, {CALL}]"),
     ("mistral", "[TOOL_CALLS]dev[ARGS]{'port': 1}"),
+    ("mistral", f"[THINK]Which port? [TOOL_CALLS]dev[ARGS]{ARGUMENTS}"),
+    ("deepseek", f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>dev<｜tool▁sep｜>{ARGUMENTS}<｜tool▁calls▁end｜>"),
     ("harmony", f"<|channel|>final<|message|>{CALL}<|return|>"),
     ("harmony", HARMONY[0] + HARMONY[0]),
     ("harmony", HARMONY_ARGUMENTS),
@@ -77,6 +93,7 @@ def test_a_wrong_call_fails_as_a_wrong_answer_does() -> None:
     assert "unknown tool" in CONTRACT.judge(GOLD, wrong).reasons[0]
 
 
+FORMS: list[AnswerForm] = ["hermes", "llama", "mistral", "deepseek", "harmony"]
 PIECES = [
     "<tool_call>",
     "</tool_call>",
@@ -101,10 +118,13 @@ PIECES += [
     "</think>",
     "\ud800",
     "<|python_tag|>",
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁call▁begin｜>",
+    "<｜tool▁sep｜>",
 ]
 
 
-@given(st.sampled_from(["hermes", "llama", "mistral", "harmony"]), st.lists(st.sampled_from(PIECES), max_size=12))
+@given(st.sampled_from(FORMS), st.lists(st.sampled_from(PIECES), max_size=12))
 def test_any_text_is_read_or_left_alone(form: AnswerForm, pieces: list[str]) -> None:
     text = read_native(form, "".join(pieces), CONTRACT.tools)
     assert text == "".join(pieces) or json.loads(text).keys() == {"tool", "args"}
@@ -112,6 +132,6 @@ def test_any_text_is_read_or_left_alone(form: AnswerForm, pieces: list[str]) -> 
 
 def test_a_long_text_of_tags_ends() -> None:
     chance = random.Random(1)
-    for form in ("hermes", "llama", "mistral", "harmony"):
-        text = "".join(chance.choice(PIECES[:-2]) for _ in range(4000))
+    for form in FORMS:
+        text = "".join(chance.choice(PIECES[:-5]) for _ in range(4000))
         read_native(form, text, CONTRACT.tools)
