@@ -5,6 +5,8 @@ form                     request                                                
 ======================== ============================================================ =============================
 our own                  ``request``, or the last message of a task                   ``expected``
 messages                 the first message of the user                                the next of the assistant
+ShareGPT                 the first of ``human`` in ``conversations``                  the next of ``gpt``
+Alpaca                   ``instruction`` and ``input``                                ``output``
 prompt and completion    ``prompt``                                                   ``completion``
 preference pairs         ``prompt``                                                   ``chosen``
 NeMo Gym                 ``responses_create_params.input``                            ``expected_output``, ...
@@ -29,9 +31,10 @@ from skillpm.formats.strict import strict_json
 _REQUESTS = ("wording", "request", "prompt", "question", "instruction", "input", "query")
 _ANSWERS = (
     "expected", "expected_output", "expected_answer", "ground_truth", "chosen", "completion", "answer", "output",
-    "response", "target",
+    "response", "target", "ideal",
 )  # fmt: skip
 _OF_EVALS = frozenset({"assertions", "expectations", "expected_behavior", "expected_skill", "should_trigger"})
+_ROLES = {"human": "user", "gpt": "assistant"}
 _HINT = "a row has a request and the expected answer; docs/data.md lists the forms"
 
 
@@ -70,6 +73,8 @@ def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     """Return request and expected answer."""
     if isinstance(gym := row.get("responses_create_params"), dict):
         return _last_request(gym["input"]), _answer(_named(row, _ANSWERS))
+    if isinstance(turns := row.get("conversations"), list):
+        row = {"messages": [{"role": _ROLES.get(turn["from"]), "content": turn["value"]} for turn in turns]}
     if isinstance(messages := row.get("messages"), list):
         place = next(at for at, message in enumerate(messages) if message["role"] == "user")
         replies = [message for message in messages[place + 1 :] if message["role"] == "assistant"]
@@ -77,6 +82,8 @@ def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     prompt = _named(row, _REQUESTS)
     if isinstance(prompt, list):
         prompt = _last_request(prompt)
+    if isinstance(context := row.get("input"), str) and context and prompt == row.get("instruction"):
+        prompt = f"{prompt}\n\n{context}"
     answer = _named(row, _ANSWERS)
     if row.keys() & _OF_EVALS:  # says in words what is right, unless that is an answer itself
         answer = _answer(answer)

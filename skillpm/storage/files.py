@@ -63,7 +63,7 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file without their ends; they are read one at a time.
+    """Yield the lines of a UTF-8 file without their ends and its byte order mark; they are read one at a time.
 
     Raises:
         StorageError: the file cannot be read.
@@ -72,7 +72,8 @@ def read_lines(path: Path) -> Iterator[str]:
     with DiskErrors("read", path), path.open("rb") as file:
         start = 0
         for line in file:
-            yield _decoded(line.removesuffix(b"\n"), path, start)
+            text = _decoded(line.removesuffix(b"\n"), path, start)
+            yield text if start else text.removeprefix("\ufeff")
             start += len(line)
 
 

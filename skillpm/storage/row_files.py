@@ -10,9 +10,13 @@ from skillpm.formats.parquet import read_parquet
 from skillpm.formats.strict import strict_json
 from skillpm.storage.files import read_text
 
+# around the rows of evals.json and of its kin
+_AROUND = ("evals", "tests", "test_cases", "cases", "queries", "questions", "examples", "samples", "tasks", "rows",
+           "data")  # fmt: skip
+
 
 def read_rows(path: Path) -> list[tuple[int, Any]]:
-    """Return the values of a file with their lines: JSON Lines, a list in JSON, evals.json, or parquet.
+    """Return the values of a file with their lines: JSON Lines, a list in JSON, evals.json and its kin, or parquet.
 
     Raises:
         UsageError: there is no such file, or pyarrow is missing.
@@ -22,13 +26,18 @@ def read_rows(path: Path) -> list[tuple[int, Any]]:
         raise UsageError(f"no file {path}", hint="give JSON Lines, a JSON list or parquet")
     if path.suffix == ".parquet":
         return list(enumerate(read_parquet(path), 1))
-    text = read_text(path)
+    text = read_text(path).removeprefix("\ufeff")
     if path.suffix == ".json":
-        root = _parsed(text, path, None)
-        rows = root.get("evals", [root]) if isinstance(root, dict) else root
-        return list(enumerate(rows if isinstance(rows, list) else [rows], 1))
+        return list(enumerate(_listed(_parsed(text, path, None)), 1))
     lines = enumerate(text.split("\n"), 1)
     return [(number, _parsed(line, path, number)) for number, line in lines if line.strip()]
+
+
+def _listed(root: Any) -> list[Any]:
+    """Return the rows of a JSON document: a list, an object around a list, or one row."""
+    if isinstance(root, dict):
+        root = next((root[name] for name in _AROUND if isinstance(root.get(name), list)), root)
+    return root if isinstance(root, list) else [root]
 
 
 def _parsed(text: str, path: Path, line: int | None) -> Any:

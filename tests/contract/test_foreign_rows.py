@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skillpm.contract.foreign_rows import foreign_rows
 from skillpm.errors import DocumentError
+from skillpm.storage.row_files import read_rows
 
 CALL = {"tool": "dev", "args": {"port": 3, "quiet": None}}
 TEXT = json.dumps(CALL)
@@ -38,6 +40,9 @@ SYSTEM = {"role": "system", "content": "s"}
         {"responses_create_params": {"input": [SYSTEM, USER]}, "expected_output": CALL},
         {"responses_create_params": {"input": "go"}, "expected_answer": TEXT},
         {"request": "first words", "wording": "go", "answer": TEXT, "said": "[]"},
+        {"conversations": [{"from": "human", "value": "go"}, {"from": "gpt", "value": TEXT}]},
+        {"instruction": "go", "input": "", "output": TEXT},
+        {"input": [SYSTEM, USER], "ideal": TEXT},
         {"id": 1, "prompt": "go", "expected_output": TEXT, "expectations": ["one object"]},
         {"id": "a", "question": "go", "expected_skill": "s", "ground_truth": TEXT, "expected_behavior": []},
     ],
@@ -51,6 +56,19 @@ def test_what_says_in_words_what_is_right_expects_nothing() -> None:
     row = {"prompt": "go", "expected_output": "A server runs.", "assertions": []}
     assert foreign_rows([(1, row)], path="f")[0].expected is None
     assert foreign_rows([(1, {"prompt": "go", "completion": "Paris"})], path="f")[0].expected == "Paris"
+
+
+def test_an_instruction_keeps_what_it_is_about() -> None:
+    row = {"instruction": "translate", "input": "two words", "output": "x"}
+    assert foreign_rows([(1, row)], path="f")[0].request == "translate\n\ntwo words"
+
+
+@pytest.mark.parametrize("around", ["evals", "tests", "test_cases", "queries"])
+def test_rows_may_stand_in_an_object(around: str, tmp_path: Path) -> None:
+    path = tmp_path / "evals.json"
+    path.write_text(json.dumps({"skill_name": "x", around: [{"query": "go", "should_trigger": True}]}))
+    (row,) = foreign_rows(read_rows(path), path="f")
+    assert (row.request, row.expected) == ("go", None)
 
 
 @pytest.mark.parametrize(
