@@ -18,6 +18,9 @@ VALUES: dict[ValueForm, tuple[str, ...]] = {
     "integer": ("1", "2", "3", "7"),
     "size": ("6", "512", "3K", "7MB"),
     "path": ("one.txt", "two.txt", "sub", "sub/three.log"),
+    "link": ("one.txt", "two.txt", "sub", "sub/"),
+    "git_date": ("2 weeks ago", "yesterday", "2026-03-04", "3 months ago"),
+    "letters": ("aux", "ax", "ef"),
     "duration": ("-2h", "-15min", "-1d", "2026-01-02"),
     "unit": ("nginx.service", "ssh.socket", "db-2.timer"),
     "words": ("sport = :80", "dport = :443", "state listening"),
@@ -29,7 +32,8 @@ SAME_VALUE: dict[str, tuple[str, ...]] = {
     "1": ("01", "+1"), "3K": ("3072", "3KiB"), "7MB": ("7000000", "7000kB"), "one.txt": ("./one.txt", ".//one.txt"),
     "sub": ("./sub",), "-2h": ("-120min", "-7200s"), "-1d": ("-24h",), "nginx.service": ("nginx",),
     "sport = :80": ("sport  =  :80", "src :80", "sport eq 80"), "2026-01-02": ("2026-01-02 00:00", "26-1-2 0:0:0"),
-    "err": ("3", "emerg..err"), "notice..info": ("5..6", "info..notice"),
+    "2 weeks ago": ("2.weeks", "14 days ago", "two weeks"), "yesterday": ("1.day.ago",), "3 months ago": ("3.months",),
+    "aux": ("axu", "uax"), "err": ("3", "emerg..err"), "notice..info": ("5..6", "info..notice"),
 }  # fmt: skip
 
 

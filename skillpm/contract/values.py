@@ -27,8 +27,17 @@ _RELATIVE = re.compile(r"([+-]?) *((?:[0-9]{1,9}(?:\.[0-9]{1,6})? *[A-Za-z]* *)+
 _UNIT_SUFFIXES = (
     ".service", ".socket", ".target", ".timer", ".mount", ".automount", ".swap", ".path", ".slice", ".scope", ".device",
 )  # fmt: skip
+# date.c of git, approxidate: a span is counted back from now, with "ago" or without, and a year has twelve months
+_GIT_SPAN = re.compile(
+    r"([0-9]{1,6}|last|one|two|three|four|five|six|seven|eight|nine|ten)[ .]*"
+    r"(second|minute|hour|day|week|month|year)s?(?:[ .]+ago)?",
+    re.IGNORECASE,
+)
+_GIT_NUMBERS = {"last": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+                "nine": 9, "ten": 10}  # fmt: skip
+_GIT_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 1, "year": 12}
 # coreutils, "Block size": 1K and 1KiB are 1024, 1kB and 1KB are 1000, 1b is 512; a sign means something else.
-_SIZE = re.compile(r"([+-]?)([0-9]{1,18})(?:(b)|([kKMGTPE])(iB|B)?)?")
+_SIZE = re.compile(r"([+-]?)([0-9]{1,18})(?:(b)|([kKmMGTPE])(iB|B)?)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 _MAYBE_OCTAL = re.compile(r"[+-]?0+([89]|[1-9][0-9])")  # strtol(3) with base 0 reads 010 as 8, and with base 10 as 10
 # systemd.time(7): without a day it is today, and without a time it is midnight
@@ -77,6 +86,12 @@ def _path(text: str) -> str:
     return absolute + "/".join(steps) or "."
 
 
+def _link(text: str) -> str:
+    """Read a path that may name a symbolic link: a slash at its end follows the link."""
+    path = _path(text)
+    return f"{path}/" if text.endswith("/") and path.rpartition("/")[2] not in ("", ".", "..") else path
+
+
 def _duration(text: str) -> str:
     """Count a span of time in seconds, with its sign; give a date its time; a word such as ``now`` stays as it is."""
     match = _RELATIVE.fullmatch(text.strip())
@@ -104,6 +119,16 @@ def _timestamp(text: str) -> str:
     return text
 
 
+def _git_date(text: str) -> str:
+    """Count back in seconds or months: ``2.weeks`` is ``14 days ago``, and ``yesterday`` is one day ago."""
+    match = _GIT_SPAN.fullmatch("1 day" if text.strip().lower() == "yesterday" else text.strip())
+    if match is None:
+        return text
+    number, unit = match[1].lower(), match[2].lower()
+    count = (int(number) if number.isdecimal() else _GIT_NUMBERS[number]) * _GIT_UNITS[unit]
+    return f"{count} {'months' if unit in ('month', 'year') else 'seconds'} ago"
+
+
 def _priority(text: str) -> str:
     """Name the priorities, from the most urgent: ``3`` is ``err``, and so are ``emerg..err`` and ``3..0``."""
     names = [_PRIORITIES[int(end)] if re.fullmatch("[0-7]", end) else end for end in text.split("..")]
@@ -114,8 +139,14 @@ def _priority(text: str) -> str:
 
 
 def _unit(text: str) -> str:
-    """Add the suffix that systemd adds; a pattern stays as it is."""
-    return text if text.endswith(_UNIT_SUFFIXES) or set(text) & set("*?[") else f"{text}.service"
+    """Add the suffix that systemd adds; a pattern, a path and the number of a process stay as they are."""
+    is_name = not (text.endswith(_UNIT_SUFFIXES) or text.startswith("/") or text.isdecimal() or set(text) & set("*?["))
+    return f"{text}.service" if is_name else text
+
+
+def _letters(text: str) -> str:
+    """Sort the letters of a bundle that means the same in any order: ``aux`` of ``ps``."""
+    return "".join(sorted(text)) if text.isalpha() else text
 
 
 def _words(text: str) -> str:
@@ -128,9 +159,12 @@ _NORMAL: dict[ValueForm, Callable[[str], str]] = {
     "integer": _integer,
     "size": _size,
     "path": _path,
+    "link": _link,
     "duration": _duration,
+    "git_date": _git_date,
     "unit": _unit,
     "priority": _priority,
     "words": _words,
+    "letters": _letters,
     "socket_filter": _text,  # its operands are one value, which ``socket_filter`` reads
 }

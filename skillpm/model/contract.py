@@ -68,7 +68,19 @@ class ArgvPart(Document):
 
 OPTION = re.compile(r"-[A-Za-z0-9?]|--?[A-Za-z0-9][A-Za-z0-9._-]*")
 ValueForm = Literal[
-    "text", "casefold", "integer", "size", "path", "duration", "unit", "priority", "words", "socket_filter"
+    "text",
+    "casefold",
+    "integer",
+    "size",
+    "path",
+    "link",
+    "duration",
+    "git_date",
+    "unit",
+    "priority",
+    "words",
+    "letters",
+    "socket_filter",
 ]
 Spellings = Annotated[dict[str, str], Field(max_length=256)]
 
