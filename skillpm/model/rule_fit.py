@@ -29,7 +29,20 @@ def disagreements(task: TaskRule, contract: ContractDocument) -> Iterator[Disagr
             yield ("args", name), f"`{task.tool}` has no argument `{name}`", f"it has {known}"
     for name in sorted(tool.required - set(task.args)):
         yield ("args",), f"`{task.tool}` requires the argument `{name}`", f"add `{name}` to `args`"
+    yield from _lost(task, tool)
     yield from _needless(task, tool)
+
+
+def _lost(task: TaskRule, tool: Tool) -> Iterator[Disagreement]:
+    """Yield slots that are named as an argument and stand in none, or each in the other's."""
+    for slot in (slot for slot in task.draw if slot in tool.properties):
+        if slot not in task.args and slot not in slots_of(task.args):
+            message = f"requests say `{slot}`, and no argument is made of it"
+            yield ("draw", slot), message, f'add `{slot}: "{{{slot}}}"` to `args`, or name the slot otherwise'
+        other = next((name for name, value in task.args.items() if value == f"{{{slot}}}" and name != slot), None)
+        if other is not None and task.args.get(slot) == f"{{{other}}}" and slot < other:
+            message = f"`{slot}` gets the value of `{other}`, and `{other}` that of `{slot}`"
+            yield ("args", slot), message, "exchange them"
 
 
 def _needless(task: TaskRule, tool: Tool) -> Iterator[Disagreement]:

@@ -42,9 +42,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Json, PlacedValueError
 from skillpm.model.answer_kind import AnswerKind, RefusalReason
 from skillpm.model.json_schema import refuse_remote_references
+from skillpm.model.name import did_you_mean
 from skillpm.model.schema_contradictions import refuse_contradictions
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
@@ -292,26 +293,31 @@ class SynthesisDocument(Document):
 
     @model_validator(mode="after")
     def _names_no_rule_twice(self) -> SynthesisDocument:
-        for rule in self.rules:
-            if rule.unsaid and any(task.name == rule.name for task in self.tasks):
-                raise ValueError(f"task `{rule.name}` has the name of the rows that another task's `ask` makes")
+        made_by_asking = {rule.name for rule in self.rules if rule.unsaid}
+        for place, rule in enumerate(self.tasks):
+            if rule.name in made_by_asking:
+                problem = f"task `{rule.name}` has the name of the rows that another task's `ask` makes"
+                raise PlacedValueError(problem, place=("tasks", place, "name"))
+            if any(rule.name == earlier.name for earlier in self.tasks[:place]):
+                raise PlacedValueError(f"two tasks are named `{rule.name}`", place=("tasks", place, "name"))
         return self
 
     @model_validator(mode="after")
     def _names_known_pools(self) -> SynthesisDocument:
-        for rule in self.tasks:
+        for place, rule in enumerate(self.tasks):
             for slot, draw in rule.draw.items():
                 if isinstance(draw.source, str) and draw.source not in self.values:
-                    raise ValueError(
-                        f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which is not in `values`"
-                    )
+                    problem = f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which is not in `values`"
+                    hint = did_you_mean(draw.source, self.values) or None
+                    raise PlacedValueError(problem, place=("tasks", place, "draw", slot, "from"), hint=hint)
         for slot in self.clauses:
             if not any(slot in rule.draw for rule in self.tasks):
-                raise ValueError(f"`clauses` has `{slot}`, which no task draws")
+                raise PlacedValueError(f"`clauses` has `{slot}`, which no task draws", place=("clauses", slot))
         for name, pool in self.values.items():
             for part in SLOT.findall(pool.template or ""):
                 if part not in self.values or self.values[part].template is not None:
-                    raise ValueError(f"the template of `{name}` needs `{part}` to be a pool that is not a template")
+                    problem = f"the template of `{name}` needs `{part}` to be a pool that is not a template"
+                    raise PlacedValueError(problem, place=("values", name, "template"))
         return self
 
     @model_validator(mode="after")

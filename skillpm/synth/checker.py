@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
-from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Entry, Pool, SynthesisDocument, TaskRule
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Entry, Pool, SynthesisDocument, TaskRule, strings
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
@@ -28,6 +29,7 @@ from skillpm.synth.sample import REDRAWS, Sampler, is_constant
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
+_BRACES = re.compile(r"(\{\{)[^{}]*\}|\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
 
@@ -79,16 +81,49 @@ def _inner_slots(value: Any) -> Iterator[tuple[str, bool]]:
 
 
 def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield texts that say two values of one pool: a request could not tell which of them is meant."""
+    """Yield texts that say two values of one pool or none, and braces that no slot fills."""
+    yield from _unfilled(document)
+    drawn = {draw.source for rule in document.tasks for draw in rule.draw.values() if isinstance(draw.source, str)}
     for name, pool in document.values.items():
         if pool.choice is not None:
-            yield from _shared_texts(pool.choice, ("values", name, "choice"), f"pool `{name}`")
+            location: Location = ("values", name, "choice")
+            yield from _shared_texts(pool.choice, location, f"pool `{name}`")
+            if name in drawn:  # others are parts of templates
+                yield from _silent(pool.choice, location, f"pool `{name}`")
     for place, rule in enumerate(document.tasks):
         for slot, draw in rule.draw.items():
             if not isinstance(draw.source, str):
-                yield from _shared_texts(
-                    draw.source, ("tasks", place, "draw", slot, "from"), f"task `{rule.name}`, slot `{slot}`"
-                )
+                location, where = ("tasks", place, "draw", slot, "from"), f"task `{rule.name}`, slot `{slot}`"
+                yield from _shared_texts(draw.source, location, where)
+                yield from _silent(draw.source, location, where)
+
+
+def _silent(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:
+    """Yield values without a text: a request that holds one says nothing."""
+    for place, item in enumerate(items):
+        if not isinstance(item, Entry) and not value_text(item).strip():
+            message = f"{where}: nothing says the value {canonical_json(item)}"
+            yield Flaw((*location, place), message, "give it `texts`, or draw the slot with a probability below 1")
+
+
+def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield texts in which braces stay as they are, such as `{Port}`, `{{port}}`, and a slot in a frame."""
+    texts: list[tuple[Location, str]] = [(("frames", place), text) for place, text in enumerate(document.frames)]
+    for place, rule in enumerate(document.tasks):
+        here: Location = ("tasks", place)
+        texts += [((*here, "requests", number), text) for number, text in enumerate(rule.requests)]
+        texts += [
+            ((*here, "clauses", slot, number), text)
+            for slot, clauses in rule.clauses.items()
+            for number, text in enumerate(clauses)
+        ]
+        texts += [((*here, "args", name), text) for name, value in rule.args.items() for text in strings(value)]
+    for location, text in texts:
+        is_frame = location[0] == "frames"
+        left = [found[0] for found in _BRACES.finditer(text) if found[1] or is_frame or not SLOT.fullmatch(found[0])]
+        if left:
+            message = f"`{left[0][:60]}` is not filled, so it stands in every row as it is"
+            yield Flaw(location, message, "write a slot as {slot}: small letters, digits and `_`, with one brace")
 
 
 def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:

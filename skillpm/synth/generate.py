@@ -31,7 +31,7 @@ from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, HeldOut, divide
 from skillpm.synth.spool import RowStore, StoredRow, TaskLines
-from skillpm.synth.wording import refuse
+from skillpm.synth.wording import impossible_rows, refuse
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -111,6 +111,8 @@ class _Maker:
         for task in document.tasks:
             for _, message, hint in disagreements(task, contract.document):
                 raise DocumentError(f"task `{task.name}`: {message}", path=path, hint=hint)
+        for flaw in impossible_rows(document, contract):
+            raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
     def _note_suites(self) -> None:
         """Say which suite tasks are near to what is trained on, each with its counterpart."""

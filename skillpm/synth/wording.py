@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain, combinations
+from dataclasses import dataclass
+from itertools import chain, combinations, islice, product
 from typing import Any
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import disagreements
-from skillpm.model.synthesis import CLAUSE, SLOT, Pool, SynthesisDocument, TaskRule
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Pool, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
     Flaw,
@@ -23,10 +24,11 @@ from skillpm.synth.checker import (
     whole_division,
 )
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import LISTED, size, texts_of
-from skillpm.synth.sample import Sampler
+from skillpm.synth.pools import LISTED, members, size, texts_of, value_text
+from skillpm.synth.sample import Sampler, is_constant
 
 _ROWS = 100  # of each task, which the contract judges
+_FORMS = 256  # of a request that are looked at
 
 
 def clause_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -86,40 +88,134 @@ def _share_values(document: SynthesisDocument, rule: TaskRule, one: str, other: 
 
 
 def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield requests that name a value of a slot which they do not draw, and one request of two tasks."""
-    asked: dict[str, tuple[str, str]] = {}
+    """Yield requests that name a value of a slot which they do not draw."""
     for place, rule in enumerate(document.tasks):
-        answer = canonical_json([rule.tool, rule.refuse, rule.answer, _masked(rule, [*rule.args.items()])])
         for number, text in enumerate(rule.requests):
-            location: Location = ("tasks", place, "requests", number)
             for slot in rule.draw:
                 may_say = slot not in SLOT.findall(text) and _count(document, rule, slot) > 1
                 if may_say and says_a_value(document, rule, slot, text):
                     message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}` by itself"
+                    location: Location = ("tasks", place, "requests", number)
                     yield Flaw(location, message, f"write {{{slot}}} or [{slot}] in its place")
-            name, other = asked.setdefault(_masked(rule, _bare(rule, text)), (rule.name, answer))
-            if other != answer:
-                message = f"task `{rule.name}`: {text[:60]!r} is a request of task `{name}` with another answer"
-                yield Flaw(location, message, "say the two in different words; rows with both are thrown away")
 
 
-def _bare(rule: TaskRule, text: str) -> str:
-    """Return a request with the clauses of slots that are always drawn, and without the others."""
-    always = [slot for slot, draw in rule.draw.items() if draw.probability >= 1]
-    named = {*SLOT.findall(text), *CLAUSE.findall(text)}
-    rest = "".join(f"{{{slot}}}" for slot in always if slot not in named)
-    return CLAUSE.sub(lambda found: rest if found[1] == "*" else f"{{{found[1]}}}" * (found[1] in always), text)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that rows have, with the source of each slot in the slot's place.
+
+    Attributes:
+        answer: in JSON, without null.
+        is_fixed: does it say no slot, so that it is the request of rows as it stands?
+    """
+
+    task: str
+    location: Location
+    text: str
+    request: str
+    answer: str
+    is_fixed: bool
 
 
-def _masked(rule: TaskRule, value: Any) -> str:
-    """Return the text of a value, with the source of each slot in the slot's place."""
-    text = value if isinstance(value, str) else canonical_json(value)
-    return normal_form(SLOT.sub(lambda found: f"\ufffc{canonical_json(_source(rule, found[1]))}", text))
+def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield requests that have two answers: of two tasks, or of one whose slots change places."""
+    known: dict[str, _Asked] = {}
+    reported: set[Location] = set()
+    for asked in _all_asked(document):
+        first = known.setdefault(asked.request, asked)
+        if first.answer != asked.answer and asked.location not in reported:
+            reported.add(asked.location)
+            text, other = asked.text[:60], first.task
+            message = f"task `{asked.task}`: {text!r} is a request of task `{other}` with another answer"
+            yield Flaw(asked.location, message, "say the two in different words")
 
 
-def _source(rule: TaskRule, slot: str) -> Any:
+def fixed_answers(document: SynthesisDocument) -> dict[str, tuple[str, str]]:
+    """Return the task and the answer, in JSON without null, of each request that says no slot, by its normal form."""
+    return {asked.request: (asked.task, asked.answer) for asked in _all_asked(document) if asked.is_fixed}
+
+
+def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
+    for place, rule, location, number, text in _requests(document):
+        for said, drawn in _forms(rule, text):
+            slots = list(dict.fromkeys(SLOT.findall(said)))
+            known = {*slots, *drawn}
+            if any(slot not in known and not is_constant(document, rule, slot) for slot in _always_said(rule)):
+                continue  # no row has this request
+            if any(item.at_least_one and known.isdisjoint(item.at_least_one) for item in rule.constraints):
+                continue
+            request = normal_form(SLOT.sub(lambda found, rule=rule: f"\ufffc{_source(rule, found[1])}", said))
+            answer = _answer(document, rule, slots, drawn)
+            yield _Asked(rule.name, ("tasks", place, *location, number), text, request, answer, not slots)
+
+
+def _requests(document: SynthesisDocument) -> Iterator[tuple[int, TaskRule, Location, int, str]]:
+    """Yield each request with its task, and those of its ``ask`` with the rule that they stand for."""
+    for place, rule in enumerate(document.tasks):
+        for number, text in enumerate(rule.requests):
+            yield place, rule, ("requests",), number, text
+        if rule.ask is not None:
+            asking = AskingRule.of(rule, rule.ask)
+            for number, text in enumerate(rule.ask.requests or ()):
+                yield place, asking, ("ask", "requests"), number, text
+
+
+def _always_said(rule: TaskRule) -> list[str]:
+    return [slot for slot, draw in rule.draw.items() if draw.probability >= 1 and slot not in rule.unsaid]
+
+
+def _forms(rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield a request in the wordings of its clauses, with the slots of these: those always said, and one other."""
+    named = CLAUSE.findall(text)
+    rest = [slot for slot in rule.clauses if slot not in {*SLOT.findall(text), *named}] if "*" in named else []
+    places = [slot for slot in dict.fromkeys((*named, *rest)) if slot in rule.clauses and slot not in rule.unsaid]
+    always = [slot for slot in places if rule.draw[slot].probability >= 1]
+    for said in (always, *([*always, slot] for slot in places if rule.draw[slot].probability < 1)):
+        for texts in islice(product(*(rule.clauses[slot] for slot in said)), _FORMS):
+            clauses = dict(zip(said, texts, strict=True))
+            clauses["*"] = " ".join(clauses[slot] for slot in rest if slot in clauses)
+            yield CLAUSE.sub(lambda found, clauses=clauses: clauses.get(found[1], ""), text), said
+
+
+def _answer(document: SynthesisDocument, rule: TaskRule, slots: Sequence[str], drawn: Sequence[str]) -> str:
+    """Return the answer to a request: each slot that it says by its place among them, the others by their value."""
+    texts = {
+        slot: f"\ufffc{slots.index(slot)}" if slot in slots else _unsaid(document, rule, slot, slot in drawn)
+        for slot in rule.draw
+    }
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            whole = SLOT.fullmatch(value)
+            return texts[whole[1]] if whole else SLOT.sub(lambda found: value_text(texts[found[1]]), value)
+        if isinstance(value, dict):
+            return {key: item for key, inner in value.items() if (item := filled(inner)) is not None}
+        return [filled(item) for item in value] if isinstance(value, list | tuple) else value
+
+    if rule.unsaid:
+        names = [name for name, value in rule.args.items() if not slots_of(value) <= {*slots}]
+        return canonical_json({"tool": rule.tool, "ask": names})
+    if rule.tool is not None:
+        return canonical_json({"tool": rule.tool, "args": filled(rule.args)})
+    return canonical_json({"refuse": rule.refuse} if rule.refuse is not None else {"answer": filled(rule.answer)})
+
+
+def _unsaid(document: SynthesisDocument, rule: TaskRule, slot: str, drawn: bool) -> Any:
+    """Return the value of a slot that no hole of a request says: of one value, or not drawn."""
+    draw = rule.draw[slot]
+    if draw.probability < 1 and not drawn:
+        return draw.otherwise
+    pool = _pool(document, rule, slot)
+    if pool.choice is not None:
+        return members(pool.choice)[0].value
+    return pool.integers[0] if pool.integers is not None else next(iter(texts_of(pool, document.values)), None)
+
+
+def _source(rule: TaskRule, slot: str) -> str:
     source = rule.draw[slot].source
-    return source if isinstance(source, str) else [str(item) for item in source]
+    return source if isinstance(source, str) else canonical_json([str(item) for item in source])
+
+
+_FLAWS = (label_flaws, text_flaws, clause_flaws, contradictions, unsayable_flaws)
 
 
 def refuse(document: SynthesisDocument, path: str) -> None:
@@ -128,12 +224,32 @@ def refuse(document: SynthesisDocument, path: str) -> None:
     Raises:
         DocumentError: the first flaw.
     """
-    for flaw in chain(*(flaws(document) for flaws in (label_flaws, text_flaws, clause_flaws, unsayable_flaws))):
+    for flaw in chain(*(flaws(document) for flaws in _FLAWS)):
         raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
 
 def refused_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield tasks of which the contract refuses some answers: their rows are thrown away."""
+    for place, rule, reasons in _refusals(document, contract):
+        if reasons.total() < _ROWS:
+            yield _refusal(place, rule, reasons)
+
+
+def impossible_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
+    """Yield tasks of which the contract refuses every answer: they make no row."""
+    for place, rule, reasons in _refusals(document, contract):
+        if reasons.total() == _ROWS:
+            yield _refusal(place, rule, reasons)
+
+
+def _refusal(place: int, rule: TaskRule, reasons: Counter[str]) -> Flaw:
+    ((reason, _),) = reasons.most_common(1)
+    message = f"task `{rule.name}`: the contract refuses {reasons.total()} of {_ROWS} answers: {reason[:160]}"
+    return Flaw(("tasks", place), message, "draw values that the contract takes")
+
+
+def _refusals(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[int, TaskRule, Counter[str]]]:
+    """Yield tasks of which the contract refuses answers, with the reasons and how often each was given."""
     if any(unsayable_flaws(document)):
         return
     whole = whole_division(document)
@@ -150,6 +266,5 @@ def refused_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Fl
                     contract.complete(sample.target)
             except DocumentError as error:
                 refused[error.rule] += 1
-        for reason, _ in refused.most_common(1):
-            message = f"task `{rule.name}`: the contract refuses {refused.total()} of {_ROWS} answers: {reason[:160]}"
-            yield Flaw(("tasks", place), message, "draw values that the contract takes")
+        if refused:
+            yield place, rule, refused

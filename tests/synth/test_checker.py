@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.model.contract import ContractDocument
+from skillpm.model.rule_fit import disagreements
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
 from skillpm.synth.generate import synthesise
@@ -95,6 +97,55 @@ def test_a_slot_that_always_has_a_value_is_no_flaw(value: Any, draw: dict[str, A
 def test_a_text_that_says_two_values_is_a_flaw(choice: list[Any], inline: bool) -> None:
     one = document({"draw": {"x": {"from": choice}}}) if inline else document({}, values={"p": {"choice": choice}})
     assert len([*text_flaws(one)]) == 1
+
+
+@pytest.mark.parametrize("choice", [["", "a"], ["a", None], [" ", "a"]])
+def test_a_value_that_nothing_says_is_a_flaw(choice: list[Any]) -> None:
+    drawn = {"x": {"from": "p", "probability": 0.5}}
+    named = document({"draw": drawn}, values={"p": {"choice": choice}})
+    for one in (named, document({"draw": {"x": {"from": choice}}})):
+        (flaw,) = text_flaws(one)
+        assert "nothing says" in flaw.message
+    assert not [*text_flaws(document({}, values={"p": {"choice": choice}}))]  # it may be a part of a template
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "location"),
+    [
+        ({"requests": ["go [x] on {Port}"]}, {}, ("tasks", 0, "requests", 0)),
+        ({"requests": ["go [x]", "go {{x}}"]}, {}, ("tasks", 0, "requests", 1)),
+        ({"clauses": {"x": ["to { x }"]}}, {}, ("tasks", 0, "clauses", "x", 0)),
+        ({"args": {"tag": ["{X-1}"]}}, {}, ("tasks", 0, "args", "tag")),
+        ({}, {"frames": ["{request}", "{x}, {request}"]}, ("frames", 1)),
+        ({"requests": ['go [x] with {"a": {}} and a{2,3}']}, {}, None),
+    ],
+)
+def test_braces_that_no_slot_fills_are_a_flaw(task: dict[str, Any], more: dict[str, Any], location: Any) -> None:
+    assert [flaw.location for flaw in text_flaws(document(task, **more))] == [location] * (location is not None)
+
+
+def test_two_tasks_of_one_name_are_refused() -> None:
+    task = {"name": "t", "refuse": "off_topic", "requests": ["x"]}
+    with pytest.raises(ValidationError, match="two tasks are named `t`"):
+        SynthesisDocument.model_validate({"synthesis": 1, "tasks": [task, task]})
+
+
+@pytest.mark.parametrize(
+    ("args", "place"),
+    [
+        ({"a": "{a}", "b": "{b}"}, None),
+        ({"a": "to {a}, {b}"}, None),
+        ({"a": "{a}"}, ("draw", "b")),
+        ({"a": "{b}", "b": "{a}"}, ("args", "a")),
+        ({"a": "{b}", "b": "{a}, {b}"}, None),
+    ],
+)
+def test_a_slot_that_is_named_as_an_argument_goes_into_it(args: dict[str, Any], place: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+    contract = ContractDocument.model_validate({"contract": 1, "tools": [{"name": "dev", "input_schema": schema}]})
+    draw = {"a": {"from": ["x", "y"]}, "b": {"from": ["x", "y"]}}
+    (task,) = document({"draw": draw, "args": args, "requests": ["{a} {b}"], "clauses": {}}).tasks
+    assert [item[0] for item in disagreements(task, contract)] == [place] * (place is not None)
 
 
 @pytest.mark.parametrize("choice", [["/a", "/A"], ["a", "a"], [{"value": 1, "texts": ["one", "1"]}, 2]])

@@ -217,11 +217,11 @@ def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Jud
 
 
 def test_requests_with_two_answers_are_dropped_altogether(given: Given, judge: Judge) -> None:
-    one = {"name": "one", "tool": "dev", "requests": ["do it"]}
+    one = {"name": "one", "tool": "dev", "draw": {"what": {"from": ["it", "that"]}}, "requests": ["do {what}"]}
     two = {"name": "two", "tool": "stop", "requests": ["Do it."]}
     three = {"name": "three", "tool": "stop", "requests": ["stop the server"]}
     made = synthesise([given({"tasks": [one, two, three]})], judge, rows=10, held_out=0, seed=0)
-    assert [task.request for task in made.train] == ["Stop the server"]
+    assert {task.request for task in made.train} == {"Do that", "Stop the server"}
     assert made.profile.skills["small"].train.rejected["ambiguous: the same request with another answer"] >= 2
 
 

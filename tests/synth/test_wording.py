@@ -11,7 +11,7 @@ from skillpm.contract.contract import Contract
 from skillpm.model.contract import ContractDocument
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import Flaw
-from skillpm.synth.wording import clause_flaws, doubtful_wordings, refused_rows
+from skillpm.synth.wording import clause_flaws, contradictions, doubtful_wordings, impossible_rows, refused_rows
 
 NAMES = ["ada", "bob", "cyd"]
 TASK: dict[str, Any] = {
@@ -78,31 +78,56 @@ def test_a_common_clause_is_named_once_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("requests", "other", "where"),
+    ("requests", "where"),
     [
-        (TASK["requests"], {}, []),
-        (["start {port} as bob [tag]"], {}, ["tasks.0.requests.0"]),
-        (["start port 8080, no, {port} [tag]"], {}, []),  # that slot is said, too
-        (TASK["requests"], {"requests": ["Start it on {port}."]}, ["tasks.1.requests.0"]),
-        (TASK["requests"], {"requests": ["start it on port {port}"]}, []),
-        (TASK["requests"], {"requests": ["start it on {port}"], "draw": {"port": {"from": ["x", "y"]}}}, []),
+        (TASK["requests"], []),
+        (["start {port} as bob [tag]"], ["tasks.0.requests.0"]),
+        (["start port 8080, no, {port} [tag]"], []),  # that slot is said, too
     ],
 )
-def test_a_request_says_what_it_draws_and_has_one_answer(
-    requests: list[str], other: dict[str, Any], where: list[str]
-) -> None:
-    assert places(doubtful_wordings(document({"requests": requests}, OTHER | other))) == where
+def test_a_request_says_no_value_that_it_does_not_draw(requests: list[str], where: list[str]) -> None:
+    assert places(doubtful_wordings(document({"requests": requests}))) == where
+
+
+MAYBE = {"from": [True], "probability": 0.5}
+PAIR = {"a": {"from": "port"}, "b": {"from": "port"}}
+COPY = {"draw": PAIR, "args": {"port": "{a}", "tag": "{b}"}, "clauses": {}}
+FAST = {"draw": {"fast": MAYBE}, "args": {"fast": "{fast}"}, "requests": ["go [fast]"]} | {
+    "clauses": {"fast": ["at once"]}
+}
+ASK = {"ask": {"slots": ["port"], "requests": ["start it"]}}
+
+
+@pytest.mark.parametrize(
+    ("task", "other", "where"),
+    [
+        ({}, {"requests": ["Start it on {port}."]}, ["tasks.1.requests.0"]),
+        ({}, {"requests": ["start it on port {port}"]}, []),
+        ({}, {"requests": ["start it on {port}"], "draw": {"port": {"from": ["x", "y"]}}}, []),
+        ({**COPY, "requests": ["copy {a} {b}", "copy {b} {a}"]}, {}, ["tasks.0.requests.1"]),
+        ({**COPY, "requests": ["copy {a} to {b}", "to {b} copy {a}"]}, {}, []),
+        (FAST, {"requests": ["go at once"], "draw": {}}, ["tasks.1.requests.0"]),
+        (FAST, {"requests": ["go"], "draw": {}}, ["tasks.1.requests.0"]),
+        ({**FAST, "constraints": [{"at_least_one": ["fast"]}]}, {"requests": ["go"], "draw": {}}, []),
+        (FAST, {**FAST, "refuse": None, "tool": "dev", "args": {"slow": "{fast}"}}, ["tasks.1.requests.0"]),
+        (FAST, {**FAST, "refuse": None, "tool": "dev"}, []),  # one answer, whichever task makes it
+        (ASK, {"requests": ["start it"], "draw": {}}, ["tasks.1.requests.0"]),
+    ],
+)
+def test_a_request_has_one_answer(task: dict[str, Any], other: dict[str, Any], where: list[str]) -> None:
+    assert places(contradictions(document(task, OTHER | other))) == where
 
 
 @pytest.mark.parametrize(
     ("draw", "refused"),
     [
-        ({}, False),
-        ({"port": {"from": [8000, 9001]}}, True),
-        ({"port": {"from": ["8000", "8001"]}}, True),
-        ({"tag": {"from": NAMES, "probability": 0.5, "otherwise": 7}}, True),
+        ({}, None),
+        ({"port": {"from": [8000, 9001]}}, refused_rows),
+        ({"port": {"from": ["8000", "8001"]}}, impossible_rows),
+        ({"tag": {"from": NAMES, "probability": 0.5, "otherwise": 7}}, refused_rows),
     ],
 )
-def test_answers_that_the_contract_refuses_are_counted(draw: dict[str, Any], refused: bool) -> None:
-    flaws = [*refused_rows(document({"draw": TASK["draw"] | draw}), CONTRACT)]
-    assert places(flaws) == ["tasks.0"] * refused
+def test_answers_that_the_contract_refuses_are_counted(draw: dict[str, Any], refused: Any) -> None:
+    rules = document({"draw": TASK["draw"] | draw})
+    for flaws in (refused_rows, impossible_rows):
+        assert places(flaws(rules, CONTRACT)) == ["tasks.0"] * (flaws is refused)

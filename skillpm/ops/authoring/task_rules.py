@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
+    from skillpm.contract.contract import Contract
     from skillpm.model.synthesis import SynthesisDocument
     from skillpm.synth.checker import Flaw
 
@@ -23,6 +24,20 @@ def _synthesis(subject: Subject) -> SynthesisDocument | None:
     """Return synthesis.yaml where it could be read; other skills import nothing."""
     has_one = subject.package is not None and "synthesis.yaml" in subject.package.documents
     return subject.package.synthesis.value if subject.package and has_one else None
+
+
+def _contract(subject: Subject) -> Contract | None:
+    """Return the contract where it compiles."""
+    if subject.package is None or "contract.yaml" not in subject.package.documents:
+        return None
+    from skillpm.contract.contract import Contract
+    from skillpm.errors import DocumentError
+
+    document = subject.package.contract.value
+    try:
+        return None if document is None else Contract(document)
+    except DocumentError:
+        return None  # SK551 reports it
 
 
 def _problems(subject: Subject, flaws: Iterable[Flaw]) -> Iterator[Problem]:
@@ -58,11 +73,14 @@ def shared_texts(subject: Subject) -> Iterator[Problem]:
     "SK516", "slot that no request can say", why="The task, or every row with the slot, is never made."
 )
 def unsayable_slots(subject: Subject) -> Iterator[Problem]:
-    """Slots that no request, clause and constraint lets a row draw and say."""
+    """Slots that no request, clause and constraint lets a row draw and say, and tasks that the contract refuses."""
     if document := _synthesis(subject):
         from skillpm.synth.checker import unsayable_flaws
+        from skillpm.synth.wording import impossible_rows
 
         yield from _problems(subject, unsayable_flaws(document))
+        if (contract := _contract(subject)) is not None:
+            yield from _problems(subject, impossible_rows(document, contract))
 
 
 @TASK_RULES.warning("SK517", "never shown in training", why="A model is measured on what it was never taught.")
@@ -102,23 +120,25 @@ def special_tokens(subject: Subject) -> Iterator[Problem]:
 
 @TASK_RULES.warning("SK519", "rows that are doubtful", why="They are thrown away, or teach a value that was not meant.")
 def doubtful_rows(subject: Subject) -> Iterator[Problem]:
-    """Requests that say a value by themselves, one request of two tasks, and answers that the contract refuses."""
-    document = _synthesis(subject)
-    if document is None or subject.package is None:
-        return
-    from skillpm.contract.contract import Contract
-    from skillpm.synth.wording import doubtful_wordings, refused_rows
+    """Requests that say a value by themselves, and answers that the contract refuses."""
+    if document := _synthesis(subject):
+        from skillpm.synth.wording import doubtful_wordings, refused_rows
 
-    yield from _problems(subject, doubtful_wordings(document))
-    if (contract := subject.package.contract.value) is not None and "contract.yaml" in subject.package.documents:
-        yield from _problems(subject, refused_rows(document, Contract(contract)))
+        yield from _problems(subject, doubtful_wordings(document))
+        if (contract := _contract(subject)) is not None:
+            yield from _problems(subject, refused_rows(document, contract))
 
 
 @TASK_RULES.install_error(
     "SK526", "one request, two answers", why="No model can give both; the best possible score is 50 %."
 )
 def contradictory_requests(subject: Subject) -> Iterator[Problem]:
-    """Equal requests with different expected answers among seeds and suites."""
+    """Equal requests with different expected answers among seeds and suites, or among the rules."""
+    if document := _synthesis(subject):
+        from skillpm.synth.wording import contradictions, fixed_answers
+
+        yield from _problems(subject, contradictions(document))
+        yield from _against_rules(subject, fixed_answers(document))
     yield from (problem for kind, problem in _repeated_requests(subject) if kind == _CONTRADICTORY)
 
 
@@ -151,6 +171,20 @@ def seeds_in_suites(subject: Subject) -> Iterator[Problem]:
             yield Problem(
                 f"`{row.value.request[:80]}` is a task of {place}", row.line, row.path, "take one of them out"
             )
+
+
+def _against_rules(subject: Subject, answers: Mapping[str, tuple[str, str]]) -> Iterator[Problem]:
+    """Yield seeds and suite tasks to which a task of synthesis.yaml has another answer."""
+    assert subject.package is not None
+    from skillpm.model.task import canonical_json
+    from skillpm.synth.dedupe import normal_form
+
+    for read in (*subject.package.seeds, *(suite.tasks for suite in subject.package.suites)):
+        for row in read.value or ():
+            task, answer = answers.get(normal_form(row.value.request), ("", ""))
+            if answer not in ("", canonical_json(_without_null(row.value.expected))):
+                message = f"`{row.value.request[:80]}`: task `{task}` of synthesis.yaml has another answer"
+                yield Problem(message, row.line, row.path, "correct one of the two")
 
 
 def _repeated_requests(subject: Subject) -> Iterator[tuple[str, Problem]]:
