@@ -24,7 +24,8 @@ _LIMITS = ("type", "enum", "const", "minimum", "exclusiveMinimum", "maximum", "e
 # where schemas stand in a schema: by name, in a list or alone
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _PARTS = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")  # each speaks of the same value as what is around it
-_INNER = ("items", "prefixItems", "contains", "additionalProperties", "propertyNames", *_PARTS)
+_INNER = ("items", "prefixItems", "contains", "additionalProperties", "propertyNames", "unevaluatedItems",
+          "unevaluatedProperties", *_PARTS)  # fmt: skip
 _TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _SHOWN = 80  # characters of a value in a message
 _REFUSES_ALL = PlacedValueError("refuses every value", place=("not",), hint="remove `not`, or write a schema below it")
@@ -63,14 +64,14 @@ def _refuse(schema: Any, *, is_part: bool) -> None:
     problems = itertools.chain.from_iterable(check(schema) for check in checks)
     for problem in (*problems, *_required(schema, is_part=is_part), *_impossible(schema, is_part=is_part)):
         raise problem
-    for place, item, inner_is_part in _inner(schema):
+    for place, item, inner_is_part in inner_schemas(schema):
         try:
             _refuse(item, is_part=inner_is_part)
         except PlacedValueError as problem:
             raise problem.inside(*place) from None
 
 
-def _inner(schema: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any, bool]]:
+def inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any, bool]]:
     """Yield the place of each schema that stands in a schema, with it, and whether it is a part."""
     for key, item in schema.items():
         if key in _NAMED and isinstance(item, dict):

@@ -344,6 +344,12 @@ CASES: dict[str, Case] = {
     ),
     "SK553": package("suites/core.yaml", SUITE.replace("{text: TODO}", "{}"), SUITE, 3, contract=CONTRACT),
     "SK554": package("cases.jsonl", case_row("a", WRONG), case_row("a"), 1, contract=CONTRACT),
+    "SK555": package(
+        "contract.yaml",
+        CONTRACT.replace("path: {type: string}", "path: {type: string, maxLenght: 9}"),
+        CONTRACT.replace("path: {type: string}", "path: {type: string, maxLength: 9, x-note: 9}"),
+        6,
+    ),
 }
 
 
@@ -352,6 +358,14 @@ def report(files: Mapping[str, str | bytes], level: Level, code: str) -> Report:
     subject = Subject(HostileTree(files), None)
     subject.folder = FOLDER if code == "SK208" else None
     return examine(subject, RULES, path="x", level=level)
+
+
+@pytest.mark.parametrize(("text", "refused"), [("TODO", False), ("DONE", True)])
+def test_a_seed_and_a_rule_have_one_answer_to_one_request(text: str, refused: bool) -> None:
+    seed = row(request="Find it!", expected={"tool": "find", "args": {"text": text, "path": None}})
+    files = {**PACKAGE, "contract.yaml": CONTRACT, "synthesis.yaml": SYNTHESIS, "seeds/a.jsonl": seed}
+    found = [(item.path, item.line) for item in report(files, Level.LENIENT, "SK526").findings if item.code == "SK526"]
+    assert found == [("seeds/a.jsonl", 1)] * refused
 
 
 def test_each_rule_has_a_pair_and_a_code_of_its_own() -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from skillpm.storage.files import write_atomic
 
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
-    from skillpm.layout.package import Package, Row
+    from skillpm.layout.package import Package, Read, Row
 
 MAX_PROBLEMS = 50  # of one kind in one skill
 CONTRACT_RULES = RuleSet()
@@ -90,6 +91,29 @@ def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every case."""
     if subject.package and "cases.jsonl" in subject.files:
         yield from _broken(subject.package, subject.package.cases.value or ())
+
+
+@CONTRACT_RULES.warning(
+    "SK555", "unknown keyword of a schema", why="A validator passes over it, so the limit that it means does not hold."
+)
+def unknown_keyword(subject: Subject) -> Iterator[Problem]:
+    """Keywords that JSON Schema does not have, in the tools of contract.yaml and the pools of synthesis.yaml."""
+    if subject.package is None:
+        return
+    from skillpm.model.name import did_you_mean
+    from skillpm.model.schema_keywords import KEYWORDS, unknown_keywords
+
+    read, rules = subject.package.contract, subject.package.synthesis
+    tools, pools = read.value.tools if read.value else (), rules.value.values if rules.value else {}
+    schemas: list[tuple[Read[Any], tuple[str | int, ...], Any]] = [
+        *((read, ("tools", number, "input_schema"), tool.input_schema) for number, tool in enumerate(tools)),
+        *((rules, ("values", name, "schema"), pool.json_schema) for name, pool in pools.items()),
+    ]
+    for document, place, schema in schemas:
+        for key in islice(unknown_keywords(schema), MAX_PROBLEMS):
+            message = f"`{str(key[-1])[:80]}` is not a keyword of JSON Schema 2020-12"
+            hint = did_you_mean(str(key[-1]), KEYWORDS, "remove it, or begin it with `x-`")
+            yield Problem(message, document.line_of((*place, *key)), document.path, hint)
 
 
 RULES: tuple[Rule, ...] = (*check.RULES, *CONTRACT_RULES, *TASK_RULES)
