@@ -189,7 +189,7 @@ def as_schema(option: Option) -> dict[str, Any]:
     if not _takes_value(option):
         return {"type": "boolean", **text}
     if option.choices:
-        schema = {"enum": list(option.choices)}
+        schema = {"enum": list(_choices(option))}
     elif option.kind in ("integer", "number"):
         low = option.minimum if option.minimum is not None and option.minimum >= 0 else 0
         schema = {
@@ -199,12 +199,18 @@ def as_schema(option: Option) -> dict[str, Any]:
         }
     else:
         schema = {**TEXT, "examples": [str(value) for value in examples(_kind(option))]}
-    is_number = option.kind == "integer" and type(option.default) is int and option.default >= schema["minimum"]
-    if not option.many and (option.default in option.choices or is_number):
+    is_number = option.kind == "integer" and type(option.default) is int and option.default >= schema.get("minimum", 0)
+    if not option.many and (option.default in _choices(option) or (is_number and not option.choices)):
         schema["default"] = option.default
     if option.many:
         schema = {"type": "array", "items": schema, "minItems": 1, "maxItems": 8}
     return {**schema, **text}
+
+
+def _choices(option: Option) -> tuple[str | int, ...]:
+    """Return the only values, as numbers where the program reads numbers."""
+    is_number = option.kind == "integer" and all(re.fullmatch(r"-?[0-9]{1,15}", item) for item in option.choices)
+    return tuple(map(int, option.choices)) if is_number else option.choices
 
 
 def _takes_value(option: Option) -> bool:
@@ -252,7 +258,7 @@ def _slot(option: Option, share: float, *, plain: bool) -> Slot:
     clauses = value_clauses(option.name, option.flag, option.label, option.description, plain=plain,
                             is_file=option.kind in ("path", "folder"))  # fmt: skip
     if option.choices:
-        return Slot(option.name, option.choices, tuple(clauses), share, (), option.many)
+        return Slot(option.name, _choices(option), tuple(clauses), share, (), option.many)
     kind = _kind(option)
     bounded = option.kind == "integer" and (option.minimum is not None or option.maximum is not None)
     if bounded:

@@ -33,7 +33,9 @@ _COMMAND = re.compile(
     r"^[ ]{1,8}([a-z][a-z0-9:_.-]*)\*?(?:, [a-z][\w-]*)*((?: [\[<A-Z]\S*)*)(?:[ ]{2,}|\t|[ ]+- |(?<=[\]>.]) )\s*(\S.*)$"
 )
 _BARE = re.compile(r"^[ ]{1,8}([a-z][a-z0-9_-]+)$")
-_HEADING = re.compile(r"^[ ]{0,2}[A-Z][^.]{0,60}:\s*$|^[A-Z][A-Z &/()-]{2,40}$|^[a-z][^-:.]{4,60}(?:\(see also.*\))?$")
+_HEADING = re.compile(
+    r"^[ ]{0,2}(?:[A-Z][^.]{0,60}|[a-z ]*commands):\s*$|^[A-Z][A-Z &/()-]{2,40}$|^[a-z][^-:.]{4,60}(?:\(see also.*\))?$"
+)
 _USAGE = re.compile(r"^\s*usage:?\s*(.*)$", re.IGNORECASE)
 _PLAIN_USAGE = re.compile(r"^(\S+(?: \S+)* \[(?:OPTION|FLAG).*)$")
 _OR = re.compile(r"^\s+or:\s+(.*)$")

@@ -130,6 +130,8 @@ def click_commands(command: Any, words: List[str], context: Any) -> Iterator[Dic
 def argparse_option(action: Any) -> Dict[str, Any]:
     """Return an option or an operand of argparse."""
     flag = action.nargs == 0
+    switch = type(action).__name__ == "BooleanOptionalAction"
+    no = [name for name in action.option_strings if switch and name.startswith("--no-")]
     many = action.nargs in ("*", "+", "...") or type(action).__name__ in ("_AppendAction", "_ExtendAction")
     metavar = action.metavar[0] if isinstance(action.metavar, tuple) else action.metavar
     default = plain(action.default)
@@ -139,24 +141,30 @@ def argparse_option(action: Any) -> Dict[str, Any]:
     except Exception:  # a percent sign of its own
         text = action.help or ""
     return {
-        "names": list(action.option_strings),
+        "names": [name for name in action.option_strings if name not in no],
         "label": metavar or action.dest,
         "description": sentence(text),
         "value": "none" if flag else "optional" if action.nargs == "?" and action.option_strings else "required",
         "kind": {"int": "integer", "float": "number", "path": "path", "filetype": "path"}.get(kind, "text"),
         "choices": [str(getattr(item, "value", item)) for item in action.choices or ()],
-        "default": None if flag or default == "==SUPPRESS==" else default,
+        "default": None if (flag and not switch) or default == "==SUPPRESS==" else default,
         "required": bool(action.required) if action.option_strings else action.nargs not in ("?", "*", "..."),
         "many": many,
         "words": action.nargs if isinstance(action.nargs, int) and action.nargs > 0 else 1,
         "list": action.nargs in ("*", "+") and bool(action.option_strings),
+        "no": no,
     }
 
 
 def argparse_commands(parser: Any, words: List[str], text: str = "") -> Iterator[Dict[str, Any]]:
     """Yield a parser of argparse and all below it."""
     inner = [action for action in parser._actions if type(action).__name__ == "_SubParsersAction"]
-    actions = [action for action in parser._actions if action not in inner and action.help != "==SUPPRESS=="]
+    idle = ("_HelpAction", "_VersionAction")
+    actions = [
+        action
+        for action in parser._actions
+        if action not in inner and action.help != "==SUPPRESS==" and type(action).__name__ not in idle
+    ]
     if not inner or not (inner[0].required or words == []):
         groups = parser._mutually_exclusive_groups
         yield {

@@ -16,6 +16,7 @@ from skillpm.errors import UsageError
 from skillpm.programs import introspect
 from skillpm.programs.ask import Asker
 from skillpm.programs.help_text import Help, is_manual, read_help
+from skillpm.programs.phrases import imperative
 from skillpm.programs.program import Command, Exclusion, Option, Program
 from skillpm.programs.tldr import tldr_examples
 
@@ -135,14 +136,17 @@ def _parsed_command(found: dict[str, Any]) -> Command:
 def _parsed_option(found: dict[str, Any]) -> Option | None:
     """Return an option; None for help and version, and for one that takes several words at once."""
     names = [name for name in found["names"] if name.startswith("-")]
-    if found.pop("words", 1) != 1 or {"--help", "--version", "-h"} & set(names):
+    if found.pop("words", 1) != 1 or {"--help", "--version"} & set(names) or names == ["-h"]:
         return None
     many = found["many"] and not found.pop("list", False)  # each `--names a --names b` would replace the one before
-    negated = found.pop("no", [])
-    if not names and negated:
-        names = negated
-    found = {key: value for key, value in found.items() if key != "list"}
     text = re.split(r"(?<=[a-z)])\. (?=[A-Z`'(])", found["description"])[0].rstrip(".")
+    negated = found.pop("no", [])
+    if negated and found["default"] is True:  # only the other side of the switch changes anything
+        names, text = negated, f"do not {said}" if (said := imperative(text)) else ""
+    elif negated and not names:
+        names = negated
+    found["default"] = None if found["value"] == "none" else found["default"]
+    found = {key: value for key, value in found.items() if key != "list"}
     return Option.model_validate({**found, "names": names, "many": many, "description": text})
 
 

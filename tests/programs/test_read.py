@@ -21,6 +21,8 @@ def main(): open("ran", "w")
 @click.option("--weight", type=click.IntRange(1, 300), default=5, help="Weigh it as WEIGHT grams.")
 @click.option("-s", "--service", type=click.Choice(["post", "drone"]), required=True)
 @click.option("--insured/--no-insured", help="Insure the parcel.")
+@click.option("--signed/--unsigned", default=True, help="Ask for a signature.")
+@click.option("-h", "--host", default="post")
 @click.option("--label", type=click.Path(exists=True), multiple=True)
 @click.option("--pair", nargs=2)
 def send(**options):
@@ -42,6 +44,9 @@ show.add_argument("--days", type=int, choices=[1, 3], default=3,help="show DAYS 
 group = show.add_mutually_exclusive_group(required=True)
 group.add_argument("--metres", action="store_true")
 group.add_argument("--feet", action="store_true")
+show.add_argument("-V", action="version", version="1")
+show.add_argument("--moon", action=argparse.BooleanOptionalAction, help="show the moon")
+show.add_argument("--sun", action=argparse.BooleanOptionalAction, default=True, help="show the sun")
 show.add_argument("--box", nargs=4, help=argparse.SUPPRESS)
 print("noise on stdout")
 parser.parse_args()
@@ -74,8 +79,12 @@ def test_a_click_program_is_read_by_its_parser(tmp_path: Path) -> None:
         "--weight": ("required", "integer", (), 5, False, False),
         "--service": ("required", "text", ("post", "drone"), None, True, False),
         "--insured": ("none", "text", (), None, False, False),
+        "--unsigned": ("none", "text", (), None, False, False),  # it changes something; `--signed` is the default
+        "--host": ("required", "text", (), "post", False, False),
         "--label": ("required", "path", (), None, False, True),
     }
+    said = {option.flag: option.description for command in read.commands for option in command.options}
+    assert said["--unsigned"] == "do not ask for a signature"
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "ran-at-import").exists()  # it ran in a folder of its own
 
@@ -88,6 +97,8 @@ def test_an_argparse_program_is_read_by_its_parser(tmp_path: Path) -> None:
         "--days": ("required", "integer", ("1", "3"), 3, False, False),
         "--metres": ("none", "text", (), None, False, False),
         "--feet": ("none", "text", (), None, False, False),
+        "--moon": ("none", "text", (), None, False, False),
+        "--no-sun": ("none", "text", (), None, False, False),
     }
     assert [(group.names, group.required) for group in read.commands[0].exclusions] == [(("metres", "feet"), True)]
 
