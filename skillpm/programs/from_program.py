@@ -152,7 +152,7 @@ def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
         return (not option.required, bool(option.names), not in_group, idle, not used, not popular, negative, not short)
 
     alone = {group.names[0] for group in command.exclusions if len(group.names) == 1}  # another mode of the command
-    usable = [o for o in command.options if not re.fullmatch(r"-\d", o.flag) and o.name not in alone]
+    usable = [o for o in command.options if not re.fullmatch(r"-[\d#]", o.flag) and o.name not in alone]
     ranked = sorted(filter(_is_told, usable), key=rank)
     in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
     others = [option for option in ranked if not any(option.name in names for names in groups)]
@@ -303,6 +303,7 @@ def arguments_of(program: Program, command: Command, kept: list[Option], line: s
             rest[:0] = [f"-{letter}" for letter in word[1:]]
             continue
         name, equals, attached = word.partition("=") if word.startswith("--") else (word, "", "")
+        name, equals, attached = (word, "", "") if word in options else (name, equals, attached)
         option = options.get(name)
         if option is None:
             option = next((item for item in operands if item.many or item.name not in args), None)

@@ -23,9 +23,11 @@ _SPEC = re.compile(
     rf"(?P<name>{_NAME})(?:\[=?(?P<optional>[^\]]+)\]|=(?P<equals>{_META}|''|\"\"|\[\]|\d+m?s?)(?P<colon>:)?"
     r"|[ ](?P<spaced>(?:\[[^\[\]]+\])?<[^<>]+>(?:\.\.\.)?|\[\([^\[\]]+\]\w+|\{[^{}\s]+\}|\[[A-Z<][^\[\]]*\]"
     r"|\[[^\[\]\s|]+\|[^\[\]]+\]"
-    r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])"
+    r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|[A-Z][A-Za-z]+(?=[ ]{2,}\S)"
     rf"|(?:{_TYPES})\b(?![ ]\w)))?(?P<more>\.\.\.)?"
 )
+_HEADED = re.compile(r"\s*--?[\w-]+(?:, [\w-]+)*:")  # a name above its text, which does not say whether it has a value
+_NEGATIVE = re.compile(r"(?:disable|do not|don't|never|skip|suppress|prevent|turn off|without)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:,|/|\||\bor\b)?\s*(?=--?[A-Za-z0-9?#@\[])")
 _HEAD = re.compile(r"^(?P<indent>[ \t]*)(?=-)(?P<rest>-\S.*)$")
 _GAP = re.compile(r"(?:[ ]{2,}|\t|: (?=[A-Z]))")
@@ -118,7 +120,7 @@ def read_help(text: str) -> Help:
         if found and not help_text.usage:
             place = _usage(lines, place, found[1], help_text)
             continue
-        if _HEAD.match(line) and not line.lstrip().startswith(("---", "- ")):
+        if _HEAD.match(line) and not _HEADED.fullmatch(line) and not line.lstrip().startswith(("---", "- ")):
             place = _option(lines, place, heading, help_text)
             continue
         if _HEADING.match(line) and _has_inner(lines, place):
@@ -260,6 +262,9 @@ def _options(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Opti
     names = [name for name in names if name.replace("--no-", "--", 1) not in names or not name.startswith("--no-")]
     metas = [found["optional"] or found["equals"] or found["spaced"] or "" for found in specs]
     label = max(metas, key=len)
+    is_off = label == "false" and _NEGATIVE.match(text.strip()) and not any(found["colon"] for found in specs)
+    if is_off:  # `-lock=false  Don't hold the lock`: the value belongs to the name
+        names = [f"{name}=false" for name in names]
     if label in ("false", "true") or all(not meta for meta in metas):
         label = ""
     optional = any(found["optional"] for found in specs) and label != "..."
@@ -435,6 +440,12 @@ def _pieces(rest: str) -> Iterator[tuple[str, bool, bool]]:
             yield piece, depth == 0, after[:1] == ["..."]
 
 
+def _is_literal(option: Option) -> bool:
+    """Is what stands for a value rather one of the values?"""
+    is_word = re.fullmatch(r"[a-z][a-z0-9.+-]*", option.label) and not re.fullmatch(_TYPES, option.label)
+    return option.value == "required" and bool(is_word) and option.kind == "text"
+
+
 def _distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
     """Keep the first of the options that have one argument name."""
     kept: dict[str, Option] = {}
@@ -444,6 +455,9 @@ def _distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
             new = new.model_copy(update={"label": f"{new.label.lower()}{'s' if new.many else '_argument'}"})
         elif former is not None and former.value == "none" and new.value != "none" and former.names == new.names:
             new = new.model_copy(update={"value": "optional"})  # `--time` and `--time=WORD`
+        elif former is not None and former.names == new.names and _is_literal(former) and _is_literal(new):
+            values = (*(former.choices or (former.label,)), new.label)  # `--format=gzip`, `--format=zstd`
+            new = former.model_copy(update={"choices": tuple(dict.fromkeys(values)), "description": ""})
         elif former is not None and not new.names and new.many:  # `URL [URL...]`
             new = former.model_copy(update={"many": True})
         elif former is not None:

@@ -11,6 +11,7 @@ _VERBS = frozenset(_WORDS["verbs"].split())
 _WITH_FOR = frozenset(_WORDS["verbs_with_for"].split())
 _SYNONYMS: dict[str, list[str]] = _WORDS["synonyms"]
 _AFTER: dict[str, list[str]] = _WORDS["after"]
+_FILLERS = frozenset(("file", "path", "name", "dir", "directory", "number", "value", "string"))
 _CUT = re.compile(
     r"\s*(?:;|--|\bi\.e\.|\be\.g\.|, (?:but|although|unless|which|so|if|rather|whether|where|like|instead|not)\b|"
     r"\b(?:instead of|rather than|Defaults? |if not|unless|This |Use this|Can be|May be|as opposed)).*$",
@@ -130,7 +131,8 @@ def value_clauses(
     """
     value, words = "{" + name + "}", words_of(name)
     said = "" if plain else placed(description, label, value)
-    last = next((key for key in (words.split()[-1], words.split()[0], words) if key in _AFTER), "")
+    first = words.split()[0] if set(words.split()[1:]) <= _FILLERS else ""  # `user agent` is no user
+    last = next((key for key in (words.split()[-1], first, words) if key in _AFTER), "")
     short = {"dir": "directory", "workdir": "directory", "out": "output"}.get(words.split()[-1], last)
     special = [text.replace("{v}", value) for text in _AFTER.get(short, ())]
     direct = [f"and {said}", f", {said}", f"and also {said}"] if said else []

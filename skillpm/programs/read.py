@@ -56,7 +56,9 @@ def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _:
         raise UsageError(f"`{asker.name}` has no command `{lost[0]}`", hint=f"it has {known}")
     if not any(command.options or command.words for command in read.commands) and not lost:
         reply = asker.ask("--help")
-        reason = f": it {reply.problem}" if reply.problem else " in its help or manual page"
+        said = next((line.strip()[:120] for line in reply.text.splitlines() if line.strip()), "")
+        printed = f": without your home folder it prints `{said}`" if said else " in its help or manual page"
+        reason = f": it {reply.problem}" if reply.problem else printed
         raise UsageError(f"`{asker.name}` lists no option{reason}", hint=f"look at `{asker.name} --help`")
     if len(read.names) > len(read.commands) and not wanted.commands:
         shown = ", ".join(" ".join(command.words) for command in read.commands)
@@ -152,6 +154,7 @@ def _parsed_option(found: dict[str, Any]) -> Option | None:
 
 def _by_help(asker: Asker, wanted: Wanted) -> Program:
     root = _help(asker, ())
+    root.commands.pop(asker.name, None)  # a line of its synopsis
     queue: list[tuple[str, ...]] = [(word,) for word in root.commands] if not wanted.commands else list(wanted.commands)
     texts: dict[tuple[str, ...], str] = {(word,): text for word, text in root.commands.items()}
     names = tuple(root.commands)

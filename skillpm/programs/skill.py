@@ -142,7 +142,7 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
         task["draw"] = {slot.name: _draw(slot, values) for slot in draft.slots}
         task["args"] = dict(draft.args)
         task["requests"] = list(dict.fromkeys(draft.requests))
-        task["clauses"] = {slot.name: list(dict.fromkeys(slot.clauses)) for slot in draft.slots if slot.clauses}
+        task["clauses"] = _clauses(draft)
         rules: list[Any] = [{"at_most_one": list(names)} for names, _ in draft.exclusions]
         rules += [{"at_least_one": list(names)} for names, required in draft.exclusions if required]
         task |= {"constraints": rules} if rules else {}
@@ -153,6 +153,17 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
             source["choice"] = [item for item in source["choice"] if str(item) not in asked]
     document = {"synthesis": 1, "held_out": 0.2, "slips": 0.02, "frames": _FRAMES, "values": values, "tasks": tasks}
     return _yaml({key: item for key, item in document.items() if item})
+
+
+def _clauses(draft: Draft) -> dict[str, list[str]]:
+    """Return the clauses of each slot; of two that differ in their value alone, the first slot has them."""
+    said: dict[str, str] = {}
+    clauses: dict[str, list[str]] = {}
+    for slot in draft.slots:
+        own = dict.fromkeys(slot.clauses)
+        kept = [text for text in own if said.setdefault(text.replace(f"{{{slot.name}}}", "{}"), slot.name) == slot.name]
+        clauses |= {slot.name: kept} if kept else {}
+    return clauses
 
 
 def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ _HINTS: tuple[tuple[str, str], ...] = tuple(_WORDS["hints"].items())
 _POOLS: dict[str, tuple[Any, list[Any]]] = {
     kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
 }
+_NO_FILE = re.compile(
+    r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when)\b"
+)
 _NUMBERS = {"integer": "count", "number": "number"}
 
 
@@ -21,6 +24,7 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
 
     ``label`` stands for its value, such as ``FILE``; ``kind`` is what its reader says, and ``text`` what is said of it.
     """
+    label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[USER@]HOST`
     words = [re.sub(r"[_/-]+", " ", part.lower()) for part in (name, label.strip("<>"))]
     if kind in _NUMBERS:
         return "port" if re.search(r"\bport\b", words[0]) else _NUMBERS[kind]
@@ -31,6 +35,8 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
         return next((pool for pool in hinted if pool in ("path", "folder", "reference", "url")), kind)
     described = [pool for pool, hint in _HINTS[:16] if re.search(hint, text.lower()[:60])]
     chosen = (hinted or described or ["word"])[0]
+    if chosen in ("path", "folder") and (_NO_FILE.search(words[1]) or _NO_FILE.match(text.lower())):
+        return "word"  # `--output <list>`: columns
     return "word" if chosen == "port" else chosen  # ports are numbers, and this is not one
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from skillpm.programs.from_program import drafts
 from skillpm.programs.help_text import read_help
 from skillpm.programs.program import Command, Option, Program
+from skillpm.programs.values import kind_of
 from tests.conftest import ROOT
 
 HELP = ROOT / "tests" / "cases" / "help"
@@ -52,6 +53,44 @@ def test_a_help_text_says_options_operands_and_subcommands(case: dict[str, Any])
 @given(st.text(alphabet=" -=[]<>{}()|,.:abXY\n\t", max_size=400))
 def test_no_text_is_too_strange_to_read(text: str) -> None:
     read_help("Usage: x [OPTIONS]\n" + text).command("x", ())
+
+
+def test_a_line_says_what_its_option_takes() -> None:
+    text = """Usage:
+  x [flags] [PATH]
+
+  --config:
+    Path to the config.
+
+Flags:
+      --config string   path to config file
+  -v, --v Level         number for the log level verbosity
+  -lock=false           Don't hold a lock
+  -hold=true            Hold the files
+      --format=gzip     Compress files to gzip
+      --format=zstd     Compress files to zstd
+"""
+    options = {option.flag: (option.value, option.choices) for option in read_help(text).command("x", ()).options}
+    assert options == {
+        "--config": ("required", ()),
+        "--v": ("required", ()),
+        "-lock=false": ("none", ()),
+        "-hold": ("none", ()),
+        "--format": ("required", ("gzip", "zstd")),
+        "": ("required", ()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "text", "kind"),
+    [
+        ("output", "list", "the output columns to be shown", "word"),
+        ("output", "FILE", "write to this file", "path"),
+        ("host", "[USER@]HOST", "operate on remote host", "host"),
+    ],
+)
+def test_a_place_holder_says_more_than_a_name(name: str, label: str, text: str, kind: str) -> None:
+    assert kind_of(name, label, "text", text) == kind
 
 
 def test_values_listed_below_an_option_are_its_choices() -> None:
