@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, islice, product
 from typing import Any
@@ -143,7 +143,7 @@ def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
                 continue  # no row has this request
             if any(item.at_least_one and known.isdisjoint(item.at_least_one) for item in rule.constraints):
                 continue
-            request = normal_form(SLOT.sub(lambda found, rule=rule: f"\ufffc{_source(rule, found[1])}", said))
+            request = normal_form(_with_sources(rule, said))
             answer = _answer(document, rule, slots, drawn)
             yield _Asked(rule.name, ("tasks", place, *location, number), text, request, answer, not slots)
 
@@ -173,7 +173,15 @@ def _forms(rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
         for texts in islice(product(*(rule.clauses[slot] for slot in said)), _FORMS):
             clauses = dict(zip(said, texts, strict=True))
             clauses["*"] = " ".join(clauses[slot] for slot in rest if slot in clauses)
-            yield CLAUSE.sub(lambda found, clauses=clauses: clauses.get(found[1], ""), text), said
+            yield _with_clauses(text, clauses), said
+
+
+def _with_clauses(text: str, clauses: Mapping[str, str]) -> str:
+    return CLAUSE.sub(lambda found: clauses.get(found[1], ""), text)
+
+
+def _with_sources(rule: TaskRule, text: str) -> str:
+    return SLOT.sub(lambda found: f"\ufffc{_source(rule, found[1])}", text)
 
 
 def _answer(document: SynthesisDocument, rule: TaskRule, slots: Sequence[str], drawn: Sequence[str]) -> str:
