@@ -29,7 +29,7 @@ from skillpm.synth.sample import REDRAWS, Sampler, is_constant
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
-_BRACES = re.compile(r"(\{\{)[^{}]*\}|\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
+_BRACES = re.compile(r"(?<![^\s\"'])(\{\{)[^{}]*\}|\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
 

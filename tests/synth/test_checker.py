@@ -118,6 +118,7 @@ def test_a_value_that_nothing_says_is_a_flaw(choice: list[Any]) -> None:
         ({"args": {"tag": ["{X-1}"]}}, {}, ("tasks", 0, "args", "tag")),
         ({}, {"frames": ["{request}", "{x}, {request}"]}, ("frames", 1)),
         ({"requests": ['go [x] with {"a": {}} and a{2,3}']}, {}, None),
+        ({"requests": ["go [x]", "pop stash@{{x}}"]}, {}, None),
     ],
 )
 def test_braces_that_no_slot_fills_are_a_flaw(task: dict[str, Any], more: dict[str, Any], location: Any) -> None:
