@@ -109,11 +109,12 @@ _DIGIT = re.compile(r"\d|hf_")  # the tokens of Hugging Face may have none
 _FREE = {"8Q~", ".atlasv1.", ":AA"}  # beginnings before which other characters of the token stand
 
 
-def _form(line: str) -> tuple[str, tuple[str, ...], re.Pattern[str]]:
+def _form(line: str) -> tuple[str, tuple[str, ...], str]:
+    """Return what a form is, how it begins, and its pattern, which is compiled where a text has such a beginning."""
     *beginnings, rest, what = re.split(r"\s{2,}", line.strip())
     literals = tuple(" ".join(beginnings).split())
     before = "" if literals[0] in _FREE else r"(?<![A-Za-z0-9_])"
-    return what, literals, re.compile(f"{before}(?:{'|'.join(map(re.escape, literals))}){rest}(?![A-Za-z0-9])")
+    return what, literals, f"{before}(?:{'|'.join(map(re.escape, literals))}){rest}(?![A-Za-z0-9])"
 
 
 _TOKENS = tuple(map(_form, _FORMS.strip().splitlines()))
@@ -211,7 +212,7 @@ def _private_keys(text: str) -> Iterator[Secret]:
 def _tokens(text: str) -> Iterator[Secret]:
     for what, literals, pattern in _TOKENS:
         if any(literal in text for literal in literals):
-            for match in pattern.finditer(text):
+            for match in re.finditer(pattern, text):
                 if not _DOCUMENTED.search(match[0]) and _entropy(match[0]) >= _TYPED:
                     yield Secret(what, match.start(), f"{match[0][:6]}…", match.end())
 
