@@ -104,6 +104,7 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
     with services.database.writing(durable=False) as session:  # nothing refers to it before it goes live
         demand_publishing(session, identity, name, is_new=new_scope)
         if present is not None and present.tree == release.tree:
+            _settle(services, session, (Upload.name == name) & (Upload.state == "publishing"))
             return None
         if present is not None:
             raise ConflictError(
@@ -301,6 +302,10 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
         upload = upload_of(session, identity, number)
         demand_role(session, identity, scope_of(upload.name), Role.PUBLISHER, Right.PUBLISH)
         waits = session.get(Approval, scope_of(upload.name)) is not None
+    if upload.state == "publishing":
+        with services.database.writing() as session:
+            _settle(services, session, (Upload.id == number) & (Upload.state == "publishing"))
+            upload = upload_of(session, identity, number)
     if upload.state in _DONE:
         return upload, False
     if upload.state == "publishing":
@@ -443,18 +448,23 @@ def _standing(services: Services, session: Session, wanted: ColumnElement[bool])
     return [row for row in rows if row.expires >= now]
 
 
+def _settle(services: Services, session: Session, wanted: ColumnElement[bool]) -> None:
+    """Bring the uploads of a condition into the states that are true of them, if nobody is making them live."""
+    for upload in session.scalars(select(Upload).where(wanted)).all():
+        with contextlib.suppress(BusyError), locked(_claim(services, upload.id), 0.0) as claim:
+            if _is_live(services, upload):
+                upload.state = "live"
+                if not _is_logged(session, upload):
+                    _record(session, upload, session.get_one(Account, upload.account_id).name)
+            elif upload.state == "publishing":
+                upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
+            claim.path.unlink(missing_ok=True)
+
+
 def recover(services: Services) -> None:
     """After a start: log the releases that went live before a crash, and remove what a crash left behind."""
     with locked(_publishing(services)), services.database.writing() as session:
-        for upload in session.scalars(select(Upload).where(Upload.state.in_(_CHECKED))).all():
-            if _is_live(services, upload):
-                account = session.get_one(Account, upload.account_id)
-                upload.state = "live"
-                if not _is_logged(session, upload):
-                    _record(session, upload, account.name)
-            elif upload.state == "publishing":
-                with contextlib.suppress(BusyError), locked(_claim(services, upload.id), 0.0):
-                    upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
+        _settle(services, session, Upload.state.in_(_CHECKED))
         _standing(services, session, false())
         known = set(session.scalars(select(Upload.id).where(Upload.state.in_(_CHECKED))))
     for path in services.configuration.uploads.glob("*.*"):

@@ -22,6 +22,7 @@ from skillpm.errors import StorageError
 from skillpm.index.credentials import token_variable
 from skillpm.index.directory import DirectoryIndex
 from skillpm.storage.archive import build_archive
+from skillpm_registry import publishing
 from skillpm_registry.events import events
 from skillpm_registry.publishing import recover
 from skillpm_registry.tables import Upload
@@ -234,6 +235,34 @@ def test_a_slow_publication_keeps_no_other_waiting(
     thread.join()
     assert answers[0].status_code == 201
     assert [path.name for path in (server.root / ".server/uploads").iterdir()] == []
+
+
+def test_what_a_killed_server_left_is_settled_by_whoever_asks_next(
+    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other servers of the registry go on, so none of them starts and recovers."""
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise StorageError("killed")
+
+    wish, archive = parcel(skill_files("demo"))
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    server.owner.send(number, archive)
+    with monkeypatch.context() as dying:  # after the folder has the release, and before the database notes it
+        dying.setattr(publishing, "_record", kill)
+        assert problem(server.owner.ask("POST", f"uploads/{number}/publish")) == (503, "storage")
+    assert server.owner.publish(skill_files("demo")).status_code == 200
+    assert server.owner.ask("POST", f"uploads/{number}/publish").json()["state"] == "live"
+
+    wish, archive = parcel(skill_files("other"))
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    server.owner.send(number, archive)
+    with server.services.database.writing() as session:  # before the folder has it
+        session.execute(update(Upload).where(Upload.id == number).values(state="publishing"))
+    assert server.owner.ask("POST", f"uploads/{number}/publish").status_code == 201
+    with server.services.database.reading() as session:
+        for name in ("demo", "other"):
+            assert [event.action for event in events(session, subject=name)].count("publish") == 1
 
 
 def test_an_upload_ends_and_is_nobody_elses(server: Server, demo: Files) -> None:
