@@ -149,14 +149,14 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods of the routes that have the path of a request."""
-    return {
-        method
-        for context in iter_route_contexts(request.app.routes)
-        if isinstance(context.original_route, APIRoute)
-        and _pattern(context.path or context.original_route.path).match(request.url.path)
-        for method in context.original_route.methods or ()
-    }
+    """Return the methods of the routes that have the path of a request: of those that name most of it, if some do."""
+    methods: dict[str, set[str]] = {}
+    for context in iter_route_contexts(request.app.routes):
+        route = context.original_route
+        path = context.path or (route.path if isinstance(route, APIRoute) else "")
+        if isinstance(route, APIRoute) and _pattern(path).match(request.url.path):
+            methods.setdefault(path, set()).update(route.methods or ())
+    return methods[min(methods, key=lambda path: path.count("{"))] if methods else set()
 
 
 async def of_validation(request: Request, error: Exception) -> JSONResponse:

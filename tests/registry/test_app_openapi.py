@@ -35,6 +35,7 @@ def test_a_wrong_method_is_answered_with_the_right_ones(server: Server) -> None:
     right = {
         "/api/v1/approvals": "GET, PUT", "/api/v1/releases/yank": "POST", "/skills/demo.json": "GET, HEAD",
         "/api/v1/trusted-publishers/token": "POST", "/skill/demo": "GET, HEAD", "/": "GET, HEAD",
+        "/api/v1/approvals/needed": "GET", "/api/v1/approvals/0f": "POST",
     }  # fmt: skip
     answers = {path: server.client.request("PATCH", path) for path in right}
 
