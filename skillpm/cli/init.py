@@ -40,12 +40,15 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
     from skillpm.ops.project.project_file import init
 
     agent_folders(agents)
-    project = init(command_context(project=Path.cwd(), indexes=indexes, agent=agents), dry_run=dry_run)
+    context = command_context(project=Path.cwd(), indexes=indexes, agent=agents)
+    project = init(context, dry_run=dry_run)
     if as_json:
         echo_json(project)
         return
     if dry_run:
         click.echo(project.text, nl=False)
-    note(f"{'would write' if dry_run else 'wrote'} {project.path.name}: {count(len(project.requires), 'requirement')}")
+    lock = context.settings.lock_path
+    files = f"{project.path.name} and its requirements into {lock.name}" if lock.exists() else project.path.name
+    note(f"{'would write' if dry_run else 'wrote'} {files}: {count(len(project.requires), 'requirement')}")
     if not project.requires:
         note("next: add skills with `skillpm install NAME`")

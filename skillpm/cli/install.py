@@ -184,10 +184,13 @@ def render(installation: Installation, *, as_json: bool) -> None:
     for sentence in installation.notes:
         note(sentence)
     for backup in installation.backups:
-        note(f"{backup.folder} was edited or not ours: it is kept as {backup.kept}")
+        kept = "would be" if installation.dry_run else "is"
+        note(f"{backup.folder} was edited or not ours: it {kept} kept as {backup.kept}")
     counts = [(installation.count(change), _WORDS.get(change, change)) for change in _CHANGES]
     summary = ", ".join(f"{number:,} {word}" for number, word in counts if number) or "no skills"
-    note(f"{'dry run: ' if installation.dry_run else ''}{summary}; folders: {', '.join(installation.folders)}")
+    files = f"; files: {', '.join(installation.files)}" if installation.files else ""
+    dry = "dry run: " if installation.dry_run else ""
+    note(f"{dry}{summary}; folders: {', '.join(installation.folders)}{files}")
     for item in installation.left_out:
         note(f"left out: {item.name}: {item.reason}")
     if installation.left_out:

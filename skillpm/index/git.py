@@ -59,7 +59,13 @@ _SETTINGS = {
 }
 
 
-_VANISHED = ("couldn't find remote ref", "does not appear to be a git repository", "not found", "does not exist")
+_VANISHED = (
+    "couldn't find remote ref",
+    "does not appear to be a git repository",
+    "not found",
+    "does not exist",
+    "no default branch",
+)
 
 
 class GitRepository:
@@ -219,11 +225,18 @@ class GitRepository:
 
     def _fetched(self, wanted: str, reference: str) -> str:
         """Fetch one commit, or the whole history for an abbreviated commit, which no server resolves."""
-        self._git("init", "--quiet", "--bare", "--template=", "--", str(self._clone), inside=False)
+        self._init()
         for folder in (self._clone, self._clone / "refs" / "skillpm"):
             for lock in folder.glob("*.lock"):  # of a killed git; our lock keeps other processes away
                 lock.unlink(missing_ok=True)
         problem = self._fetch("--depth=1", f"+{wanted}:{reference}")
+        named_so = self.url.pinned and len(wanted) == 64
+        if problem and (named_so or "mismatched algorithms" in problem):  # the names of its objects are in SHA-256
+            shutil.rmtree(self._clone, ignore_errors=True)
+            self._init("--object-format=sha256")
+            problem = self._fetch("--depth=1", f"+{wanted}:{reference}")
+        if problem and wanted == "HEAD" and problem.endswith("find remote ref HEAD"):
+            problem = "the repository has no default branch, or no commit"
         commit = None if problem else self._resolved(reference)
         if commit is None and _ABBREVIATED.match(wanted):
             deeper = ["--unshallow"] if (self._clone / "shallow").is_file() else []
@@ -236,6 +249,9 @@ class GitRepository:
                 vanished=problem is None or any(sign in problem for sign in _VANISHED),
             )
         return commit
+
+    def _init(self, *options: str) -> None:
+        self._git("init", "--quiet", "--bare", "--template=", *options, "--", str(self._clone), inside=False)
 
     def _fetch(self, *arguments: str) -> str | None:
         """Fetch; return git's error message, or None."""

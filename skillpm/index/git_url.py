@@ -62,7 +62,7 @@ class GitUrl:
         short = _SCP.match(text)
         whole = f"ssh://{short[1]}/{short[2]}" if short else text.removeprefix("git+")
         if not whole.isprintable() or " " in whole or "\\" in whole:
-            raise _refused(text, "has a space, a backslash or a control character")
+            raise _refused(text, "has a space, a backslash or a control character", "; write a space as `%20`")
         place, folder, inside = whole.partition(SUBDIRECTORY)
         try:
             parts = urlsplit(place)
@@ -76,7 +76,8 @@ class GitUrl:
         if parts.scheme not in _SCHEMES or parts.query:
             raise _refused(text, f"is not one of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")
         if not _REFERENCE.match(reference) or _NO_REFERENCE.search(reference):
-            raise _refused(text, f"has `{reference[:80]}` as a branch, a tag or a commit")
+            what = f"`{reference[:80]}` as a branch, a tag or a commit" if reference else "nothing after its `@`"
+            raise _refused(text, f"has {what}")
         address, shown = (
             _file(path, parts.netloc, project, text) if parts.scheme == "file" else _host(parts, path, text)
         )
@@ -138,5 +139,5 @@ def _subdirectory(value: str, text: str) -> str:
     return folder
 
 
-def _refused(text: str, reason: str) -> UsageError:
-    return UsageError(f"`{text[:200]}` {reason}", hint=_FORM)
+def _refused(text: str, reason: str, more: str = "") -> UsageError:
+    return UsageError(f"`{text[:200]}` {reason}", hint=f"{_FORM}{more}")

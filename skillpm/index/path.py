@@ -15,6 +15,7 @@ from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, Us
 from skillpm.formats.gathered import Bytes, read_file
 from skillpm.index.pages import MAX_ADAPTER
 from skillpm.layout.description import describe
+from skillpm.layout.discovery import skill_folders
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 
 OWN = ".tar.gz"  # how the name of what ``skillpm pack`` makes ends; it is read strictly
-ARCHIVES = (OWN, ".tgz", ".tar", ".zip", ".skill")  # how the name of a packed skill ends
+ARCHIVES = (OWN, ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".zip", ".skill")  # how the name of a packed skill ends
+_SHOWN = 10  # folders that one message names
 
 
 @runtime_checkable
@@ -164,7 +166,7 @@ class PathIndex(TreeIndex):
     def _walked(self) -> Tree:
         if not self.folder.is_dir():
             raise UsageError(
-                f"{self.folder} is not a folder",
+                f"{self.folder} is not a folder" if self.folder.exists() else f"there is no {self.folder}",
                 hint="name the folder that holds SKILL.md; a name without `/` is looked up in registries",
             )
         return SourceTree(self.folder, keep=True)
@@ -192,4 +194,27 @@ class ArchiveIndex(TreeIndex):
             raise RegistryError(
                 f"{self.file} is larger than {MAX_ADAPTER} bytes", hint="an archive of a skill is never that large"
             )
-        return read_own_archive(data) if self.file.name.endswith(OWN) else read_any_archive(data)
+        ours = self.file.name.endswith(OWN)
+        try:
+            tree = read_own_archive(data) if ours else read_any_archive(data)
+        except IntegrityError as error:
+            error.message = f"{self.file}: {error.message}"
+            if ours and _is_foreign(data):
+                again = self.file.with_name(f"{self.file.name.removesuffix(OWN)}.tgz")
+                error.hint = f"if another program than skillpm packed it, rename it to {again}"
+            raise
+        folders = skill_folders(tree.paths())
+        if len(folders) > 1:
+            raise UsageError(
+                f"{self.file} has {len(folders)} skills: {', '.join(folders[:_SHOWN])}",
+                hint="unpack it, then run `skillpm install ./FOLDER --all`",
+            )
+        return tree
+
+
+def _is_foreign(data: Bytes) -> bool:
+    """Can an archive that is not ours be read as one of another program?"""
+    try:
+        return bool(skill_folders(read_any_archive(data).paths()))
+    except IntegrityError:
+        return False

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.bundled import BundledIndex
@@ -191,6 +191,10 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
         return [PathIndex(place, _named(SourceKind.PATH, place, around), again=text)]
     if not discovery.complete:
         raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
+    around.overlooked += [
+        f"{text}: `{link.relative_to(place)}` is a link to `{link.readlink()}`, which is not followed"
+        for link in discovery.links
+    ]
     return [_skill_in(place, folder, around) for folder in discovery.skills]
 
 
@@ -311,8 +315,12 @@ def _well_known(url: str) -> bool:
 
 def _folder(text: str) -> str:
     scheme = _SCHEME.match(text)
-    if text.endswith(".git") or (scheme and scheme[0].lower() != "file:"):
-        hint = f"write `git+{text[:200]}`" if text.endswith(".git") and scheme else _SUPPORTED
+    if not scheme and text.endswith(".git") and (Path(text) / "HEAD").is_file():
+        raise UsageError(
+            f"{text[:200]} is a bare repository", hint=f"write `git+file://{quote(os.path.realpath(text))}`"
+        )
+    if scheme and scheme[0].lower() != "file:":
+        hint = f"write `git+{text[:200]}`" if text.endswith(".git") else _SUPPORTED
         raise RegistryError(f"`{text[:200]}`: this kind of source is not supported by this version", hint=hint)
     if scheme is None:
         return str(Path(text).expanduser())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,14 @@ _SKIPPED = LEFT_OUT_FOLDERS | {"node_modules"}
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What was found: the skills' folders, sorted, and whether there were few enough to look at all."""
+    """What was found: the skills' folders and the links to folders with skills, sorted, and whether all were looked at.
+
+    There may be too many folders to look at all.
+    """
 
     skills: tuple[Path, ...]
     complete: bool
+    links: tuple[Path, ...] = ()
 
 
 def skill_folder(path: Path) -> Path:
@@ -33,11 +38,12 @@ def skill_folder(path: Path) -> Path:
 def discover(root: Path) -> Discovery:
     """Return the folders with a SKILL.md: ``root`` itself, else all below it; a skill's own folders are not entered."""
     skills: list[Path] = []
+    links: list[Path] = []
     level, looked = [root], 0
     for _ in range(MAX_DEPTH + 1):
         below: list[Path] = []
         for folder in level:
-            names, folders = _listing(folder)
+            names, folders, linked = _listing(folder)
             if not {"SKILL.md", "skill.md"}.isdisjoint(names):
                 skills.append(folder)
                 continue
@@ -45,8 +51,9 @@ def discover(root: Path) -> Discovery:
             if looked > MAX_FOLDERS:
                 return Discovery(tuple(sorted(skills)), complete=False)
             below += [folder / name for name in folders]
+            links += [folder / name for name in linked if _leads_to_skills(folder / name)]
         level = below
-    return Discovery(tuple(sorted(skills)), complete=True)
+    return Discovery(tuple(sorted(skills)), complete=True, links=tuple(sorted(links)))
 
 
 def skill_folders(paths: Iterable[str]) -> list[str]:
@@ -77,13 +84,19 @@ def plugin_of(folder: str, exists: Callable[[str], bool]) -> str:
     return ""
 
 
-def _listing(folder: Path) -> tuple[list[str], list[str]]:
-    """Return (all names, names of the folders to enter), empty if the folder cannot be listed."""
+def _listing(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Return (all names, names of the folders to enter, names of links), empty if the folder cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            listed = [(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
     except OSError:
-        return [], []
-    return [name for name, _ in listed], sorted(
-        name for name, is_folder in listed if is_folder and name not in _SKIPPED
-    )
+        return [], [], []
+    folders = sorted(name for name, is_folder, _ in listed if is_folder and name not in _SKIPPED)
+    return [name for name, _, _ in listed], folders, [name for name, _, is_link in listed if is_link]
+
+
+def _leads_to_skills(link: Path) -> bool:
+    """Does a link lead to a skill, or to a folder of skills?"""
+    with suppress(OSError):
+        return any(next(link.glob(pattern), None) for pattern in ("SKILL.md", "*/SKILL.md"))
+    return False

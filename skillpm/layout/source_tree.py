@@ -37,27 +37,38 @@ _ALWAYS = frozenset({"SKILL.md", "skill.md", "skill.yaml"})
 _FOLDERS = frozenset({
     ".bzr", "CVS", ".jj", "_darcs",  # version control
     ".cache", ".direnv", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv",  # caches
-    ".fleet", ".idea", ".vs", ".vscode",  # editors
+    ".next", ".nuxt", ".nyc_output", ".parcel-cache", ".pnpm-store", ".Rproj.user", ".serverless", ".svelte-kit",
+    ".turbo", ".vagrant", ".yarn", "__pypackages__", "bower_components", "htmlcov",
+    ".fleet", ".history", ".idea", ".vs", ".vscode",  # editors
+    ".fseventsd", ".Spotlight-V100", ".Trashes", "$RECYCLE.BIN", "lost+found",  # disks
     ".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".ssh",  # secrets
     "node_modules", "__MACOSX",  # what a Mac adds to an archive
 })  # fmt: skip
 _FILES = re.compile(
     r"""
     \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc
-    | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:\.(?!pub\Z).+)? | .+\.(?:p8|p12|pfx|jks|keystore|keytab|kdbx|ovpn|ppk)
+    | (?:.+[_-])?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:\.(?!pub\Z).+)? | ssh_host_[a-z0-9]+_key | secring\.gpg
+    | client_secret.*\.json | credentials\.json | (?:.+[_-])?service[_-]account\.json
+    | (?:.+-)?firebase-adminsdk.*\.json
+    | \.vault_pass(?:word)?(?:\.txt)? | known_hosts | authorized_keys
+    | .+\.(?:p8|p12|pfx|jks|keystore|keytab|kdbx|ovpn|ppk)
     | \.dockercfg | \.dockerconfigjson | \.my\.cnf | \.s3cfg | \.boto | \.databrickscfg | \.terraformrc
     | credentials\.tfrc\.json | rclone\.conf | cookies\.txt | master\.key
     | kubeconfig | \.vault-token | application_default_credentials\.json | .+\.tfstate(?:\.backup)?
-    | \.[a-z]+_history | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
-    | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | .+\.(?:orig|rej)
+    | \.[a-z_]+_history | \.lesshst | \.viminfo | \.wget-hsts | \.Rhistory | \.RData | \.aider\..+
+    | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
+    | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | .+\.(?:orig|rej|bak|sublime-workspace|egg-info) | core\.\d+
+    | nohup\.out | (?:npm|yarn|pnpm)-(?:debug|error)\.log.*
     | \.(?:nfs|fuse_hidden)[0-9a-f]+
-    | thumbs\.db | desktop\.ini | \._.* | \.coverage(?:\..*)? | \.skillpmignore
+    | (?:eh)?thumbs\.db | desktop\.ini | \._.* | \.coverage(?:\..*)? | \.skillpmignore
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_VERSION = re.compile(r"\d[^/]*\.tar\.gz")  # behind the skill's name, in the name of its archive
+_VERSION = re.compile(r"(?:-\d[^/]*)?\.(?:tar\.gz|tgz|zip|skill)")  # behind the name, of its archives
 _KEY_FILES = (".pem", ".key")
-_AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills")
+_AT_ROOT = re.compile(
+    r"\.skillpm|\.agents|\.claude|\.codex|\.cursor|\.gemini|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills"
+)
 _RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
 _FOLDER = "ps_d"  # pathspec's name for the slash behind a folder that a pattern names
@@ -112,7 +123,7 @@ class SourceTree(FolderTree):
     def __init__(self, root: Path, *, keep: bool = False) -> None:
         super().__init__(root, keep=keep)
         real = Path(os.path.realpath(root))
-        self._own_archive = f"{real.name}-"
+        self._own_archive = real.name
         self._installed: frozenset[str] = frozenset()
         self._git, self._own = _Ignored(_above(real)), _Ignored()
 

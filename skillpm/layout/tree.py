@@ -24,7 +24,7 @@ VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 LEFT_OUT_FOLDERS = VERSION_CONTROL | {
     "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"
 }  # fmt: skip
-LEFT_OUT_FILES = frozenset({".DS_Store"})
+LEFT_OUT_FILES = frozenset({".DS_Store", ".git"})  # a submodule and a work tree have a file `.git`
 _KINDS = {
     stat.S_IFLNK: "symlink",
     stat.S_IFIFO: "fifo",
@@ -230,7 +230,7 @@ class FolderTree:
         """Is this entry, with all below it, not a part of the tree?"""
         if stat.S_ISDIR(mode):
             return name in self._left_out
-        return not self._whole and stat.S_ISREG(mode) and _file_left_out(name)
+        return stat.S_ISREG(mode) and (name in VERSION_CONTROL if self._whole else _file_left_out(name))
 
     def _read(self, path: str, limit: int) -> bytes:
         if path.startswith("/") or ".." in path.split("/"):

@@ -54,7 +54,7 @@ class LockedSkill(LightDocument):
         )
 
 
-_RESTORE = "restore it from version control, or remove it and run `skillpm lock`"
+_RESTORE = "restore it from version control, or remove it: `skillpm lock` makes a new one from skillpm.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Lock(LightDocument):
                 f"{path} holds conflict markers", hint="`skillpm lock` reads both sides and resolves again"
             )
         try:
-            root = strict_json(text)
+            root = strict_json(text.removeprefix("\ufeff"))  # some editors of Windows write one
         except ValueError as error:
             raise _unreadable(text, str(error), path) from None
         if isinstance(root, dict) and isinstance(root.get("lock"), int) and root["lock"] > LOCK_VERSION:

@@ -137,6 +137,12 @@ class Places:
         make_writable(backup)
         self._whole[digest] = True
 
+    def name_backup(self, placement: Placement) -> None:
+        """Note where the foreign content of a place would be kept, for a dry run."""
+        digest = self.linked(placement)
+        if digest is None or not self._is_whole(digest):
+            self._free_name(placement.folder)
+
     def put(self, wanted: Placement, recorded: Placement | None, swap: Swap, *, force: bool = False) -> LinkKind:
         """Stage a stored skill for its place and return the kind of link; it is copied if the system refuses links.
 

@@ -18,6 +18,8 @@ def read_lock(path: Path) -> Lock:
         DocumentError: it is not a lock.
         StorageError: it cannot be read.
     """
+    if path.is_fifo():
+        raise DocumentError("is a pipe, not a regular file", path=path.name, hint="remove it")
     return checked_lock(read_text(path), path=path.name) if path.exists() else Lock()
 
 

@@ -38,6 +38,16 @@ def test_an_address_is_read_into_its_parts(text: str, address: str, reference: s
     assert GitUrl.parse(str(url), Path("/project")) == url
 
 
+def test_a_repository_with_names_in_sha_256_is_read_by_its_branch_and_by_its_commit(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "repository", {"one/SKILL.md": "x"})
+    git(root, "init", "--quiet", "--object-format=sha256")
+    commit_all(root)
+    url = GitUrl.parse(f"git+file:{root}", tmp_path)
+    commit = GitRepository(url, tmp_path / "cache").commit
+    assert len(commit) == 64
+    assert GitRepository(url.at(commit, ""), tmp_path / "fresh").folders("") == ["one"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -18,19 +18,25 @@ SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa"
            "x.pfx", ".netrc", ".npmrc", ".pypirc", ".ssh/config", ".aws/credentials", ".gnupg/x",
            ".kube/config", "a/kubeconfig", ".docker/config.json", "main.tfstate", "id_rsa.bak", "AuthKey.p8",
            "vpn.ovpn", "rclone.conf", "config/master.key", ".my.cnf", "sub/.azure/tokens", ".bash_history",
-           ".vault-token",
+           ".vault-token", "deploy_id_rsa", "ssh_host_rsa_key", "secring.gpg", "client_secret_1.json",
+           "credentials.json",
+           "gcp-service-account.json", "x-firebase-adminsdk-1.json", ".vault_pass", "known_hosts", ".viminfo",
+           ".node_repl_history", ".aider.chat.history.md",
            "a/application_default_credentials.json"]  # fmt: skip
-EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig"]
+EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig", "x.bak",
+           "x.sublime-workspace", ".history/x"]  # fmt: skip
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
-          ".nfs0a1", "__MACOSX/x", ".direnv/x", "_darcs/x",
+          ".next/x", ".turbo/x", ".yarn/cache/x", "bower_components/x", "mine.egg-info/x", "npm-debug.log", "core.1234",
+          ".Trashes/x", "$RECYCLE.BIN/x", ".nfs0a1", "__MACOSX/x", ".direnv/x", "_darcs/x",
           ".git/config", ".DS_Store", "Thumbs.db", "env/pyvenv.cfg", "env/bin/python"]  # fmt: skip
 OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skills/x/SKILL.md",
-        ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "runs/1/manifest.json", "mine-0.1.0.tar.gz"
+        ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "runs/1/manifest.json", "mine-0.1.0.tar.gz",
         "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
-        ".skillpmignore", "candidates/1/x"]  # fmt: skip
+        ".skillpmignore", "candidates/1/x", ".codex/auth.json", ".gemini/x", "mine.zip", "mine.skill"]  # fmt: skip
 PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
           "data/a.csv", "docs/kubeconfig.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
-          "scripts/environment.py", "seeds/a.jsonl", "skill.yaml"]  # fmt: skip
+          "scripts/environment.py", "scripts/core", "assets/.codex/x", "a/other.zip", "seeds/a.jsonl",
+          "skill.yaml"]  # fmt: skip
 
 
 def write(root: Path, *paths: str) -> Path:

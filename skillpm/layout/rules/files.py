@@ -124,7 +124,7 @@ def too_many_files(subject: Subject) -> Iterator[Problem]:
 def too_large(subject: Subject) -> Iterator[Problem]:
     """All files together, in the order of their paths."""
     if subject.contents.beyond is not None:
-        message = f"the skill's files exceed {MAX_SIZE} bytes here; this file and the later ones were not scanned"
+        message = f"with this file the skill has more than {MAX_SIZE >> 20} MiB; it and the later ones were not scanned"
         yield Problem(message, path=subject.contents.beyond, hint="download large files when they are needed")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -45,9 +46,7 @@ def upper_case_name(subject: Subject) -> Iterator[Problem]:
     """Any letter that has a lower case."""
     name, line = _name(subject)
     if name != name.lower():
-        yield Problem(
-            f"the name `{name[:80]}` must be lowercase", line, hint=f"call it `{name.lower().replace('_', '-')[:80]}`"
-        )
+        yield Problem(f"the name `{name[:80]}` must be lowercase", line, hint=_better(name))
 
 
 @RULES.strict_error(
@@ -130,4 +129,12 @@ def no_package_name(subject: Subject) -> Iterator[Problem]:
     """Not lowercase ASCII letters, digits and single hyphens, or a device of Windows."""
     name = text_of(fields_of(subject), "name")
     if name is not None and ("/" in name or not is_name(name)):
-        yield Problem(f"`{name[:80]}` is not a name that can be installed", _name(subject)[1], hint=NAME_HINT)
+        message = f"the name `{name[:80]}` cannot be installed: only {NAME_HINT} can"
+        yield Problem(message, _name(subject)[1], hint=_better(name))
+
+
+def _better(name: str) -> str:
+    """Return the hint with the nearest name that can be installed, or the grammar if there is none."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    better = re.sub("[^a-z0-9]+", "-", plain).strip("-")[:NAME_LENGTH].strip("-")
+    return f"call it `{better}`" if is_name(better) else NAME_HINT

@@ -28,7 +28,9 @@ def no_skill_file(subject: Subject) -> Iterator[Problem]:
     elif near:
         yield Problem(f"no SKILL.md, only {near[0]}", path=near[0], hint="rename it to SKILL.md")
     else:
-        yield Problem("no SKILL.md", path="SKILL.md", hint="`skillpm new NAME` makes a skill from a template")
+        yield Problem(
+            "no SKILL.md", path="SKILL.md", hint="name the folder that holds it; `skillpm new NAME` makes a skill"
+        )
 
 
 @RULES.warning(

@@ -22,7 +22,7 @@ from skillpm.ops.project.choose import Selection
 from skillpm.ops.project.difference import SkillState
 from skillpm.ops.project.linking import Linking
 from skillpm.settings import Settings
-from skillpm.storage.files import remove_drafts
+from skillpm.storage.files import DiskErrors, remove_drafts
 from skillpm.storage.links import Occupant, Places, refuse_outside
 from skillpm.storage.process_lock import ProcessLock, locked
 from skillpm.storage.record import IGNORE, IGNORED, RECORD, Placement, Record, read_record, record_text, text_digest
@@ -48,6 +48,13 @@ class Decision:
     project_text: str | None = None
     settled: bool = True
     removal: bool = False
+
+    def documents(self, settings: Settings) -> dict[Path, str]:
+        """Return the new texts of the project file and of the lock, the lock last; what stays is left out."""
+        texts = {settings.project_path: self.project_text, settings.lock_path: self.selection.plan.lock.text()}
+        if self.lock_text is not None:
+            del texts[settings.lock_path]
+        return {path: text for path, text in texts.items() if text is not None and not _has(path, text)}
 
 
 def apply(
@@ -100,10 +107,13 @@ def _stage_documents(settings: Settings, decision: Decision, placed: Sequence[Pl
         )
         if not os.path.lexists(settings.project / IGNORE):
             swap.stage_file(settings.project / IGNORE, IGNORED)
-    if decision.project_text is not None:
-        swap.stage_file(settings.project_path, decision.project_text)
-    if decision.lock_text is None:
-        swap.stage_file(settings.lock_path, text)
+    for path, changed in decision.documents(settings).items():
+        swap.stage_file(path, changed)
+
+
+def _has(path: Path, text: str) -> bool:
+    with DiskErrors("read", path):
+        return path.is_file() and path.read_bytes() == text.encode()
 
 
 PROJECT_LOCK = Path(".skillpm", "lock")

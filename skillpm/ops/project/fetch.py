@@ -64,18 +64,23 @@ def _named(finding: Finding) -> str:
 
 
 def _hint(report: Report, name: str, *, final: bool) -> str:
+    from skillpm.layout.rules.files import RENAME
     from skillpm.layout.scan import ALLOWABLE, NO_ARCHIVE
 
     codes = sorted({finding.code for finding in report.errors})
+    hints = {finding.hint for finding in report.errors}
     if set(codes) <= NO_ARCHIVE:
-        return "rename or remove it"
+        only = hints.pop() if len(hints) == 1 else None
+        return only if only and only != RENAME else "rename or remove it"
     if set(codes) <= ALLOWABLE and not final:
         return f"review the findings; to accept them, add `{allow_flags(report, name.split()[0])}`"
     return report.errors[0].hint or "run `skillpm validate` to see all findings"
 
 
-def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOTHING, *, size: int = 0) -> list[str]:
-    """Fetch an entry into the store and return the codes of the rules that warn of it.
+def fetch(
+    store: Store | None, entry: LockedSkill, index: Index, allow: Allowance = NOTHING, *, size: int = 0
+) -> list[str]:
+    """Fetch an entry into the store and return the codes of the rules that warn of it; without a store, only check it.
 
     The scan fails closed: a finding refuses the skill, unless ``allow`` accepts it. ``size`` is that of the archive in
     bytes, 0 if unknown.
@@ -96,7 +101,8 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
     report = allow.judged(report, entry.name)
     refuse_broken(report, f"{entry.name} {entry.version}")
     refuse_impostor(entry.name, entry, tree, index.name)
-    store.add(tree)
+    if store is not None:
+        store.add(tree)
     return sorted({finding.code for finding in report.warnings})
 
 

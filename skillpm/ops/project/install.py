@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.errors import UsageError
+from skillpm.index.path import TreeIndex
 from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
@@ -120,7 +121,12 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         refusal = None if options.force else _refusal(places, foreign)
         if refusal and not options.dry_run:
             raise refusal
-        if not options.dry_run:
+        if options.dry_run:
+            warnings = [] if decision.removal else _fetch_missing(context, decision.selection, options)
+            for place in foreign if options.force else ():
+                places.name_backup(place.placement)
+            files = decision.documents(settings)
+        else:
             with context.store.writing():  # keeps `cache prune` away until the lock is written
                 for place in foreign:
                     places.keep_linked(place.placement)
@@ -130,6 +136,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
                     decision, warnings = replace(decision, selection=selection), [*warnings, *more]
                 if not decision.removal:
                     notes = check_adapters(context, plan, options.base, options.progress)
+                files = decision.documents(settings)
                 placed = apply(context, decision, places, states.values(), force=options.force)
     if refusal:
         warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")
@@ -142,7 +149,14 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         warnings += _notify_plugins(context, changed)
     notices = (*context.notices, *warnings, *shared_names(plan.lock, changed))
     return Installation(
-        changes, to.folders, notices, options.dry_run, decision.selection.left_out, tuple(places.backups), notes
+        changes,
+        to.folders,
+        notices,
+        options.dry_run,
+        decision.selection.left_out,
+        tuple(places.backups),
+        notes,
+        tuple(path.name for path in files),
     )
 
 
@@ -180,7 +194,10 @@ def _with_agents(context: Context, decision: Decision, options: InstallOptions) 
 
 
 def _fetch_missing(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
-    """Check the policies for every skill, fetch the missing ones, and return warnings about yanks and findings."""
+    """Check the policies for every skill, fetch the missing ones, and return warnings about yanks and findings.
+
+    A dry run checks the same of what needs no download, and stores nothing.
+    """
     warnings = []
     for entry in selection.plan.lock.skills:
         context.refuse_source(entry.name, entry.source)
@@ -205,6 +222,9 @@ def _fetch_all(
         entry.name: selection.indexes.get(entry.name) or context.copy_of(entry) or context.source(entry.source)
         for entry in missing
     }
+    if options.dry_run:
+        opened = {name for name, index in selection.indexes.items() if isinstance(index, TreeIndex)}
+        missing = [entry for entry in missing if entry.name in opened or not indexes[entry.name].remote]
     progress = options.progress
     if progress is not None:
         progress.start("fetching skills", len(missing))
@@ -216,8 +236,9 @@ def _fetch_all(
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
         warnings = recall_warnings(entry, page, selection.plan.lock, options.allow)
         alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
+        store = None if options.dry_run else context.store
         with alone as needed:  # a download waits for a process that fetches the same tree; a local copy does not
-            seen[entry.name] = fetch(context.store, entry, index, options.allow, size=size) if needed else []
+            seen[entry.name] = fetch(store, entry, index, options.allow, size=size) if needed else []
             return entry, warnings
 
     remote = any(index.remote for index in indexes.values())
@@ -229,7 +250,8 @@ def _fetch_all(
             progress.advance(1, entry.name)
     if progress is not None:
         progress.finish()
-    context.store.flush()
+    if not options.dry_run:
+        context.store.flush()
     return [*(warning for entry in missing for warning in warnings_of[entry.name]), *_grouped(seen)]
 
 

@@ -48,6 +48,7 @@ class Installation:
         left_out: what ``--all`` could not take.
         backups: edited and foreign folders that made way.
         notes: sentences about the adapters.
+        files: the documents that change, skillpm.yaml and skillpm.lock.
     """
 
     skills: tuple[SkillChange, ...]
@@ -57,6 +58,7 @@ class Installation:
     left_out: tuple[LeftOut, ...] = ()
     backups: tuple[Backup, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def count(self, change: str) -> int:
         """Return the number of skills with this change."""
@@ -88,7 +90,7 @@ def unchanged(
         return None
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None
-    entries = json.loads(text)["skills"]  # valid, because the record has its digest
+    entries = json.loads(text.removeprefix("\ufeff"))["skills"]  # valid, because the record has its digest
     adapters = {item["tree"] for item in entries if "adapter" in item}
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements} | adapters):
         return None

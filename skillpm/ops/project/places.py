@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageError
@@ -64,8 +65,8 @@ def open_places(context: Context, asked: Asked, allow: Allowance = NOTHING) -> O
     places = [_look(context, text) for text in asked.places]
     for sentence in context.around.overlooked if asked.every else ():
         context.note(sentence)
-    _refuse_missing(places, asked.names, broken_too=False)
-    _refuse_missing(places, asked.skip, broken_too=True)
+    _refuse_missing(context, places, asked.names, broken_too=False)
+    _refuse_missing(context, places, asked.skip, broken_too=True)
     indexes: dict[str, Index] = {}
     left_out: list[LeftOut] = []
     for place in places:
@@ -147,7 +148,10 @@ def _all_of(
             taken[name] = indexes[0]
     if own and not taken:
         shown = "; ".join(f"{item.name}: {item.reason}" for item in own[:_SHOWN])
-        raise LayoutError(f"{place.text} has no installable skill: {shown}", hint="run `skillpm validate` on it")
+        hint = "the author of the skills has to fix this"
+        if Path(place.text).is_dir():
+            hint = f"run `skillpm validate {shlex.quote(place.text)}`"
+        raise LayoutError(f"{place.text} has no installable skill: {shown}", hint=hint)
     left_out += own
     return taken
 
@@ -188,7 +192,7 @@ def _names(place: _Place) -> set[str]:
     return {*place.skills, *(name.rpartition("/")[2] for name in place.skills)}
 
 
-def _refuse_missing(places: Sequence[_Place], names: Sequence[str], *, broken_too: bool) -> None:
+def _refuse_missing(context: Context, places: Sequence[_Place], names: Sequence[str], *, broken_too: bool) -> None:
     known = {name for place in places for name in _names(place)}
     known |= {item.name for place in places for item in place.broken if broken_too}
     missing = [name for name in names if name not in known]
@@ -197,7 +201,7 @@ def _refuse_missing(places: Sequence[_Place], names: Sequence[str], *, broken_to
         there = f"it has {', '.join(sorted(known)[:_SHOWN]) or 'no skills'}"
         raise UsageError(
             f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in places)}",
-            hint=did_you_mean(missing[0], known, "; ".join([there, *bad[:3]])),
+            hint=did_you_mean(missing[0], known, "; ".join([there, *bad[:3], *context.around.overlooked[:3]])),
             names=missing,
         )
 

@@ -116,6 +116,32 @@ def test_a_dry_run_says_what_the_run_refuses(moved: Project) -> None:
     assert changes(dry)["same"][0] == "replaced"
 
 
+_DENIED = "policy: {deny: ['path:*']}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "words", "code"),
+    [
+        ({}, ["install", "many==1.4"], 0),
+        ({UNIVERSAL: {"many": {"SKILL.md": "mine\n"}}}, ["install", "many", "--force"], 0),
+        ({"bad": {"x.pth": "import os"}}, ["install", "./bad"], 4),
+        ({"bad": {"a.md": "\x1b[8mhidden\n"}, "skillpm.yaml": f"project: 1\n{_DENIED}"}, ["install", "./bad"], 6),
+    ],
+)
+def test_a_dry_run_says_what_the_run_says(
+    project: MakeProject, shop: Path, skill_files: SkillFiles, files: dict[str, Any], words: list[str], code: int
+) -> None:
+    place = project({"bad": skill_files("bad")} if "bad" in files else {}).write(files)
+    before = snapshot(place.root)
+    words = [*words, "--registry", str(shop), "--json"]
+    dry = place.call(*words, "--dry-run")
+    assert (snapshot(place.root), dry.code) == (before, code)
+    done = place.call(*words)
+    assert (done.code, done.document) == (code, {**dry.document, "dry_run": False} if code == 0 else dry.document)
+    written = {path for path in snapshot(place.root) if path.startswith("skillpm")} - before.keys()
+    assert set(done.document.get("files", ())) == written
+
+
 @pytest.mark.parametrize("link", ["copy", "symlink"])
 @pytest.mark.parametrize("command", [["sync"], ["sync", "--frozen"], ["install"], ["update"], ["uninstall", "same"]])
 def test_an_edit_is_never_lost_whether_a_skill_is_copied_or_linked(

@@ -105,6 +105,19 @@ def test_two_spellings_of_one_specifier_are_equal(
     place.call("verify").ok()
 
 
+def test_a_byte_order_mark_and_other_line_ends_do_not_break_a_lock(
+    project: MakeProject, skill_files: SkillFiles
+) -> None:
+    place = project({"mine": skill_files("mine")})
+    place.call("install", "./mine").ok()
+    lock = place.root / "skillpm.lock"
+    text = lock.read_text()
+    lock.write_text("\ufeff" + text.replace("\n", "\r\n"), newline="")
+    place.call("sync", "--frozen").ok()
+    place.call("sync").ok()
+    place.call("update").ok()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("", "is empty"), ("\n", "is empty"), ('{\n  "lock": 1,\n  "ski', "ends in the middle, at line 3")],

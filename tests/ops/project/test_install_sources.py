@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -387,6 +390,57 @@ def test_a_damaged_archive_file_is_refused(
     place = project({"mine.tar.gz": whole[:-20] if data is None else data})
     place.call("install", "./mine.tar.gz").fails(4, words)
     assert not (place.root / "skillpm.lock").exists()
+
+
+def packed(path: Path, files: dict[str, bytes], kind: str) -> None:
+    """Pack files as another program does."""
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return
+    opened: Any = tarfile.open  # its types know the modes one by one
+    with opened(path, f"w:{kind}") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "base"),
+    [
+        ("repo.zip", "zip", "repo-main/skills/mine/"),  # as a forge packs a repository
+        ("old.zip", "zip", "mine\\"),  # as old programs of Windows do
+        ("mine.tar.xz", "xz", "./"),
+        ("mine.tar.bz2", "bz2", "./mine/"),
+        ("mine.tgz", "gz", "./mine/"),
+    ],
+)
+def test_an_archive_of_another_program_is_installed(
+    project: MakeProject, skill_files: SkillFiles, name: str, kind: str, base: str
+) -> None:
+    own = {path: text.encode() for path, text in skill_files("mine").items()}
+    files = {f"{base}{path}": data for path, data in own.items()}
+    if base.count("/") > 2:
+        files["repo-main/README.md"] = b"of the repository\n"
+    place = project({})
+    packed(place.root / name, files, kind)
+    place.call("install", f"./{name}").ok()
+    folder = place.root / UNIVERSAL / "mine"
+    assert {path: (folder / path).read_bytes() for path in FolderTree(folder).paths()} == own
+    place.call("sync", "--frozen").ok()
+
+
+def test_an_archive_that_is_not_taken_names_the_way(project: MakeProject, skill_files: SkillFiles) -> None:
+    place, text = project({}), skill_files("mine")["SKILL.md"].encode()
+    packed(place.root / "mine.tar.gz", {"./SKILL.md": text}, "gz")
+    place.call("install", "./mine.tar.gz").fails(4, "mine.tar.gz: ", "rename it to mine.tgz")
+    (place.root / "mine.tar.gz").rename(place.root / "mine.tgz")
+    place.call("install", "./mine.tgz").ok()
+    packed(place.root / "two.zip", {"r/a/SKILL.md": text, "r/b/SKILL.md": text}, "zip")
+    place.call("install", "./two.zip").fails(2, "two.zip has 2 skills: a, b", "unpack it")
+    place.call("install", "./none.zip").fails(2, "there is no none.zip")
 
 
 def test_a_skill_is_named_by_its_folder_its_skill_file_or_an_archive(

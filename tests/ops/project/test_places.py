@@ -176,3 +176,9 @@ def test_links_submodules_and_pointers_are_named(project: MakeProject, tmp_path:
     assert "`skills` is a link to `real`" in named and "`vendor` is a submodule" in named and "b.md" not in named
     assert "one: Git LFS pointer (SK421)" in done["warnings"]
     place.call("install", f"{source}#subdirectory=skills", "--all").fails(2, "`skills` is a symlink")
+    here = project()
+    told = here.call("install", str(root), "--all").ok()
+    assert "`skills` is a link to `real`, which is not followed" in told.err
+    here.call("verify").ok()  # the file `.git` of a submodule is no part of a skill
+    assert not (here.root / ".agents/skills/two/.git").exists()
+    here.call("install", f"{root}/", "--skill", "three").fails(2, "`skills` is a link to `real`")
