@@ -11,17 +11,19 @@ A tool that takes too long, prints too much, or starts too many processes is end
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import resource
 import selectors
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -337,12 +339,13 @@ class _Run:
                     return "stopped"
                 if now >= look:
                     look = now + _LOOK
-                    count, memory = _descendants(process.pid)
-                    if count > self.bounds.processes:
+                    started, memory = _descendants(process.pid)
+                    if len(started) > self.bounds.processes:
                         return "processes"
                     if memory > self.bounds.memory_bytes:
                         return "memory"
-                    if _is_full(self.scratch, self.bounds.scratch_bytes):
+                    unlinked = _unlinked([process.pid, *started], self.scratch, self.bounds.file_bytes)
+                    if _is_full(self.scratch, self.bounds.scratch_bytes - unlinked):
                         return "disk"
                 if not selector.get_map():
                     time.sleep(min(_TICK / 5, deadline - now))
@@ -382,37 +385,91 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _descendants(root: int) -> tuple[int, int]:
-    """Return how many processes a process has started that still run, and the bytes of memory that they use."""
+def _descendants(root: int) -> tuple[list[int], int]:
+    """Return the processes that a process has started and that still run, and the bytes of memory that they use."""
     parents: dict[int, list[tuple[int, int]]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = path.read_bytes().rpartition(b") ")[2].split()
             parents.setdefault(int(fields[1]), []).append((int(path.parent.name), int(fields[21])))
-    count, pages, waiting = 0, 0, [root]
+    started, pages, waiting = list[int](), 0, [root]
     while waiting:
         for child, resident in parents.pop(waiting.pop(), ()):
-            count, pages = count + 1, pages + resident
+            started.append(child)
+            pages += resident
             waiting.append(child)
-    return count, pages * resource.getpagesize()
+    return started, pages * resource.getpagesize()
+
+
+def _unlinked(processes: Iterable[int], folder: Path, largest: int) -> int:
+    """Return the bytes of files that have no name, but are open or mapped: on the disk of a folder, or in memory."""
+    disk, sizes = folder.stat().st_dev, dict[int, int]()
+    for process in processes:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{process}/maps").read_bytes().splitlines():
+                if line.endswith(b" (deleted)"):
+                    addresses, _, offset, device, inode = line.split()[:5]
+                    start, end = (int(word, 16) for word in addresses.split(b"-"))
+                    if os.makedev(*(int(word, 16) for word in device.split(b":"))) == disk:
+                        size = min(int(offset, 16) + end - start, largest)
+                        sizes[int(inode)] = max(size, sizes.get(int(inode), 0))
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):  # it may be closed
+                    status = entry.stat()
+                    in_memory = str(Path(entry.path).readlink()).startswith("/memfd:")
+                    if stat.S_ISREG(status.st_mode) and not status.st_nlink and (status.st_dev == disk or in_memory):
+                        sizes[status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
 
 
 def _is_full(folder: Path, most: int) -> bool:
-    """Do the files below a folder take more than ``most`` bytes, or are they too many or too deep to look at?"""
+    """Do the files below a folder take more than ``most`` bytes, or are they too many, too deep or locked?"""
     waiting, count, size = [str(folder)], 0, 0
     deepest = str(folder).count("/") + _LEVELS
     while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                count += 1
-                with contextlib.suppress(OSError):  # it may be gone, and the others are counted still
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        size += entry.stat(follow_symlinks=False).st_blocks * 512
-                if size > most or count > _FILES or entry.path.count("/") > deepest:
-                    return True
-    return False
+        path = waiting.pop()
+        try:
+            entries = _entries(path)
+        except PermissionError:  # it was unlocked, and locked again at once
+            return True
+        for name, status in entries:
+            count += 1
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(name)
+            else:
+                size += status.st_blocks * 512
+            if count > _FILES or name.count("/") > deepest:
+                return True
+    return size > most
+
+
+def _entries(folder: str, *, unlock: bool = True) -> list[tuple[str, os.stat_result]]:
+    """Return the paths in a folder with their statuses; a folder that its owner may not read is unlocked."""
+    entries = []
+    try:
+        with os.scandir(folder) as items:
+            for item in itertools.islice(items, _FILES + 1):
+                with contextlib.suppress(FileNotFoundError):  # it may be gone, and the others are counted still
+                    entries.append((item.path, item.stat(follow_symlinks=False)))
+    except PermissionError:
+        if not unlock:
+            raise
+        _unlock(folder)
+        return _entries(folder, unlock=False)
+    except OSError:
+        return []
+    return entries
+
+
+def _unlock(folder: str) -> None:
+    """Let the owner of a folder read it again; a link that has taken its place is not followed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.chmod(f"/proc/self/fd/{descriptor}", 0o700)  # noqa: PTH101
+        finally:
+            os.close(descriptor)
 
 
 def _interpreters(program: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -66,6 +67,15 @@ ENDS: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
         {"scratch_bytes": 8 << 20},
         "disk",
     ),
+    "fills the disk with files without a name": (
+        (
+            "perl",
+            "-e",
+            f"{INTO} for (;; wait_a_bit()) {{ open $f[$n], '>', 'x'; unlink 'x'; syswrite $f[$n++], 'x' x (4 << 20) }}",
+        ),
+        {"scratch_bytes": 8 << 20},
+        "disk",
+    ),
     "nests folders": (("perl", "-e", f"{INTO} for (1..200) {{ mkdir 'd'; chdir 'd' }} sleep 9"), {}, "disk"),
     "takes memory": (("perl", "-e", "$x = 'x' x (64 << 20); sleep 9"), {"memory_bytes": 100 << 20}, "memory"),
 }
@@ -114,6 +124,29 @@ def test_a_scratch_folder_is_full_of_bytes_of_files_or_of_levels(
     (tmp_path / "folder/inside").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path)
     assert _is_full(tmp_path, 1 << 20)
+
+
+LOCKED = """
+import os, sys
+from pathlib import Path
+from skillpm.agent.execution import _is_full
+from skillpm.sandbox import privileges
+privileges.drop()  # root reads every folder
+folder = Path(sys.argv[1])
+for mode in (0, 0o400, 0o100, 0o700):
+    os.mkdir(folder / f"{mode}")
+    (folder / f"{mode}/file").write_bytes(b"x" * 20_000)
+    os.chmod(folder / f"{mode}", mode)
+assert not _is_full(folder, 100_000)
+for mode in (0, 0o400, 0o100, 0o700):
+    os.chmod(folder / f"{mode}", mode)
+assert _is_full(folder, 70_000)
+"""
+
+
+def test_a_locked_folder_hides_nothing_in_a_scratch_folder(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOCKED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_that_goes_away_hides_no_other_one_in_a_scratch_folder(
