@@ -23,4 +23,4 @@ class Limits:
     open_files: int = 256
     processes: int = 1024  # processes and threads, more than its user has already
     output_bytes: int = 1 << 14  # what is kept of its stdout and stderr
-    moving_clock: bool = False  # does it read another time at each look? For the selftest
+    moving_clock: bool = False  # do its clock and its process numbers move? For the selftest

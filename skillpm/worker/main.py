@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,7 +31,7 @@ from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
 from skillpm.worker.judging import BatchJudge
 from skillpm.worker.lifeline import end_with, watch
-from skillpm.worker.moving_clock import move
+from skillpm.worker.moving_clock import Moving
 from skillpm.worker.protocol import FrameError, encode, pack, read_frame
 from skillpm.worker.skillcode import VerifierFile, import_from, load_module
 
@@ -41,13 +41,22 @@ _PLUGIN, _VERIFIER = "plugin.py", "verifier.py"
 class LoadedSkill:
     """One skill, loaded: its plugins, and what they brought. The host decides which files of it are run.
 
+    Args:
+        skill: which.
+        code: its files that are run.
+        note: is told of each call of a hook.
+        begin: is called before each request.
+
     Raises:
         PluginError: a file of the skill cannot be loaded, or breaks the contract of the hooks.
         DocumentError: a document of the skill is wrong.
     """
 
-    def __init__(self, skill: Skill, code: Sequence[str], note: Note | None = None) -> None:
+    def __init__(
+        self, skill: Skill, code: Sequence[str], note: Note | None = None, begin: Callable[[], None] = lambda: None
+    ) -> None:
         self.skill = skill
+        self._begin = begin
         self._code = code
         self._note = note
         self.files = SkillFiles(skill)
@@ -130,6 +139,7 @@ class LoadedSkill:
         """Answer one request; what skill code raises becomes the reply's ``error``."""
         actions = (self.judge, self.observe, self.synthesise, self.describe)
         action = {action.__name__: action for action in actions}[request["do"]]
+        self._begin()
         try:
             return {"number": request["number"], **action(request)}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
@@ -169,9 +179,10 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     if start["own"] is not None:  # its own packages before those that skillpm came with
         sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
     import_from(skill.root)
+    moving = Moving(skill.root)
     if limits.moving_clock:
-        move()
-    return LoadedSkill(skill, start["code"], note)
+        moving.start()
+    return LoadedSkill(skill, start["code"], note, moving.begin)
 
 
 def _serve(requests: BinaryIO, replies: int, lifeline: int | None) -> None:

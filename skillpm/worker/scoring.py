@@ -28,6 +28,8 @@ from skillpm.worker.prefetch import Prefetch
 from skillpm.worker.settings import WorkerSettings
 from skillpm.worker.skill_judge import SkillJudge
 
+_MOVING_ITEMS = 32  # of a message to a worker whose clock moves
+
 
 class Scorer:
     """A pool of workers for each skill, that lives as long as the context.
@@ -73,10 +75,14 @@ class Scorer:
             pool.close()
 
     def anew(self, *, workers: int, moving_clock: bool = False) -> Scorer:
-        """Return a scorer of the same skills, with so many new workers for each and an empty memo."""
+        """Return a scorer of the same skills, with so many new workers for each and an empty memo.
+
+        With ``moving_clock``, messages are small, because process numbers are others in each message.
+        """
         skills = [pool.skill for pool in self._pools.values()]
         settings = replace(self._settings, workers=workers)
-        limits = replace(self._limits, moving_clock=moving_clock)
+        items = _MOVING_ITEMS if moving_clock else self._limits.batch_items
+        limits = replace(self._limits, moving_clock=moving_clock, batch_items=items)
         return Scorer(skills, consents=self._consents, limits=limits, host=self._host, settings=settings)
 
     def describe(self, skill: Skill) -> Described:
