@@ -17,7 +17,8 @@ from skillpm.selftest.results import Results, Smaller, hurried
 from skillpm.selftest.shrink import fewest, shortest
 
 ALONE = 64  # probes that are judged one by one
-BATCH = 64
+BATCHES = (64, 8, 16, 4, 32, 2, 48, 24, 12, 6, 3)  # answers
+NEW_WORKERS = 2_000  # probes that new workers judge, evenly of all
 LONG_RUN = 16_000  # answers that are judged to see whether a verdict changes with time
 FEW_RUN = 32  # batches of answers to one task
 LONG_RUN_SECONDS = 5.0
@@ -55,6 +56,8 @@ class Repeatability:
             ("SK734", self._judge.judge_by_new_workers, lambda _: None),
         )
         for code, again, smaller in checks:
+            if code == "SK734":  # a new worker has nothing in its caches, so each answer costs as much as it did at first
+                left = left[:: -(-len(left) // NEW_WORKERS) or 1]
             chosen = [probes[n] for n in left]
             self._results.checked[code] += len(left)
             moved = {n: then for n, then in zip(left, again(chosen), strict=True) if _bits(then) != bits[n]}
@@ -95,8 +98,8 @@ class Repeatability:
     def _in_small_batches(self, probes: list[Probe]) -> list[Judgement]:
         """Judge some alone and all in small batches; a difference between the two is one from the whole, too."""
         judgements: list[Judgement] = []
-        for start in range(0, len(probes), BATCH):
-            batch = probes[start : start + BATCH]
+        sizes = itertools.cycle(BATCHES)
+        while batch := probes[len(judgements) :][: next(sizes)]:
             started = time.perf_counter()
             judgements += self._judge.judge(batch)
             if time.perf_counter() - started > self._seconds:

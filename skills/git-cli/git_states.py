@@ -74,8 +74,8 @@ class Place:
         for name, data in world.items():
             if self._files.get(name) != data:
                 self._write(self.folder / name, data)
+                self._marks[name] = _mark((self.folder / name).lstat())
         self._files = dict(world)
-        self._marks = self._scan()
 
     def get(self) -> World:
         """Return the world that stands in the folder now."""
@@ -104,11 +104,14 @@ class Place:
         while folders:
             for entry in os.scandir(folders.pop()):
                 if not entry.is_dir(follow_symlinks=False):
-                    status = entry.stat(follow_symlinks=False)
-                    marks[entry.path[start:]] = (status.st_ino, status.st_size, status.st_mtime_ns)
+                    marks[entry.path[start:]] = _mark(entry.stat(follow_symlinks=False))
                 elif entry.name != "objects":
                     folders.append(Path(entry.path))
         return marks
+
+
+def _mark(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _clear_way(root: Path, path: Path) -> None:

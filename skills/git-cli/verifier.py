@@ -33,9 +33,11 @@ _RUNNER = Runner()
 
 
 class Expected:
-    """The expected commands, the worlds for them, and the state that they leave in each."""
+    """The expected commands, the worlds for them, and the state that they leave in each, once somebody asks."""
 
     def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._states: dict[str, State] = {}
         names = names_of(commands)
         builder = WorldBuilder(names)
         self._editor = NO_EDITOR if names.resumes is None else KEEP_TEXT
@@ -43,8 +45,16 @@ class Expected:
             self.worlds = builder.build(KINDS)
         else:
             self.worlds = _stopped_at(names.resumes, builder.build(["stopped"])["stopped"])
-        self.states = {kind: self.run(kind, commands) for kind in self.worlds}
-        self.changes = any(state.repository != state_of(self.worlds[kind]) for kind, state in self.states.items())
+
+    def state(self, kind: str) -> State:
+        """Return the state that the expected commands leave in one of the worlds."""
+        if kind not in self._states:
+            self._states[kind] = self.run(kind, self._commands)
+        return self._states[kind]
+
+    def changes(self) -> bool:
+        """Do they change anything, in any world?"""
+        return any(self.state(kind).repository != state_of(world) for kind, world in self.worlds.items())
 
     def run(self, kind: str, commands: Commands) -> State:
         """Return the state that commands leave in one of the worlds."""
@@ -71,16 +81,17 @@ def same_effect(gold: Commands, answer: Commands) -> bool | None:
     if _unseen(gold) != _unseen(answer):
         return False
     try:
-        expected = _expected(gold)
-        for kind, state in expected.states.items():
-            after = expected.run(kind, answer)
+        expected, printed = _expected(gold), True
+        for kind in expected.worlds:  # most wrong answers differ in the first one
+            state, after = expected.state(kind), expected.run(kind, answer)
             if (after.succeeded, after.repository) != (state.succeeded, state.repository):
                 return False
-            if not expected.changes and after.output != state.output:
-                return False
+            printed = printed and after.output == state.output
+        if expected.changes():
+            return True
     except subprocess.TimeoutExpired:
         return None  # nothing can be said about it, so the contract decides
-    return True if expected.changes else None
+    return None if printed else False
 
 
 def _unseen(commands: Commands) -> set[str]:

@@ -80,7 +80,7 @@ def test_every_expected_command_of_the_skill_changes_something_or_only_prints(
         command
         for command in sorted(commands)
         if command.split()[1] not in prints and command != "git branch" and not command.startswith(lists)
-        if not verifier.Expected((tuple(shlex.split(command)),)).changes
+        if not verifier.Expected((tuple(shlex.split(command)),)).changes()
     ]
     assert idle == []
 
