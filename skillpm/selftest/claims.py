@@ -116,14 +116,14 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK733",
             "the verdict depends on the size of the batch",
-            "Answers judged alone, in batches of 64 and all at once get the same verdicts.",
+            "Answers judged alone, in batches of 2 to 64 and all at once get the same verdicts.",
             "Training and evaluation judge in batches of different sizes.",
         ),
         _claim(
             "SK734",
             "the verdict depends on the worker",
-            "Two new workers, with half of the answers each and clocks that show another time at each look, give the "
-            "same verdicts.",
+            "Two new workers, with half of the answers each, clocks that show another time for each answer and process "
+            "numbers that are others in each batch, give the same verdicts; at most 2,000 answers, spread evenly.",
             "With other workers, or at another hour, the same run would train another model.",
         ),
         _claim(

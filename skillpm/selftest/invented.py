@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,13 @@ from skillpm.selftest.tasks import GateTask, gate_task
 _SENTENCE = "the small brown lamp that stands beside the old oak table in the front room"
 _LONG = _SENTENCE * 4
 _MARKED = ("ab*cd", "ab?cd", "ab[xy]cd", "ab.cd", "ab+cd", "(ab|cd)", "ab%cd", "ab_cd", "^ab.*$")
+_HIDDEN = "\u061c\u180e\u2028\u202a\u202e\u2066\u3164\U000e0001"  # directions, lines and fillers that cannot be seen
 _INVENTED = {  # a text: what a lenient reader takes for it
+    "lamp": (
+        *(f"lamp{mark}" for mark in string.punctuation),
+        *(f"{mark}lamp" for mark in string.punctuation),
+        *(f"la{mark}mp" for mark in _HIDDEN),
+    ),
     "ab*cd": ("abxycd", "abcd", "abbcd"),
     "ab?cd": ("abxcd", "acd"),
     "ab[xy]cd": ("abxcd",),
@@ -34,12 +41,13 @@ _INVENTED = {  # a text: what a lenient reader takes for it
     "^ab.*$": ("abc",),
     "1204": ("1204.0", "01204", "+1204", "-1204", "1_204", "1,204", "1.204e3", "0x4b4", "12\u0660\u0664", "1205"),
     "3.50": ("3.5", "3,50", "-3.50", "3.504", "3"),
-    "1.10": ("1.1", "1.9"),
+    "1.10": ("1.1", "1.9", "1.10.0", "v1.10"),
     "2024-03-05": ("2024-3-5", "2024/03/05", "05.03.2024", "2024-05-03", "2024-03-05T00:00:00"),
     "src/a/b.py": ("src/x/../a/b.py", "src/a/./b.py", "src//a/b.py", "/src/a/b.py", "b.py", "src/a/B.py"),
     "https://example.org/a?x=1&y=2": ("https://example.org/a?y=2&x=1", "http://example.org/a?x=1&y=2",
                                       "https://example.org/a", "https://EXAMPLE.org/a?x=1&y=2"),
-    "red lamp and oak table": ("oak table and red lamp", "red lamp oak table", "red lamp & oak table"),
+    "red lamp and oak table": ("oak table and red lamp", "red lamp oak table", "red lamp & oak table",
+                               "red_lamp_and_oak_table", "red-lamp-and-oak-table", "red+lamp+and+oak+table"),
     "it's a \"so-called\" lamp": ("it\u2019s a \"so-called\" lamp", "it's a \u201cso-called\u201d lamp",
                                  "it's a \"so\u2013called\" lamp", "its a so called lamp"),
     "7": ("seven", "VII", "#7"),
@@ -48,7 +56,8 @@ _INVENTED = {  # a text: what a lenient reader takes for it
     "5%": ("0.05", "5 percent", "5"),
     "09:30": ("9:30", "09:30:00", "9:30 AM"),
     "+49 30 1234": ("+49301234", "0049 30 1234", "030 1234"),
-    "Müller, John": ("John Müller", "Mueller, John", "Muller, John", "Müller"),
+    "Müller, John": ("John Müller", "Mueller, John", "Muller, John", "Müller", "Mu\u0308ller, John"),
+    '{"a": 1, "b": 2}': ('{"b": 2, "a": 1}', '{"a":1,"b":2}'),
     "user@example.org": ("user@EXAMPLE.org", "user+x@example.org", "user", "example.org", "mailto:user@example.org"),
     "GitHub v1.2.0": ("Git Hub v1.2.0", "GitHub 1.2.0", "GitHub v1.2", "github-v1.2.0"),
     "red, oak": ("oak, red", "red,oak", "red oak", "red"),

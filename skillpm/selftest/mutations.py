@@ -28,6 +28,7 @@ Mutation = tuple[str, str, Any]
 
 MAX_FIELDS = 24  # of one answer that are changed
 MAX_DEPTH = 8
+_CYCLES = (1000, 2520, 720_720_000_000)  # multiples of hours, minutes, degrees and thousands: what counts in a circle
 _MISSING = object()
 _NOTHINGS = ("", "null", "none", "n/a", "-", ".")  # texts taken for null; str() makes "None" of it
 
@@ -75,6 +76,10 @@ class Mutations:
                 yield code, f"{label} {how}", with_value(value, path, changed)
         yield from _swapped(value, places[:MAX_FIELDS])
         yield from _run_together(value, [place for place in places if isinstance(place[1], str)])
+        yield from self._objects_changed(value, holder)
+
+    def _objects_changed(self, value: dict[str, Any], holder: Path) -> Iterator[Mutation]:
+        """Yield the answer with other keys in its objects, or without an object."""
         for path, item in _objects(value):
             label = f"`{name_of(path[len(holder) :])}`"
             if self._contract is None:
@@ -82,6 +87,9 @@ class Mutations:
                 yield "SK723", f"{label} with other keys", with_value(value, path, renamed)
             if self._contract is None or len(path) > 1:  # of the answer itself, the contract says what is surplus
                 yield "SK723", f"{label} with a surplus key", with_value(value, path, {**item, "surplus_key": 1})
+                for name in item:
+                    rest = {key: other for key, other in item.items() if key != name}
+                    yield "SK723", f"{label} without `{name}`", with_value(value, path, rest)
             if len(path) > len(holder):
                 yield "SK723", f"{label} emptied", with_value(value, path, {})
                 yield "SK723", f"{label} nulled", with_value(value, path, None)
@@ -268,8 +276,12 @@ def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> 
                 [word for item in value for word in (item.split(mark) if mark else item)],
             )
     yield "SK723", "in another order", value[::-1]
+    for start in {0, len(value) - 2} if len(value) > 2 else ():
+        swapped = [*value[:start], value[start + 1], value[start], *value[start + 2 :]]
+        yield "SK723", "with two neighbours swapped", swapped
     if other is not None:
         yield "SK723", "with its first item replaced", [other, *value[1:]]
+        yield "SK723", "with its last item replaced", [*value[:-1], other]
 
 
 def _changed_scalars(
@@ -282,13 +294,16 @@ def _changed_scalars(
         yield "SK723", "changed", not value
     else:
         near = [value + 1, value - 1, 0, value * 10] if strict else []
+        if strict:
+            near += [value + more for more in _CYCLES]
         if strict and not ("integer" in _types(schema) and isinstance(value, int)):
-            near += [value + 0.25, value * 1.00001]
+            near += [value + 0.25, value * 1.00001, value * 1.0000001, 1e308]
         for number in (*near, -value, value * 2 + 1000):
             if not same_value(number, value):
                 yield "SK723", "changed", number
         if strict:
             yield "SK723", "with 2^32 more", value + (1 << 32)
+            yield "SK723", "with four hundred digits", 10**400
     for other in others[:2]:
         if strict or not loosely_same(str(other), str(value)):
             yield "SK723", "of another task", other

@@ -30,7 +30,7 @@ from skillpm.selftest.texts import LONG, loosely_same
 Change = tuple[GateTask, str, str, Any]
 """A task, the code of a claim, how the expected answer was changed, and the changed answer."""
 Expectation = Literal["maximum", "floor", "unpaid", "refusal", "verdict"]
-OTHERS = 2  # golds of other tasks that are tried on each task
+OTHERS = 2  # golds of other tasks that are tried on each of those tasks, and one on every other task
 FUZZED = 8  # fuzzed answers to one task
 PROBED = 24  # written tasks that are tried with all kinds of answers, spread evenly over all of them
 PROBED_DRAWN = 16  # and tasks drawn from synthesis
@@ -114,7 +114,7 @@ class Probes:
                 probes += self._whole_answers(task, number, huge=any(task is one for one in whole[:HUGE_TASKS]))
             else:
                 others = [("SK724", "the answer of another task", text) for text in self._others(number, task)]
-                probes += filter(None, (self._wrong(code, how, task, text) for code, how, text in others[:OTHERS]))
+                probes += filter(None, (self._wrong(code, how, task, text) for code, how, text in others[:1]))
         for task in whole[:CODE_TASKS]:
             probes += self._texts_of_code(task)
         for asked, (code, how, value) in invented_mistakes(self._contract, whole):
@@ -239,10 +239,11 @@ class Probes:
     def _fuzz(self, task: GateTask, number: int) -> Iterator[Probe]:
         contract = self._contract
         for text in fuzzed(task.gold, FUZZED, seed=f"{self._seed}:{number}"):
+            wrong = None if contract is None else self._wrong("SK723", "fuzzed", task, text)
             if contract is not None and contract.argv_of(text) is None and contract.problems(read_answer(text).value):
                 yield Probe("SK722", "fuzzed", task.ref, "floor", text, at_most=self._promises.idle_at_most)
             else:
-                yield Probe("SK751", "fuzzed", task.ref, "verdict", text)
+                yield wrong or Probe("SK751", "fuzzed", task.ref, "verdict", text)
 
 
 def idle_answers(contract: Contract | None, request: str) -> Iterator[tuple[str, str]]:

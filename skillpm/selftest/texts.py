@@ -30,11 +30,11 @@ _SEPARATORS = (" ", ",", ", ", "|", " or ", "\n", ";", "/", " and ")
 _ANY = (".*", "^.*$", ".+", r"[\s\S]*", "*", "%", "?")
 # what a reader that cleans texts takes away again
 _AROUND = {
-    **{f"between marks {mark}": f"{mark}{{}}{mark}" for mark in "\"'`"},
+    **{f"between marks {mark}": f"{mark}{{}}{mark}" for mark in ('"', "'", "`", "*", "_", "**")},
     **{f"between {left}{right}": f"{left}{{}}{right}" for left, right in ("()", "[]", "<>")},
     **{
         f"with {mark!r} in front": f"{mark}{{}}"
-        for mark in (" ", "/", "./", "~/", "../", "x/../", "0", "-", "+", "\ufeff")
+        for mark in (" ", "/", "./", "~/", "../", "x/../", "0", "-", "+", "\ufeff", "- ", "please ")
     },
     **{f"with {mark!r} behind": f"{{}}{mark}" for mark in (" ", "\n", "\r\n", "\0", ".", ",", "!", "/", " # x")},
     "with a scheme in front": "https://{}",
@@ -43,6 +43,7 @@ _AROUND = {
     "with a letter added": "{}x",
     "with an s behind": "{}s",
     "with an ending": "{}ing",
+    "in the past": "{}ed",
     "behind another line": "x\n{}",
 }
 _EXCHANGED = (
@@ -50,6 +51,10 @@ _EXCHANGED = (
     ("without its blanks", " ", ""),
     ("with a tab for each blank", " ", "\t"),
     ("with a no-break space for each blank", " ", "\u00a0"),
+    ("with a line break for each blank", " ", "\n"),
+    ("with an underscore for each blank", " ", "_"),
+    ("with a dash for each blank", " ", "-"),
+    ("with a plus sign for each blank", " ", "+"),
     *(
         (f"with {other} for each {mark}", mark, other)
         for mark, other in zip("äöüßł", ("ae", "oe", "ue", "ss", "l"), strict=True)
@@ -90,9 +95,28 @@ def _bolder(text: str, others: Sequence[str]) -> Iterator[Change]:
     more = "17" if text[-1:].isdigit() else "xq"
     yield "SK723", "with more of it behind", f"{text}{more}"
     yield "SK723", "with more of it in front", f"{more}{text}"
+    yield from _misspelled(text)
     if _number(text) and all(_number(other) is not None for other in others):
         yield "SK723", "with another sign", text[1:] if text.startswith("-") else f"-{text}"
     yield from _other_marks(text)
+
+
+def _misspelled(text: str) -> Iterator[Change]:
+    """Yield other words and numbers that a reader of some letters, of all words or of all digits takes for the text."""
+    words, middle = text.split(), len(text) // 2
+    if len(words) > 2:
+        yield "SK723", "with its words in another order", " ".join(reversed(words))
+    if text[middle : middle + 1].isalpha():
+        yield (
+            "SK723",
+            "with a letter replaced",
+            f"{text[:middle]}{'q' if text[middle] != 'q' else 'w'}{text[middle + 1 :]}",
+        )
+        yield "SK723", "without its vowels", re.sub("[aeiou]", "", text)
+    if re.fullmatch("[0-9]+[.][0-9]+", text):
+        yield "SK723", "without its point", text.replace(".", "")
+    if re.fullmatch("[0-9]{2,}", text):
+        yield "SK723", "with a letter between its digits", f"{text[:1]}x{text[1:]}"
 
 
 def _some_words(request: str) -> list[str]:
@@ -136,6 +160,9 @@ def _respelled(text: str) -> Iterator[Change]:
     """Yield the text as a careless reader would take it for the right one, and with one letter wrong."""
     yield "SK723", "in another case", text.swapcase()
     yield "SK723", "in upper case", text.upper()
+    yield "SK723", "with its first letter in another case", text[:1].swapcase() + text[1:]
+    for mark in (" ", ",", "\n"):
+        yield "SK723", f"twice, joined by {mark!r}", f"{text}{mark}{text}"
     yield "SK723", "without the blanks around it", text.strip()
     for how, form in _AROUND.items():
         yield "SK723", how, form.format(text)
@@ -166,6 +193,7 @@ def _with_letter_changed(text: str) -> Iterator[Change]:
     yield "SK723", "with a letter behind a backslash", f"{before}\\{letter}{rest}"
     if letter.isascii():
         yield "SK723", "with a letter percent-encoded", f"{before}%{ord(letter):02X}{rest}"
+        yield "SK723", "with a letter as an escape", f"{before}\\u{ord(letter):04x}{rest}"
     yield "SK723", "with a letter as an HTML entity", f"{before}&#{ord(letter)};{rest}"
     yield from _other_marks(text)
     accented = ((place, unicodedata.normalize("NFC", f"{letter}\u0301")) for place, letter in enumerate(text))
@@ -213,6 +241,8 @@ def _hedges(text: str, others: Sequence[str], *, strict: bool) -> Iterator[Chang
             yield "SK726", f"behind another and {name}", f"{first}{separator}{text}"
         else:
             yield "SK726", f"between two others, joined by {name}", f"{first}{separator}{text}{separator}{last}"
+            short = ("7", "8") if _number(text) is not None else ("x", "y")
+            yield "SK726", f"between two short others, joined by {name}", separator.join((short[0], text, short[1]))
     many = list(dict.fromkeys(others))[:_DUMPED]
     half = max(1, len(many) // 2)
     for separator in (" ", ", ", "\n"):
