@@ -120,6 +120,14 @@ NESTED_ORDERS: list[dict[str, Any]] = [
 ]
 TEXTS = {"What is 2 + 3?": "5", "Capital of France?": "Paris", "Where is Broadway?": "New York", "Who?": "Zoë Müller"}
 NUMBERS = {"How many eggs?": "42", "How long?": "3.5", "How much?": "1200"}
+SENTENCES = {
+    "What does a cat do?": "the cat does not chase the old dog",
+    "Where?": "a small lamp stands in the hall",
+    "Why?": "the train was late because of snow",
+}
+DATES = {"When was the moon landing?": "1969-07-20", "Leap day?": "2024-02-29", "When did it fall?": "1989-11-09"}
+CODE = {"Sum": "x + y", "Double": "2 * x", "Square minus": "x * x - y"}
+LISTS: dict[str, Any] = {"Colours?": ["red", "green", "blue"], "Steps?": ["open", "read"], "Trees?": ["oak", "ash"]}
 OBJECTS: dict[str, Any] = {"Ada is 36": {"name": "Ada", "age": 36}, "Bo is 8": {"name": "Bo", "age": 8}}
 
 
@@ -165,6 +173,9 @@ def case_files(case: Mapping[str, Any]) -> dict[str, str]:
         files["contract.yaml"] += f"    compare: {case['compare']}\n"
     if "manifest" in case:
         files["skill.yaml"] += f"{case['manifest']}\n"
+    if "batch" in case:
+        verdicts = f"[PASS if {case['batch']} else a.verdict for a in attempts]"
+        files["verifier.py"] = f"{HEAD}def verify(attempts, contract):\n    return {verdicts}\n"
     if "verify" in case:
         body = f"def one(a, x):\n    {case['verify']}\n"
         files["verifier.py"] = (
@@ -189,6 +200,7 @@ def _base(kind: str) -> dict[str, str]:
         tasks = {f"order number {number}": item for number, item in enumerate(expected, 1)}
         files["contract.yaml"] = contract
     else:
-        tasks = {"text": TEXTS, "numbers": NUMBERS, "object": OBJECTS}[kind]
+        kinds = {"text": TEXTS, "numbers": NUMBERS, "object": OBJECTS, "list": LISTS}
+        tasks = {**kinds, "sentence": SENTENCES, "date": DATES, "code": CODE}[kind]
     files["seeds/seeds.jsonl"] = lines(*({"request": request, "expected": item} for request, item in tasks.items()))
     return files

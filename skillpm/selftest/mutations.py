@@ -28,7 +28,7 @@ Mutation = tuple[str, str, Any]
 
 MAX_FIELDS = 24  # of one answer that are changed
 MAX_DEPTH = 8
-_CYCLES = (1000, 2520, 720_720_000_000)  # multiples of hours, minutes, degrees and thousands: what counts in a circle
+_CYCLES = (1000, 2520, 720_720_000_000, 1 << 32)  # multiples of hours, minutes, degrees, thousands and bytes
 _MISSING = object()
 _NOTHINGS = ("", "null", "none", "n/a", "-", ".")  # texts taken for null; str() makes "None" of it
 
@@ -57,8 +57,6 @@ class Mutations:
             others = self._values_elsewhere(value, value, (), str)
             yield from changed_texts(value, others, request, strict=False)
             return
-        if not isinstance(value, dict):
-            return
         if self._contract is not None:
             yield from self._other_kinds(value)
         if self._contract is not None and is_reply(value):
@@ -71,14 +69,15 @@ class Mutations:
             yield from self._arguments(value)
         places = [(path, item) for path, item in fields(value) if path[: len(holder)] == holder and path != ("tool",)]
         for path, item in places[:MAX_FIELDS]:
-            label = f"`{name_of(path[len(holder) :])}`"
+            label = f"`{name_of(path[len(holder) :])}`" if path else "all of it"
             for code, how, changed in self._changed(value, path, item, request):
                 yield code, f"{label} {how}", with_value(value, path, changed)
-        yield from _swapped(value, places[:MAX_FIELDS])
-        yield from _run_together(value, [place for place in places if isinstance(place[1], str)])
+        if isinstance(value, dict):
+            yield from _swapped(value, places[:MAX_FIELDS])
+            yield from _run_together(value, [place for place in places if isinstance(place[1], str)])
         yield from self._objects_changed(value, holder)
 
-    def _objects_changed(self, value: dict[str, Any], holder: Path) -> Iterator[Mutation]:
+    def _objects_changed(self, value: Any, holder: Path) -> Iterator[Mutation]:
         """Yield the answer with other keys in its objects, or without an object."""
         for path, item in _objects(value):
             label = f"`{name_of(path[len(holder) :])}`"
@@ -167,7 +166,7 @@ class Mutations:
             rest = {key: item for key, item in arguments.items() if key != name}
             yield "SK722", f"`{name}` missing", {**value, "args": rest}
 
-    def _changed(self, value: dict[str, Any], path: Path, item: Any, request: str) -> Iterator[Mutation]:
+    def _changed(self, value: Any, path: Path, item: Any, request: str) -> Iterator[Mutation]:
         """Yield other values of one field."""
         schema = self._schema(value, path)
         default = schema.get("default", _MISSING)
@@ -261,10 +260,13 @@ def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> 
         yield "SK726", "with all its alternatives", [*value, *(item for held in others for item in held)][:100]
     if other is not None:
         yield "SK723", "with an item more", [*value, other]
-    if not strict or not value:
+        yield "SK723", "with its last item replaced", [*value[:-1], other]
+    if not value:
         return
     yield "SK723", "without its last item", value[:-1]
     yield "SK723", "without its first item", value[1:]
+    if not strict:
+        return
     yield "SK723", "with an item twice", [*value, value[-1]]
     yield "SK723", "with an item many times", [*value, *value[-1:] * 300]
     if all(isinstance(item, str) for item in value):
@@ -281,7 +283,6 @@ def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> 
         yield "SK723", "with two neighbours swapped", swapped
     if other is not None:
         yield "SK723", "with its first item replaced", [other, *value[1:]]
-        yield "SK723", "with its last item replaced", [*value[:-1], other]
 
 
 def _changed_scalars(
@@ -294,15 +295,14 @@ def _changed_scalars(
         yield "SK723", "changed", not value
     else:
         near = [value + 1, value - 1, 0, value * 10] if strict else []
-        if strict:
-            near += [value + more for more in _CYCLES]
         if strict and not ("integer" in _types(schema) and isinstance(value, int)):
-            near += [value + 0.25, value * 1.00001, value * 1.0000001, 1e308]
+            near += [value + 0.25, value * 1.00001, 1e308]
+            yield "SK723", "a millionth of it changed", value * 1.0000001 if value else 1e-7
         for number in (*near, -value, value * 2 + 1000):
             if not same_value(number, value):
                 yield "SK723", "changed", number
         if strict:
-            yield "SK723", "with 2^32 more", value + (1 << 32)
+            yield from (("SK723", f"with {more} more", value + more) for more in _CYCLES)
             yield "SK723", "with four hundred digits", 10**400
     for other in others[:2]:
         if strict or not loosely_same(str(other), str(value)):

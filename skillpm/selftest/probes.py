@@ -361,4 +361,5 @@ def _spread(tasks: Sequence[GateTask], count: int) -> Sequence[GateTask]:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if any("\ud800" <= letter <= "\udfff" for letter in text) else text

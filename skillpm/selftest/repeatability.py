@@ -56,7 +56,7 @@ class Repeatability:
             ("SK734", self._judge.judge_by_new_workers, lambda _: None),
         )
         for code, again, smaller in checks:
-            if code == "SK734":  # a new worker has nothing in its caches, so each answer costs as much as it did at first
+            if code == "SK734":  # the caches of a new worker are empty, so each answer costs what it cost at first
                 left = left[:: -(-len(left) // NEW_WORKERS) or 1]
             chosen = [probes[n] for n in left]
             self._results.checked[code] += len(left)

@@ -78,7 +78,8 @@ def changed_texts(text: str, others: Sequence[str], request: str, *, strict: boo
     yield from _respelled(text) if strict else _bolder(text, others)
     yield from (("SK723", "a word of the request", word) for word in _some_words(request) if word not in text.split())
     yield from (piece for piece in _pieces(text, strict=strict) if strict or not _same_digits(piece[2], text))
-    yield "SK723", "with its letters in another order", text[::-1]
+    if re.search(r"\w\w", text):  # in `x + y`, the order may not matter
+        yield "SK723", "with its letters in another order", text[::-1]
     yield from _hedges(text, others, strict=strict)
     yield from _patterns(text, strict=strict)
     yield "SK723", "holds the request", request
@@ -104,8 +105,10 @@ def _bolder(text: str, others: Sequence[str]) -> Iterator[Change]:
 def _misspelled(text: str) -> Iterator[Change]:
     """Yield other words and numbers that a reader of some letters, of all words or of all digits takes for the text."""
     words, middle = text.split(), len(text) // 2
-    if len(words) > 2:
+    if len(re.findall(r"\w\w+", text)) > 2:
         yield "SK723", "with its words in another order", " ".join(reversed(words))
+        positive = [word for word in words if word != "not"]
+        yield "SK723", "negated", " ".join(positive if positive != words else [words[0], "not", *words[1:]])
     if text[middle : middle + 1].isalpha():
         yield (
             "SK723",
@@ -279,6 +282,7 @@ def look_alikes(text: str) -> Iterator[Change]:
         yield "SK725", f"with the invisible character U+{ord(mark):04X}", f"{text[:1]}{mark}{text[1:]}"
     yield "SK725", "with a line below its last letter", f"{text}\u0332"
     yield "SK725", "with an emoji behind", f"{text}\U0001f44d"
+    yield "SK725", "with half an emoji behind", f"{text}\ud83d"
     yield "SK725", "with typographic dashes and quotes", text.translate(_TYPOGRAPHIC)
     decomposed = unicodedata.normalize("NFD", text)
     if decomposed != text:
