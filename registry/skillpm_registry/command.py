@@ -171,8 +171,8 @@ def _greet(services: Services, owner: str, root: str | None) -> None:
     configuration = services.configuration
     click.echo(f"registry {configuration.name} at {configuration.url}")
     if root:
-        click.echo(f"signed by the root {root}; tell it to your users, and keep the root key")
-        click.echo(f"in {configuration.state / 'keys'} at another place: only a new online key needs it")
+        click.echo(f"signed by the root {root}; tell it to your users")
+        click.echo(f"move the root key from {configuration.state / 'keys'} to another place: only new keys need it")
     token = _first_token(services, owner)
     if token:
         click.echo(f"first owner's token, shown once: {token}")

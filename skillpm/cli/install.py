@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.complete import agent_names, installed_names, known_names
-from skillpm.cli.context import changing_context
+from skillpm.cli.context import changing_context, collecting_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import allow_option, combined, registry_options, signer_option
 from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, shown, table, tell_project
@@ -73,9 +73,7 @@ class Placing:
 
     def context(self) -> Context:
         """Return the context of the operation."""
-        from skillpm.ops.context import open_context
-
-        return open_context(self.settings)
+        return collecting_context(self.settings)
 
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return the options, with progress on a terminal; ``adding`` adds the agents to the project file."""
