@@ -85,6 +85,8 @@ def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     words, path = list(parts), Path()
     if len(words) > 1 and words[-1] not in PARTS:
         path = SkillPath().convert(words.pop(), None, None)
+    elif words[0] not in PARTS:
+        raise UsageError(f"`{words[0]}` is not a part of a version", hint=f"name one of {', '.join(PARTS)}")
     _, version = version_of(path)
     _print(set_version(path, next_version(version, words), dry_run=dry_run), as_json)
 

@@ -22,6 +22,7 @@ _HINTS = {
     errno.EROFS: "the file system is read-only: work in a folder that can be written, or set SKILLPM_HOME to one",
     errno.EACCES: "you may not write there: check the owner and the mode of the folder, or set SKILLPM_HOME to another",
     errno.EPERM: "you may not write there: check the owner and the mode of the folder, or set SKILLPM_HOME to another",
+    errno.ENOENT: "check the path",
     errno.ENOTDIR: "a file stands where a folder is needed: move it away",
     errno.EMFILE: "too many files are open: raise the limit with `ulimit -n`",
     errno.ENAMETOOLONG: "the path is too long: work in a folder nearer to the root",

@@ -61,7 +61,8 @@ def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                     yield Flaw(
                         ("tasks", place, "args", name),
                         f"task `{rule.name}`: `{name}` has no value for `{slot}` while that slot is not drawn",
-                        f"give the draw of `{slot}` an `otherwise`, or write a task without it",
+                        f"give the draw of `{slot}` an `otherwise`, or write a task without it; for an optional list, "
+                        f"draw whole lists: `{{value: [a], texts: [a]}}` and `{name}: '{{{slot}}}'`",
                     )
 
 

@@ -108,6 +108,7 @@ def test_a_skill_without_a_version_gets_a_manifest(project: MakeProject) -> None
         (["bump", "minor", "nowhere"], 2, "not a folder"),
         (["bump", "mayor", "mine"], 2, "did you mean"),
         (["bump"], 2, "PART"),
+        (["bump", "nowhere"], 2, "`nowhere` is not a part of a version"),
         (["nowhere"], 2, "not a folder"),
     ],
 )

@@ -91,6 +91,8 @@ def create_from_api(
     from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
 
     target = _target(name, directory)
+    if not file.exists():
+        raise UsageError(f"no file {file}", hint="check the path")
     with DiskErrors("read", file), file.open("rb") as opened:
         text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
     try:

@@ -23,6 +23,7 @@ from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
+from skillpm.model.name import did_you_mean
 from skillpm.ops.authoring.task_rules import TASK_RULES
 from skillpm.storage.files import write_atomic
 
@@ -100,7 +101,6 @@ def unknown_keyword(subject: Subject) -> Iterator[Problem]:
     """Keywords that JSON Schema does not have, in the tools of contract.yaml and the pools of synthesis.yaml."""
     if subject.package is None:
         return
-    from skillpm.model.name import did_you_mean
     from skillpm.model.schema_keywords import KEYWORDS, unknown_keywords
 
     read, rules = subject.package.contract, subject.package.synthesis
@@ -202,7 +202,10 @@ def _broken(package: Package, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
         except DocumentError as error:
             count += 1
             if count <= MAX_PROBLEMS:
-                hint = f"the answer is {json.dumps(row.value.expected, default=str)[:200]}"
+                answer, tools = row.value.expected, list(contract.tools)
+                hint = f"the answer is {json.dumps(answer, default=str)[:200]}"
+                if isinstance(answer, dict) and answer.get("tool") not in (None, *tools):
+                    hint = did_you_mean(str(answer["tool"]), tools, f"contract.yaml has {', '.join(tools)[:200]}")
                 yield Problem(_at(row, error.rule), row.line, row.path, hint)
     if count > MAX_PROBLEMS:
         yield Problem(f"and {count - MAX_PROBLEMS} more answers that break the contract", path="contract.yaml")

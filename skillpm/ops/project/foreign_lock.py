@@ -79,7 +79,8 @@ def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Im
     try:
         root = strict_json(text)
     except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path), hint=_KNOWN) from None
+        reason = f"not JSON: {error}" if text.strip() else "the file is empty"
+        raise DocumentError(reason, path=str(path), hint=_KNOWN) from None
     if not isinstance(root, dict) or not isinstance(root.get("skills"), dict):
         raise DocumentError("is not a known lock", path=str(path), hint=_KNOWN)
     _refuse_version(root.get("version"), ("1", "3"), path)
@@ -259,7 +260,7 @@ def _read(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 at byte {error.start}", path=str(path)) from None
+        raise DocumentError(f"not UTF-8 at byte {error.start}", path=str(path), hint=_KNOWN) from None
 
 
 def _ask(importer: Given[Importer], text: str, path: Path) -> ForeignLock:

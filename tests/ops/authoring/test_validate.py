@@ -52,3 +52,15 @@ def test_a_finding_of_a_contract_has_its_line(tmp_path: Path, good: str, bad: st
     (root / "contract.yaml").write_text(GOOD.replace(good, bad))
     (finding,) = (item for item in validate_skill(root).findings if item.path == "contract.yaml")
     assert (finding.line, words in finding.message) == (line, True), finding
+
+
+def test_an_answer_of_an_unknown_tool_is_told_with_the_tools_that_there_are(tmp_path: Path) -> None:
+    seed = '{"request": "pack it", "expected": {"tool": "%s", "args": {}}}\n'
+    files = {"SKILL.md": SKILL, "contract.yaml": GOOD}
+    hints = [
+        item.hint
+        for name in ("find_text", "pakc")
+        for item in validate_skill(write_tree(tmp_path / name, {**files, "seeds/a.jsonl": seed % name})).findings
+        if item.code == "SK552"
+    ]
+    assert hints == ["contract.yaml has pack", "did you mean `pack`?"]
