@@ -268,11 +268,16 @@ class Context:
         """Return the skills of these texts, or all installed skills.
 
         Raises:
-            UsageError: there is no text and no installed skill.
+            UsageError: there is no text and no installed skill, or two skills have one name.
         """
         skills = [self.skill(text) for text in texts] if texts else self.installed()
         if not skills:
             raise UsageError("no skill is installed here", hint="run `skillpm install NAME`, or name a skill")
+        named: dict[str, Skill] = {}
+        for skill in skills:
+            if (other := named.setdefault(skill.name, skill)).tree != skill.tree:
+                places = f"{other.root} and {skill.root}"
+                raise UsageError(f"two skills are named {skill.name}: {places}", hint="name one of them")
         return skills
 
     def _folder(self, path: Path) -> Skill:

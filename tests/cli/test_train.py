@@ -87,6 +87,12 @@ def test_each_skill_is_planned_alone(project: MakeProject) -> None:
     world.call("train", "--resume", "latest", "--each").fails(2, "`--resume` takes no skills")
 
 
+def test_two_skills_of_one_name_are_refused(project: MakeProject, skill_files: SkillFiles) -> None:
+    world = project({"a": {"mine": skill_files("mine")}, "b": {"mine": skill_files("mine", body="Another.\n")}})
+    done = world.call("train", "./a/mine", "./b/mine", "--dry-run")
+    done.fails(2, "two skills are named mine: a/mine and b/mine", "hint: name one of them")
+
+
 @pytest.mark.parametrize("end", [TrainingError("no memory"), KeyboardInterrupt("go on")])
 def test_what_was_trained_before_a_failure_is_in_the_one_document(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], end: BaseException
