@@ -220,8 +220,9 @@ def _apply(document: dict[str, Any], change: str) -> None:
 def _child(node: Any, step: str, change: str) -> Any:
     if isinstance(node, dict) and step in node:
         return node[step]
-    stages = [item for item in node if item.get("name") == step] if isinstance(node, list) else []
-    if stages:
-        return stages[0]
-    known = sorted(node) if isinstance(node, dict) else [item["name"] for item in node if isinstance(item, dict)]
-    raise UsageError(f"`--set {change}`: no `{step}`", hint=f"known here: {', '.join(known)}")
+    stages = [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
+    named = {str(item.get("name", item.get("kind"))): item for item in stages}  # a change may have written no name
+    if step in named:
+        return named[step]
+    hint = f"known here: {', '.join(sorted(node) if isinstance(node, dict) else named) or 'nothing'}"
+    raise UsageError(f"`--set {change}`: no `{step}`", hint=hint)

@@ -59,6 +59,14 @@ def test_every_field_can_be_set() -> None:
     assert recipe.stages[1].model_dump()["rewards"] == {"graded": 1.0, "signed": 0.5}
 
 
+def test_a_change_finds_a_stage_that_another_has_written_without_a_name() -> None:
+    recipe = load_recipe(None, None, ("stages=[{kind: sft}]", "stages.sft.epochs=3"), BUILT_IN)
+    assert [stage.model_dump()["epochs"] for stage in recipe.stages] == [3]
+    with pytest.raises(UsageError, match="no `dpo`") as error:
+        load_recipe(None, None, ("stages=[{kind: sft}]", "stages.dpo.epochs=3"), BUILT_IN)
+    assert error.value.hint == "known here: sft"
+
+
 @pytest.mark.parametrize(
     "change", ["seed", "=1", "data.rows.x=1", "stages.ppo.steps=1", "data.row=1", "seed=x", "a..b=1"]
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 
 from skillpm.errors import StorageError, UsageError
@@ -39,6 +40,17 @@ def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
         for parameter in model.parameters():
             parameter.requires_grad_(not wanted or id(parameter) in wanted)
         return model
+    adapted = _adapted(model, recipe, adapter, layers)
+    if isinstance(adapted.get_base_model().get_output_embeddings(), BaseTunerLayer):
+        raise UsageError(
+            "the adapter has an update of the model's last matrix, which no stage trains",
+            hint="--set lora.target_modules=all-linear",
+        )
+    return adapted
+
+
+def _adapted(model: Any, recipe: Recipe, adapter: Path | None, layers: Sequence[Any]) -> PeftModel:
+    """Put the adapter to begin from onto a model, or a new one. Raises UsageError where it does not fit."""
     if adapter is not None:
         return with_adapter(model, adapter, recipe.model, trainable=True)
     try:

@@ -204,13 +204,11 @@ def test_an_adapter_is_asked_with_the_template_arguments_of_its_training(tiny_mo
         TransformersPolicy(tiny_model, tmp_path / "stages/sft/adapter", dtype="float32")
 
 
-def test_target_modules_that_no_model_has_are_refused(tiny_model: Path, tmp_path: Path) -> None:
-    recipe = Recipe(
-        stages=(Sft(kind="sft"),), lora=Lora(target_modules=("nope",)), dtype="float32", data=Data(refine=0)
-    )
-    plan = make_plan(recipe, BUILT_IN, make_rows(4), [], {"even": ["graded"], "odd": ["graded"]})
-    with pytest.raises(UsageError, match="no adapter fits"):
-        run(plan, tiny_model, tmp_path)
+@pytest.mark.parametrize(("module", "told"), [("nope", "no adapter fits"), ("lm_head", "which no stage trains")])
+def test_target_modules_that_cannot_be_trained_are_refused(tiny_model: Path, module: str, told: str) -> None:
+    recipe = Recipe(stages=(Sft(kind="sft"),), lora=Lora(target_modules=(module,)), dtype="float32")
+    with pytest.raises(UsageError, match=told):
+        open_model(recipe, tiny_model)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 8.0])
