@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def halved(stage: Stage) -> Stage | None:
     size, passes = settings.get(name, 1), settings.get("accumulate")
     if size == 1 or (name == "batch_size" and passes is None):
         return None
-    part = max(divisor for divisor in range(1, size) if size % divisor == 0)
+    part = next((size // factor for factor in range(2, math.isqrt(size) + 1) if size % factor == 0), 1)
     more = {} if name == "micro_batch" else {"accumulate": passes * (size // part)}
     return stage.model_copy(update={name: part, **more})
 

@@ -55,5 +55,5 @@ def passes(rows: int, most: int) -> dict[str, int]:
         most: rows in one pass of a process.
     """
     own = rows // count()
-    size = max(size for size in range(1, min(most, own) + 1) if own % size == 0)
+    size = next(size for size in range(min(most, own), 0, -1) if own % size == 0)
     return {"per_device_train_batch_size": size, "gradient_accumulation_steps": own // size}
