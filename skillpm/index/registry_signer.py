@@ -196,8 +196,8 @@ class RegistrySigner:
         Args:
             read: returns the pages as they are to be.
             online: returns the keys.
-            commit: writes pages under a head, in the turn.
-            again: sign the head and the proofs anew, because the keys changed.
+            commit: writes pages under a head, in each turn.
+            again: sign the head and the proofs anew, in one turn, because the keys changed.
             all_witnesses: ask also those that are not needed.
 
         Returns:
@@ -210,13 +210,13 @@ class RegistrySigner:
                 newest = log.add(pages, keys, again=again)
                 newest, head = self._heads(newest, asked, keys, again=again)
                 waiting = log.prove(pages, head, again=again)
-                is_same = Checkpoint.parse(newest) == Checkpoint.parse(asked) if asked else False
-                is_wanted = waiting or (all_witnesses and not asked and missing(newest, self._witnesses().urls))
-                if not is_wanted or is_last or (reason and is_same):
-                    commit(pages, head)
-                    break
+                commit(pages, head)
+            is_same = Checkpoint.parse(newest) == Checkpoint.parse(asked) if asked else False
+            is_wanted = waiting or (all_witnesses and not asked and missing(newest, self._witnesses().urls))
+            if not is_wanted or is_last or again or (reason and is_same):
+                break
             asked, reason = self._witnesses().cosigned(newest, Checkpoint.parse(head).size, self._log_file)
-        return dict.fromkeys(waiting, reason or "other releases were logged meanwhile")
+        return dict.fromkeys(waiting, reason or "they were not asked yet")
 
     def _heads(self, newest: str, asked: str, keys: Sequence[PrivateKey], *, again: bool) -> tuple[str, str]:
         """Return the newest head, and the newest that may be shown, each with all that witnesses have signed of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -140,8 +141,16 @@ def test_nobody_waits_while_witnesses_are_asked(shop: SignedShop, pair: list[Wit
     assert pair[0].asked.wait(20)
     assert shop.registry.yank("other", "1.0", "broken")
     assert "broken" in (shop.root / "skills/other.json").read_text()
+    also = threading.Thread(target=lambda: shop.registry.quarantine("demo", "1.0", "evil"))
+    also.start()  # it asks them, too, because of the release that waits, when its own change is visible
+    end = time.monotonic() + 20
+    while "evil" not in (shop.root / "skills/demo.json").read_text() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not pair[0].goes_on.is_set() and shop.versions(tmp_path / "early") == ["1.0"]
+    assert "evil" in (shop.root / "skills/demo.json").read_text()
     pair[0].goes_on.set()
     slow.join()
+    also.join()
     assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1"]
 
 
