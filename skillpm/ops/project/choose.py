@@ -314,6 +314,8 @@ class _Pages:
         place = source if upgraded and source else entry.source  # a branch is followed only by an upgrade
         others = self._upgraded(entry, place) if upgraded else self._from(self._context.source(place), name)
         releases = {item.version: item for item in others.releases} if others else {}
+        if upgraded and root and not any(item.usable and root.admits(item.version) for item in releases.values()):
+            releases |= locked  # the locked one was yanked, and stops no other update
         return Page(
             name=name, releases=tuple(({**locked, **releases} if upgraded else {**releases, **locked}).values())
         )

@@ -11,6 +11,7 @@ import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from skillpm.formats.strict_yaml import read_yaml
+from skillpm.index.folder_registry import FolderRegistry
 from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
 
 TOP = 'project: 1\nrequires:\n  top: "*"  # needed\nregistries: {shop: ../shop}\n'
@@ -105,6 +106,19 @@ def test_update_takes_what_is_newer_and_allowed_and_names_choose(
     place.call("sync").ok()
     assert "2.0" in (place.root / UNIVERSAL / "plain/skill.yaml").read_text()
     place.call("update", "plian").fails(2, "did you mean `plain`")
+
+
+def test_a_release_that_was_yanked_and_is_all_that_is_required_stops_no_other_update(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    shop = publish(tmp_path / "more", skill_files("one"), skill_files("two"))
+    place = project({"skillpm.yaml": f"project: 1\nrequires: {{one: ==1.0, two: '*'}}\nregistries: {{shop: {shop}}}\n"})
+    place.call("sync").ok()
+    publish(shop, skill_files("one", "2.0"), skill_files("two", "2.0"))
+    FolderRegistry(shop, "shop").yank("one", "1.0", "bad")
+    done = place.call("update").ok()
+    assert "1.0 -> 2.0" in done.out and "one 1.0, which is locked, was yanked: bad" in done.err
+    assert [item.split("  ")[0] for item in done.out.splitlines()[1:]] == ["two"]
 
 
 def test_update_without_a_project_file_follows_what_was_asked_for(
