@@ -28,7 +28,7 @@ from skillpm.worker.prefetch import Prefetch
 from skillpm.worker.settings import WorkerSettings
 from skillpm.worker.skill_judge import SkillJudge
 
-_MOVING_ITEMS = 32  # of a message to a worker whose clock moves
+_MOVING_ITEMS = 4  # of a message to a worker whose clock moves
 
 
 class Scorer:
