@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -172,7 +173,7 @@ class Transport:
         Sending it twice must do no harm, because a cut one is sent again.
 
         Returns:
-            Any answer but a busy one, with the first part of its body.
+            Any answer but a busy one, with the first part of its body; the last busy one, if it says why (RFC 9457).
 
         Raises:
             RegistryError: there is no answer, or the server stays busy.
@@ -180,11 +181,14 @@ class Transport:
         headers = {"Content-Type": kind, "Accept": "application/json, application/problem+json"}
         headers |= {} if isinstance(body, bytes) else {"Content-Length": str(len(body))}
 
+        turns = count(1)
+
         def once() -> Answer:
-            sent = body if isinstance(body, bytes) else pieces_of(body)
+            sent, is_last = body if isinstance(body, bytes) else pieces_of(body), next(turns) == self._patience.tries
             with self._opened(url, headers, method, sent) as response:
                 answered = {key.lower(): value for key, value in response.headers.items()}
-                if response.status in _BUSY and response.status != 500:
+                says_why = "problem+json" in answered.get("content-type", "")
+                if response.status in _BUSY and response.status != 500 and not (is_last and says_why):
                     self._wait_as_asked(url, response.status, answered.get("retry-after"))
                 partial = _Partial()
                 if method != "HEAD":  # it announces a body that does not come

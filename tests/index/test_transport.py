@@ -190,6 +190,17 @@ def test_a_busy_server_is_waited_for_as_it_asks(
     assert len([wait for wait in waits if least <= wait <= most]) == 2
 
 
+def test_a_server_that_stays_busy_and_says_why_is_heard(shop: Shop, transport: Transport) -> None:
+    why = b'{"detail": "it waits for a witness"}'
+    shop.answers["/why"] = says(503, why, Content_Type="application/problem+json")
+    shop.answers["/busy"] = says(503, why)
+    answer = transport.send("GET", f"{shop.url}/why")
+    assert (answer.status, answer.body) == (503, why)
+    assert len(shop.seen) == Patience().tries
+    with pytest.raises(RegistryError, match="it answers 503"):
+        transport.send("GET", f"{shop.url}/busy")
+
+
 @pytest.mark.attack(63)
 def test_a_server_that_asks_for_too_much_patience_is_left(shop: Shop, transport: Transport, waits: list[float]) -> None:
     shop.answers["/file"] = says(503, Retry_After="86400")
