@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, islice, product
+from itertools import chain, combinations, takewhile
 from typing import Any
 
 from skillpm.contract.contract import Contract
@@ -28,7 +28,6 @@ from skillpm.synth.pools import LISTED, members, size, texts_of, value_text
 from skillpm.synth.sample import Sampler, is_constant
 
 _ROWS = 100  # of each task, which the contract judges
-_FORMS = 256  # of a request that are looked at
 
 
 def clause_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -136,7 +135,7 @@ def fixed_answers(document: SynthesisDocument) -> dict[str, tuple[str, str]]:
 
 def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
     for place, rule, location, number, text in _requests(document):
-        for said, drawn in _forms(rule, text):
+        for said, drawn in _forms(document, rule, text):
             slots = list(dict.fromkeys(SLOT.findall(said)))
             known = {*slots, *drawn}
             if any(slot not in known and not is_constant(document, rule, slot) for slot in _always_said(rule)):
@@ -163,15 +162,16 @@ def _always_said(rule: TaskRule) -> list[str]:
     return [slot for slot, draw in rule.draw.items() if draw.probability >= 1 and slot not in rule.unsaid]
 
 
-def _forms(rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield a request in the wordings of its clauses, with the slots of these: those always said, and one other."""
+def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield a request with each wording of its clauses, and their slots: those always said, and one of one value."""
     named = CLAUSE.findall(text)
     rest = [slot for slot in rule.clauses if slot not in {*SLOT.findall(text), *named}] if "*" in named else []
     places = [slot for slot in dict.fromkeys((*named, *rest)) if slot in rule.clauses and slot not in rule.unsaid]
     always = [slot for slot in places if rule.draw[slot].probability >= 1]
-    for said in (always, *([*always, slot] for slot in places if rule.draw[slot].probability < 1)):
-        for texts in islice(product(*(rule.clauses[slot] for slot in said)), _FORMS):
-            clauses = dict(zip(said, texts, strict=True))
+    flags = [slot for slot in places if slot not in always and _count(document, rule, slot) == 1]
+    for said in (always, *([*always, slot] for slot in flags)):
+        for turn in range(max((len(rule.clauses[slot]) for slot in said), default=1)):
+            clauses = {slot: rule.clauses[slot][turn % len(rule.clauses[slot])] for slot in said}
             clauses["*"] = " ".join(clauses[slot] for slot in rest if slot in clauses)
             yield _with_clauses(text, clauses), said
 
@@ -238,14 +238,16 @@ def refuse(document: SynthesisDocument, path: str) -> None:
 
 def refused_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield tasks of which the contract refuses some answers: their rows are thrown away."""
-    for place, rule, reasons in _refusals(document, contract):
-        if reasons.total() < _ROWS:
+    for place, rule, outcomes in _judged(document, contract):
+        reasons = Counter(filter(None, outcomes))
+        if 0 < reasons.total() < _ROWS:
             yield _refusal(place, rule, reasons)
 
 
 def impossible_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield tasks of which the contract refuses every answer: they make no row."""
-    for place, rule, reasons in _refusals(document, contract):
+    for place, rule, outcomes in _judged(document, contract):
+        reasons = Counter(takewhile(bool, outcomes))
         if reasons.total() == _ROWS:
             yield _refusal(place, rule, reasons)
 
@@ -256,23 +258,24 @@ def _refusal(place: int, rule: TaskRule, reasons: Counter[str]) -> Flaw:
     return Flaw(("tasks", place), message, "draw values that the contract takes")
 
 
-def _refusals(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[int, TaskRule, Counter[str]]]:
-    """Yield tasks of which the contract refuses answers, with the reasons and how often each was given."""
+def _judged(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[int, TaskRule, Iterator[str]]]:
+    """Yield each task that fits the contract, with why the contract refuses each of some answers, or empty texts."""
     if any(unsayable_flaws(document)):
         return
     whole = whole_division(document)
     sources = whole.sources(document, "train")
     for place, rule in enumerate(document.tasks):
-        if any(disagreements(rule, contract.document)):
-            continue
-        sampler, chance = Sampler(document, rule, whole, "train", sources), random.Random(0).random
-        refused: Counter[str] = Counter()
-        for _ in range(_ROWS):
-            sample = sampler.draw(chance)
-            try:
-                if sample is not None:
-                    contract.complete(sample.target)
-            except DocumentError as error:
-                refused[error.rule] += 1
-        if refused:
-            yield place, rule, refused
+        if not any(disagreements(rule, contract.document)):
+            yield place, rule, _refusals(Sampler(document, rule, whole, "train", sources), contract)
+
+
+def _refusals(sampler: Sampler, contract: Contract) -> Iterator[str]:
+    chance = random.Random(0).random
+    for _ in range(_ROWS):
+        sample = sampler.draw(chance)
+        try:
+            if sample is not None:
+                contract.complete(sample.target)
+            yield ""
+        except DocumentError as error:
+            yield error.rule

@@ -86,7 +86,9 @@ def _file_in(folder: Path) -> Path:
         return files[-1]
     if (folder / AFTER).is_file():
         return folder / AFTER
-    raise UsageError(f"no evaluation in {folder}", hint=f"run `skillpm eval --run {quote(str(folder))}`")
+    is_run = (folder / "manifest.json").is_file()
+    hint = f"run `skillpm eval --run {quote(str(folder))}`" if is_run else "name a folder that `skillpm eval -o` wrote"
+    raise UsageError(f"no evaluation in {folder}", hint=hint)
 
 
 def _run_of(file: Path) -> RunFolder | None:
