@@ -91,6 +91,8 @@ def unchanged(
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None
     entries = json.loads(text.removeprefix("\ufeff"))["skills"]  # valid, because the record has its digest
+    if not entries:
+        return None  # a killed uninstall left the record, which an install removes
     adapters = {item["tree"] for item in entries if "adapter" in item}
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements} | adapters):
         return None

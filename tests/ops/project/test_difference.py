@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -211,6 +212,19 @@ class TestLitter:
         place.write({UNIVERSAL: {"same": {"SKILL.md": "mine"}}})
         place.call("uninstall", "same", "--force").ok()
         assert (place.root / ".skillpm/kept/same/SKILL.md").read_text() == "mine"
+
+    def test_the_record_that_a_killed_uninstall_left_is_removed_by_the_next_run(
+        self, project: MakeProject, shop: Path
+    ) -> None:
+        place = project({})
+        place.call("install", "x1", "--registry", shop).ok()
+        record = json.loads((place.root / ".skillpm/installed.json").read_text())
+        place.call("uninstall", "x1").ok()
+        lock = (place.root / "skillpm.lock").read_bytes()
+        left = {**record, "folders": {}, "lock": hashlib.sha256(lock).hexdigest()}
+        place.write({".skillpm": {"installed.json": json.dumps(left), ".gitignore": "*\n"}})
+        place.call("install", "--registry", shop).ok()
+        assert not (place.root / ".skillpm").exists()
 
     def test_a_linked_lock_is_written_where_it_is(self, project: MakeProject, shop: Path) -> None:
         place = project({"locks": {"README": ""}})
