@@ -67,7 +67,7 @@ def verify(head: str | None, as_json: bool) -> None:
     if as_json:
         echo_json({"entries": number, "head": digest})
         return
-    note(f"{number} entries are whole")
+    note("1 entry is whole" if number == 1 else f"{number} entries are whole")
     click.echo(digest)
 
 

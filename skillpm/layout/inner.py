@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from skillpm.layout.discovery import skill_folders
 from skillpm.layout.filenames import LIMITS, unsafe_name
 from skillpm.layout.tree import MappingTree, left_out
 
@@ -71,10 +70,9 @@ def members(data: bytes, path: str, kind: str, bounds: Bounds) -> list[tuple[str
 
 
 def packed_tree(data: bytes) -> MappingTree:
-    """Return the tree of a skill that any program has packed as a zip, a tar or a compressed tar.
+    """Return the tree that any program has packed as a zip, a tar or a compressed tar.
 
-    The skill is at its top, or in the folder of its only SKILL.md, as in an archive of a whole repository. What is left
-    out of a package is left out.
+    It is at the top, or in the one folder there. What is left out of a package is left out.
 
     Raises:
         SealedError: it is none of them, or as ``members`` says.
@@ -94,11 +92,9 @@ def packed_tree(data: bytes) -> MappingTree:
         raise SealedError("has a name twice")
     tops = {name.partition("/")[0] for name in files}
     top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in files) else ""
-    skills = skill_folders(files)
-    top = f"{skills[0]}/" if len(skills) == 1 and skills[0] else top
     return MappingTree(
-        {name.removeprefix(top): content for name, content in files.items() if name.startswith(top)},
-        {name.removeprefix(top) for name, _, runs in listed if runs and name in files and name.startswith(top)},
+        {name.removeprefix(top): content for name, content in files.items()},
+        {name.removeprefix(top) for name, _, runs in listed if runs and name in files},
     )
 
 

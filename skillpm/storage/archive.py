@@ -22,6 +22,7 @@ from contextlib import suppress
 
 from skillpm.errors import IntegrityError
 from skillpm.formats.gathered import IN_MEMORY, PIECE, Bytes, gathered, inflated, pieces_of
+from skillpm.layout.discovery import skill_folders
 from skillpm.layout.filenames import ADAPTER, ADAPTER_LIMITS, LIMITS, Limits, Members, problems, ustar_fields
 from skillpm.layout.inner import SealedError, packed_tree
 from skillpm.layout.tree import MappingTree, Tree
@@ -224,7 +225,27 @@ def read_own_archive(data: Bytes) -> MappingTree:
 
 
 def read_any_archive(data: Bytes) -> MappingTree:
-    """Return the tree in an archive of ours, or of another program.
+    """Return the skill in an archive of ours, or of another program; all of the archive if it has none, or several.
+
+    The skill may be anywhere in it, as in an archive of a whole repository.
+
+    Raises:
+        IntegrityError: it is neither.
+    """
+    tree = read_package(data)
+    skills = skill_folders(tree.paths())
+    if len(skills) != 1 or not skills[0]:
+        return tree
+    top = f"{skills[0]}/"
+    paths = [path for path in tree.paths() if path.startswith(top)]
+    return MappingTree(
+        {path.removeprefix(top): tree.read(path) for path in paths},
+        {path.removeprefix(top) for path in paths if tree.executable(path)},
+    )
+
+
+def read_package(data: Bytes) -> MappingTree:
+    """Return the tree in an archive of ours, or all of that in one of another program.
 
     Raises:
         IntegrityError: it is neither.

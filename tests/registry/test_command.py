@@ -94,7 +94,7 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         author.call("deprecate", "demo", "--registry", server.url, "--reason", "use next").ok()
         assert "demo is deprecated: use next" in user.call("update").ok().err
         author.call("yank", "demo==1.0", "--registry", server.url, "--reason", "loses data").ok()
-        user.call("update").fails(3, "was yanked (loses data)")
+        assert "loses data" in user.call("update").ok().err
         assert author.call("whoami", "--json").ok().document["scopes"]["demo"] == "owner"
         made = author.call("token", "create", "ci", "--only", "demo", "--json").ok().document
         assert author.call("token", "list").ok().out.splitlines()[-1].split()[1] == "ci"

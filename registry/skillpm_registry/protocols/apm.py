@@ -16,7 +16,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from skillpm.errors import SkillpmError, UsageError
 from skillpm.layout.filenames import ADAPTER
 from skillpm.model.name import is_name
-from skillpm.storage.archive import read_any_archive
+from skillpm.storage.archive import read_package
 from skillpm_registry.access import Writer
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
@@ -106,7 +106,7 @@ def router(services: Services) -> APIRouter:
 
 def _skill(data: bytes, name: str) -> dict[str, bytes]:
     """Return the files of the skill in a package. Raises UsageError, and IntegrityError for what is not an archive."""
-    tree = read_any_archive(data)
+    tree = read_package(data)
     paths, place = tree.paths(), f".apm/skills/{name}/"
     beside = [path for path in paths if path.startswith(".apm/") and not path.startswith(place)]
     beside += [path for path in paths if path == ADAPTER]  # with it, a gigabyte would be read

@@ -15,6 +15,7 @@ from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.project.fetch import open_release
 from skillpm.resolve.resolver import resolve
+from skillpm.trust.signature import signer
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
@@ -28,8 +29,8 @@ class Overview:
 
     Attributes:
         source: a folder, or a source as in a lock.
-        archive: the locked archive's digest; None if the skill is not installed.
-        signer: the key that signed the installed release; None if it is not installed, or unsigned.
+        archive: the digest of the release's archive; None for a folder that is not an installed release.
+        signer: the key that signed the release; None if it is unsigned, and for such a folder.
         publisher: the repository whose CI job published it; None if its registry names none.
         tools: each tool's ``confirm``, by name.
         code: files that run in the skill's own process, after consent.
@@ -72,6 +73,7 @@ def show(context: Context, text: str) -> Overview:
     Raises:
         UnknownSkillError: there is no such skill.
         LayoutError: it is not a skill.
+        IntegrityError: the release's signature is wrong.
     """
     if is_path(text):
         skill = context.skill(text)
@@ -84,7 +86,7 @@ def show(context: Context, text: str) -> Overview:
     index = _index_of(context, requirement.name)
     release = _newest(context, index, requirement)
     assert index is not None  # it has the release
-    return _overview(context, open_release(requirement.name, release, index), index.name)
+    return _overview(context, open_release(requirement.name, release, index), index.name, release)
 
 
 def _index_of(context: Context, name: str) -> Index | None:
@@ -105,11 +107,13 @@ def _newest(context: Context, index: Index | None, requirement: Requirement) -> 
     return chosen[requirement.name]
 
 
-def _overview(context: Context, tree: Tree, source: str) -> Overview:
+def _overview(context: Context, tree: Tree, source: str, release: Release | None = None) -> Overview:
     description, package = describe(tree), Package(tree)
     digest = tree_digest(tree)
     entry = context.lock().skill(description.name)
-    installed = entry is not None and entry.tree == digest
+    locked = entry if entry is not None and entry.tree == digest else None
+    origin = locked or release
+    key = locked.signer if locked else signer(description.name, release) if release else None
     manifest, contract, synthesis = description.manifest, package.contract.value, package.synthesis.value
     index = _index_of(context, description.name)
     page = index.page(description.name) if index else None
@@ -118,11 +122,11 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
         version=description.version,
         description=description.description,
         source=source,
-        installed=installed,
+        installed=locked is not None,
         tree=digest,
-        archive=entry.archive if entry is not None and installed else None,
-        signer=str(entry.signer) if entry is not None and installed and entry.signer else None,
-        publisher=str(entry.publisher) if entry is not None and installed and entry.publisher else None,
+        archive=origin.archive if origin else None,
+        signer=str(key) if key else None,
+        publisher=str(locked.publisher) if locked and locked.publisher else None,
         requires=dict(manifest.requires) if manifest else {},
         python=manifest.python if manifest else (),
         files=tuple(tree.paths()),

@@ -42,6 +42,9 @@ def test_the_first_publication_makes_a_key_and_says_so(place: Project, project: 
     other.call("install", "mine", "--registry", place.root / "shop").ok()
     assert json.loads((other.root / "skillpm.lock").read_text())["skills"][0]["signer"] == key
     assert other.call("show", "mine", "--json").ok().document["signer"] == key
+    before = place.call("show", "mine", "--registry", place.root / "shop", "--json").ok().document
+    assert (before["installed"], before["signer"]) == (False, key), "it is seen before an installation"
+    assert before["archive"] == json.loads((other.root / "skillpm.lock").read_text())["skills"][0]["archive"]
 
 
 def test_a_decision_not_to_sign_is_in_the_page_and_makes_no_key(place: Project, project: MakeProject) -> None:

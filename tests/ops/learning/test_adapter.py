@@ -116,11 +116,11 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     shutil.copytree(tiny_model, other)
     (other / "generation_config.json").write_text("{}")
     place.call("run", "server", "x", "--model", f"server-a-model@{other}", "--yes").fails(
-        4, "was trained on a-model with"
+        4, "was trained on a model with the digest"
     )
     elsewhere = project({})
     elsewhere.call("install", "server", "--adapter", other, "--registry", market).fails(
-        4, "was trained on a-model with the"
+        4, "was trained on a model with the digest"
     )
     rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
     (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from skillpm.index.folder_registry import FolderRegistry, make_registry
 from tests.conftest import Project, write_tree
+from tests.index.signed_shop import release
 from tests.servers import commit_all
 from tests.shop import MakeProject, SkillFiles, locked
-
-CONFIG = '{"registry": 1, "name": "team"}'
 
 
 @pytest.fixture
@@ -33,14 +33,11 @@ def place(project: MakeProject, forge: Path) -> Project:
     return Project(made.root, {**made.environment, "SKILLPM_FORGE": forge.as_uri()})
 
 
-def team(tmp_path: Path, project: Project, name: str) -> Path:
+def team(tmp_path: Path, name: str) -> Path:
     """Make a registry that has one name of an owner."""
     root = tmp_path / "team"
-    (root / "skills/acme").mkdir(parents=True)
-    (root / "config.json").write_text(CONFIG)
-    release = {"version": "1.0", "archive": "0" * 64, "tree": "0" * 64, "size": 1}
-    page = {"name": f"acme/{name}", "releases": [release]}
-    (root / f"skills/acme/{name}.json").write_text(json.dumps(page))
+    make_registry(root, "team")
+    FolderRegistry(root, "team").add(f"acme/{name}", *release(name, "1.0")[1:])
     return root
 
 
@@ -60,7 +57,7 @@ def test_without_a_registry_two_words_are_a_repository(place: Project) -> None:
 
 
 def test_a_name_that_a_registry_has_is_that_skill(tmp_path: Path, place: Project) -> None:
-    registry = team(tmp_path, place, "tool")
+    registry = team(tmp_path, "tool")
     planned = place.call("install", "acme/tool", "--registry", registry, "--dry-run", "--json").ok().document
     assert [(item["name"], item["source"]) for item in planned["skills"]] == [("acme/tool", "registry:../team")]
     place.call("install", "acme/tool@1.0", "--registry", registry, "--dry-run").ok()
@@ -71,13 +68,13 @@ def test_a_name_that_a_registry_has_is_that_skill(tmp_path: Path, place: Project
 
 
 def test_an_owner_whom_a_registry_knows_is_never_looked_for_elsewhere(tmp_path: Path, place: Project) -> None:
-    registry = team(tmp_path, place, "tools")
+    registry = team(tmp_path, "tools")
     place.call("install", "acme/tool", "--registry", registry).fails(2, "other skills of `acme`", "`acme/tools`")
     assert not (place.root / "skillpm.lock").exists()
 
 
 def test_a_repository_is_named_where_registries_were_asked(tmp_path: Path, place: Project) -> None:
-    registry = team(tmp_path, place, "tool")
+    registry = team(tmp_path, "tool")
     (registry / "skills/acme/tool.json").unlink()
     done = place.call("install", "acme/tool", "--registry", registry).ok()
     assert "no registry knows `acme/tool`, so it is the repository" in done.err

@@ -280,7 +280,7 @@ def test_a_link_in_a_folder_is_refused(project: MakeProject, skill_files: SkillF
         (["top", "other"], 3, ["top 1.0 requires base<2,>=1", "other 1.0 requires base>=2"]),
         (["Base"], 2, ["is not a skill name"]),
         (["base=>1"], 2, ["is not a version specifier"]),
-        (["./missing"], 2, ["not a folder"]),
+        (["./missing"], 2, ["there is no missing"]),
         (["https://github.com/o/r/issues/1"], 2, ["a page about a repository"]),
         (["ipfs://example.org/x"], 5, ["not supported by this version"]),
         (["base", "--all"], 2, ["need a source"]),

@@ -96,7 +96,7 @@ def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compar
     shutil.rmtree(shop)
     assert {state for *_, state in states(place, code=5).values()} == {"unknown"}
     shutil.rmtree(place.root / "mine")
-    assert "is not a folder" in place.call("outdated").fails(1, "base 1.0 could not be checked").out
+    assert "gone: there is no" in place.call("outdated").fails(1, "base 1.0 could not be checked").out
     assert states(place) == {"mine": ("1.0", "1.0", "1.0", "gone"), "base": ("1.0", "1.0", "1.0", "unknown")}
 
 
