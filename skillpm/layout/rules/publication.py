@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.layout.rule import RuleSet
-from skillpm.layout.secrets import secrets
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import UnreadableFileError
 from skillpm.model.finding import Problem
@@ -45,6 +44,8 @@ def template_mark(subject: Subject) -> Iterator[Problem]:
 )
 def secret_content(subject: Subject) -> Iterator[Problem]:
     """Private keys, tokens by their issuer's form, and random values under a secret's name."""
+    from skillpm.layout.secrets import secrets  # its patterns take 10 ms, and an install asks for none
+
     for path, text in _texts(subject):
         for count, secret in enumerate(secrets(text)):
             if count == MAX_PLACES:
