@@ -27,9 +27,10 @@ _RELATIVE = re.compile(r"([+-]?) *((?:[0-9]{1,9}(?:\.[0-9]{1,6})? *[A-Za-z]* *)+
 _UNIT_SUFFIXES = (
     ".service", ".socket", ".target", ".timer", ".mount", ".automount", ".swap", ".path", ".slice", ".scope", ".device",
 )  # fmt: skip
-# date.c of git, approxidate: a span is counted back from now, with "ago" or without, and a year has twelve months
+# date.c of git, approxidate: a span is counted back from now, with "ago" or without, and a year has twelve months;
+# `lastweek` and `007 days` are now, and so many days that they began before 1970 are another time
 _GIT_SPAN = re.compile(
-    r"([0-9]{1,6}|last|one|two|three|four|five|six|seven|eight|nine|ten)[ .]*"
+    r"(?:([1-9][0-9]{0,3})[ .]*|(last|one|two|three|four|five|six|seven|eight|nine|ten)[ .]+)"
     r"(second|minute|hour|day|week|month|year)s?(?:[ .]+ago)?",
     re.IGNORECASE,
 )
@@ -87,9 +88,9 @@ def _path(text: str) -> str:
 
 
 def _link(text: str) -> str:
-    """Read a path that may name a symbolic link: a slash at its end follows the link."""
+    """Read a path that may name a symbolic link: a slash at its end follows the link, and so does ``/.``."""
     path = _path(text)
-    return f"{path}/" if text.endswith("/") and path.rpartition("/")[2] not in ("", ".", "..") else path
+    return f"{path}/" if text.endswith(("/", "/.")) and path.rpartition("/")[2] not in ("", ".", "..") else path
 
 
 def _duration(text: str) -> str:
@@ -124,9 +125,9 @@ def _git_date(text: str) -> str:
     match = _GIT_SPAN.fullmatch("1 day" if text.strip().lower() == "yesterday" else text.strip())
     if match is None:
         return text
-    number, unit = match[1].lower(), match[2].lower()
-    count = (int(number) if number.isdecimal() else _GIT_NUMBERS[number]) * _GIT_UNITS[unit]
-    return f"{count} {'months' if unit in ('month', 'year') else 'seconds'} ago"
+    number, word, unit = match.groups()
+    count = (int(number) if number else _GIT_NUMBERS[word.lower()]) * _GIT_UNITS[unit.lower()]
+    return f"{count} {'months' if unit.lower() in ('month', 'year') else 'seconds'} ago"
 
 
 def _priority(text: str) -> str:
