@@ -5,7 +5,7 @@ form                     request                                                
 ======================== ============================================================ =============================
 our own                  ``request``, or the last message of a task                   ``expected``
 messages                 the first message of the user                                the next of the assistant
-ShareGPT                 the first of ``human`` in ``conversations``                  the next of ``gpt``
+ShareGPT                 the first of ``human`` in ``conversations``                  the next of ``gpt``, or call
 Alpaca                   ``instruction`` and ``input``                                ``output``
 prompt and completion    ``prompt``                                                   ``completion``
 preference pairs         ``prompt``                                                   ``chosen``
@@ -34,7 +34,7 @@ _ANSWERS = (
     "response", "target", "ideal",
 )  # fmt: skip
 _OF_EVALS = frozenset({"assertions", "expectations", "expected_behavior", "expected_skill", "should_trigger"})
-_ROLES = {"human": "user", "gpt": "assistant"}
+_ROLES = {"human": "user", "gpt": "assistant"}  # of ShareGPT; others write those of OpenAI
 _HINT = "a row has a request and the expected answer; docs/data.md lists the forms"
 
 
@@ -74,7 +74,7 @@ def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     if isinstance(gym := row.get("responses_create_params"), dict):
         return _last_request(gym["input"]), _answer(_named(row, _ANSWERS))
     if isinstance(turns := row.get("conversations"), list):
-        row = {"messages": [{"role": _ROLES.get(turn["from"]), "content": turn["value"]} for turn in turns]}
+        row = {"messages": [_message(turn) for turn in turns]}
     if isinstance(messages := row.get("messages"), list):
         place = next(at for at, message in enumerate(messages) if message["role"] == "user")
         replies = [message for message in messages[place + 1 :] if message["role"] == "assistant"]
@@ -91,6 +91,16 @@ def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     if isinstance(answer, list) and answer and isinstance(answer[-1], dict) and answer[-1].get("role") == "assistant":
         return prompt, _of_message(answer[-1])
     return prompt, _answer(answer)
+
+
+def _message(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn of ShareGPT as a message of OpenAI; a call is the JSON of its name and arguments."""
+    if "from" not in turn:
+        return turn
+    role, content = turn["from"], turn["value"]
+    if role == "function_call":
+        return {"role": "assistant", "tool_calls": [{"function": strict_json(content)}]}
+    return {"role": _ROLES.get(role, role), "content": content}
 
 
 def _named(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:

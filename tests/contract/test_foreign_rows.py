@@ -41,6 +41,16 @@ SYSTEM = {"role": "system", "content": "s"}
         {"responses_create_params": {"input": "go"}, "expected_answer": TEXT},
         {"request": "first words", "wording": "go", "answer": TEXT, "said": "[]"},
         {"conversations": [{"from": "human", "value": "go"}, {"from": "gpt", "value": TEXT}]},
+        {"conversations": [USER, ANSWER]},
+        {
+            "conversations": [
+                {"from": "system", "value": "s"},
+                {"from": "human", "value": "go"},
+                {"from": "function_call", "value": json.dumps({"name": "dev", "arguments": CALL["args"]})},
+                {"from": "observation", "value": "started"},
+                {"from": "gpt", "value": "It has started."},
+            ]
+        },
         {"instruction": "go", "input": "", "output": TEXT},
         {"input": [SYSTEM, USER], "ideal": TEXT},
         {"id": 1, "prompt": "go", "expected_output": TEXT, "expectations": ["one object"]},
