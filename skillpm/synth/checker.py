@@ -29,7 +29,8 @@ from skillpm.synth.sample import REDRAWS, Sampler, is_constant
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
-_BRACES = re.compile(r"(?<![^\s\"'])(\{\{)[^{}]*\}|\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
+# `${HOME}`, `\frac{A}` and `{{.Names}}` are texts of other languages
+_BRACES = re.compile(r"(?<![^\s\"'])(\{\{)\s*[A-Za-z][\w-]*\s*\}|(?<![${\w])\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
 
@@ -100,8 +101,8 @@ def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
 
 
 def _silent(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:
-    """Yield values without a text: a request that holds one says nothing."""
-    for place, item in enumerate(items):
+    """Yield values without a text: a request that holds one says nothing. A clause may say the only value."""
+    for place, item in enumerate(items if len(items) > 1 else ()):
         if not isinstance(item, Entry) and not value_text(item).strip():
             message = f"{where}: nothing says the value {canonical_json(item)}"
             yield Flaw((*location, place), message, "give it `texts`, or draw the slot with a probability below 1")

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, takewhile
+from itertools import chain, combinations, islice, takewhile
 from typing import Any
 
 from skillpm.contract.contract import Contract
@@ -28,6 +28,7 @@ from skillpm.synth.pools import LISTED, members, size, texts_of, value_text
 from skillpm.synth.sample import Sampler, is_constant
 
 _ROWS = 100  # of each task, which the contract judges
+_FORMS = 100_000  # of all requests together, which are compared
 
 
 def clause_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -134,17 +135,30 @@ def fixed_answers(document: SynthesisDocument) -> dict[str, tuple[str, str]]:
 
 
 def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
-    for place, rule, location, number, text in _requests(document):
-        for said, drawn in _forms(document, rule, text):
-            slots = list(dict.fromkeys(SLOT.findall(said)))
-            known = {*slots, *drawn}
-            if any(slot not in known and not is_constant(document, rule, slot) for slot in _always_said(rule)):
-                continue  # no row has this request
-            if any(item.at_least_one and known.isdisjoint(item.at_least_one) for item in rule.constraints):
-                continue
-            request = normal_form(_with_sources(rule, said))
-            answer = _answer(document, rule, slots, drawn)
-            yield _Asked(rule.name, ("tasks", place, *location, number), text, request, answer, not slots)
+    forms = (
+        (rule, ("tasks", place, *location, number), text, *form)
+        for place, rule, location, number, text in _requests(document)
+        for form in _forms(document, rule, text)
+    )
+    for rule, location, text, said, drawn in islice(forms, _FORMS):
+        slots = list(dict.fromkeys(SLOT.findall(said)))
+        if _has_rows(document, rule, {*slots, *drawn}):
+            request, answer = normal_form(_with_sources(rule, said)), _answer(document, rule, slots, drawn)
+            yield _Asked(rule.name, location, text, request, answer, not slots)
+
+
+def _has_rows(document: SynthesisDocument, rule: TaskRule, said: set[str]) -> bool:
+    """Can a row say these slots and no others?"""
+    always = {slot for slot, draw in rule.draw.items() if draw.probability >= 1}
+    if not all(is_constant(document, rule, slot) for slot in always - said - {*rule.unsaid}):
+        return False
+    if rule.unsaid and said.issuperset(rule.unsaid):
+        return False  # it lacks nothing, so there is nothing to ask for
+    drawn = said | always
+    return not any(
+        (item.at_least_one and drawn.isdisjoint(item.at_least_one)) or len(drawn.intersection(item.at_most_one)) > 1
+        for item in rule.constraints
+    )
 
 
 def _requests(document: SynthesisDocument) -> Iterator[tuple[int, TaskRule, Location, int, str]]:
@@ -156,10 +170,6 @@ def _requests(document: SynthesisDocument) -> Iterator[tuple[int, TaskRule, Loca
             asking = AskingRule.of(rule, rule.ask)
             for number, text in enumerate(rule.ask.requests or ()):
                 yield place, asking, ("ask", "requests"), number, text
-
-
-def _always_said(rule: TaskRule) -> list[str]:
-    return [slot for slot, draw in rule.draw.items() if draw.probability >= 1 and slot not in rule.unsaid]
 
 
 def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
@@ -200,7 +210,8 @@ def _answer(document: SynthesisDocument, rule: TaskRule, slots: Sequence[str], d
         return [filled(item) for item in value] if isinstance(value, list | tuple) else value
 
     if rule.unsaid:
-        names = [name for name, value in rule.args.items() if not slots_of(value) <= {*slots}]
+        left = {*rule.unsaid} - {*slots}
+        names = [name for name, value in rule.args.items() if slots_of(value) & left]
         return canonical_json({"tool": rule.tool, "ask": names})
     if rule.tool is not None:
         return canonical_json({"tool": rule.tool, "args": filled(rule.args)})
@@ -212,6 +223,8 @@ def _unsaid(document: SynthesisDocument, rule: TaskRule, slot: str, drawn: bool)
     draw = rule.draw[slot]
     if draw.probability < 1 and not drawn:
         return draw.otherwise
+    if _count(document, rule, slot) > 1:
+        return f"\ufffc{_source(rule, slot)}"  # a clause that does not say it is a flaw of its own
     pool = _pool(document, rule, slot)
     if pool.choice is not None:
         return members(pool.choice)[0].value
@@ -219,8 +232,10 @@ def _unsaid(document: SynthesisDocument, rule: TaskRule, slot: str, drawn: bool)
 
 
 def _source(rule: TaskRule, slot: str) -> str:
+    """Return what tells the values of a slot from those of others: their order does, where a constraint has one."""
     source = rule.draw[slot].source
-    return source if isinstance(source, str) else canonical_json([str(item) for item in source])
+    name = source if isinstance(source, str) else canonical_json([str(item) for item in source])
+    return f"{name} {slot}" if any(slot in item.ascending for item in rule.constraints) else name
 
 
 _FLAWS = (label_flaws, text_flaws, clause_flaws, contradictions, unsayable_flaws)

@@ -107,6 +107,7 @@ def test_a_value_that_nothing_says_is_a_flaw(choice: list[Any]) -> None:
         (flaw,) = text_flaws(one)
         assert "nothing says" in flaw.message
     assert not [*text_flaws(document({}, values={"p": {"choice": choice}}))]  # it may be a part of a template
+    assert not [*text_flaws(document({"draw": {"x": {"from": [""]}}, "clauses": {"x": ["with no name"]}}))]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,11 @@ def test_a_value_that_nothing_says_is_a_flaw(choice: list[Any]) -> None:
         ({"args": {"tag": ["{X-1}"]}}, {}, ("tasks", 0, "args", "tag")),
         ({}, {"frames": ["{request}", "{x}, {request}"]}, ("frames", 1)),
         ({"requests": ['go [x] with {"a": {}} and a{2,3}']}, {}, None),
+        (
+            {"requests": ["go [x] in ${HOME} with '{{.Names}}' and \\bar{A}"], "args": {"tag": "${{ github }}"}},
+            {},
+            None,
+        ),
         ({"requests": ["go [x]", "pop stash@{{x}}"]}, {}, None),
     ],
 )

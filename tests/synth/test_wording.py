@@ -92,10 +92,11 @@ def test_a_request_says_no_value_that_it_does_not_draw(requests: list[str], wher
 MAYBE = {"from": [True], "probability": 0.5}
 PAIR = {"a": {"from": "port"}, "b": {"from": "port"}}
 COPY = {"draw": PAIR, "args": {"port": "{a}", "tag": "{b}"}, "clauses": {}}
-FAST = {"draw": {"fast": MAYBE}, "args": {"fast": "{fast}"}, "requests": ["go [fast]"]} | {
+FAST: dict[str, Any] = {"draw": {"fast": MAYBE}, "args": {"fast": "{fast}"}, "requests": ["go [fast]"]} | {
     "clauses": {"fast": ["at once"]}
 }
 ASK = {"ask": {"slots": ["port"], "requests": ["start it"]}}
+ONCE = {"draw": TASK["draw"] | {"host": {"from": ["here"]}}, "args": TASK["args"] | {"host": "{host}"}} | ASK
 
 
 @pytest.mark.parametrize(
@@ -112,10 +113,26 @@ ASK = {"ask": {"slots": ["port"], "requests": ["start it"]}}
         (FAST, {**FAST, "refuse": None, "tool": "dev", "args": {"slow": "{fast}"}}, ["tasks.1.requests.0"]),
         (FAST, {**FAST, "refuse": None, "tool": "dev"}, []),  # one answer, whichever task makes it
         (ASK, {"requests": ["start it"], "draw": {}}, ["tasks.1.requests.0"]),
+        (ONCE, TASK | ASK | {"name": "again", "refuse": None, "requests": ["boot {port} [tag]"]}, []),
+        ({"ask": {"slots": ["port"], "requests": ["start it on {port}"]}}, {}, []),  # no row has it
+        ({**COPY, "requests": ["copy {a} {b}", "copy {b} {a}"], "constraints": [{"ascending": ["a", "b"]}]}, {}, []),
+        (
+            {**FAST, "draw": {**FAST["draw"], "port": {"from": "port"}}, "requests": ["go {port} [fast]"]}
+            | {"args": {"port": "{port}"}, "constraints": [{"at_most_one": ["fast", "port"]}]},
+            {"requests": ["go {port} at once"]},
+            [],
+        ),
     ],
 )
 def test_a_request_has_one_answer(task: dict[str, Any], other: dict[str, Any], where: list[str]) -> None:
     assert places(contradictions(document(task, OTHER | other))) == where
+
+
+def test_a_clause_that_leaves_its_value_out_does_not_write_out_all_values() -> None:
+    values = {"port": {"integers": [3000, 9000]}, "big": {"template": "v{number}"}, "number": {"integers": [0, 10**12]}}
+    task = {"draw": {"big": {"from": "big"}}, "args": {"tag": "{big}"}, "requests": ["start [big]"]}
+    one = document(task | {"clauses": {"big": ["the usual one"]}}, values=values)
+    assert not places(contradictions(one)) and places(clause_flaws(one)) == ["tasks.0.clauses.big.0"]
 
 
 @pytest.mark.parametrize(
