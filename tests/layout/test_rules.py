@@ -360,10 +360,13 @@ def report(files: Mapping[str, str | bytes], level: Level, code: str) -> Report:
     return examine(subject, RULES, path="x", level=level)
 
 
-@pytest.mark.parametrize(("text", "refused"), [("TODO", False), ("DONE", True)])
-def test_a_seed_and_a_rule_have_one_answer_to_one_request(text: str, refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("text", "compare", "refused"),
+    [("TODO", "", False), ("DONE", "", True), ("todo", "", True), ("todo", "    compare: {text: casefold}\n", False)],
+)
+def test_a_seed_and_a_rule_have_one_answer_to_one_request(text: str, compare: str, refused: bool) -> None:
     seed = row(request="Find it!", expected={"tool": "find", "args": {"text": text, "path": None}})
-    files = {**PACKAGE, "contract.yaml": CONTRACT, "synthesis.yaml": SYNTHESIS, "seeds/a.jsonl": seed}
+    files = {**PACKAGE, "contract.yaml": CONTRACT + compare, "synthesis.yaml": SYNTHESIS, "seeds/a.jsonl": seed}
     found = [(item.path, item.line) for item in report(files, Level.LENIENT, "SK526").findings if item.code == "SK526"]
     assert found == [("seeds/a.jsonl", 1)] * refused
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -179,10 +181,11 @@ def _against_rules(subject: Subject, answers: Mapping[str, tuple[str, str]]) -> 
     from skillpm.model.task import canonical_json
     from skillpm.synth.dedupe import normal_form
 
+    contract = cache(partial(_contract, subject))  # compiled once, where two answers differ
     for read in (*subject.package.seeds, *(suite.tasks for suite in subject.package.suites)):
         for row in read.value or ():
             task, answer = answers.get(normal_form(row.value.request), ("", ""))
-            if answer not in ("", canonical_json(_without_null(row.value.expected))):
+            if answer and not _is_same(contract, canonical_json(_without_null(row.value.expected)), answer):
                 message = f"`{row.value.request[:80]}`: task `{task}` of synthesis.yaml has another answer"
                 yield Problem(message, row.line, row.path, "correct one of the two")
 
@@ -200,16 +203,30 @@ def _repeated_requests(subject: Subject) -> Iterator[tuple[str, Problem]]:
     rows = {(row.path, row.line, row.value.request): row for read in reads for row in read.value or ()}
     seen: dict[str, tuple[str, str]] = {}
     in_suites: dict[tuple[str, str], str] = {}  # (suite, request as eval compares it) -> place
+    contract = cache(partial(_contract, subject))
     for row in rows.values():
         answer = canonical_json(_without_null(row.value.expected))
         place = f"{row.path}:{row.line}" if row.line else row.path
         first, other = seen.setdefault(normal_form(row.value.request), (place, answer))
         twin = in_suites.setdefault((row.path, request_key(row.value.request)), place) if row.path in suites else place
         if first != place:
-            kind = _CONTRADICTORY if other != answer else _REFUSED if twin != place else _TWICE
-            what = "another answer is expected" if other != answer else "the same is asked"
+            is_same = _is_same(contract, other, answer)
+            kind = _CONTRADICTORY if not is_same else _REFUSED if twin != place else _TWICE
+            what = "the same is asked" if is_same else "another answer is expected"
             message = f"`{row.value.request[:80]}`: {what} in {twin if kind == _REFUSED else first}"
             yield kind, Problem(message, row.line, row.path, "keep one of the two")
+
+
+def _is_same(find_contract: Callable[[], Contract | None], one: str, other: str) -> bool:
+    """Are two answers in JSON the same for the contract, such as two spellings of one command line?"""
+    if one == other or (contract := find_contract()) is None:
+        return one == other
+    from skillpm.errors import DocumentError
+
+    try:
+        return contract.judge(json.loads(one), contract.render(json.loads(other))).status == "passed"
+    except DocumentError:
+        return False
 
 
 def _without_null(value: object) -> object:
