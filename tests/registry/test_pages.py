@@ -233,9 +233,10 @@ def test_a_comparison_of_long_or_binary_files_is_short() -> None:
 
 
 def test_a_comparison_of_many_files_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(difference, "_COMPARED", 5)
-    found = changes(tree({}), tree({f"{number}": "a\nb\n" for number in range(4)}))
-    assert [change.added for change in found] == [2, 2, 0, 0]
+    monkeypatch.setattr(difference, "_COMPARED", 4)
+    uncompared = {"0.png": "\0\n" * 9, "0.txt": "x\n" * (difference.MAX_LINES + 1)}  # they hide no other file
+    found = changes(tree({}), tree({**uncompared, **{f"{number}": "a\nb\n" for number in range(1, 5)}}))
+    assert [change.added for change in found] == [0, 0, 2, 2, 0, 0]
     assert "long already" in found[-1].note
 
 

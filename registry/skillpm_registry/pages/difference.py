@@ -70,27 +70,25 @@ def changes(old: Tree, new: Tree) -> list[Change]:
                 found.append(Change(path, "mode", note=note))
             continue
         kind = "added" if one is None else "removed" if other is None else "changed"
-        compared -= (one or b"").count(b"\n") + (other or b"").count(b"\n")
-        if compared < 0:
-            found.append(Change(path, kind, note=_LONG))
-            continue
-        change = _compared(path, kind, one or b"", other or b"", shown)
-        shown -= len(change.lines)
+        change, lines = _compared(path, kind, one or b"", other or b"", shown if compared > 0 else -1)
+        shown, compared = shown - len(change.lines), compared - lines
         found.append(change)
     return found
 
 
-def _compared(path: str, kind: str, one: bytes, other: bytes, left: int) -> Change:
+def _compared(path: str, kind: str, one: bytes, other: bytes, left: int) -> tuple[Change, int]:
+    """Return a change, of which ``left`` lines may be shown, and how many lines were compared."""
     texts = [text_of(one), text_of(other)]
     if None in texts:
-        return Change(path, kind, note=f"not text; {len(one):,} bytes before, {len(other):,} after")
+        return Change(path, kind, note=f"not text; {len(one):,} bytes before, {len(other):,} after"), 0
     old, new = (visible(text or "").splitlines() for text in texts)
     if max(len(old), len(new)) > MAX_LINES:
-        return Change(path, kind, note=f"too long to compare here: {len(old):,} lines before, {len(new):,} after")
-    lines = tuple(_lines(old, new))
-    if len(lines) > left:
-        return Change(path, kind, note=_LONG)
-    return Change(path, kind, lines)
+        note = f"too long to compare here: {len(old):,} lines before, {len(new):,} after"
+        return Change(path, kind, note=note), 0
+    lines = tuple(_lines(old, new)) if left >= 0 else None
+    if lines is None or len(lines) > left:
+        return Change(path, kind, note=_LONG), len(old) + len(new)
+    return Change(path, kind, lines), len(old) + len(new)
 
 
 def _lines(old: list[str], new: list[str]) -> Iterator[Line]:
