@@ -101,7 +101,15 @@ def test_a_body_that_drips_or_is_cut_off_is_ended(pieces: int, end: str, status:
 
 def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server) -> None:
     headers = {"Authorization": f"Bearer {server.owner.token}", "Content-Type": "application/json"}
-    for body in (b"", b"[", b"[]", b'{"name": 1}', b"\xff\xfe", b'{"a":' * 9000):
+    for body in (
+        b"",
+        b"[",
+        b"[]",
+        b'{"name": 1}',
+        b"\xff\xfe",
+        b'{"a":' * 9000,
+        b'{"name":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    ):
         answer = server.client.post("/api/v1/uploads", content=body, headers=headers)
         assert problem(answer) in ((422, "invalid"), (400, "bad-request")), body[:20]
     answer = server.owner.ask("POST", "tokens", {"label": "x", "secret": server.owner.token})

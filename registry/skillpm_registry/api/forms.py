@@ -30,11 +30,13 @@ class Form(BaseModel):
         return document
 
 
-def _has_controls(value: Any) -> bool:
-    if isinstance(value, str):
-        return _CONTROL.search(value) is not None
-    items = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(map(_has_controls, items))
+def _has_controls(values: list[Any]) -> bool:
+    while values:  # a document may be nested more deeply than Python calls
+        value = values.pop()
+        if isinstance(value, str) and _CONTROL.search(value):
+            return True
+        values += [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return False
 
 
 class Wish(Form):
