@@ -36,9 +36,11 @@ def create_app(configuration: Configuration) -> FastAPI:
     """
     services = open_services(configuration)
     recover(services)
-    if services.gate is not None:
+    if services.gate is None:
+        finish_unattended(services)
+    else:  # in its thread: the witnesses of a log may be slow
         services.gate.after = lambda: finish_unattended(services)
-    finish_unattended(services)
+        services.gate.wake()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

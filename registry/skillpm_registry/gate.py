@@ -34,6 +34,7 @@ from skillpm_registry.tables import GateReport
 _WAITING = 50  # self-tests that wait at most
 _MOST_BYTES = 4 << 20  # of a report
 _NICE = 10  # the server comes first
+_HOUR = 3600.0  # seconds after which `after` is called again: what it had to leave may succeed now
 _POLICY = "policy:\n  network: false\n  run: []\n  sandbox: require\n"
 _KEPT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR")  # variables of the server that the process gets
 _log = logging.getLogger("skillpm_registry")
@@ -56,7 +57,7 @@ class Gate:
         seconds: that one self-test may take.
 
     Attributes:
-        after: is called in the gate's thread when a self-test has ended.
+        after: is called in the gate's thread when a self-test has ended, when it is woken, and every hour.
 
     Raises:
         PolicyError: this machine has no strong sandbox.
@@ -124,31 +125,43 @@ class Gate:
             if row is not None and row.outcome == "unjudged":
                 session.delete(row)
 
+    def wake(self) -> None:
+        """Have ``after`` called soon."""
+        with contextlib.suppress(queue.Full):
+            self._jobs.put_nowait(None)
+
     def close(self) -> None:
         """End what runs, and the thread. What had no outcome is judged when its publisher asks again."""
         self._ended = True
-        with contextlib.suppress(queue.Full):
-            self._jobs.put_nowait(None)
+        self.wake()
         if self._running is not None:
             _end(self._running)
         self._thread.join(timeout=10)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._ended:
+        while not self._ended:
+            job = None
+            with contextlib.suppress(queue.Empty):
+                job = self._jobs.get(timeout=_HOUR)
+            if job is not None and not self._ended:
+                self._judge(job)
             try:
-                outcome, report = self._judged(job)
                 if not self._ended:
-                    self._keep(job.digest, outcome, report)
-            except Exception as error:  # noqa: BLE001  whatever it is, the next one is judged
-                _log.error("the gate failed", exc_info=error)
-                with contextlib.suppress(SkillpmError):
-                    self._keep(job.digest, "unjudged", {"reason": "the gate failed"})
-            finally:
-                self._pending.discard(job.digest)
-            try:
-                self.after()
+                    self.after()
             except Exception as error:  # noqa: BLE001  whatever it is, the next one is judged
                 _log.error("what was judged cannot go live", exc_info=error)
+
+    def _judge(self, job: _Job) -> None:
+        try:
+            outcome, report = self._judged(job)
+            if not self._ended:
+                self._keep(job.digest, outcome, report)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next one is judged
+            _log.error("the gate failed", exc_info=error)
+            with contextlib.suppress(SkillpmError):
+                self._keep(job.digest, "unjudged", {"reason": "the gate failed"})
+        finally:
+            self._pending.discard(job.digest)
 
     def _keep(self, digest: str, outcome: str, report: dict[str, Any]) -> None:
         with self._database.writing() as session:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from skillpm.errors import StorageError
+from skillpm_registry import gate
 from skillpm_registry.gate import Gate
 from skillpm_registry.tables import GateReport
 from tests.registry.conftest import Person, Server, parcel, problem
@@ -93,6 +95,38 @@ def test_a_release_of_another_client_goes_live_by_itself_when_it_is_judged(
         newest = server.client.get("/api/v1/events", params={"subject": "weather"}).json()[0]
         assert (newest["action"], "it pays all" in newest["detail"]["reason"]) == ("refuse", True)
         assert problem(claw(server.owner, files, "1.0")) == (422, "check")
+
+
+def test_a_release_that_could_not_go_live_when_it_was_judged_does_so_later(
+    serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The witnesses of the log may be away, or the disk full, and its client does not ask again."""
+    monkeypatch.setattr(gate, "_HOUR", 0.02)
+    answered, refused = threading.Event(), threading.Event()
+
+    def judge(*_: Any) -> tuple[str, dict[str, Any]]:
+        answered.wait(20)
+        return "passed", {}
+
+    monkeypatch.setattr(Gate, "_judged", judge)
+    server = serve(gate=300)
+    registry = type(server.services.registry)
+    add = registry.add
+
+    def refuse_once(own: Any, *arguments: Any) -> bool:
+        if not refused.is_set():
+            refused.set()
+            raise StorageError("the witnesses are away")
+        return add(own, *arguments)
+
+    monkeypatch.setattr(registry, "add", refuse_once)
+    files = {path: text.encode() for path, text in verified(skill_files("weather"), "return []").items()}
+    assert claw(server.owner, files, "1.0").json()["publicationStatus"] == "pending"
+    answered.set()
+    end = time.monotonic() + 20
+    while uploads(server) != ["live"] and time.monotonic() < end:
+        time.sleep(0.01)
+    assert refused.is_set() and server.versions("weather") == ["1.0"]
 
 
 @pytest.mark.slow
