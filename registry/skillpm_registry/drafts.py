@@ -29,10 +29,10 @@ def parts(uploads: Path, account: int) -> Path:
     return uploads / f"files-{account}"
 
 
-def remove_abandoned(uploads: Path) -> None:
+def remove_abandoned(uploads: Path, folders: str = "files-*") -> None:
     """Remove drafts and files whose senders have not finished in time, and folders that have none any more."""
     oldest = time.time() - LIFETIME
-    for path in (*uploads.glob("files-*/*"), *uploads.glob("*.part"), *uploads.glob("files-*")):
+    for path in (*uploads.glob(f"{folders}/*"), *uploads.glob("*.part"), *uploads.glob(folders)):
         with contextlib.suppress(OSError):  # another request uses it, or has removed it
             if path.stat().st_mtime < oldest:
                 (path.rmdir if path.is_dir() else path.unlink)()

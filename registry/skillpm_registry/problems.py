@@ -127,7 +127,7 @@ def _of_disk(request: Request, error: Exception, number: int) -> JSONResponse:
     return _answer(
         request, 507 if is_full else 503, "storage", f"the disk of this registry {'is full' if is_full else 'failed'}",
         headers={} if is_full else {"Retry-After": "1"},
-        hint="tell its operator, and try again later: nothing was published",
+        hint="tell its operator, and try again later",
     )  # fmt: skip
 
 

@@ -250,7 +250,9 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     if services.gate is not None:
         services.gate.forget_unjudged(wish.tree)
     with services.database.writing(durable=False) as session:
-        upload = upload_of(session, identity, number)
+        announced, upload = upload.wish, upload_of(session, identity, number)
+        if upload.wish != announced:  # it may allow less than what was let pass
+            raise ApiError(409, "decided", "this upload was announced anew meanwhile", "send the archive again")
         if upload.state == "open":
             upload.state, upload.release = "staged", json_form(wish)
             if upload.wish.get("unattended"):
@@ -260,9 +262,11 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
 
 def forget(services: Services, upload: Upload) -> None:
     """Remove an upload that cannot or will not be finished, so that it does not count against its account."""
+    present = (Upload.id == upload.id) & Upload.state.in_(("open", "staged"))
     with services.database.writing(durable=False) as session:
-        session.execute(delete(Upload).where(Upload.id == upload.id, Upload.state.in_(("open", "staged"))))
-    archive_of(services, upload.id).unlink(missing_ok=True)
+        is_gone = session.scalar(delete(Upload).where(present).returning(Upload.id)) is not None
+    if is_gone:  # else another request is making it live
+        archive_of(services, upload.id).unlink(missing_ok=True)
 
 
 def _check(upload: Upload, release: Release, tree: Tree, data: Bytes) -> None:
@@ -393,7 +397,8 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
 @contextlib.contextmanager
 def _claimed(services: Services, upload: Upload) -> Iterator[Upload]:
     """Yield an upload that this request alone may make live. Raises ApiError 409 if another request was first."""
-    with locked(_claim(services, upload.id)) as claim:
+    with locked(_claim(services, upload.id)) as claim, contextlib.ExitStack() as stack:
+        stack.callback(claim.path.unlink, missing_ok=True)
         with services.database.writing() as session:
             claimed = move(session, upload, "publishing")
         try:
@@ -404,8 +409,6 @@ def _claimed(services: Services, upload: Upload) -> Iterator[Upload]:
             with services.database.writing() as session:
                 move(session, claimed, upload.state)
             raise
-        finally:
-            claim.path.unlink(missing_ok=True)
 
 
 def _is_live(services: Services, upload: Upload) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from skillpm_registry import publishing
 from skillpm_registry.drafts import remove_abandoned
+from skillpm_registry.problems import ApiError
 from skillpm_registry.tables import Upload
 from tests.registry.conftest import Server, parcel, problem
 from tests.registry.test_protocols_publication import FILES, claw, flat, put
@@ -90,6 +91,43 @@ def test_what_was_refused_does_not_count_against_its_publisher(
         assert problem(claw(server.owner, {**FILES, "notes.md": hidden.encode()})) == (422, "layout")
         assert problem(server.owner.publish({**skill_files("demo"), "notes.md": hidden})) == (422, "layout")
     assert uploads(server) == []
+
+
+def test_what_was_checked_is_what_was_announced(
+    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says what a publisher allowed, so nobody announces the same archive anew while it is checked."""
+    wish, archive = parcel(skill_files("demo"))
+    number = server.owner.ask("POST", "uploads", {**wish, "allow": ["SK611"]}).json()["id"]
+    check = publishing._check
+
+    def meanwhile(*arguments: Any) -> None:
+        assert server.owner.ask("POST", "uploads", wish).json()["id"] == number
+        check(*arguments)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(publishing, "_check", meanwhile)
+        assert problem(server.owner.send(number, archive)) == (409, "decided")
+    assert server.owner.send(number, archive).status_code == 200
+
+
+def test_a_request_that_comes_too_late_takes_nothing_from_the_one_that_makes_a_release_live(
+    server: Server, skill_files: SkillFiles
+) -> None:
+    wish, archive = parcel(skill_files("demo"))
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    server.owner.send(number, archive)
+    services, place = server.services, server.root / ".server/uploads"
+    with services.database.reading() as session:
+        staged = session.get_one(Upload, number)
+    with services.database.writing() as session:
+        session.execute(update(Upload).values(state="publishing"))
+    publishing.forget(services, staged)
+    with pytest.raises(ApiError, match="another request was first"):
+        publishing.make_visible(services, staged, "owner")
+    assert [path.name for path in place.iterdir()] == [f"{number}.tar.gz"]
+    assert server.owner.ask("POST", f"uploads/{number}/publish").status_code == 201
+    assert list(place.iterdir()) == []
 
 
 def test_a_client_that_begins_again_has_one_upload(server: Server, skill_files: SkillFiles) -> None:

@@ -245,7 +245,7 @@ def _remove(form: SkillForm, folder: Path) -> None:
 
 def _keep(folder: Path, digest: str, data: bytes) -> None:
     """Keep a file of a skill, and none that is older than an hour. Raises ApiError 429 if there are too many."""
-    remove_abandoned(folder.parent)
+    remove_abandoned(folder.parent, folder.name)  # it is done for each file, and other accounts may have many
     size = len(data)
     for path in folder.iterdir() if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # another request has removed it
