@@ -60,6 +60,7 @@ def test_a_request_waits_while_another_thread_indexes_what_was_published(
     catalogue = Catalogue(registry, registry.root / ".server")
     catalogue.refresh()
     monkeypatch.setattr(following, "_PAUSE", 3600.0)
+    monkeypatch.setattr(following, "_PATIENCE", 20.0)
     catalogue.refresh()
     reading, read = threading.Event(), catalogue._follower._read
 
@@ -101,14 +102,25 @@ def seen(catalogue: Catalogue, count: int) -> dict[str, str]:
 def test_no_request_waits_for_a_slow_look(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_SLOW", -1.0)
     monkeypatch.setattr(following, "_PAUSE", 0.0)
+    monkeypatch.setattr(following, "_PATIENCE", 20.0)
     catalogue = Catalogue(registry, registry.root / ".server")
     catalogue.refresh()
     registry.add(*release("other", "1.0"))
     os.utime(registry.root / "skills")
-    asked, look = threading.Event(), catalogue._follower._look
-    monkeypatch.setattr(catalogue._follower, "_look", lambda: asked.wait(20) and look())
+    looking, goes_on, look = threading.Event(), threading.Event(), catalogue._follower._look
+
+    def slowly() -> None:
+        looking.set()
+        assert goes_on.wait(20)
+        look()
+
+    monkeypatch.setattr(catalogue._follower, "_look", slowly)
     assert versions(catalogue) == {"demo": "1.0"}
-    asked.set()
+    assert looking.wait(20)
+    catalogue.note("other")
+    begin = time.monotonic()
+    assert versions(catalogue) == {"demo": "1.0"} and time.monotonic() - begin < 10
+    goes_on.set()
     assert seen(catalogue, 2) == {"demo": "1.0", "other": "1.0"}
 
 

@@ -93,6 +93,7 @@ class Follower:
         self._count = 0  # of the times that pages were noted or indexed
         self._stamp = ""
         self._took = 0.0
+        self._looks = False  # at the folders, now
         self._next = 0.0  # when the next look is due
 
     @property
@@ -125,17 +126,20 @@ class Follower:
         if is_due and not wait and self._took > _SLOW:
             self._next, is_due = math.inf, False
             threading.Thread(target=self._look_beside, name="follower", daemon=True).start()
-        patience = -1 if wait or is_first else _PATIENCE if self._noted else 0
+        is_slow = self._looks and self._took > _SLOW
+        patience = -1 if wait or is_first else _PATIENCE if self._noted and not is_slow else 0
         if not (is_due or self._noted) or not self._turn.acquire(timeout=patience):
             return
         try:
             if self._noted and not is_first:
                 self._index_noted()
             if is_due:
+                self._looks = True
                 self._look()
         except OSError as error:
             raise RegistryError(f"{self._folder.root} cannot be read: {error.strerror}") from None
         finally:
+            self._looks = False
             self._turn.release()
 
     def _look_beside(self) -> None:
