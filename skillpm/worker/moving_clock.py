@@ -56,7 +56,8 @@ class Moving:
     def _moving(self, number: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(number)
         def moved(*arguments: Any) -> int:
-            return number(*arguments) + (0 if self._place() is None else self._requests)
+            moves = not any(arguments) and self._place() is not None  # the group of a child may be sent a signal
+            return number(*arguments) + (self._requests if moves else 0)
 
         return moved
 

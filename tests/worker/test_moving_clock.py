@@ -61,13 +61,15 @@ for _ in range(3):
     child = multiprocessing.get_context("fork").Process(target=print)
     child.start()
     child.join()
-    assert child.exitcode == 0 and child.pid != os.getpid()
+    assert child.exitcode == 0
     with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
         assert list(pool.map(abs, [-1, 2])) == [1, 2]
     with tempfile.NamedTemporaryFile() as one, tempfile.NamedTemporaryFile() as other:
         assert one.name != other.name
     assert subprocess.run([sys.executable, "-c", ""], check=True).returncode == 0
     assert os.getpid() == os.getpid()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as reader:
+        assert os.getpgid(reader.pid) == os.getsid(reader.pid) == reader.pid
 """
 
 
