@@ -11,11 +11,13 @@ import pytest
 
 from skillpm.model.answer_kind import KINDS, kind_of
 from skillpm.model.skill import Skill
+from skillpm.model.task import Task
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.selftest.mutations import Mutations
-from skillpm.selftest.tasks import gate_tasks
+from skillpm.selftest.claims import TaskRef
+from skillpm.selftest.mutations import Mutations, _changed_scalars
+from skillpm.selftest.tasks import gate_task, gate_tasks
 from tests.conftest import write_tree
 from tests.gate import HEAD, ORDER, ORDERS, examined
 from tests.serving import lines
@@ -70,6 +72,18 @@ def test_answers_are_tried_that_would_show_a_verifier_to_take_too_much(
 def test_every_kind_is_tried_in_place_of_every_other(changes: list[tuple[Any, str, Any]]) -> None:
     pairs = {(kind_of(gold), kind_of(value)) for gold, code, value in changes if code == "SK728"}
     assert pairs == {(one, other) for one in KINDS for other in KINDS if one != other}
+
+
+def test_an_answer_of_many_keys_is_changed_at_some_of_them() -> None:
+    """Each change is a copy of the answer, so as many as it has keys would fill the memory."""
+    value = {f"key {number}": {"inner": 1} for number in range(2000)}
+    task = Task.of(skill="demo", system="", request="r", expected=value, split="train", origin="seed")
+    changes = Mutations(None, ()).of(gate_task(None, TaskRef("a task", "", None, task)))
+    assert 0 < sum(1 for _ in changes) < 1000
+
+
+def test_a_number_that_is_no_float_is_changed() -> None:
+    assert [*_changed_scalars({"type": "number"}, 10**400, (), strict=True)]
 
 
 @pytest.mark.slow
