@@ -230,7 +230,7 @@ class GitRepository:
             for lock in folder.glob("*.lock"):  # of a killed git; our lock keeps other processes away
                 lock.unlink(missing_ok=True)
         problem = self._fetch("--depth=1", f"+{wanted}:{reference}")
-        named_so = self.url.pinned and len(wanted) == 64
+        named_so = self.url.pinned and len(wanted) == 64 and "find remote ref" in (problem or "")
         if problem and (named_so or "mismatched algorithms" in problem):  # the names of its objects are in SHA-256
             shutil.rmtree(self._clone, ignore_errors=True)
             self._init("--object-format=sha256")

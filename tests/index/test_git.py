@@ -46,6 +46,10 @@ def test_a_repository_with_names_in_sha_256_is_read_by_its_branch_and_by_its_com
     commit = GitRepository(url, tmp_path / "cache").commit
     assert len(commit) == 64
     assert GitRepository(url.at(commit, ""), tmp_path / "fresh").folders("") == ["one"]
+    root.rename(tmp_path / "gone")
+    with pytest.raises(RegistryError):
+        _ = GitRepository(url.at("0" * 64, ""), tmp_path / "cache").commit
+    assert GitRepository(url, tmp_path / "cache", offline=True).commit == commit, "a failure loses nothing"
 
 
 @pytest.mark.parametrize(
