@@ -255,7 +255,9 @@ def trusted(session: Session, scope: str) -> list[TrustedPublisher]:
 
 
 def _unavailable(url: str) -> ApiError:
-    return ApiError(503, "issuer-unavailable", f"{url[:200]} does not answer with JSON", "try again later")
+    return ApiError(
+        503, "issuer-unavailable", f"{url[:200]} does not answer in time, or not with JSON", "try again later"
+    )
 
 
 def _refused(message: str) -> ApiError:

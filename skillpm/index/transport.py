@@ -181,10 +181,10 @@ class Transport:
         headers = {"Content-Type": kind, "Accept": "application/json, application/problem+json"}
         headers |= {} if isinstance(body, bytes) else {"Content-Length": str(len(body))}
 
-        turns = count(1)
+        tries = count(1)
 
         def once() -> Answer:
-            sent, is_last = body if isinstance(body, bytes) else pieces_of(body), next(turns) == self._patience.tries
+            sent, is_last = body if isinstance(body, bytes) else pieces_of(body), next(tries) == self._patience.tries
             with self._opened(url, headers, method, sent) as response:
                 answered = {key.lower(): value for key, value in response.headers.items()}
                 says_why = "problem+json" in answered.get("content-type", "")
