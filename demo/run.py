@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the project folder; made anew")
     parser.add_argument("--seed", type=int, help="in place of the recipe's")
-    parser.add_argument("--minutes", type=float, default=14.5, help="what does not fit is learned from fewer rows")
+    parser.add_argument("--minutes", type=float, default=14.0, help="what does not fit is learned from fewer rows")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
