@@ -64,7 +64,7 @@ _FILES = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_VERSION = re.compile(r"(?:-\d[^/]*)?\.(?:tar\.gz|tgz|zip|skill)")  # behind the name, of its archives
+_VERSION = re.compile(r"(-\d[^/]*)?\.(?:tar\.gz|tgz|zip|skill)")  # behind the name, of its archives
 _KEY_FILES = (".pem", ".key")
 _AT_ROOT = re.compile(
     r"\.skillpm|\.agents|\.claude|\.codex|\.cursor|\.gemini|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills"
@@ -166,7 +166,8 @@ class SourceTree(FolderTree):
             return True
         if _FILES.fullmatch(name):
             return True
-        if name.startswith(self._own_archive) and _VERSION.fullmatch(name, len(self._own_archive)):
+        own = _VERSION.fullmatch(name, len(self._own_archive)) if name.startswith(self._own_archive) else None
+        if own is not None and (own[1] or path == name):  # `assets/mine.zip` is a file of the skill
             return True
         return stat.S_ISREG(mode) and name.endswith(_KEY_FILES) and self._is_private_key(path)
 
