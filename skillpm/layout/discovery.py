@@ -9,12 +9,14 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from skillpm.layout.tree import LEFT_OUT_FOLDERS
 
 MAX_DEPTH = 6  # levels below the folder that was asked for
 MAX_FOLDERS = 2000  # that hold no skill themselves; a folder of skills may be larger
+_MAX_LINKS = 200  # that are looked at
 _SKIPPED = LEFT_OUT_FOLDERS | {"node_modules"}
 
 
@@ -51,9 +53,10 @@ def discover(root: Path) -> Discovery:
             if looked > MAX_FOLDERS:
                 return Discovery(tuple(sorted(skills)), complete=False)
             below += [folder / name for name in folders]
-            links += [folder / name for name in linked if _leads_to_skills(folder / name)]
+            links += [folder / name for name in linked]
         level = below
-    return Discovery(tuple(sorted(skills)), complete=True, links=tuple(sorted(links)))
+    leading = filter(_leads_to_skills, sorted(links)[:_MAX_LINKS])
+    return Discovery(tuple(sorted(skills)), complete=True, links=tuple(leading))
 
 
 def skill_folders(paths: Iterable[str]) -> list[str]:
@@ -97,6 +100,7 @@ def _listing(folder: Path) -> tuple[list[str], list[str], list[str]]:
 
 def _leads_to_skills(link: Path) -> bool:
     """Does a link lead to a skill, or to a folder of skills?"""
-    with suppress(OSError):
-        return any(next(link.glob(pattern), None) for pattern in ("SKILL.md", "*/SKILL.md"))
+    with suppress(OSError), os.scandir(link) as entries:
+        inside = islice(entries, MAX_FOLDERS)
+        return any(entry.name == "SKILL.md" or os.access(f"{entry.path}/SKILL.md", os.F_OK) for entry in inside)
     return False
