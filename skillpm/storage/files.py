@@ -147,11 +147,11 @@ def write_atomic(
 
 def check_can_make(path: Path) -> None:
     """Raise StorageError where no folder can be made at a path, or below it if it is one."""
-    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    trial = above / f".skillpm-{os.getpid()}"
+    import tempfile
+
+    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if os.access(folder, os.F_OK))
     with DiskErrors("make a folder in", above):
-        trial.mkdir()
-        trial.rmdir()
+        Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
 
 
 def written_through(path: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import DocumentError, StorageError
-from skillpm.storage.files import read_text, storage_error, write_atomic
+from skillpm.storage.files import check_can_make, read_text, storage_error, write_atomic
 
 
 def test_text_and_bytes_are_written_with_line_ends_untouched(tmp_path: Path) -> None:
@@ -58,3 +58,14 @@ def test_a_missing_file_and_one_that_is_not_utf8_are_told_apart(tmp_path: Path) 
     (tmp_path / "latin").write_bytes(b"ab\xe9")
     with pytest.raises(DocumentError, match="byte 2 is 0xe9"):
         read_text(tmp_path / "latin")
+
+
+def test_a_place_is_tried_beside_what_another_process_of_this_number_left(tmp_path: Path) -> None:
+    """In two containers two processes have one number."""
+    (tmp_path / f".skillpm-{os.getpid()}").mkdir()
+    before = sorted(tmp_path.iterdir())
+    check_can_make(tmp_path / "runs/one")
+    assert sorted(tmp_path.iterdir()) == before
+    with pytest.raises(StorageError, match="cannot make a folder in"):
+        (tmp_path / "file").write_text("")
+        check_can_make(tmp_path / "file")

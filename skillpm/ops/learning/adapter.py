@@ -208,7 +208,8 @@ def trained_base(adapter: Path) -> str | None:
     """
     if (adapter / ADAPTER).is_file():
         return read_release(adapter).base_digest
-    run = next((folder for folder in list(adapter.parents)[:3] if (folder / MANIFEST).is_file()), None)
+    runs = (folder for folder in list(adapter.parents)[:3] if (folder / RECIPE).is_file())  # others have manifests, too
+    run = next((folder for folder in runs if (folder / MANIFEST).is_file()), None)
     return None if run is None else RunFolder(run).manifest.model_digest
 
 

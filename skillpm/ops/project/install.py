@@ -235,8 +235,8 @@ def _fetch_all(
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
         warnings = recall_warnings(entry, page, selection.plan.lock, options.allow)
-        alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
         store = None if options.dry_run else context.store
+        alone = store.bringing(entry.tree) if store is not None and index.remote else nullcontext(enter_result=True)
         with alone as needed:  # a download waits for a process that fetches the same tree; a local copy does not
             seen[entry.name] = fetch(store, entry, index, options.allow, size=size) if needed else []
             return entry, warnings

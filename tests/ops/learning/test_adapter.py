@@ -14,7 +14,7 @@ from gguf import GGUFReader
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
-from skillpm.ops.learning.adapter import Packaging, check_adapter, pack_adapter, read_release, replay
+from skillpm.ops.learning.adapter import Packaging, check_adapter, pack_adapter, read_release, replay, trained_base
 from skillpm.ops.learning.models import export_model, merge_run
 from skillpm.ops.learning.runs import find_adapter
 from skillpm.settings import load_settings
@@ -126,3 +126,8 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))
     with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again"):
         replay(server.context().settings, packed, read_release(packed), str(tiny_model))
+
+
+def test_a_manifest_of_another_program_says_nothing_about_an_adapter(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "an extension of a browser", "manifest_version": 3}')
+    assert trained_base(tmp_path / "mine/adapter") is None
