@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 import statistics
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 CONFIDENCE = 0.95
 _COUNTED = 100  # clusters, of whose signs all are counted
@@ -199,20 +199,13 @@ def mean_interval(
 
 
 def _cluster_sums(values: Iterable[float], clustering: Clustering | None) -> array[float]:
-    """Return the sum of each cluster, the same in any order of the values.
-
-    Source: A. Neumaier, Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen, Zeitschrift für
-    Angewandte Mathematik und Mechanik 54 (1974) 39-51.
-    """
+    """Return the sum of each cluster, rounded once, so that it is the same in any order of the values."""
+    found = array("d", values)
     if clustering is None:
-        return array("d", values)
-    clusters = _clusters(clustering)
-    sums, lost = array("d", [0.0]) * clusters.count, array("d", [0.0]) * clusters.count
-    for value, cluster in zip(values, clusters.numbers, strict=True):
-        large, small = sorted((sums[cluster], value), key=abs, reverse=True)
-        sums[cluster] += value
-        lost[cluster] += large - sums[cluster] + small
-    return array("d", map(operator.add, sums, lost))
+        return found
+    number = _clusters(clustering).numbers.__getitem__
+    places = sorted(range(len(found)), key=number)
+    return array("d", (math.fsum(map(found.__getitem__, part)) for _, part in groupby(places, number)))
 
 
 def _variance_of_mean(residuals: Sequence[float], size: int) -> float:

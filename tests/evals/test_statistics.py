@@ -213,3 +213,13 @@ def test_figures_of_clusters_are_the_same_in_any_order(rows: list[tuple[float, s
     others, names = zip(*chance.sample(rows, len(rows)), strict=True)
     assert mean_interval(values, clusters, bounds=(-1, 1)) == mean_interval(others, names, bounds=(-1, 1))
     assert effective_trials(values, clusters) == effective_trials(others, names)
+
+
+def test_sums_of_clusters_that_cancel_are_the_same_in_any_order() -> None:
+    small, tiny = 2.0**-54, 2.0**-108
+    one = [-small, tiny, tiny, 1.0, -1.0]
+    found = {
+        mean_interval([*order, *(-value for value in order)], list("aaaaabbbbb"))
+        for order in itertools.permutations(one)
+    }
+    assert len(found) == 1
