@@ -228,6 +228,8 @@ def print_trained(context: Context, runs: Iterable[Trained], as_json: bool, *, e
     if as_json and documents:
         echo_json(documents if each else documents[0])
     if interrupt is not None:
+        if documents and not interrupt.args:
+            interrupt = KeyboardInterrupt("the runs that are printed are finished")
         raise interrupt
 
 
