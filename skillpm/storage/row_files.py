@@ -36,8 +36,13 @@ def read_rows(path: Path) -> list[tuple[int, Any]]:
 def _listed(root: Any) -> list[Any]:
     """Return the rows of a JSON document: a list, an object around a list, or one row."""
     if isinstance(root, dict):
-        root = next((root[name] for name in _AROUND if isinstance(root.get(name), list)), root)
+        root = next((root[name] for name in _AROUND if _is_listing(root.get(name))), root)
     return root if isinstance(root, list) else [root]
+
+
+def _is_listing(value: Any) -> bool:
+    """Is a value a list of rows, and not one of the texts of a row, such as its `examples`?"""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _parsed(text: str, path: Path, line: int | None) -> Any:

@@ -79,6 +79,9 @@ def test_rows_may_stand_in_an_object(around: str, tmp_path: Path) -> None:
     path.write_text(json.dumps({"skill_name": "x", around: [{"query": "go", "should_trigger": True}]}))
     (row,) = foreign_rows(read_rows(path), path="f")
     assert (row.request, row.expected) == ("go", None)
+    path.write_text(json.dumps({"request": "go", "expected": CALL, around: ["a text"]}))  # one row
+    (row,) = foreign_rows(read_rows(path), path="f")
+    assert (row.request, row.expected) == ("go", CALL)
 
 
 @pytest.mark.parametrize(
