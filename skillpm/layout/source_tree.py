@@ -47,9 +47,9 @@ _FOLDERS = frozenset({
 _FILES = re.compile(
     r"""
     \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc
-    | (?:.+[_-])?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:\.(?!pub\Z).+)? | ssh_host_[a-z0-9]+_key | secring\.gpg
-    | client_secret.*\.json | credentials\.json | (?:.+[_-])?service[_-]account\.json
-    | (?:.+-)?firebase-adminsdk.*\.json
+    | (?:.+[_-])?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:\.(?!(?:pub|md|rst|html)\Z).+)?
+    | ssh_host_[a-z0-9]+_key | secring\.gpg | client_secret.*\.json | credentials\.json
+    | (?:.+[_-])?service[_-]account\.json | (?:.+-)?firebase-adminsdk.*\.json
     | \.vault_pass(?:word)?(?:\.txt)? | known_hosts | authorized_keys
     | .+\.(?:p8|p12|pfx|jks|keystore|keytab|kdbx|ovpn|ppk)
     | \.dockercfg | \.dockerconfigjson | \.my\.cnf | \.s3cfg | \.boto | \.databrickscfg | \.terraformrc

@@ -34,7 +34,7 @@ OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skill
         "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
         ".skillpmignore", "candidates/1/x", ".codex/auth.json", ".gemini/x", "mine.zip", "mine.skill"]  # fmt: skip
 PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
-          "data/a.csv", "docs/kubeconfig.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
+          "data/a.csv", "docs/kubeconfig.md", "make_an_id_rsa.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
           "scripts/environment.py", "scripts/core", "assets/.codex/x", "a/other.zip", "a/mine.zip", "seeds/a.jsonl",
           "skill.yaml"]  # fmt: skip
 
