@@ -166,7 +166,8 @@ class CallMaker:
     def _ordered(self, call: Call, pieces: list[list[str]]) -> str:
         chance = self._chance
         chance.shuffle(pieces)
-        operands = [[self._same(word)] for word in call.operands]
+        first = int(self._program.operands.first is not None)  # such operands are texts here, never paths
+        operands = [[word if place < first else self._same(word)] for place, word in enumerate(call.operands)]
         if self._program.options_first:
             return self._joined([*pieces, *([[call.subcommand]] if call.subcommand else []), *operands])
         if chance.random() < 0.3:

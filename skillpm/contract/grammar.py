@@ -213,26 +213,29 @@ class Grammar:
         return [*words, "--", *_normal_operands(self.program.operands, operands, command.path)]
 
     def _normal_options(self, command: Command) -> list[str]:
+        default = self.program.default_options
+        given = command.options or (self._other(default) if default is not None else [])
         # What is implied stands in front: where the last counts, what is given goes before it.
-        implied = (given.option.implies for given in command.options if given.option.implies)
-        meanings = [item for text in implied for item in self._other(text)]
-        meanings += [item for given in command.options for item in self._meanings(given)]
+        implied = (item.option.implies for item in given if item.option.implies)
+        meanings = [(item.option, item) for text in implied for item in self._other(text)]
+        meanings += [(item.option, meaning) for item in given for meaning in self._meanings(item)]
         items = [
-            (option, _spelling(option, piece, command.path))
-            for option, value in meanings
+            (self._group(written), option, _spelling(option, piece, command.path))
+            for written, (option, value) in meanings
             for piece in _pieces(option, value)
         ]
-        last = {self._group(option): place for place, (option, _) in enumerate(items)}
+        # Of one option the last counts, and not of another one that stands for it: `du -s -d 1` is an error of du.
+        last = {group: place for place, (group, _, _) in enumerate(items)}
         # An occurrence that says nothing is dropped: an earlier one where the last counts, a repeated one where the
         # occurrences are a set (as those of a flag are), and one that says the default.
         words: list[tuple[str, str, str]] = []
-        for place, (option, value) in enumerate(items):
-            repeat = option.repeat
+        for place, (group, option, value) in enumerate(items):
+            repeat, is_written = option.repeat, group == self._group(option)
             default = option.default if isinstance(option, ValueOption) else None
             text = option.name if value is None else f"{option.name}={value}"
-            word = (self._rival(option), value or "" if repeat == "set" else "", text)
-            counts = place == last[self._group(option)] or (repeat != "last" and self._group(option) == option.name)
-            if not counts or option.ignored or (repeat == "set" and word in words):
+            word = (self._rival(option), value or "" if repeat == "set" or not is_written else "", text)
+            counts = place == last[group] or (repeat != "last" and self._group(option) == option.name)
+            if not counts or option.ignored or (repeat != "each" and text in (other for _, _, other in words)):
                 continue
             if default is None or value != _spelling(option, default, ""):
                 words.append(word)
@@ -302,7 +305,8 @@ def _normal_operands(rules: Operands, operands: Sequence[str], path: str) -> lis
     try:
         if rules.form == "socket_filter":
             return normal_filter(operands)
-        words = [normal_value(rules.form, word) for word in operands]
+        forms = [rules.first or rules.form, *[rules.form] * len(operands)]
+        words = [normal_value(form, word) for form, word in zip(forms, operands, strict=False)]
     except ValueError as error:
         raise CommandError(f"`{path}` takes {error} as an operand") from None
     return sorted(words) if rules.any_order else words

@@ -190,6 +190,7 @@ class Operands(Document):
         least: how many there must be.
         form: how two spellings of one are recognised as one; ``words`` and ``socket_filter`` (of ``ss``) read all of
             them as one expression.
+        first: the form of the first one, where it is another than that of the rest: the pattern of ``grep``.
         any_order: do they mean the same in any order?
         default: the operand that is meant where none is given: ``.``, as for ``du``.
     """
@@ -197,6 +198,7 @@ class Operands(Document):
     most: Annotated[int, Field(ge=0, le=64)]
     least: Annotated[int, Field(ge=0, le=64)] = 0
     form: ValueForm = "text"
+    first: ValueForm | None = None
     any_order: bool = False
     default: str | None = None
 
@@ -225,6 +227,7 @@ class Program(Document):
             program as well, and they mean the same on either side of it.
         bundle_first: may the first word be a bundle of options without its dash, as ``tar tvf FILE``?
         last_of: groups of options of which the last that is given counts, as ``-t`` and ``-S`` of ``ls``.
+        default_options: what is meant where no option is given: ``-lwc``, as for ``wc``.
     """
 
     options: tuple[Flag, ...] = ()
@@ -236,6 +239,7 @@ class Program(Document):
     options_first: bool = False
     bundle_first: bool = False
     last_of: tuple[Annotated[tuple[str, ...], Field(min_length=2)], ...] = ()
+    default_options: str | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Program:

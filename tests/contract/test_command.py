@@ -176,8 +176,17 @@ EQUAL += [
     (REAL_GIT, "git log --since=yesterday", "git log --since='One Day'"),
     (REAL_GIT, "git log --until='last year'", "git log --before='12 months ago'"),
     (REAL_GIT, "git log -5", "git log -n 5 HEAD"),
+    (SHELL, "du -d1 -d2 /srv", "du -d 2 /srv"),
+    (TRIAGE, "du -s -d0 -s /srv", "du -d 0 /srv"),
+    (SHELL, "wc -lwc f", "wc f"),
+    (SHELL, "wc -c -wl f", "wc ./f"),
+    (SHELL, "grep -c x ./f", "grep -c x f"),
 ]
 UNEQUAL = [
+    (SHELL, "du -d1 -d2 /srv", "du -d 1 /srv"),
+    (SHELL, "du -d1 -s /srv", "du -s /srv"),
+    (SHELL, "wc -lw f", "wc f"),
+    (SHELL, "grep ./x f", "grep x f"),
     (TRIAGE, "ps 12", "ps 21"),
     (TRIAGE, "ps -e --sort=-rss", "ps -e --sort=rss"),
     (TRIAGE, "top -bn1 -o %CPU", "top -bn1 -o -%CPU"),
