@@ -34,15 +34,20 @@ def disagreements(task: TaskRule, contract: ContractDocument) -> Iterator[Disagr
 
 
 def _lost(task: TaskRule, tool: Tool) -> Iterator[Disagreement]:
-    """Yield slots that are named as an argument and stand in none, or each in the other's."""
-    for slot in (slot for slot in task.draw if slot in tool.properties):
-        if slot not in task.args and slot not in slots_of(task.args):
+    """Yield slots that are named as an argument and stand in none."""
+    for slot in task.draw:
+        if slot in tool.properties and slot not in task.args and slot not in slots_of(task.args):
             message = f"requests say `{slot}`, and no argument is made of it"
             yield ("draw", slot), message, f'add `{slot}: "{{{slot}}}"` to `args`, or name the slot otherwise'
-        other = next((name for name, value in task.args.items() if value == f"{{{slot}}}" and name != slot), None)
-        if other is not None and task.args.get(slot) == f"{{{other}}}" and slot < other:
-            message = f"`{slot}` gets the value of `{other}`, and `{other}` that of `{slot}`"
-            yield ("args", slot), message, "exchange them"
+
+
+def exchanges(task: TaskRule) -> Iterator[Disagreement]:
+    """Yield arguments that get the slot of each other's name: a mistake, unless the task takes something back."""
+    for name, value in task.args.items():
+        other = str(value).strip("{}")
+        if name < other and value == f"{{{other}}}" and task.args.get(other) == f"{{{name}}}":
+            message = f"`{name}` gets the value of `{other}`, and `{other}` that of `{name}`"
+            yield ("args", name), message, "exchange them, unless that is meant"
 
 
 def _needless(task: TaskRule, tool: Tool) -> Iterator[Disagreement]:

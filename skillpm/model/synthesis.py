@@ -202,7 +202,9 @@ class TaskRule(Document):
         used |= {slot for constraint in self.constraints for slot in constraint.slots()}
         unknown = used - set(self.draw)
         if unknown:
-            raise ValueError(f"slot `{min(unknown)}` is used but not in `draw`")
+            slot = min(unknown)
+            hint = f'draw it; `{{{slot}}}` as a text is the value of a slot: `from: ["{{{slot}}}"]`'
+            raise PlacedValueError(f"slot `{slot}` is used but not in `draw`", hint=hint)
         places = {place for text in self.phrasings for place in CLAUSE.findall(text)} - {"*"}
         if places - set(self.clauses):
             raise ValueError(f"[{min(places - set(self.clauses))}] is in a request but not in `clauses`")

@@ -29,7 +29,8 @@ from skillpm.synth.sample import REDRAWS, Sampler, is_constant
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
-# `${HOME}`, `\frac{A}` and `{{.Names}}` are texts of other languages
+# `${HOME}`, `\frac{A}`, `{{.Names}}` and the path `/users/{userId}` are texts of other languages
+_PATH = re.compile(r"\S*/\S*")
 _BRACES = re.compile(r"(?<![^\s\"'])(\{\{)\s*[A-Za-z][\w-]*\s*\}|(?<![${\w])\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
@@ -85,27 +86,36 @@ def _inner_slots(value: Any) -> Iterator[tuple[str, bool]]:
 def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield texts that say two values of one pool or none, and braces that no slot fills."""
     yield from _unfilled(document)
-    drawn = {draw.source for rule in document.tasks for draw in rule.draw.values() if isinstance(draw.source, str)}
+    for items, location, where in _lists(document):
+        yield from _shared_texts(items, location, where)
+    yield from (flaw for flaw, item in silent_values(document) if item is None)
+
+
+def _lists(document: SynthesisDocument) -> Iterator[tuple[Sequence[Any], Location, str]]:
+    """Yield each list of values with its place, and what a person calls it."""
     for name, pool in document.values.items():
         if pool.choice is not None:
-            location: Location = ("values", name, "choice")
-            yield from _shared_texts(pool.choice, location, f"pool `{name}`")
-            if name in drawn:  # others are parts of templates
-                yield from _silent(pool.choice, location, f"pool `{name}`")
+            yield pool.choice, ("values", name, "choice"), f"pool `{name}`"
     for place, rule in enumerate(document.tasks):
         for slot, draw in rule.draw.items():
             if not isinstance(draw.source, str):
-                location, where = ("tasks", place, "draw", slot, "from"), f"task `{rule.name}`, slot `{slot}`"
-                yield from _shared_texts(draw.source, location, where)
-                yield from _silent(draw.source, location, where)
+                yield draw.source, ("tasks", place, "draw", slot, "from"), f"task `{rule.name}`, slot `{slot}`"
 
 
-def _silent(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:
-    """Yield values without a text: a request that holds one says nothing. A clause may say the only value."""
-    for place, item in enumerate(items if len(items) > 1 else ()):
-        if not isinstance(item, Entry) and not value_text(item).strip():
-            message = f"{where}: nothing says the value {canonical_json(item)}"
-            yield Flaw((*location, place), message, "give it `texts`, or draw the slot with a probability below 1")
+def silent_values(document: SynthesisDocument) -> Iterator[tuple[Flaw, Any]]:
+    """Yield values without a text, null or blanks: a request that holds one may say nothing.
+
+    A clause may say the only value of a slot. A pool that no slot draws from is a part of templates.
+    """
+    drawn = {draw.source for rule in document.tasks for draw in rule.draw.values() if isinstance(draw.source, str)}
+    for items, location, where in _lists(document):
+        if len(items) == 1 or (location[0] == "values" and location[1] not in drawn):
+            continue
+        for place, item in enumerate(items):
+            if not isinstance(item, Entry) and not value_text(item).strip():
+                message = f"{where}: nothing says the value {canonical_json(item)}"
+                hint = "give it `texts`, or draw the slot with a probability below 1"
+                yield Flaw((*location, place), message, hint), item
 
 
 def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -122,7 +132,8 @@ def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
         texts += [((*here, "args", name), text) for name, value in rule.args.items() for text in strings(value)]
     for location, text in texts:
         is_frame = location[0] == "frames"
-        left = [found[0] for found in _BRACES.finditer(text) if found[1] or is_frame or not SLOT.fullmatch(found[0])]
+        braces = _BRACES.finditer(text if is_frame else _PATH.sub(" ", text))
+        left = [found[0] for found in braces if found[1] or is_frame or not SLOT.fullmatch(found[0])]
         if left:
             message = f"`{left[0][:60]}` is not filled, so it stands in every row as it is"
             yield Flaw(location, message, "write a slot as {slot}: small letters, digits and `_`, with one brace")

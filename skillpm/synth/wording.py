@@ -6,12 +6,12 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, islice, takewhile
+from itertools import chain, combinations, islice
 from typing import Any
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
-from skillpm.model.rule_fit import disagreements
+from skillpm.model.rule_fit import disagreements, exchanges
 from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Pool, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
@@ -19,6 +19,7 @@ from skillpm.synth.checker import (
     Location,
     label_flaws,
     says_a_value,
+    silent_values,
     text_flaws,
     unsayable_flaws,
     whole_division,
@@ -28,6 +29,7 @@ from skillpm.synth.pools import LISTED, members, size, texts_of, value_text
 from skillpm.synth.sample import Sampler, is_constant
 
 _ROWS = 100  # of each task, which the contract judges
+_TRIES = 5_000  # rows of which it refuses every one, before a task counts as impossible
 _FORMS = 100_000  # of all requests together, which are compared
 
 
@@ -88,7 +90,8 @@ def _share_values(document: SynthesisDocument, rule: TaskRule, one: str, other: 
 
 
 def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield requests that name a value of a slot which they do not draw."""
+    """Yield requests that name a value of a slot which they do not draw, and values of blanks."""
+    yield from (flaw for flaw, item in silent_values(document) if item is not None)
     for place, rule in enumerate(document.tasks):
         for number, text in enumerate(rule.requests):
             for slot in rule.draw:
@@ -251,42 +254,44 @@ def refuse(document: SynthesisDocument, path: str) -> None:
         raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
 
-def refused_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
-    """Yield tasks of which the contract refuses some answers: their rows are thrown away."""
-    for place, rule, outcomes in _judged(document, contract):
-        reasons = Counter(filter(None, outcomes))
-        if 0 < reasons.total() < _ROWS:
-            yield _refusal(place, rule, reasons)
+def doubtful_answers(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
+    """Yield arguments that get each other's slot, and tasks of which the contract refuses some answers."""
+    for place, rule in enumerate(document.tasks):
+        for location, message, hint in exchanges(rule):
+            yield Flaw(("tasks", place, *location), f"task `{rule.name}`: {message}", hint)
+    yield from (flaw for flaw, is_impossible in _refused(document, contract) if not is_impossible)
 
 
 def impossible_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield tasks of which the contract refuses every answer: they make no row."""
-    for place, rule, outcomes in _judged(document, contract):
-        reasons = Counter(takewhile(bool, outcomes))
-        if reasons.total() == _ROWS:
-            yield _refusal(place, rule, reasons)
+    return (flaw for flaw, is_impossible in _refused(document, contract) if is_impossible)
 
 
-def _refusal(place: int, rule: TaskRule, reasons: Counter[str]) -> Flaw:
-    ((reason, _),) = reasons.most_common(1)
-    message = f"task `{rule.name}`: the contract refuses {reasons.total()} of {_ROWS} answers: {reason[:160]}"
-    return Flaw(("tasks", place), message, "draw values that the contract takes")
-
-
-def _judged(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[int, TaskRule, Iterator[str]]]:
-    """Yield each task that fits the contract, with why the contract refuses each of some answers, or empty texts."""
+def _refused(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[Flaw, bool]]:
+    """Yield the tasks that fit the contract of which it refuses some answers, and whether it refuses all of them."""
     if any(unsayable_flaws(document)):
         return
     whole = whole_division(document)
     sources = whole.sources(document, "train")
     for place, rule in enumerate(document.tasks):
-        if not any(disagreements(rule, contract.document)):
-            yield place, rule, _refusals(Sampler(document, rule, whole, "train", sources), contract)
+        if any(disagreements(rule, contract.document)):
+            continue
+        outcomes = _outcomes(Sampler(document, rule, whole, "train", sources), contract)
+        seen = [*islice(outcomes, _ROWS)]
+        while all(seen) and len(seen) < _TRIES:
+            seen.append(next(outcomes))
+        reasons = Counter(filter(None, seen))
+        if reasons:
+            ((reason, _),) = reasons.most_common(1)
+            count = f"{reasons.total():,} of {len(seen):,} answers"
+            message = f"task `{rule.name}`: the contract refuses {count}: {reason[:160]}"
+            yield Flaw(("tasks", place), message, "draw values that the contract takes"), all(seen)
 
 
-def _refusals(sampler: Sampler, contract: Contract) -> Iterator[str]:
+def _outcomes(sampler: Sampler, contract: Contract) -> Iterator[str]:
+    """Yield why the contract refuses each of the answers that are drawn, or an empty text."""
     chance = random.Random(0).random
-    for _ in range(_ROWS):
+    while True:
         sample = sampler.draw(chance)
         try:
             if sample is not None:

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.model.contract import ContractDocument
-from skillpm.model.rule_fit import disagreements
+from skillpm.model.rule_fit import disagreements, exchanges
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
 from skillpm.synth.generate import synthesise
+from skillpm.synth.wording import doubtful_wordings
 from tests.synth.conftest import Given, Judge
 
 MAYBE = {"from": ["a", "b"], "probability": 0.5}
@@ -99,15 +100,18 @@ def test_a_text_that_says_two_values_is_a_flaw(choice: list[Any], inline: bool) 
     assert len([*text_flaws(one)]) == 1
 
 
-@pytest.mark.parametrize("choice", [["", "a"], ["a", None], [" ", "a"]])
-def test_a_value_that_nothing_says_is_a_flaw(choice: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("choice", "flaws"),
+    [(["", "a"], doubtful_wordings), (["a", None], text_flaws), ([" ", "a", "\t"], doubtful_wordings)],
+)
+def test_null_among_values_is_a_flaw_and_a_blank_is_doubtful(choice: list[Any], flaws: Any) -> None:
     drawn = {"x": {"from": "p", "probability": 0.5}}
     named = document({"draw": drawn}, values={"p": {"choice": choice}})
     for one in (named, document({"draw": {"x": {"from": choice}}})):
-        (flaw,) = text_flaws(one)
-        assert "nothing says" in flaw.message
-    assert not [*text_flaws(document({}, values={"p": {"choice": choice}}))]  # it may be a part of a template
-    assert not [*text_flaws(document({"draw": {"x": {"from": [""]}}, "clauses": {"x": ["with no name"]}}))]
+        for kind in (text_flaws, doubtful_wordings):
+            assert any("nothing says" in flaw.message for flaw in kind(one)) == (kind is flaws)
+    assert not [*flaws(document({}, values={"p": {"choice": choice}}))]  # it may be a part of a template
+    assert not [*flaws(document({"draw": {"x": {"from": [""]}}, "clauses": {"x": ["with no name"]}}))]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,8 @@ def test_a_value_that_nothing_says_is_a_flaw(choice: list[Any]) -> None:
             None,
         ),
         ({"requests": ["go [x]", "pop stash@{{x}}"]}, {}, None),
+        ({"requests": ["get /users/{userId} [x]", "call {baseUrl}/v1/{Kind}.json?q={term_A} [x]"]}, {}, None),
+        ({"requests": ["get /users of {userId} [x]"]}, {}, ("tasks", 0, "requests", 0)),
     ],
 )
 def test_braces_that_no_slot_fills_are_a_flaw(task: dict[str, Any], more: dict[str, Any], location: Any) -> None:
@@ -143,7 +149,7 @@ def test_two_tasks_of_one_name_are_refused() -> None:
         ({"a": "{a}", "b": "{b}"}, None),
         ({"a": "to {a}, {b}"}, None),
         ({"a": "{a}"}, ("draw", "b")),
-        ({"a": "{b}", "b": "{a}"}, ("args", "a")),
+        ({"a": "{b}", "b": "{a}"}, None),
         ({"a": "{b}", "b": "{a}, {b}"}, None),
     ],
 )
@@ -153,6 +159,15 @@ def test_a_slot_that_is_named_as_an_argument_goes_into_it(args: dict[str, Any], 
     draw = {"a": {"from": ["x", "y"]}, "b": {"from": ["x", "y"]}}
     (task,) = document({"draw": draw, "args": args, "requests": ["{a} {b}"], "clauses": {}}).tasks
     assert [item[0] for item in disagreements(task, contract)] == [place] * (place is not None)
+    exchanged = args == {"a": "{b}", "b": "{a}"}  # which "undo the move of {b} to {a}" means
+    assert [item[0] for item in exchanges(task)] == [("args", "a")] * exchanged
+
+
+def test_a_brace_as_a_text_is_the_value_of_a_slot() -> None:
+    with pytest.raises(ValidationError, match="slot `id` is used but not in `draw`"):
+        document({"requests": ["get /users/{id} [x]"]})
+    literal = {"x": {"from": ["/users/{id}"]}}
+    assert not [*text_flaws(document({"draw": literal, "requests": ["get {x}"]}))]
 
 
 @pytest.mark.parametrize("choice", [["/a", "/A"], ["a", "a"], [{"value": 1, "texts": ["one", "1"]}, 2]])

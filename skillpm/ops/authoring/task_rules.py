@@ -122,13 +122,13 @@ def special_tokens(subject: Subject) -> Iterator[Problem]:
 
 @TASK_RULES.warning("SK519", "rows that are doubtful", why="They are thrown away, or teach a value that was not meant.")
 def doubtful_rows(subject: Subject) -> Iterator[Problem]:
-    """Requests that say a value by themselves, and answers that the contract refuses."""
+    """Requests that say a value by themselves, values of blanks, exchanged slots, answers that the contract refuses."""
     if document := _synthesis(subject):
-        from skillpm.synth.wording import doubtful_wordings, refused_rows
+        from skillpm.synth.wording import doubtful_answers, doubtful_wordings
 
         yield from _problems(subject, doubtful_wordings(document))
         if (contract := _contract(subject)) is not None:
-            yield from _problems(subject, refused_rows(document, contract))
+            yield from _problems(subject, doubtful_answers(document, contract))
 
 
 @TASK_RULES.install_error(
