@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.formats.document import Document, Json, model_errors
+from skillpm.formats.document import Document, Json, PlacedValueError, model_errors
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.training import SELF, STAGE_NAME, Positive, Stage
+from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.distil import Distil
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
@@ -136,13 +137,12 @@ class Recipe(Document):
     @model_validator(mode="after")
     def _stages_have_names(self) -> Recipe:
         names = [stage.name for stage in self.stages]
-        odd = [name for name in names if not re.fullmatch(STAGE_NAME, name)]
-        if odd:
-            raise ValueError(
-                f"`{odd[0][:80]}` is not a stage name: use at most 32 lower-case letters, digits and hyphens"
-            )
-        if len(set(names)) != len(names):
-            raise ValueError(f"two stages have one name: {', '.join(names)}; give each a `name`")
+        for place, name in enumerate(names):
+            if not re.fullmatch(STAGE_NAME, name):
+                problem = f"`{name[:80]}` is not a stage name: use at most 32 lower-case letters, digits and hyphens"
+                raise PlacedValueError(problem, place=("stages", place, "name"))
+            if name in names[:place]:
+                raise PlacedValueError(f"two stages are named {name}", place=("stages", place), hint=_own_name(name))
         if self.adapter and self.tune == "full":
             raise ValueError("`adapter` is an adapter to go on with, so `tune` is `lora`")
         if self.adapter and self.layers:
@@ -221,8 +221,40 @@ def _child(node: Any, step: str, change: str) -> Any:
     if isinstance(node, dict) and step in node:
         return node[step]
     stages = [item for item in node if isinstance(item, dict)] if isinstance(node, list) else []
-    named = {str(item.get("name", item.get("kind"))): item for item in stages}  # a change may have written no name
-    if step in named:
-        return named[step]
-    hint = f"known here: {', '.join(sorted(node) if isinstance(node, dict) else named) or 'nothing'}"
+    names = [str(item.get("name", item.get("kind"))) for item in stages]  # a change may have written no name
+    if names.count(step) > 1:
+        raise UsageError(f"`--set {change}`: two stages are named {step}", hint=_own_name(step))
+    if step in names:
+        return stages[names.index(step)]
+    hint = f"known here: {', '.join(sorted(node) if isinstance(node, dict) else names) or 'nothing'}"
     raise UsageError(f"`--set {change}`: no `{step}`", hint=hint)
+
+
+def _own_name(name: str) -> str:
+    return f"give one of them a name of its own, such as `name: {name[:29]}-2`"
+
+
+def with_whole_paths(recipe: Recipe) -> Recipe:
+    """Return a recipe whose folders of models, skills and an adapter are named by whole paths.
+
+    Such a recipe, and the run that stores it, means the same wherever it is read.
+    """
+
+    def model(text: str) -> str:
+        path = Path(text).expanduser()
+        return str(path.resolve()) if text not in (*KNOWN_MODELS, SELF) and path.is_dir() else text
+
+    def typed_as_path(text: str) -> str:  # else it is a run, or what is installed
+        return model(text) if text.startswith((".", "/", "~")) else text
+
+    stages = (
+        stage.model_copy(update={"teacher": model(stage.teacher)}) if isinstance(stage, Distil) else stage
+        for stage in recipe.stages
+    )
+    changes = {
+        "model": model(recipe.model),
+        "skills": tuple(map(typed_as_path, recipe.skills)),
+        "adapter": typed_as_path(recipe.adapter),
+        "stages": tuple(stages),
+    }
+    return recipe.model_copy(update=changes)

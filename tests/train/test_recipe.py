@@ -16,7 +16,7 @@ from skillpm.train.base_model import KNOWN_MODELS, locate_model, prepare_model
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import make_plan
-from skillpm.train.recipe import Recipe, load_recipe, recipe_model
+from skillpm.train.recipe import Recipe, load_recipe, recipe_model, with_whole_paths
 from skillpm.train.run_folder import RunFolder
 from tests.shop import MakeProject
 
@@ -28,7 +28,7 @@ BAD = [
     ("stages: [{kind: ppo}]", "`stages.0`: no kind of stage `ppo`"),
     ("stages: [{name: x}]", "missing key `stages.0.kind`"),
     ("stages: [sft]", "stages"),
-    ("stages: [{kind: sft}, {kind: sft}]", "two stages"),
+    ("stages: [{kind: sft}, {kind: sft}]", "two stages are named sft"),
     ("stages: [{kind: grpo, generations: 1}]", "generations"),
     ("stages: [{kind: grpo, rewards: {}}]", "rewards"),
     ("stages: [{kind: sft, learning_rate: .nan}]", "learning_rate"),
@@ -65,6 +65,30 @@ def test_a_change_finds_a_stage_that_another_has_written_without_a_name() -> Non
     with pytest.raises(UsageError, match="no `dpo`") as error:
         load_recipe(None, None, ("stages=[{kind: sft}]", "stages.dpo.epochs=3"), BUILT_IN)
     assert error.value.hint == "known here: sft"
+    with pytest.raises(UsageError, match="two stages are named sft") as error:
+        load_recipe(None, None, ("stages=[{kind: sft}, {kind: sft}]", "stages.sft.epochs=3"), BUILT_IN)
+    assert error.value.hint == "give one of them a name of its own, such as `name: sft-2`"
+
+
+def test_folders_of_a_recipe_are_named_by_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("m", "teacher", "skill", "smollm2-135m", "self", "old", "newest"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    here = load_recipe(
+        None,
+        "{model: m, skills: [./skill, newest], adapter: ./old, stages: [{kind: distil, teacher: teacher}]}",
+        (),
+        BUILT_IN,
+    )
+    whole = with_whole_paths(here)
+    assert (whole.model, whole.skills, whole.adapter) == (
+        f"{tmp_path}/m",
+        (f"{tmp_path}/skill", "newest"),
+        f"{tmp_path}/old",
+    )
+    assert whole.teachers == (f"{tmp_path}/teacher",)
+    named = load_recipe(None, "{adapter: newest, stages: [{kind: distil}]}", (), BUILT_IN)
+    assert with_whole_paths(named) == named
 
 
 @pytest.mark.parametrize(

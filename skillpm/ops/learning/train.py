@@ -67,7 +67,7 @@ from skillpm.train.processes import (
     launched,
     read_launch,
 )
-from skillpm.train.recipe import Recipe, load_recipe
+from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
 from skillpm.train.run_folder import RunFolder
 
 ROLLOUTS = "rollouts"  # the arm and the task set
@@ -139,6 +139,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
         CheckError: a seed stands in a suite, or no row can be held out.
         PluginError: a plugin's trainer failed.
     """
+    recipe = with_whole_paths(recipe)
     check_shares(recipe, launch)
     for name in (recipe.model, *recipe.teachers):
         locate_model(name, context.settings.models)
@@ -189,6 +190,7 @@ def train(
     """
     runs = runs or context.settings.runs
     check_can_make(runs)
+    recipe = with_whole_paths(recipe)
     with _ready(context, recipe, launch) as ready:
         rephrase = recipe.data.rephrase
         rephrasing = load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None

@@ -30,7 +30,7 @@ from skillpm.train.hf.capability import Collator, evaluating, packing_way, scori
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
-from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model
+from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model, room_for
 from skillpm.train.hf.packing import GroupedOrder, answer_logits, encode_rows
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import sample_groups
@@ -213,12 +213,12 @@ def _lesson(stage: Distil, given: StageInput, rows: Sequence[TrainRow]) -> Lesso
     model, conversation, asked = given.model, given.conversation, _asked(stage, given)
     reads = conversation if stage.teacher == SELF else load_conversation(given.teachers[stage.teacher])
     told = [_told(reads, row) if stage.context else reads.prompt(row.task.prompt) for row in rows]
-    fitting = [n for n, prompt in enumerate(told) if len(prompt) + stage.max_new_tokens <= stage.max_length]
+    lengths = [len(prompt) + stage.max_new_tokens for prompt in told]
+    fitting = [number for number, length in enumerate(lengths) if length <= stage.max_length]
     if not fitting:
-        raise TrainingError(
-            f"no row fits into {stage.max_length} tokens with what its teacher reads",
-            hint=f"raise it: --set stages.{stage.name}.max_length={2 * stage.max_length}",
-        )
+        with asked() as teacher:
+            hint = room_for(lengths, teacher, stage)
+        raise TrainingError(f"no row fits into {stage.max_length} tokens with what its teacher reads", hint=hint)
     kept = [rows[number] for number in fitting]
     prompts = [conversation.prompt(row.task.prompt) for row in kept]
     told = [told[number] for number in fitting]

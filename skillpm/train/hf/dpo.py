@@ -18,7 +18,7 @@ from skillpm.train.columns import Rewarder
 from skillpm.train.dpo import Dpo
 from skillpm.train.hf.checkpoint import Resumable, remembered
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
-from skillpm.train.hf.model import check_vocabulary
+from skillpm.train.hf.model import check_vocabulary, room_for
 from skillpm.train.hf.packing import GroupedOrder
 from skillpm.train.hf.reference import forget_reference
 from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
@@ -51,10 +51,7 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     found: list[Pair] = remembered(given.work, "pairs", lambda: _pairs(stage, given, validation.learned, rewarder))
     pairs = [pair for pair in found if _length(pair) <= stage.max_length]
     if not pairs:
-        raise TrainingError(
-            f"stage {stage.name}: {_without(found, stage)}",
-            hint=f"--set stages.{stage.name}.generations={2 * stage.generations}, or another stage",
-        )
+        raise _without(found, stage, given.model)
     check_vocabulary(given.model, (ids for pair in pairs for ids in pair.values()))
     given.report(0, {"pairs": len(pairs), "rows": len(validation.learned)})
     forget_reference(given.model)
@@ -130,10 +127,14 @@ def _length(pair: Pair) -> int:
     return len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
 
 
-def _without(found: Sequence[Pair], stage: Dpo) -> str:
+def _without(found: Sequence[Pair], stage: Dpo, model: Any) -> TrainingError:
     if found:
-        return f"every pair is longer than {stage.max_length} tokens"
-    return "no row has two answers of different worth, so there is nothing to prefer"
+        problem = f"every pair is longer than {stage.max_length} tokens"
+        hint = room_for([*map(_length, found)], model, stage)
+    else:
+        problem = "no row has two answers of different worth, so there is nothing to prefer"
+        hint = f"--set stages.{stage.name}.generations={2 * stage.generations}, or another stage"
+    return TrainingError(f"stage {stage.name}: {problem}", hint=hint)
 
 
 def _arguments(stage: Dpo, given: StageInput, pairs: int) -> DPOConfig:

@@ -27,6 +27,7 @@ from transformers import (
 from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.layout.rules.adapter import kernel_names
+from skillpm.model.training import Stage
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.memory import lacks_memory, no_memory
 
@@ -224,6 +225,14 @@ def machine_settings(dtype: str) -> dict[str, str | int]:
 def window(model: Any) -> int:
     """Return how many tokens a model was made to read at once; without a number of its own, more than there can be."""
     return getattr(model.config, "max_position_embeddings", None) or sys.maxsize
+
+
+def room_for(lengths: Sequence[int], model: Any, stage: Stage) -> str:
+    """Return what makes room for rows of so many tokens, none of which fits: a longer row, or another model."""
+    readable = [length for length in lengths if length <= window(model)]
+    if readable:
+        return f"--set stages.{stage.name}.max_length={max(readable)}"
+    return f"use a model that reads {min(lengths)} tokens; this one reads {window(model)}"
 
 
 def check_vocabulary(model: Any, rows: Iterable[Sequence[int]]) -> None:

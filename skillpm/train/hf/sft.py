@@ -19,7 +19,7 @@ from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, packing_way
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
-from skillpm.train.hf.model import check_vocabulary, window
+from skillpm.train.hf.model import check_vocabulary, room_for, window
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
 from skillpm.train.hf.together import count, passes, summed
 from skillpm.train.sft import Sft, steps_of
@@ -70,7 +70,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     if not features:
         raise TrainingError(
             f"stage {stage.name}: no row fits into {longest} tokens",
-            hint=f"--set stages.{stage.name}.max_length=4096, or a model that reads longer texts",
+            hint=room_for([len(prompt) + len(answer) for _, prompt, answer in rows], model, stage),
         )
     check_vocabulary(model, (feature["input_ids"] for feature in features))
     collator = packing_way(model, features, tokenizer.pad_token_id)

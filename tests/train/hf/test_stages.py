@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -282,13 +283,16 @@ def test_an_outage_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_rows_that_do_not_fit_are_an_error(tiny_model: Path, tmp_path: Path) -> None:
     """Nothing left to learn from is said, with the setting to change."""
-    with pytest.raises(TrainingError, match="no row fits"):
+    with pytest.raises(TrainingError, match="no row fits") as error:
         run(plan_of(Sft(kind="sft", max_length=4)), tiny_model, tmp_path)
+    length = int(str(error.value.hint).removeprefix("--set stages.sft.max_length="))
+    assert run(plan_of(Sft(kind="sft", max_length=length)), tiny_model, tmp_path / "longer")
     small = Path(shutil.copytree(tiny_model, tmp_path / "small"))
     config = json.loads((small / "config.json").read_text())
     (small / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))
-    with pytest.raises(TrainingError, match="no row fits into 20 tokens"):
+    with pytest.raises(TrainingError, match="no row fits into 20 tokens") as error:
         run(plan_of(Sft(kind="sft")), small, tmp_path)
+    assert re.fullmatch(r"use a model that reads \d+ tokens; this one reads 20", str(error.value.hint))
     with pytest.raises(TrainingError, match="no request and an answer of 4 tokens fit into the 20 of this model"):
         run(plan_of(Grpo(kind="grpo", max_new_tokens=4)), small, tmp_path)
 
