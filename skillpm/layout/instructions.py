@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 
@@ -33,37 +34,58 @@ SHOWN = 80  # characters of a message's quotation
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern when it is first needed: most skills need none."""
-    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    """Compile a pattern when it is first needed: most skills need none.
+
+    Only ASCII letters make a word, so that a command is seen beside the letters of any other script.
+    """
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.ASCII)
 
 
-_NEEDS = frozenset(word for _, _, needs, _ in COMMANDS for word in needs)
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
+_BLANKED = bytes(code if chr(code) in _LETTERS else ord(" ") for code in range(256))
+
+
+def _names(text: str) -> list[bytes]:
+    """Return the names in a text of lower case: what stands between characters that are no ASCII letters."""
+    return text.encode("ascii", "replace").translate(_BLANKED).split()
+
+
+# The words by their first name, those without one by none. Nearly every text has no word at all, and a look at all its
+# names at once costs a tenth of a search for each word.
+_WORDS: dict[bytes, set[str]] = defaultdict(set)
+for _word in (word for _, words, needs, _ in COMMANDS for word in (*words, *needs)):
+    _WORDS[next(iter(_names(_word)), b"")].add(_word)
+_NAMED = frozenset(_WORDS)
 
 
 def instructions(text: str) -> Iterator[Sighting]:
     """Yield what a text tells an agent to do, each kind in its order. Positions are 0-based."""
     text = text[:MAX_TEXT]
-    lower, joined = text.lower(), ""
-    lines = f"\n{lower}"  # words that begin a line stand in the first one too
-    needed = {word for word in _NEEDS if word in lines}
-    possible = [
-        (what, words, pattern) for what, words, needs, pattern in COMMANDS if not (needs and needed.isdisjoint(needs))
-    ]
-    present = {word for word in {word for _, words, _ in possible for word in words} if word in lines}
-    for what, words, pattern in possible:
-        if present.isdisjoint(words):
+    lower, joined = _lower(text), ""
+    named = (b"", *_NAMED.intersection(_names(lower)))
+    present = {word for name in named for word in _WORDS[name] if word in lower}
+    for what, words, needs, pattern in COMMANDS:
+        if present.isdisjoint(words) or (needs and present.isdisjoint(needs)):
             continue
         if not joined:
-            joined = (
-                _compiled(CONTINUED).sub(lambda match: " " * len(match[0]), text) if len(lower) == len(text) else text
-            )
-            lower = joined.lower()
+            joined = _compiled(CONTINUED).sub(_blank, text)
+            lower = _lower(joined)
         for begin, end in _near(lower, [word for word in words if word in present]):
             for match in _compiled(pattern).finditer(joined, begin, end):
                 if not _excused(match):
                     yield Sighting(what, match.start() + _leading(match[0]), _quoted(match[0]))
     if "<!--" in text or "]:" in text or "hidden" in lower or "style=" in lower:
         yield from _hidden_orders(text)
+
+
+def _blank(end: re.Match[str]) -> str:
+    return (end[0][0] if end[0][0] in "|&" else " ").ljust(len(end[0]))
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, letter for letter: some letters have two in lower case, and keep their own."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(c.lower() if c.isascii() else c for c in text)
 
 
 def _near(lower: str, words: list[str]) -> Iterator[tuple[int, int]]:
@@ -84,12 +106,17 @@ def _near(lower: str, words: list[str]) -> Iterator[tuple[int, int]]:
 
 
 def _all(lower: str, word: str) -> Iterator[int]:
-    if word[0] == "\n" and lower.startswith(word[1:]):
-        yield 0
-    place = lower.find(word)
+    """Yield where a word stands, once for each line; within a longer name it does not."""
+    place, end = lower.find(word), len(word)
     while place >= 0:
-        yield place
-        place = lower.find(word, lower.find("\n", place + 1)) if lower.find("\n", place + 1) >= 0 else -1
+        if _parted(lower, place) and _parted(lower, place + end):
+            yield place
+            place = lower.find("\n", place)
+        place = lower.find(word, place + 1) if place >= 0 else -1
+
+
+def _parted(lower: str, place: int) -> bool:
+    return not (0 < place < len(lower) and lower[place - 1] in _LETTERS and lower[place] in _LETTERS)
 
 
 def _excused(match: re.Match[str]) -> bool:

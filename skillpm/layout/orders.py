@@ -113,47 +113,48 @@ RISK = (
 # --- words by which a line is worth a look: most texts have none of them
 
 _FETCH_WORDS = (
-    "curl ", "wget ", "wget2 ", ".exe ", "iwr ", "irm ", "invoke-", "aria2c ", "lynx ", " xh ", " nc ", "`nc ",
-    "\nnc ", "ncat ", "netcat ", "dig ", "ftp ",
+    "curl", "wget", "wget2", "iwr", "irm", "invoke-webrequest", "invoke-restmethod", "aria2c", "lynx", "xh", "nc",
+    "ncat", "netcat", "dig", "ftp",
 )  # fmt: skip
 _NET_WORDS = (
-    "curl ", "wget ", " nc ", "`nc ", "\nnc ", "ncat", "netcat", "socat", "ftp ", "telnet", "iwr", "irm ", "invoke-",
-    "s_client",
+    "curl", "wget", "nc", "ncat", "netcat", "socat", "ftp", "telnet", "iwr", "irm", "invoke-webrequest",
+    "invoke-restmethod", "s_client",
 )  # fmt: skip
 _DECODE_WORDS = (
-    "base64", "base32", "basenc", "openssl ", "xxd", "uudecode", "\\x", "\\1", "\\0", "rev", " tr ", "|tr ", "gunzip",
-    "zcat", "gzip -",
+    "base64", "base32", "basenc", "gbase64", "openssl", "xxd", "uudecode", "\\", "rev", "tr", "gunzip", "zcat", "gzip",
 )  # fmt: skip
 _UNPACK_WORDS = (
-    "base64", "b64decode", "zlib", "lzma", "gzip", "fromhex", "codecs.", "marshal", "binascii", "atob", "buffer.from",
-    "gzinflate", "str_rot13", "unescape", "fromcharcode",
+    "base64", "b64decode", "a2b_base64", "base64_decode", "zlib", "lzma", "gzip", "fromhex", "codecs", "marshal",
+    "binascii", "atob", "buffer", "gzinflate", "str_rot13", "unescape", "fromcharcode",
 )  # fmt: skip
 _KEY_WORDS = (
-    ".ssh", ".aws", ".gnupg", ".netrc", ".pypirc", "credentials", ".docker", ".kube", "gcloud", "_history",
-    "keychains", "shadow", "login data", "login\\ data", "cookies.", "wallet", "id_rsa", "id_ed25519", ".config/",
+    ".ssh", ".aws", ".gnupg", ".netrc", ".pypirc", "credentials", ".docker", ".kube", ".config", ".bash_history",
+    ".zsh_history", "keychains", "shadow", "login data", "login\\ data", "cookies", "wallet", "id_rsa", "id_ed25519",
     ".openclaw", ".clawdbot", ".moltbot",
 )  # fmt: skip
+_SUBSTITUTION = ("<", "$", "`")
 
 
-# what is told, words of which its line has one, words of which the text has one, and the pattern
+# what is told, words of which its line has one, words of which the text has one, and the pattern; a word begins and
+# ends where a name does
 COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     (Told.RUN_DOWNLOAD, _FETCH_WORDS, ("|",), rf"\b{_FETCH}{_PIPED}{_STAGES}{_RUNS}"),
     (
         Told.RUN_DOWNLOAD,
         _FETCH_WORDS,
-        ("<(", "$(", "`", "iex", "invoke-expression"),
+        (*_SUBSTITUTION, "iex", "invoke-expression"),
         rf"{_SUBSTITUTES}[^\n)]{{0,80}}?\b{_DOWNLOAD}",
     ),
     (
         Told.RUN_DOWNLOAD,
         ("iex", "invoke-expression"),
-        ("downloadstring", "iwr", "irm", "invoke-"),
+        ("downloadstring", "iwr", "irm", "invoke-webrequest", "invoke-restmethod"),
         rf"\b{_INVOKE}[^\n]{{0,200}}\b(?:downloadstring|iwr|irm|invoke-webrequest|invoke-restmethod)\b"
         rf"|\bdownloadstring\b[^\n]{{0,400}}\|\s*{_INVOKE}",
     ),
     (
         Told.RUN_DOWNLOAD,
-        ("urlopen", "urllib", "requests.get", "httpx.get", "fetch("),
+        ("urlopen", "urllib", "requests.get", "httpx.get", "fetch"),
         ("exec", "eval"),
         r"\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\()",
     ),
@@ -161,14 +162,14 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         Told.RUN_DOWNLOAD,
         _FETCH_WORDS,
-        ("=$(", '="$(', "=`"),
+        ("$", "`"),
         rf"\b(?P<name>\w{{1,40}})=[\"']?(?:\$\(|`)\s*{_DOWNLOAD}[^\n)`]{{0,400}}+[)`][\s\S]{{0,200}}?"
         r"\b(?:eval|(?:ba|z|da)?sh\s+-c)\s+[\"']?\$\{?(?P=name)\b",
     ),
     (
         Told.RUN_DOWNLOAD,
-        ("curl ", "wget ", "iwr ", "invoke-webrequest"),
-        ("-o", ">"),
+        ("curl", "wget", "iwr", "invoke-webrequest"),
+        (),
         r"\b(?:curl|wget|iwr|invoke-webrequest)\b[^\n|;&]{0,300}?"
         r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>[\w./~$\\-]{1,100}+)[^\n|;&]{0,300}+"
         r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?(?:(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl"
@@ -176,18 +177,18 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.RUN_DOWNLOAD,
-        ("http",),
         ("paste", "copy"),
+        ("http", "https"),
         r"https?://[^\n]{0,200}\b(?:copy|paste)\b[^\n]{0,120}\b(?:terminal|powershell|command prompt|shell|console)\b"
         r"|\b(?:copy|paste)\b[^\n]{0,120}https?://[^\n]{0,200}\b(?:into|in)\s+(?:your\s+|a\s+|the\s+)?"
         r"(?:terminal|powershell|command prompt|shell|console)\b",
     ),
     (Told.RUN_ENCODED, _DECODE_WORDS, ("|",), rf"\b{_DECODE}[^\n|]{{0,4000}}+\|&?{_STAGES}{_RUNS}"),
-    (Told.RUN_ENCODED, _DECODE_WORDS, ("<(", "$(", "`", "<<<"), rf"{_SUBSTITUTES}[^\n]{{0,4000}}?\b{_DECODE}"),
+    (Told.RUN_ENCODED, _DECODE_WORDS, _SUBSTITUTION, rf"{_SUBSTITUTES}[^\n]{{0,4000}}?\b{_DECODE}"),
     (
         Told.RUN_ENCODED,
         _UNPACK_WORDS,
-        ("exec", "eval", "function("),
+        ("exec", "eval", "function"),
         r"\b(?:exec|eval|new function"
         r"|function)\s*\(\s*(?:[\w.]{1,40}\(\s*){0,4}(?:__import__\(\s*[\"']\w{1,20}[\"']\s*\)\.)?"
         r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex"
@@ -208,15 +209,15 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.PASSWORD,
-        ("unzip", "7z", "unrar", "bsdtar"),
+        ("unzip", "7z", "7za", "7zr", "unrar", "bsdtar"),
         (),
         r"\bunzip\s[^\n]{0,80}-P\s*\S|\b7z[ar]?\s+[xe]\b[^\n]{0,120}\s-p\S|\bunrar\s+[xe]\b[^\n]{0,120}\s-p\S"
         r"|\bbsdtar\b[^\n]{0,120}--passphrase",
     ),
     (
         Told.PASSWORD,
-        ("pass",),
-        (".zip", ".7z", ".rar", "extract", "unzip", "unpack", "decompress", "archive"),
+        ("pass", "password", "passphrase", "passcode", "passwd"),
+        (".zip", ".7z", ".rar", "extract", "unzip", "unpack", "decompress", "unarchive", "archive"),
         r"(?:\.(?:zip|7z|rar)\b|\b(?:extract|unzip|unpack|decompress|unarchive)\b"
         r"|\barchive\b)[^\n]{0,200}?(?:\n[^\n]{0,100}?)?"
         r"\b(?:pass(?:word|phrase|code|wd)?\b[*_]{0,2}\s*(?:is|=|:)[\s*_]{0,4}[`\"'*]{0,3}(?!none|required|optional|str"
@@ -260,21 +261,21 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         Told.SEND_SECRETS,
         _NET_WORDS,
-        (*_KEY_WORDS, ".env", "passwd", "secret"),
+        (*_KEY_WORDS, ".env", "passwd", "secret", "secrets"),
         rf"\b{_NET}\s[^\n]{{0,400}}(?:(?<=\s)(?:-d|--data(?:-\w{{1,10}})?|-F|--form|-T|--upload-file|--post-file|-infile)"
         rf"|<)[ =]*[\"']?(?:\w{{1,40}}=)?[@<]?[\w./~$\{{}}%:\\-]{{0,60}}?{_KEYS_OR_VALUES}",
     ),
     (
         Told.SEND_SECRETS,
         _NET_WORDS,
-        ("$(", "`"),
+        ("$", "`"),
         rf"\b{_NET}\s[^\n]{{0,400}}(?:\$\(|`)\s*(?:sudo\s+)?(?:(?:env|printenv)\b"
         rf"|(?:{_READERS})\s[^\n)]{{0,120}}{_KEYS_OR_VALUES})",
     ),
     (
         Told.SEND_SECRETS,
         ("os.environ", "process.env", ".ssh", ".aws", ".env"),
-        (".post(", ".put(", ".get(", ".request(", ".urlopen(", "fetch("),
+        (".post", ".put", ".get", ".request", ".urlopen", "fetch"),
         r"\b(?:requests|httpx|session|client|aiohttp|urllib\.request|axios|http|got)\.(?:post|put|get|request"
         r"|urlopen)\s*\("
         rf"[^\n]{{0,300}}(?:os\.environ(?!\s*[.\[])|os\.environ\.copy|process\.env(?!\s*[.\[\w])|{_KEY_FILE}"
@@ -283,17 +284,27 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.SEND_SECRETS,
-        ("send ", "upload", "post ", "transmit", "exfiltrate", "forward", "submit", "email"),
+        ("send", "upload", "post", "transmit", "exfiltrate", "forward", "submit", "email"),
         (
             *_KEY_WORDS,
             ".env",
-            "environment var",
+            "environment variables",
             "key",
+            "keys",
+            "apikey",
+            "apikeys",
+            "api_key",
+            "api_keys",
             "history",
             "seed phrase",
+            "seed phrases",
             "token",
+            "tokens",
             "secret",
+            "secrets",
+            "credential",
             "password",
+            "passwords",
             "cookie",
         ),
         rf"\b(?:send|upload|post|transmit|exfiltrate|forward|submit"
@@ -324,8 +335,8 @@ FENCE = r"^ {0,3}(`{3,}|~{3,})"
 REVIEWED = r"\b(?:less|more|cat|view|inspect|review|vim|nano|sha\d+sum|shasum|gpg|cosign)\b"
 
 # a backslash, or a backtick of PowerShell after a space; a pipe or && at the end; a pipe at the start of a line that is
-# no row of a table
+# no row of a table. The class in front says where to look: it makes the search six times as fast.
 CONTINUED = (
-    r"\\\r?\n[ \t]*|(?<=[ \t])`\r?\n[ \t]*|(?<=[|&])[ \t]*\r?\n[ \t]*(?![|\s])|\r?\n[ \t]*(?=\|[ \t]*[\w/.]{2}[^\n"
-    r"|]{0,200}(?:\n|\Z))"
+    r"[\\`|&\r\n](?:(?<=\\)\r?\n[ \t]*|(?<=[ \t]`)\r?\n[ \t]*|(?<=[|&])[ \t]*\r?\n[ \t]*(?![|\s])"
+    r"|(?:(?<=\n)|(?<=\r)\n)[ \t]*(?=\|[ \t]*[\w/.]{2}[^\n|]{0,200}(?:\n|\Z)))"
 )
