@@ -193,7 +193,7 @@ def skill_tree(skill: Skill, *, keep: bool = False) -> FolderTree:
 
 def _above(root: Path) -> list[Patterns]:
     """Return the files of patterns above a root in its repository; none if they leave out the root itself."""
-    tops = (count for count, folder in enumerate((root, *root.parents)) if (folder / ".git").exists())
+    tops = (count for count, folder in enumerate((root, *root.parents)) if os.path.lexists(f"{folder}/.git"))
     files: list[Patterns] = []
     for folder in reversed(root.parents[: next(tops, 0)]):
         base = f"{root.relative_to(folder).as_posix()}/"

@@ -14,6 +14,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from skillpm.errors import SkillpmError
@@ -30,7 +31,7 @@ from skillpm.storage.swap import Swap
 from skillpm.storage.usage import note_project
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """The target state, before anything is fetched or written.
 
@@ -49,11 +50,16 @@ class Decision:
     settled: bool = True
     removal: bool = False
 
+    @cached_property
+    def next_lock(self) -> str:
+        """The lock's text afterwards; that of a thousand skills takes a while to write."""
+        return self.selection.plan.lock.text() if self.lock_text is None else self.lock_text
+
     def documents(self, settings: Settings) -> dict[Path, str]:
         """Return the new texts of the project file and of the lock, the lock last; what stays is left out."""
-        texts = {settings.project_path: self.project_text, settings.lock_path: self.selection.plan.lock.text()}
-        if self.lock_text is not None:
-            del texts[settings.lock_path]
+        texts = {settings.project_path: self.project_text}
+        if self.lock_text is None:
+            texts[settings.lock_path] = self.next_lock
         return {path: text for path, text in texts.items() if text is not None and not _has(path, text)}
 
 
@@ -98,12 +104,12 @@ def apply(
 def _stage_documents(settings: Settings, decision: Decision, placed: Sequence[Placement], swap: Swap) -> None:
     """Stage the files besides the skills, in their order; a project that never had a skill needs no record."""
     lock = decision.selection.plan.lock
-    text = lock.text() if decision.lock_text is None else decision.lock_text
     record = settings.project / RECORD
     if placed or lock.skills or record.exists():
         digest, to = settings.digest(decision.project_text) if decision.settled else "", decision.to
         swap.stage_file(
-            record, record_text(Record(text_digest(text), to.folders, to.link, tuple(placed), digest, to.named))
+            record,
+            record_text(Record(text_digest(decision.next_lock), to.folders, to.link, tuple(placed), digest, to.named)),
         )
         if not os.path.lexists(settings.project / IGNORE):
             swap.stage_file(settings.project / IGNORE, IGNORED)

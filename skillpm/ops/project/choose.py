@@ -173,7 +173,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
             _refuse_other_bytes(entry, release, source)
         need, page, index = context.signatures_of(source), pages.seen.get(name), pages.indexes.get(name)
         is_locked = any((entry.version, entry.tree) == (release.version, release.tree) for entry in entries)
-        if isinstance(index, LoggedIndex) and release.proof is not None and not is_locked:
+        if release.proof is not None and not is_locked and isinstance(index, LoggedIndex):
             index.demand_logged(name, release)
         signers[name] = context.signers.signer(name, release, need, locked=entries, page=page)
         if not request.replace:
