@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
-from skillpm.index.note import WitnessKey
 from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
@@ -33,6 +32,7 @@ from skillpm.storage.store import Store
 from skillpm.trust.signer import SignerCheck
 
 if TYPE_CHECKING:
+    from skillpm.index.note import WitnessKey
     from skillpm.index.signed_pages import Witnesses
     from skillpm.model.ports import Index
     from skillpm.model.trust_policy import Signatures, TrustPolicy, WitnessPolicy
@@ -322,6 +322,8 @@ def open_context(settings: Settings, *, tell: Callable[[str], None] | None = Non
 
 
 def _witness_key(text: str) -> WitnessKey:
+    from skillpm.index.note import WitnessKey
+
     try:
         return WitnessKey.parse(text)
     except ValueError as error:

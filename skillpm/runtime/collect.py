@@ -6,7 +6,6 @@ pluggy gives neither (one exception loses all results, and results have no origi
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -144,9 +143,10 @@ def sole(items: Sequence[Given[Record]], claim: str, hint: str) -> Given[Record]
     return items[0] if items else None
 
 
-_LOG = logging.getLogger("skillpm.hooks")
-
-
 def trace(hook: str, plugin: str, source: str, outcome: str, seconds: float) -> None:
     """Log one call. Its texts may be a skill's own: whoever prints them escapes them."""
-    _LOG.debug("%s of %s (%s): %s in %.1f ms", hook, plugin, source, outcome, seconds * 1000)
+    import logging  # most commands call no hook
+
+    logging.getLogger("skillpm.hooks").debug(
+        "%s of %s (%s): %s in %.1f ms", hook, plugin, source, outcome, seconds * 1000
+    )

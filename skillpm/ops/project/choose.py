@@ -13,7 +13,6 @@ from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
 from skillpm.model.hooks import HOOKS_VERSION
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.ports import LoggedIndex
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source, SourceKind
@@ -173,8 +172,8 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
             _refuse_other_bytes(entry, release, source)
         need, page, index = context.signatures_of(source), pages.seen.get(name), pages.indexes.get(name)
         is_locked = any((entry.version, entry.tree) == (release.version, release.tree) for entry in entries)
-        if release.proof is not None and not is_locked and isinstance(index, LoggedIndex):
-            index.demand_logged(name, release)
+        if release.proof is not None and not is_locked:
+            _demand_logged(index, name, release)
         signers[name] = context.signers.signer(name, release, need, locked=entries, page=page)
         if not request.replace:
             _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
@@ -185,6 +184,13 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
     sizes = {release.archive: release.size for release in chosen.values()}
     dated = Plan(planned.steps, replace(planned.lock, cutoff=day))
     return Selection(dated, pages.indexes, sizes, request.left_out, pages.seen)
+
+
+def _demand_logged(index: Index | None, name: str, release: Release) -> None:
+    from skillpm.model.ports import LoggedIndex  # releases of folders have no proof, and do not wait for the ports
+
+    if isinstance(index, LoggedIndex):
+        index.demand_logged(name, release)
 
 
 def _resolved(
