@@ -202,7 +202,7 @@ class FolderRegistry(DirectoryIndex):
             self._in_folder(target.parent, lambda: self._write(target, data, durable=durable), durable=durable)
 
     def prepared(self, path: str, data: bytes | str) -> Callable[[], None]:
-        """Write a draft, which the caller flushes; return what puts it into its place, on the disk.
+        """Write a draft; return what puts it into its place. The caller flushes both.
 
         Both raise StorageError. A draft that never gets its place is removed with the other old entries of tmp/.
         """
@@ -217,7 +217,6 @@ class FolderRegistry(DirectoryIndex):
     def _put(self, draft: Path, target: Path) -> None:
         with DiskErrors("write", target):
             self._in_folder(target.parent, lambda: draft.replace(target))
-            fsync_folder(target.parent)
 
     def _write(self, target: Path, data: Bytes | str, *, durable: bool = True) -> None:
         write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch(), durable=durable)

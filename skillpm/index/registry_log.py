@@ -97,8 +97,9 @@ class RegistryLog:
         note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
         size = open_checkpoint(note, self._origin, self._known).size if note else -1
         later = (self._read(NEXT) or b"").decode()
-        with contextlib.suppress(ValueError):  # it is missing, or of a key that was replaced
-            if open_checkpoint(later, self._origin, self._known).size > size:
+        with contextlib.suppress(ValueError):  # it is missing, of a key that was replaced, or was never flushed
+            head = open_checkpoint(later, self._origin, self._known)
+            if head.size > size and TileLog(head.size, self._tile).root() == head.root:
                 return later
         return note
 

@@ -2,15 +2,17 @@
 
 Order of a publication, so that a crash leaves nothing that a client could install and that is not signed and logged:
 
-1. The tiles of the log, a copy of the page whose name has its digest, the metadata of its bin, and a snapshot. Nothing
-   refers to these files yet. They are flushed to the disk together, with drafts of the files of the next steps.
+1. The tiles of the log, its new head in ``log/next``, a copy of the page whose name has its digest, the metadata of its
+   bin, and a snapshot. Nothing refers to these files yet. They are flushed to the disk together, with drafts of the
+   files of the next steps.
 2. ``log/checkpoint``: the release is in the log. Where the log has witnesses, they are asked before this, and nobody's
-   turn waits for them. What they may have signed is in ``log/next``, which the next publication continues, because they
-   refuse another history. A release that too few of them signed waits, and the registry goes on without it.
+   turn waits for them. A release that too few of them signed waits, and the registry goes on without it.
 3. ``metadata/timestamp.json``: clients see the new page. It is the only file of the metadata that changes.
 4. The page under its own name, for clients that check no signatures.
 
-Each of the last three is a rename, and is on the disk before the next one.
+The last three are renames, which are flushed together. A power cut may keep any of them and lose the others. The next
+publication continues ``log/next``, which was on the disk before them, so that no two histories of the log are shown.
+Witnesses refuse a second one, too: what they may have signed is in the same file.
 
 The next publication completes a killed one: the log is searched for the entry before one is added. Writers take turns,
 because two of them would give the log two histories. ``FolderRegistry`` does all of this in ``publish``, ``yank`` and
@@ -60,7 +62,7 @@ class PageStore(Protocol):
         """Write one file at once. Raises StorageError."""
 
     def prepared(self, path: str, data: bytes | str) -> Callable[[], None]:
-        """Write a draft, which the caller flushes; return what puts it into its place, on the disk. Both may raise."""
+        """Write a draft; return what puts it into its place. The caller flushes both, and both may raise."""
 
     def names(self) -> list[str]:
         """Return all names with a page."""
@@ -221,7 +223,7 @@ class RegistrySigner:
     def _heads(self, newest: str, asked: str, keys: Sequence[PrivateKey], *, again: bool) -> tuple[str, str]:
         """Return the newest head, and the newest that may be shown, each with all that witnesses have signed of it.
 
-        The newest one is written, if it may not be shown: witnesses may have signed it, and refuse another one later.
+        The newest one is written first: the log goes on from it, whatever becomes of what is shown.
         """
         present, witnesses = self._note(f"{LOG}/{CHECKPOINT}"), self._witnesses()
         known = (present, self._note(NEXT), asked)
@@ -231,9 +233,11 @@ class RegistrySigner:
         head = max(heads, key=lambda note: Checkpoint.parse(note).size)
         if again:
             head = with_witnesses(Checkpoint.parse(head).signed(keys), [head])
-        if Checkpoint.parse(head) != Checkpoint.parse(newest) and newest != known[1]:
-            flush([self._store.root])
-            self._store.write(NEXT, newest)
+        if newest not in (present, known[1]):
+            is_shown = Checkpoint.parse(head) == Checkpoint.parse(newest)
+            if not is_shown:  # witnesses are asked about it next
+                flush([self._store.root])
+            self._store.write(NEXT, newest, durable=not is_shown)
         return newest, head
 
     def _pages(self) -> dict[str, Document]:
@@ -260,6 +264,7 @@ class RegistrySigner:
         flush([self._store.root])
         for step in steps:
             step()
+        flush([self._store.root])
 
     def _remove_old(self, metadata: RegistryMetadata) -> None:
         """Remove the metadata and the copies of pages that no client needs."""
