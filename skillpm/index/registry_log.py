@@ -68,12 +68,12 @@ class RegistryLog:
                 return note
             return Checkpoint(self._origin, log.size, log.root()).signed(keys)
 
-    def prove(self, pages: Mapping[str, Document], note: str, *, again: bool = False) -> list[str]:
-        """Put proofs into pages, and remove new releases that a head does not have; return those, `NAME VERSION`.
+    def prove(self, pages: Mapping[str, Document], note: str, *, again: bool = False) -> list[tuple[str, str]]:
+        """Put proofs into pages, and remove new releases that a head does not have; return their names and versions.
 
         ``again`` replaces all proofs, because the keys changed. Raises RegistryError if the log is damaged.
         """
-        waiting = list[str]()
+        waiting = list[tuple[str, str]]()
         with _damage():
             head, log = without_witnesses(note), TileLog(Checkpoint.parse(note).size, self._tile)
             items = [(name, item, entry) for name, page in pages.items() for item, entry in _entries(name, page)]
@@ -81,12 +81,20 @@ class RegistryLog:
             for name, item, entry in items:
                 place = self._places.get(entry, log.size)
                 if place >= log.size:
-                    waiting.append(f"{name} {item['version']}")
+                    waiting.append((name, item["version"]))
                     if item["version"] not in self._visible(name):
                         pages[name]["releases"].remove(item)
                 elif again or not item.get("proof"):
                     item["proof"] = str(InclusionProof(place, tuple(log.inclusion(place)), head))
         return waiting
+
+    def unseen(self) -> set[str]:
+        """Return the names of the releases that are logged and not in the visible head. Raises RegistryError."""
+        with _damage():
+            shown, newest = self._shown_size(), self._newest()
+            size = Checkpoint.parse(newest).size if newest else 0
+            entries = self._entries_from(shown, size) if size > shown else ()
+            return {json.loads(entry)["name"] for entry, place in entries if place >= shown}
 
     def empty(self, keys: Sequence[PrivateKey]) -> str:
         """Return the head of the log before its first entry."""
@@ -94,22 +102,29 @@ class RegistryLog:
 
     def _newest(self) -> str:
         """Return the longest head that was signed, which may not be visible yet; empty if there is none."""
-        note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
-        size = open_checkpoint(note, self._origin, self._known).size if note else -1
+        note, size = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode(), self._shown_size()
         later = (self._read(NEXT) or b"").decode()
         with contextlib.suppress(ValueError):  # it is missing, of a key that was replaced, or was never flushed
             head = open_checkpoint(later, self._origin, self._known)
-            if head.size > size and TileLog(head.size, self._tile).root() == head.root:
+            if (not note or head.size > size) and TileLog(head.size, self._tile).root() == head.root:
                 return later
         return note
 
+    def _shown_size(self) -> int:
+        """Return the size of the visible head."""
+        note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
+        return open_checkpoint(note, self._origin, self._known).size if note else 0
+
     def _find(self, items: Iterable[tuple[Document, bytes]], log: TileLog) -> None:
-        """Find out where entries are: where their proofs say, or among the last of a log, where a killed writer was."""
+        """Find out where entries are: where their proofs say, or among the last ones, which may have no proofs yet."""
         proved = {entry: InclusionProof.parse(item["proof"]).index for item, entry in items if item.get("proof")}
         if any(place >= log.size for place in proved.values()):
             raise ValueError(f"it has {log.size} entries, and there are proofs of more")
         self._places = proved | self._places
-        self._places |= self._last(log, {entry for _, entry in items} - self._places.keys())
+        if wanted := {entry for _, entry in items} - self._places.keys():
+            # those that wait for witnesses are behind the visible head, and a killed writer's are the last before it
+            found = self._entries_from(self._shown_size() - 1, log.size)
+            self._places |= {entry: place for entry, place in found if entry in wanted}
 
     def _visible(self, name: str) -> set[str]:
         """Return the versions that a page has now: what has lost its proof must not be lost with it."""
@@ -117,13 +132,11 @@ class RegistryLog:
             return {item["version"] for item in json.loads(self._read(page_path(name)) or b"{}")["releases"]}
         return set()
 
-    def _last(self, log: TileLog, entries: set[bytes]) -> dict[bytes, int]:
-        """Return which of these a killed writer has logged, and where: they are among the last entries."""
-        if not entries or not log.size:
-            return {}
-        number = (log.size - 1) // WIDTH
-        last = entries_of(log.size, number, self._tile)
-        return {entry: number * WIDTH + last.index(entry) for entry in entries & set(last)}
+    def _entries_from(self, first: int, size: int) -> Iterator[tuple[bytes, int]]:
+        """Yield the entries of a log, each with its place, from the bundle that has the entry ``first``."""
+        for number in range(max(first, 0) // WIDTH, -(-size // WIDTH)):
+            for place, entry in enumerate(entries_of(size, number, self._tile), number * WIDTH):
+                yield entry, place
 
     def _tile(self, path: str) -> bytes | None:
         return self._read(f"{LOG}/{path}")

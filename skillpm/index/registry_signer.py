@@ -97,20 +97,19 @@ class RegistrySigner:
         """
 
         def commit(pages: dict[str, Document], head: str) -> None:
-            if not pages[name]["releases"] and self._read(page_path(name)) is None:
-                return
-            keys, text = [self._online()], page_text(pages[name])
-            metadata = self._metadata(keys)
-            if metadata.lists(name, text):
-                if self._note(page_path(name)) != text:  # a killed writer did not come so far
-                    self._store.write(page_path(name), text)
-            elif not metadata.update({name: text}):
-                self._commit(metadata, head, {page_path(name): text})
-            else:  # a bin is full
-                self._commit(metadata, head, {page_path(name): text})
-                pages = self._pages()
-                self._log().prove(pages, head)
-                self._sign_all(keys, pages, head)
+            keys, metadata = [self._online()], self._metadata([self._online()])
+            texts = {item: page_text(page) for item, page in pages.items() if page["releases"] or self._has(item)}
+            fresh = {item: text for item, text in texts.items() if not metadata.lists(item, text)}
+            for item in texts.keys() - fresh.keys():
+                if self._note(page_path(item)) != texts[item]:  # a killed writer did not come so far
+                    self._store.write(page_path(item), texts[item])
+            if fresh:
+                is_full = metadata.update(fresh)
+                self._commit(metadata, head, {page_path(item): text for item, text in fresh.items()})
+                if is_full:
+                    pages = self._pages()
+                    self._log().prove(pages, head)
+                    self._sign_all(keys, pages, head)
 
         return self._reveal(
             lambda: {name: {**self._store.page_document(name), **changes}}, lambda: [self._online()], commit
@@ -190,7 +189,9 @@ class RegistrySigner:
         again: bool = False,
         all_witnesses: bool = False,
     ) -> dict[str, str]:
-        """Log pages, and show those of their releases that the newest head has which enough witnesses signed.
+        """Log pages, and show those releases that the newest head has which enough witnesses signed.
+
+        That may be releases of other pages, too, which wait; but nobody asks the witnesses for their sake.
 
         A turn logs what is new, and shows what may be shown. If something may not, the witnesses are asked, after the
         turn, and another turn follows. Meanwhile others may log and show more.
@@ -208,17 +209,18 @@ class RegistrySigner:
         asked, reason = "", ""
         for is_last in (False, False, True):
             with self._turn():
-                pages, keys, log = read(), online(), self._log()
+                wanted, keys, log = read(), online(), self._log()
+                pages = {name: self._store.page_document(name) for name in log.unseen()} | wanted
                 newest = log.add(pages, keys, again=again)
                 newest, head = self._heads(newest, asked, keys, again=again)
-                waiting = log.prove(pages, head, again=again)
+                waiting = [item for item in log.prove(pages, head, again=again) if item[0] in wanted]
                 commit(pages, head)
             is_same = Checkpoint.parse(newest) == Checkpoint.parse(asked) if asked else False
             is_wanted = waiting or (all_witnesses and not asked and missing(newest, self._witnesses().urls))
             if not is_wanted or is_last or again or (reason and is_same):
                 break
             asked, reason = self._witnesses().cosigned(newest, Checkpoint.parse(head).size, self._log_file)
-        return dict.fromkeys(waiting, reason or "they were not asked yet")
+        return dict.fromkeys(map(" ".join, waiting), reason or "they were not asked yet")
 
     def _heads(self, newest: str, asked: str, keys: Sequence[PrivateKey], *, again: bool) -> tuple[str, str]:
         """Return the newest head, and the newest that may be shown, each with all that witnesses have signed of it.
@@ -280,6 +282,9 @@ class RegistrySigner:
 
     def _witnesses(self) -> Witnesses:
         return Witnesses.read(self._note(FILE))
+
+    def _has(self, name: str) -> bool:
+        return self._read(page_path(name)) is not None
 
     def _note(self, path: str) -> str:
         return (self._read(path) or b"").decode("utf-8", "replace")

@@ -7,16 +7,18 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError
+from skillpm.formats.light import json_form
 from skillpm.index import registry_metadata
-from skillpm.index.note import WitnessKey, missing
+from skillpm.index.note import Checkpoint, WitnessKey, missing
 from skillpm.index.signed_pages import SignedPages
 from skillpm.index.witnesses import Witnesses
-from tests.index.signed_shop import SignedShop
+from tests.index.signed_shop import SignedShop, release
 from tests.index.witness import Witness, listening
 
 
@@ -93,6 +95,29 @@ def test_nothing_is_visible_without_them_and_the_next_publication_goes_on(
     pair[1].away = False
     shop.publish(version="1.2")
     assert versions(shop, tmp_path / "seen", pair, 2) == ["1.0", "1.1", "1.2"]
+
+
+def test_the_head_that_shows_a_release_shows_all_that_waited_before_it(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path
+) -> None:
+    pair[1].away = True
+    for name in ("demo", "second"):
+        with pytest.raises(StorageError):
+            shop.publish(name)
+    pair[1].away = False
+    shop.publish("third")
+    for name in ("demo", "second", "third"):
+        assert versions(shop, tmp_path / "seen", pair, 2, name) == ["1.0"]
+
+
+def test_none_of_many_releases_that_wait_is_logged_twice(shop: SignedShop) -> None:
+    signer, demo = shop.registry.signer, release("demo", "1.0")[1]
+    assert signer is not None
+    many = [json_form(replace(demo, version=f"1.{number}")) for number in range(600)]
+    for _ in range(2):
+        note = signer._log().add({"demo": {"releases": many}}, [shop.keys.private("online")])
+        assert Checkpoint.parse(note).size == len(many)
+        (shop.root / "log/next").write_text(note)
 
 
 def test_a_head_that_enough_of_them_signed_is_renewed_without_them(
