@@ -18,7 +18,7 @@ from skillpm_registry.access import Rates, Shared, reader
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.edge import Edge
 from skillpm_registry.metrics import Metrics
-from skillpm_registry.publishing import finish_unattended, recover
+from skillpm_registry.publishing import finish, recover
 from skillpm_registry.routing import API, is_known
 from skillpm_registry.services import open_services
 from skillpm_registry.static_files import RegistryFiles
@@ -36,11 +36,10 @@ def create_app(configuration: Configuration) -> FastAPI:
     """
     services = open_services(configuration)
     recover(services)
-    if services.gate is None:
-        finish_unattended(services)
-    else:  # in its thread: the witnesses of a log may be slow
-        services.gate.after = lambda: finish_unattended(services)
-        services.gate.wake()
+    services.lister.after = lambda: finish(services)
+    services.lister.wake()
+    if services.gate is not None:
+        services.gate.after = services.lister.wake
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

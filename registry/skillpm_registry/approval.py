@@ -97,7 +97,7 @@ def approve(services: Services, identity: Identity, number: str) -> Upload:
         )  # fmt: skip
     if upload.account_id == identity.account_id:
         raise ApiError(403, "own-release", f"{account} announced this release", "ask another owner to approve it")
-    return make_visible(services, upload, account, approved_by=identity.account)[0]
+    return make_visible(services, upload, identity.account)[0]
 
 
 def refuse(services: Services, identity: Identity, number: str, reason: str) -> Upload:

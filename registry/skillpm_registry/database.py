@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ class Database:
         self.engine = _engine(url)
         self._reading = self.engine.execution_options(reading=True)
         self._hasty = self.engine.execution_options(hasty=True)
+        self._turn = threading.Lock()  # threads wait here, not each with a connection, and not by polling
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Session]:
@@ -44,7 +46,7 @@ class Database:
         If it is not durable, a power cut may undo it before the next durable one has ended.
         """
         engine = self.engine if durable else self._hasty
-        with reported(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, reported(), Session(engine, expire_on_commit=False) as session, session.begin():
             if self.engine.dialect.name == "postgresql":
                 session.execute(text(f"SELECT pg_advisory_xact_lock({_TURN})"))
             yield session

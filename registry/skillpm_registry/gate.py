@@ -34,7 +34,6 @@ from skillpm_registry.tables import GateReport
 _WAITING = 50  # self-tests that wait at most
 _MOST_BYTES = 4 << 20  # of a report
 _NICE = 10  # the server comes first
-_HOUR = 3600.0  # seconds after which `after` is called again: what it had to leave may succeed now
 _POLICY = "policy:\n  network: false\n  run: []\n  sandbox: require\n"
 _KEPT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR")  # variables of the server that the process gets
 _log = logging.getLogger("skillpm_registry")
@@ -57,7 +56,7 @@ class Gate:
         seconds: that one self-test may take.
 
     Attributes:
-        after: is called in the gate's thread when a self-test has ended, when it is woken, and every hour.
+        after: is called in the gate's thread when a self-test has ended.
 
     Raises:
         PolicyError: this machine has no strong sandbox.
@@ -125,31 +124,19 @@ class Gate:
             if row is not None and row.outcome == "unjudged":
                 session.delete(row)
 
-    def wake(self) -> None:
-        """Have ``after`` called soon."""
-        with contextlib.suppress(queue.Full):
-            self._jobs.put_nowait(None)
-
     def close(self) -> None:
         """End what runs, and the thread. What had no outcome is judged when its publisher asks again."""
         self._ended = True
-        self.wake()
+        with contextlib.suppress(queue.Full):
+            self._jobs.put_nowait(None)
         if self._running is not None:
             _end(self._running)
         self._thread.join(timeout=10)
 
     def _work(self) -> None:
-        while not self._ended:
-            job = None
-            with contextlib.suppress(queue.Empty):
-                job = self._jobs.get(timeout=_HOUR)
-            if job is not None and not self._ended:
-                self._judge(job)
-            try:
-                if not self._ended:
-                    self.after()
-            except Exception as error:  # noqa: BLE001  whatever it is, the next one is judged
-                _log.error("what was judged cannot go live", exc_info=error)
+        while (job := self._jobs.get()) is not None and not self._ended:
+            self._judge(job)
+            self.after()
 
     def _judge(self, job: _Job) -> None:
         try:

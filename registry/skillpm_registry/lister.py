@@ -1,7 +1,7 @@
-"""Renews what a registry says of all its skills, apart from the publications, because that takes its time.
+"""Does what publications leave to be done, apart from them, because that takes its time.
 
-That is the index and the listing, soon after a publication, and in a signed registry the signatures, long before they
-expire.
+That is the index and the listing, soon after a publication; what nobody else finishes, because the gate has judged it
+or the witnesses of a log are back; and in a signed registry the signatures, long before they expire.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Lister:
         registry: its folder.
         index: indexes the changes that were noted.
         tidy: removes what nobody needs any more; it is called at least every hour.
+
+    Attributes:
+        after: finishes what is left; it is called as often.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Lister:
         self._registry = registry
         self._index = index
         self._tidy = tidy
+        self.after: Callable[[], object] = lambda: None
         self._names: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="lister", daemon=True)
         self._thread.start()
@@ -43,6 +47,10 @@ class Lister:
     def renew(self, name: str) -> None:
         """Renew the line of a name soon."""
         self._names.put(name)
+
+    def wake(self) -> None:
+        """Have ``after`` called soon."""
+        self._names.put("")
 
     def close(self) -> None:
         """Renew what is to be renewed, and end the thread."""
@@ -55,6 +63,7 @@ class Lister:
         while not ended:
             self._sign()
             self._attempt("abandoned uploads cannot be removed", self._tidy)
+            self._attempt("what waited cannot go live", self.after)
             names: set[str] = set()
             ended = self._collect(names, _HOUR)
             end = time.monotonic() + max(_PAUSE, _SHARE * took)

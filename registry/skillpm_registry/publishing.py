@@ -7,11 +7,13 @@
    signed. It is create-only, and readers see a release only when its archive is there. The database follows. In a
    scope that needs an approval (``waiting``), another owner takes this step.
 
-A crash before the third step leaves nothing that anybody can install. A crash within it leaves the whole release or
-nothing; ``recover`` makes the database agree.
+A crash before the third step leaves nothing that anybody can install. Within it (``publishing``) there is a point of
+no return: once the folder has a statement of the release, everybody will see it sooner or later, perhaps when the
+witnesses of the log have signed. So an upload comes back from ``publishing`` only where there is no statement; else
+``finish`` takes the step to its end, and the database agrees with the folder.
 
 A client of skillpm takes the third step again while the gate judges. Other clients do not, so their uploads are
-``unattended``: they go live by themselves when the gate has judged them.
+``unattended``: ``finish`` takes it for them when the gate has judged.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from skillpm.errors import (
 from skillpm.formats.as_json import as_json
 from skillpm.formats.gathered import Bytes, read_file
 from skillpm.formats.light import json_form, read_light
+from skillpm.index.folder_registry import UnwitnessedError
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.index.path import release_of
 from skillpm.layout.check import examine
@@ -307,21 +310,18 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
         demand_role(session, identity, scope_of(upload.name), Role.PUBLISHER, Right.PUBLISH)
         waits = session.get(Approval, scope_of(upload.name)) is not None
     if upload.state == "publishing":
-        with services.database.writing() as session:
-            _settle(services, session, (Upload.id == number) & (Upload.state == "publishing"))
-            upload = upload_of(session, identity, number)
+        upload = _settled(services, upload)
     if upload.state in _DONE:
         return upload, False
-    if upload.state == "publishing":
-        raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again")
-    if upload.state != "staged":
+    if upload.state == "open":
         raise ApiError(409, "not-staged", "the archive of this upload was not sent", "send it first")
-    if services.gate is not None and _is_judging(services, services.gate, upload, identity.account):
-        return upload, False
-    if not waits:
-        return make_visible(services, upload, identity.account)
-    with services.database.writing() as session:
-        return move(session, upload, "waiting", expires=time.time() + _WAITING), False
+    if upload.state == "staged":
+        if services.gate is not None and _is_judging(services, services.gate, upload, identity.account):
+            return upload, False
+        if waits:
+            with services.database.writing() as session:
+                return move(session, upload, "waiting", expires=time.time() + _WAITING), False
+    return make_visible(services, upload)
 
 
 def _is_judging(services: Services, gate: Gate, upload: Upload, account: str) -> bool:
@@ -347,68 +347,89 @@ def _is_judging(services: Services, gate: Gate, upload: Upload, account: str) ->
     return gate.start(upload.name, wish.tree, read_archive(archive_bytes(services, upload.id), limits_of(wish.adapter)))
 
 
-def finish_unattended(services: Services) -> None:
-    """Take the third step for those uploads whose clients do not, as far as the gate has judged them."""
-    query = select(Upload, Account.name).join(Account, Account.id == Upload.account_id)
+def finish(services: Services) -> None:
+    """Take the third step to its end for uploads whose clients do not: those that were begun, and the unattended ones.
+
+    Of those that wait for the witnesses of the log, one asks them; what they sign then shows all others, too.
+    """
+    wanted = (Upload.state == "publishing") | ((Upload.state == "staged") & (Upload.expires > time.time()))
+    query = select(Upload, Account.name).join(Account, Account.id == Upload.account_id).where(wanted)
     with services.database.reading() as session:
-        rows = session.execute(query.where(Upload.state == "staged", Upload.expires > time.time())).all()
+        rows = session.execute(query.order_by(Upload.state.desc())).all()  # what is begun comes last
     for upload, account in rows:
-        if upload.wish.get("unattended"):
-            rights = frozenset({Right.PUBLISH})
-            identity = Identity(upload.account_id, account, rights, frozenset(), 0, None, upload.publisher)
-            try:
+        try:
+            if upload.state == "publishing":
+                if (settled := _settled(services, upload)).state == "publishing":
+                    make_visible(services, settled)
+            elif upload.wish.get("unattended"):
+                rights = frozenset({Right.PUBLISH})
+                identity = Identity(upload.account_id, account, rights, frozenset(), 0, None, upload.publisher)
                 go_live(services, identity, upload.id)
-            except SkillpmError as error:
-                _log.warning("%s %s does not go live: %s", upload.name, upload.version, error.message)
+        except BusyError:
+            continue  # a request makes it live just now
+        except SkillpmError as error:
+            _log.warning("%s %s does not go live: %s", upload.name, upload.version, error.message)
+            if isinstance(error, UnwitnessedError):
+                break
 
 
-def make_visible(services: Services, upload: Upload, actor: str, **approval: str) -> tuple[Upload, bool]:
+def make_visible(services: Services, upload: Upload, approved_by: str = "") -> tuple[Upload, bool]:
     """Add a checked release to the folder; return it, and whether it is new there.
-
-    The request first claims the upload, so that nobody refuses or approves it meanwhile. If the release cannot be
-    added, the upload gets its state back. If the process is killed, ``recover`` gives it back.
 
     Args:
         services: of this process.
         upload: with the release.
-        actor: the account that announced it.
-        approval: ``approved_by``, where another account was asked.
+        approved_by: another account that was asked; empty if none was.
 
     Raises:
         ApiError: 409 if another request was first, or if the archive is lost.
+        BusyError: another request makes it live just now.
         ConflictError: the version was published with different content in the meantime.
         StorageError: the disk refused.
     """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     release = replace(read_light(Release, upload.release), published=now, publisher=publisher_of(upload.publisher))
-    with _claimed(services, upload) as claimed:
+    with _claimed(services, upload, approved_by) as claimed:
         added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
-        with services.publishing, locked(_publishing(services)), services.database.writing() as session:
-            upload = move(session, claimed, "live")
-            is_first = not _is_logged(session, upload)
-            if is_first:
-                _record(session, upload, actor, **approval)
-    added = added and is_first
+        with services.database.writing() as session:
+            upload = move(session, claimed, "live", expires=time.time() + LIFETIME)
+            added = _record(session, upload) and added
     services.changed(upload.name)
     archive_of(services, upload.id).unlink(missing_ok=True)
     return upload, added
 
 
 @contextlib.contextmanager
-def _claimed(services: Services, upload: Upload) -> Iterator[Upload]:
-    """Yield an upload that this request alone may make live. Raises ApiError 409 if another request was first."""
-    with locked(_claim(services, upload.id)) as claim, contextlib.ExitStack() as stack:
+def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[Upload]:
+    """Yield an upload that this request alone makes live, so that nobody refuses or approves it meanwhile.
+
+    Raises:
+        ApiError: 409 if another request was first.
+        BusyError: another request has it.
+    """
+    wish = {**upload.wish, "approved_by": approved_by} if approved_by else upload.wish
+    with contextlib.ExitStack() as stack:
+        try:
+            claim = stack.enter_context(locked(_claim(services, upload.id), 0.0))
+        except BusyError:
+            raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again") from None
         stack.callback(claim.path.unlink, missing_ok=True)
-        with services.database.writing() as session:
-            claimed = move(session, upload, "publishing")
+        with services.database.writing(durable=False) as session:  # the folder is flushed before it has a statement
+            claimed = move(session, upload, "publishing", wish=wish, expires=time.time() + _WAITING)
         try:
             yield claimed
         except BaseException:
-            if _is_live(services, upload):  # only the note of it failed: `recover` makes it up, and nobody refuses it
-                raise
-            with services.database.writing() as session:
-                move(session, claimed, upload.state)
+            if not _is_stated(services, upload):
+                with services.database.writing() as session:
+                    move(session, claimed, upload.state, wish=upload.wish, expires=upload.expires)
             raise
+
+
+def _is_stated(services: Services, upload: Upload) -> bool:
+    """Has the folder a statement of this release, so that everybody will see it?"""
+    release = read_light(Release, upload.release)
+    known = services.registry.stated(upload.name, release.version)
+    return known is not None and known.tree == release.tree
 
 
 def _is_live(services: Services, upload: Upload) -> bool:
@@ -421,22 +442,24 @@ def _claim(services: Services, number: str) -> Path:
     return services.configuration.uploads / f"{number}.claim"
 
 
-def _publishing(services: Services) -> Path:
-    """Return the lock of whoever notes in the database what went live: of several equal releases, one is the first."""
-    return services.configuration.state / "publishing"
-
-
-def _is_logged(session: Session, upload: Upload) -> bool:
-    """Is the publication in the log already, because another upload had the same content?"""
+def _record(session: Session, upload: Upload) -> bool:
+    """Log a publication, unless another upload had the same content; return whether this one is the first."""
     subject = f"{upload.name}=={upload.version}"
-    return session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is not None
-
-
-def _record(session: Session, upload: Upload, actor: str, **approval: str) -> None:
+    if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is not None:
+        return False
     assert upload.release is not None
     detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
-    subject = f"{upload.name}=={upload.version}"
-    record(session, actor, "publish", subject, **detail, publisher=upload.publisher, **approval)
+    approval = {"approved_by": upload.wish["approved_by"]} if "approved_by" in upload.wish else {}
+    account = session.get_one(Account, upload.account_id).name
+    record(session, account, "publish", subject, **detail, publisher=upload.publisher, **approval)
+    return True
+
+
+def _settled(services: Services, upload: Upload) -> Upload:
+    """Return an upload in the state that is true of it, if nobody is making it live."""
+    with services.database.writing() as session:
+        _settle(services, session, (Upload.id == upload.id) & (Upload.state == "publishing"))
+        return session.get_one(Upload, upload.id)
 
 
 def _standing(services: Services, session: Session, wanted: ColumnElement[bool]) -> list[Any]:
@@ -457,16 +480,15 @@ def _settle(services: Services, session: Session, wanted: ColumnElement[bool]) -
         with contextlib.suppress(BusyError), locked(_claim(services, upload.id), 0.0) as claim:
             if _is_live(services, upload):
                 upload.state = "live"
-                if not _is_logged(session, upload):
-                    _record(session, upload, session.get_one(Account, upload.account_id).name)
-            elif upload.state == "publishing":
+                _record(session, upload)
+            elif upload.state == "publishing" and not _is_stated(services, upload):
                 upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
             claim.path.unlink(missing_ok=True)
 
 
 def recover(services: Services) -> None:
     """After a start: log the releases that went live before a crash, and remove what a crash left behind."""
-    with locked(_publishing(services)), services.database.writing() as session:
+    with services.database.writing() as session:
         _settle(services, session, Upload.state.in_(_CHECKED))
         _standing(services, session, false())
         known = set(session.scalars(select(Upload.id).where(Upload.state.in_(_CHECKED))))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.storage.keys import Keys
@@ -29,7 +28,6 @@ class Services:
         downloads: counts them.
         lister: renews the listing after a publication.
         gate: self-tests verifiers; None if the operator does not want that.
-        publishing: held while the database notes a release that became visible: one of several equal ones is the first.
     """
 
     configuration: Configuration
@@ -39,7 +37,6 @@ class Services:
     downloads: Downloads
     lister: Lister
     gate: Gate | None = None
-    publishing: threading.Lock = field(default_factory=threading.Lock)
 
     def changed(self, name: str) -> None:
         """Index and list a skill anew, whose page has changed."""

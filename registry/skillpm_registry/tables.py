@@ -65,7 +65,7 @@ class Upload(Base):
         wish: what the publisher announced.
         release: what the checks derived from the archive; None before.
         state: ``open``, ``staged`` (checked), ``waiting`` (for an approval), ``publishing`` (claimed by a
-            request that makes it live), ``live``, or ``refused``.
+            request that makes it live, or behind the point of no return), ``live``, or ``refused``.
     """
 
     __tablename__ = "upload"

@@ -60,6 +60,10 @@ _TRIES = 100  # another process may remove a new folder; each process can do so 
 _ABANDONED = 24 * 3600.0  # seconds after which no process uses an entry of tmp/
 
 
+class UnwitnessedError(StorageError):
+    """A release is logged, and too few witnesses of the log have signed it yet."""
+
+
 def make_registry(root: Path, name: str) -> bool:
     """Make a folder a registry; return False if it is one already. ``registry_signer.sign_registry`` signs it.
 
@@ -103,7 +107,7 @@ class FolderRegistry(DirectoryIndex):
         """Add a release like ``publish``, but leave the listing to the caller."""
         before = self.page(name)
         self._clean()
-        present = self._known(name).get(_key(release.version))
+        present = self.stated(name, release.version)
         if present is None or present.archive == release.archive:
             self._put_archive(release, archive)
         if present is None:
@@ -119,11 +123,15 @@ class FolderRegistry(DirectoryIndex):
             )
         reason = self._renew_page(name).get(f"{name} {present.version}")
         if reason is not None:
-            raise StorageError(
+            raise UnwitnessedError(
                 f"{name} {present.version} is logged, and waits for the witnesses of the log: {reason}"[:1000],
                 hint="publish it again when they answer; the operator names them in log/witnesses",
             )
         return before is None or _key(release.version) not in {_key(item.version) for item in before.releases}
+
+    def stated(self, name: str, version: str) -> Release | None:
+        """Return a release that has a statement, so that everybody sees it or will see it. Raises RegistryError."""
+        return self._known(name).get(_key(version))
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
         """Yank a release, or unyank it, as the port says."""

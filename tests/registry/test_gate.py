@@ -12,7 +12,7 @@ import pytest
 from httpx2 import Response
 
 from skillpm.errors import StorageError
-from skillpm_registry import gate
+from skillpm_registry import lister
 from skillpm_registry.gate import Gate
 from skillpm_registry.tables import GateReport
 from tests.registry.conftest import Person, Server, parcel, problem
@@ -101,7 +101,7 @@ def test_a_release_that_could_not_go_live_when_it_was_judged_does_so_later(
     serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The witnesses of the log may be away, or the disk full, and its client does not ask again."""
-    monkeypatch.setattr(gate, "_HOUR", 0.02)
+    monkeypatch.setattr(lister, "_HOUR", 0.02)
     answered, refused = threading.Event(), threading.Event()
 
     def judge(*_: Any) -> tuple[str, dict[str, Any]]:

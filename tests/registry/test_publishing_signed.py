@@ -14,13 +14,18 @@ from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.pages import read_page
 from skillpm.index.registry_signer import NewRoot, sign_registry
 from skillpm.index.signed_pages import SignedPages
+from skillpm.index.witnesses import Witnesses
 from skillpm.model.key import PrivateKey
 from skillpm.model.release import Release
 from skillpm.storage.keys import Keys
 from skillpm.trust.signature import sign
 from skillpm_registry.configuration import STATE
+from skillpm_registry.events import events
+from skillpm_registry.publishing import finish
 from tests.index.witness import Witness, listening
 from tests.registry.conftest import Server, parcel, problem
+from tests.registry.test_drafts import uploads
+from tests.registry.test_protocols_publication import FILES, flat, put
 from tests.shop import SkillFiles
 
 KEY = PrivateKey(b"k" * 32)
@@ -84,6 +89,51 @@ def test_a_publication_that_waits_for_witnesses_says_so_and_is_completed_by_the_
         witness.away = False
         assert server.owner.publish(skill_files("demo")).status_code == 201
     assert server.versions("demo") == ["1.0"]
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_the_witnesses_sign_for_another_release_goes_live_and_is_logged_too(
+    server: Server, skill_files: SkillFiles, foreign: bool
+) -> None:
+    """Neither client asks again, and nobody can refuse what is in the log."""
+    keys, name = Keys(server.root / STATE / "keys"), "weather" if foreign else "demo"
+    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+        (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
+        witness.away = True
+        answer = put(server.owner, flat(FILES)) if foreign else server.owner.publish(skill_files("demo"))
+        assert problem(answer) == (503, "storage")
+        assert uploads(server) == ["publishing"]
+        witness.away = False
+        assert server.owner.publish(skill_files("other")).status_code == 201
+        finish(server.services)
+    assert len(server.versions(name)) == 1
+    assert uploads(server) == ["live", "live"]
+    with server.services.database.reading() as session:
+        assert [event.action for event in events(session, subject=name)].count("publish") == 1
+
+
+def test_dead_witnesses_are_asked_once_for_all_that_waits(
+    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.services.lister.after = lambda: None
+    keys, asked = Keys(server.root / STATE / "keys"), list[str]()
+    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+        (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
+
+        def away(own: Witnesses, note: str, *_: Any) -> tuple[str, str]:
+            asked.append(note)
+            return note, "away"
+
+        monkeypatch.setattr(Witnesses, "cosigned", away)
+        for name in ("demo", "second", "third"):
+            assert problem(server.owner.publish(skill_files(name))) == (503, "storage")
+        asked.clear()
+        finish(server.services)
+        assert len(asked) == 1
+        monkeypatch.undo()
+        finish(server.services)
+    assert [server.versions(name) for name in ("demo", "second", "third")] == [["1.0"]] * 3
+    assert uploads(server) == ["live"] * 3
 
 
 def publish(server: Server, skill_files: SkillFiles, release: dict[str, Any]) -> int:
