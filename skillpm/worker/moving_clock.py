@@ -2,26 +2,34 @@
 
 So a verdict that depends on them changes. The selftest judges answers in such workers, and nothing else does. Monotonic
 clocks stay as they are. Libraries see the real process numbers, because ``multiprocessing`` and its like compare them
-to tell a child from its parent.
+to tell a child from its parent. What takes a process number, such as ``os.kill``, takes a moved one as the real one.
 """
 
 from __future__ import annotations
 
-import copyreg
+import ctypes
 import datetime as dt
 import functools
+import gc
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 _STEP = 40_009.5  # seconds, about eleven hours: a thousand looks see every hour, day of the week, month and half second
 _LOOKS = 16_000  # then it begins again, twenty years later
 _NUMBERS = ("getpid", "getppid", "getpgid", "getpgrp", "getsid")
+_TAKING = (
+    "kill", "killpg", "getpgid", "getsid", "sched_getaffinity", "sched_setaffinity", "sched_getparam",
+    "sched_getscheduler",
+)  # fmt: skip
+_MOST = 1 << 22  # the kernel's highest process number
+_SHIFT = _MOST + 1  # so moved numbers are higher than all real ones, and differ in their last digits, too
+_SHIFTS = 500  # then it begins again; all fit into 32 bits
 
 
 class Moving:
@@ -47,17 +55,24 @@ class Moving:
 
     def start(self) -> None:
         """Move the clock and the process numbers. Skill code that is loaded afterwards sees no others."""
+        for name in _TAKING:
+            if hasattr(os, name):  # not on every system
+                setattr(os, name, _taking(getattr(os, name)))
         for module, name in (*((os, name) for name in _NUMBERS), (threading, "get_native_id")):
             setattr(module, name, self._moving(getattr(module, name)))
-        for module, names in self._looks().items():
-            for name, value in names.items():
-                setattr(module, name, value)
+        for name, value in self._looks().items():
+            setattr(time, name, value)
+        for kind, names in self._moments().items():
+            # a type of C refuses new attributes, but not its dictionary; a subclass would not be the type of all values
+            gc.get_referents(kind.__dict__)[0].update(names)
+            ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
 
     def _moving(self, number: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(number)
         def moved(*arguments: Any) -> int:
-            moves = not any(arguments) and self._place() is not None  # the group of a child may be sent a signal
-            return number(*arguments) + (self._requests if moves else 0)
+            of_child = any(0 < item < _MOST for item in arguments)  # its group is compared with its real number
+            moves = not of_child and self._place() is not None
+            return number(*arguments) + (self._requests % _SHIFTS * _SHIFT if moves else 0)
 
         return moved
 
@@ -77,8 +92,18 @@ class Moving:
         of_library = name.startswith("<frozen ") or (name.startswith(os.sep) and not name.startswith(self._root))
         return None if of_library else (frame.f_code, frame.f_lasti)
 
-    def _looks(self) -> dict[ModuleType, dict[str, Any]]:
-        """Return what looks at the clock, by module."""
+    def _moments(self) -> dict[type, dict[str, Any]]:
+        """Return the constructors of dates that look at the clock, by type."""
+        now = self._now
+        today = classmethod(lambda cls: cls.fromtimestamp(now()))
+        moments = {
+            "now": classmethod(lambda cls, tz=None: cls.fromtimestamp(now(), tz)),
+            "utcnow": classmethod(lambda cls: cls.fromtimestamp(now(), dt.UTC).replace(tzinfo=None)),
+        }
+        return {dt.date: {"today": today}, dt.datetime: moments}
+
+    def _looks(self) -> dict[str, Callable[..., Any]]:
+        """Return the functions of ``time`` that look at the clock."""
         now, form, read, read_ns = self._now, time.strftime, time.clock_gettime, time.clock_gettime_ns
 
         def at(function: Callable[[float], Any]) -> Callable[..., Any]:
@@ -87,59 +112,24 @@ class Moving:
         def at_ns() -> int:
             return int(now() * 1e9)
 
-        local, today = at(time.localtime), classmethod(lambda cls: cls.fromtimestamp(now()))
-        moments = {
-            "today": today,
-            "now": classmethod(lambda cls, tz=None: cls.fromtimestamp(now(), tz)),
-            "utcnow": classmethod(lambda cls: cls.fromtimestamp(now(), dt.UTC).replace(tzinfo=None)),
-        }
+        local = at(time.localtime)
         return {
-            dt: {"date": _stand_in(dt.date, {"today": today}), "datetime": _stand_in(dt.datetime, moments)},
-            time: {
-                "time": now,
-                "time_ns": at_ns,
-                "clock_gettime": lambda clock: now() if clock == time.CLOCK_REALTIME else read(clock),
-                "clock_gettime_ns": lambda clock: at_ns() if clock == time.CLOCK_REALTIME else read_ns(clock),
-                "localtime": local,
-                "gmtime": at(time.gmtime),
-                "ctime": at(time.ctime),
-                "strftime": lambda text, *moment: form(text, *moment or (local(),)),
-            },
+            "time": now,
+            "time_ns": at_ns,
+            "clock_gettime": lambda clock: now() if clock == time.CLOCK_REALTIME else read(clock),
+            "clock_gettime_ns": lambda clock: at_ns() if clock == time.CLOCK_REALTIME else read_ns(clock),
+            "localtime": local,
+            "gmtime": at(time.gmtime),
+            "ctime": at(time.ctime),
+            "strftime": lambda text, *moment: form(text, *moment or (local(),)),
         }
 
 
-class _StandIn(type):
-    """The type of a class that stands for a real one, and whose instances are those of the real one.
+def _taking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes a moved process number as the real one."""
 
-    The two are equal, so code that looks up what to do by the type of a value finds it.
-    """
+    @functools.wraps(function)
+    def taking(number: Any, *others: Any) -> Any:
+        return function(number - number // _MOST * _SHIFT if isinstance(number, int) else number, *others)
 
-    def __instancecheck__(cls, item: object) -> bool:
-        return super().__instancecheck__(item) if _real(cls) is cls else isinstance(item, _real(cls))
-
-    def __subclasscheck__(cls, other: type) -> bool:
-        return super().__subclasscheck__(other) if _real(cls) is cls else issubclass(other, _real(cls))
-
-    def __eq__(cls, other: object) -> bool:
-        return _real(cls) is (_real(other) if type(other) is _StandIn else other)
-
-    def __hash__(cls) -> int:
-        return type.__hash__(_real(cls))
-
-
-def _real(kind: type) -> type:
-    real: type = kind.__dict__.get("real", kind)
-    return real
-
-
-def _stand_in(real: type, looks: dict[str, Any]) -> type:
-    """Return a class that makes values of a real one, and looks at the clock otherwise."""
-
-    def new(cls: type, *values: Any, **named: Any) -> Any:
-        return real.__new__(_real(cls), *values, **named)
-
-    names = {"real": real, "__new__": new, "__module__": real.__module__, "__qualname__": real.__name__, **looks}
-    kind = _StandIn(real.__name__, (real,), names)
-    # pickle looks for the class of a value by its name, which is that of the stand-in now
-    copyreg.pickle(real, lambda value: (kind, value.__reduce__()[1]))
-    return kind
+    return taking
