@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import resource
 import selectors
 import shutil
@@ -45,7 +46,8 @@ _LOOK = 0.25  # seconds between looks at the processes of a tool
 _CHUNK = 1 << 16
 _DAY = 86_400  # seconds; no command takes longer, whatever its answer asks for
 _SIGNALLED = 128
-_FILES, _LEVELS = 20_000, 100  # of a scratch folder
+_FILES, _LEVELS = 20_000, 100  # of a scratch folder; as many may be open
+_MAPPINGS_BYTES = 4 << 20  # of the kernel's lists of some 40,000; 128 ordinary processes have a third of it
 _SECRETS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".npmrc", ".pypirc",
             ".config/gcloud", ".config/gh")  # fmt: skip
 _SERVICES = ("/run/docker.sock", "/run/podman", "/run/containerd")  # whoever speaks to one can write anywhere
@@ -119,7 +121,7 @@ class Finished:
             "output": f"ended: it wrote more than {self.written} bytes",
             "processes": "ended: it started too many processes",
             "memory": "ended: it took too much memory",
-            "disk": "ended: it put too much into its scratch folder",
+            "disk": "ended: it put too much into its scratch folder, or opened or mapped too many files",
             "stopped": "ended: whoever asked for it has gone",
             "not-started": f"not started: {self.reason}",
         }[self.ended]
@@ -345,7 +347,7 @@ class _Run:
                     if memory > self.bounds.memory_bytes:
                         return "memory"
                     unlinked = _unlinked([process.pid, *started], self.scratch, self.bounds.file_bytes)
-                    if _is_full(self.scratch, self.bounds.scratch_bytes - unlinked):
+                    if unlinked is None or _is_full(self.scratch, self.bounds.scratch_bytes - unlinked):
                         return "disk"
                 if not selector.get_map():
                     time.sleep(min(_TICK / 5, deadline - now))
@@ -401,26 +403,44 @@ def _descendants(root: int) -> tuple[list[int], int]:
     return started, pages * resource.getpagesize()
 
 
-def _unlinked(processes: Iterable[int], folder: Path, largest: int) -> int:
-    """Return the bytes of files that have no name, but are open or mapped: on the disk of a folder, or in memory."""
+def _unlinked(processes: Iterable[int], folder: Path, largest: int) -> int | None:
+    """Return the bytes of files that have no name, but are open or mapped: on the disk of a folder, or in memory.
+
+    None if so much is open or mapped that a look at it would take long.
+    """
     disk, sizes = folder.stat().st_dev, dict[int, int]()
+    mappings_left, files_left = _MAPPINGS_BYTES, _FILES
     for process in processes:
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{process}/maps").read_bytes().splitlines():
-                if line.endswith(b" (deleted)"):
-                    addresses, _, offset, device, inode = line.split()[:5]
-                    start, end = (int(word, 16) for word in addresses.split(b"-"))
-                    if os.makedev(*(int(word, 16) for word in device.split(b":"))) == disk:
-                        size = min(int(offset, 16) + end - start, largest)
-                        sizes[int(inode)] = max(size, sizes.get(int(inode), 0))
+        with contextlib.suppress(OSError), Path(f"/proc/{process}/maps").open("rb") as file:
+            mappings = file.read(mappings_left + 1)
+            mappings_left -= len(mappings)
+            for inode, size in _mapped(mappings, disk):
+                sizes[inode] = max(min(size, largest), sizes.get(inode, 0))
         with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
-            for entry in entries:
+            for entry in itertools.islice(entries, files_left + 1):
+                files_left -= 1
                 with contextlib.suppress(OSError):  # it may be closed
                     status = entry.stat()
-                    in_memory = str(Path(entry.path).readlink()).startswith("/memfd:")
-                    if stat.S_ISREG(status.st_mode) and not status.st_nlink and (status.st_dev == disk or in_memory):
+                    if _has_no_name(entry.path, status, disk):
                         sizes[status.st_ino] = status.st_blocks * 512
+        if mappings_left < 0 or files_left < 0:
+            return None
     return sum(sizes.values())
+
+
+def _mapped(mappings: bytes, disk: int) -> Iterator[tuple[int, int]]:
+    """Yield (inode, bytes) of mapped files of a disk that have no name."""
+    for line in re.findall(rb"^.* \(deleted\)$", mappings, re.MULTILINE):
+        addresses, _, offset, device, inode = line.split()[:5]
+        start, end = (int(word, 16) for word in addresses.split(b"-"))
+        if os.makedev(*(int(word, 16) for word in device.split(b":"))) == disk:
+            yield int(inode), int(offset, 16) + end - start
+
+
+def _has_no_name(path: str, status: os.stat_result, disk: int) -> bool:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink:
+        return False
+    return status.st_dev == disk or str(Path(path).readlink()).startswith("/memfd:")
 
 
 def _is_full(folder: Path, most: int) -> bool:

@@ -93,6 +93,15 @@ def test_a_tool_that_takes_too_much_is_ended_and_it_is_said(what: str, tmp_path:
     assert time.monotonic() - started < 8
 
 
+@pytest.mark.parametrize(("bound", "most"), [("_MAPPINGS_BYTES", 1 << 16), ("_FILES", 60)])
+def test_a_tool_that_opens_or_maps_more_than_can_be_looked_at_is_ended(
+    bound: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"skillpm.agent.execution.{bound}", most)
+    many = run(tmp_path, *BASH, "i=0; while ((i++ < 30)); do sleep 9 & done; wait")
+    assert many.ended == "disk" and run(tmp_path, "sleep", "0.5").succeeded
+
+
 def test_nothing_of_a_tool_is_left_behind(tmp_path: Path) -> None:
     """Neither a child in the background, nor one that left its group; and who ends its group ends itself."""
     seconds = "86399.123"
