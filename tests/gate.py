@@ -168,7 +168,7 @@ def examined(root: Path, files: Mapping[str, Any], name: str = "serving") -> Sel
 
 def case_files(case: Mapping[str, Any]) -> dict[str, str]:
     """Return the skill of a case of tests/cases/verifiers."""
-    files = _base(case.get("kind", "find"))
+    files = _base(case.get("kind", "find"), case.get("tasks"))
     if "compare" in case:
         files["contract.yaml"] += f"    compare: {case['compare']}\n"
     if "manifest" in case:
@@ -189,18 +189,18 @@ def case_files(case: Mapping[str, Any]) -> dict[str, str]:
     return {path: text for path, text in files.items() if not path.startswith(tuple(case.get("without", ["-"])))}
 
 
-def _base(kind: str) -> dict[str, str]:
+def _base(kind: str, own: Mapping[str, Any] | None) -> dict[str, str]:
     head = "---\nname: serving\ndescription: Serve things.\n---\nServe.\n"
     files = {"SKILL.md": head, "skill.yaml": "manifest: 1\nversion: 1.0.0\n"}
-    if kind == "find":
+    if kind == "find" and own is None:
         return {path: text.decode() for path, text in skeleton("serving").items()}
     if kind in ("order", "nested"):
         orders, contract = (ORDERS, ORDER) if kind == "order" else (NESTED_ORDERS, NESTED)
         expected = [{"tool": "order", "args": order} for order in orders]
-        tasks = {f"order number {number}": item for number, item in enumerate(expected, 1)}
+        tasks: Mapping[str, Any] = {f"order number {number}": item for number, item in enumerate(expected, 1)}
         files["contract.yaml"] = contract
     else:
         kinds = {"text": TEXTS, "numbers": NUMBERS, "object": OBJECTS, "list": LISTS}
-        tasks = {**kinds, "sentence": SENTENCES, "date": DATES, "code": CODE}[kind]
+        tasks = own or {**kinds, "sentence": SENTENCES, "date": DATES, "code": CODE}[kind]
     files["seeds/seeds.jsonl"] = lines(*({"request": request, "expected": item} for request, item in tasks.items()))
     return files

@@ -2,7 +2,8 @@
 
 A verifier that reads the expected value as a pattern, or compares fifty letters of it, is right as long as no task has
 such a value. So values are invented, in place of those of a task; the schema of the contract decides which of them can
-be expected. Only that the wrong answer is not paid is claimed, because an invented task may make no sense.
+be expected. Only that the wrong answer is not paid is claimed, because an invented task may make no sense. Where nobody
+says which values can be expected, nonsense must not be paid either, or the verifier does not understand the task.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from skillpm.selftest.tasks import GateTask, gate_task
 
 _SENTENCE = "the small brown lamp that stands beside the old oak table in the front room"
 _LONG = _SENTENCE * 4
+_NONSENSE = "zq"
 _MARKED = ("ab*cd", "ab?cd", "ab[xy]cd", "ab.cd", "ab+cd", "(ab|cd)", "ab%cd", "ab_cd", "^ab.*$")
 _HIDDEN = "\u061c\u180e\u2028\u202a\u202e\u2066\u3164\U000e0001"  # directions, lines and fillers that cannot be seen
 _INVENTED = {  # a text: what a lenient reader takes for it
@@ -66,8 +68,8 @@ _INVENTED = {  # a text: what a lenient reader takes for it
 }  # fmt: skip
 
 
-def invented_mistakes(contract: Contract | None, tasks: Sequence[GateTask]) -> Iterator[tuple[GateTask, Mutation]]:
-    """Yield tasks with an invented value, and a wrong answer to each: for every field once that has a text."""
+def invented_mistakes(contract: Contract | None, tasks: Sequence[GateTask]) -> Iterator[tuple[GateTask, Mutation, Any]]:
+    """Yield tasks with an invented value, a wrong answer and nonsense, for every field once that has a text."""
     seen: set[tuple[str, str]] = set()
     for task in tasks:
         for path, item in fields(task.value):
@@ -82,14 +84,14 @@ def invented_mistakes(contract: Contract | None, tasks: Sequence[GateTask]) -> I
 
 def _mistakes(
     contract: Contract | None, task: GateTask, path: Path, text: str, wrong: Sequence[str]
-) -> Iterator[tuple[GateTask, Mutation]]:
+) -> Iterator[tuple[GateTask, Mutation, Any]]:
     asked = _with_expected(contract, task, with_value(task.value, path, text)) if wrong else None
     if asked is None:
         return
     code = "SK727" if text in _MARKED else "SK723"
     for other in wrong:
         how = f"`{name_of(path)}` where `{text[:40]}` is right"
-        yield asked, (code, how, with_value(task.value, path, other))
+        yield asked, (code, how, with_value(task.value, path, other)), with_value(task.value, path, _NONSENSE)
 
 
 def _with_expected(contract: Contract | None, task: GateTask, value: Any) -> GateTask | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -305,6 +306,7 @@ def _changed_scalars(
         if strict:
             yield from (("SK723", f"with {more} more", value + more) for more in _CYCLES)
             yield "SK723", "with four hundred digits", 10**400
+        yield "SK723", "that is not a number", math.nan
     for other in others[:2]:
         if strict or not loosely_same(str(other), str(value)):
             yield "SK723", "of another task", other

@@ -60,6 +60,7 @@ class Probe:
         finish_reason: of the episode.
         runs: would an executor run it? Without a contract nobody knows, so yes.
         group: probes of one group break the claim only if all of them are paid; empty for one by itself.
+        nonsense: an answer that nobody pays who understands the task; empty if that is sure.
     """
 
     code: str
@@ -73,6 +74,7 @@ class Probe:
     finish_reason: FinishReason = "stop"
     runs: bool = False
     group: str = ""
+    nonsense: str = ""
 
     @property
     def text(self) -> str:
@@ -117,9 +119,10 @@ class Probes:
                 probes += filter(None, (self._wrong(code, how, task, text) for code, how, text in others[:1]))
         for task in whole[:CODE_TASKS]:
             probes += self._texts_of_code(task)
-        for asked, (code, how, value) in invented_mistakes(self._contract, whole):
-            probe = self._wrong(code, how, asked, value if isinstance(value, str) else _text(value))
-            probes += [] if probe is None else [replace(probe, want="unpaid")]
+        for asked, (code, how, value), nonsense in invented_mistakes(self._contract, whole):
+            probe = self._wrong(code, how, asked, _answer(value))
+            control = "" if self._contract is not None else _answer(nonsense)
+            probes += [] if probe is None else [replace(probe, want="unpaid", nonsense=control)]
         probes += islice((probe for change in self._in_turn(changes) for probe in self._mutation(*change)), MAX_CHANGES)
         return sorted(probes, key=lambda probe: probe.place.name)  # neighbours answer one task, as in training
 
@@ -161,7 +164,7 @@ class Probes:
             text = FILLER * times
             value = next((value for _, value in with_text(task.value, text)), text)
             how = f"`{FILLER}` {times} times in place of a value"
-            probe = self._wrong("SK729", how, task, value if isinstance(value, str) else _text(value))
+            probe = self._wrong("SK729", how, task, _answer(value))
             if probe is not None and probe.runs:
                 probes.append(probe)
         # a schema may not allow the longest one
@@ -178,8 +181,7 @@ class Probes:
 
     def _mutation(self, task: GateTask, code: str, how: str, value: Any) -> Iterator[Probe]:
         """Yield the probe of a changed answer, unless it is right; of some also as an answer that was cut off."""
-        text = value if isinstance(value, str) else _text(value)
-        probe = self._wrong(code, how, task, text)
+        probe = self._wrong(code, how, task, _answer(value))
         if probe is None:
             return
         yield probe
@@ -256,6 +258,7 @@ def idle_answers(contract: Contract | None, request: str) -> Iterator[tuple[str,
     yield "empty list", "[]"
     yield "null", "null"
     yield "a number", "0"
+    yield "not a number", "NaN"
     yield "a text", '"yes"'
     yield "true", "true"
     yield "a question", "Can you tell me more?"
@@ -358,6 +361,10 @@ def _invented(gold: str) -> str:
 def _spread(tasks: Sequence[GateTask], count: int) -> Sequence[GateTask]:
     """Return about ``count`` of some tasks, evenly."""
     return tasks[:: max(1, -(-len(tasks) // count))]
+
+
+def _answer(value: Any) -> str:
+    return value if isinstance(value, str) else _text(value)
 
 
 def _text(value: Any) -> str:

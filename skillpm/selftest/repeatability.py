@@ -17,7 +17,8 @@ from skillpm.selftest.results import Results, Smaller, hurried
 from skillpm.selftest.shrink import fewest, shortest
 
 ALONE = 64  # probes that are judged one by one
-BATCHES = (64, 8, 16, 4, 32, 2, 48, 24, 12, 6, 3)  # answers
+_USUAL = (64, 8, 16, 4, 32, 2, 48, 24, 12, 6, 3)  # answers of a batch in training
+BATCHES = (*_USUAL, *(size for size in range(2, 65) if size not in _USUAL))
 NEW_WORKERS = 2_000  # probes that new workers judge, evenly of all
 LONG_RUN = 16_000  # answers that are judged to see whether a verdict changes with time
 FEW_RUN = 32  # batches of answers to one task

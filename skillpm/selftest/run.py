@@ -6,6 +6,7 @@ Reports each failed claim with its smallest counterexample.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from skillpm.model.manifest import Promises
@@ -66,7 +67,7 @@ class SelftestRun:
 
     def run(self) -> None:
         """Check everything."""
-        probes = [*self._case_probes(), *self._task_probes()]
+        probes = [*self._case_probes(), *self._understood(self._task_probes())]
         self.mistakes = sum(probe.runs for probe in probes)
         judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
@@ -103,6 +104,17 @@ class SelftestRun:
         contributions = self._contributions
         texts, seed = code_texts(self._files), contributions.skill.tree
         return Probes(contributions.contract, self.tasks, self._promises, texts, seed).all()
+
+    def _understood(self, probes: list[Probe]) -> list[Probe]:
+        """Leave out the tasks for which the verifier pays nonsense."""
+        controls = {probe.place.task.key: replace(probe, before=probe.nonsense) for probe in probes if probe.nonsense}
+        judgements = self._judge.judge([*controls.values()]) if controls else []
+        paid = {
+            key
+            for (key, probe), judgement in zip(controls.items(), judgements, strict=True)
+            if check_verdict(probe, judgement) is not None
+        }
+        return [probe for probe in probes if probe.place.task.key not in paid]
 
     def _check_each(self, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:
         judged = sum(1 for probe in probes if probe.code != "SK751")

@@ -62,6 +62,7 @@ _EXCHANGED = (
     ("with its slashes doubled", "/", "//"),
     ("with backslashes for its slashes", "/", "\\"),
 )
+_TRUTH = {"y": "yes", "t": "yes", "true": "yes", "n": "no", "f": "no", "false": "no"}
 _DUMPED = 30  # texts in a dump
 # what is read first or last of it is no answer to anything
 _DASHES = str.maketrans("-_", "_-")
@@ -94,6 +95,8 @@ def _bolder(text: str, others: Sequence[str]) -> Iterator[Change]:
     A sign is one only where all right answers are numbers; among words it may be a dash.
     """
     more = "17" if text[-1:].isdigit() else "xq"
+    if _number(text) is None and re.search("[.][0-9]+$", text):  # one more digit behind a point is a near number
+        more = ".1717"
     yield "SK723", "with more of it behind", f"{text}{more}"
     yield "SK723", "with more of it in front", f"{more}{text}"
     yield from _misspelled(text)
@@ -105,8 +108,9 @@ def _bolder(text: str, others: Sequence[str]) -> Iterator[Change]:
 def _misspelled(text: str) -> Iterator[Change]:
     """Yield other words and numbers that a reader of some letters, of all words or of all digits takes for the text."""
     words, middle = text.split(), len(text) // 2
-    if len(re.findall(r"\w\w+", text)) > 2:
+    if _is_sentence(text):
         yield "SK723", "with its words in another order", " ".join(reversed(words))
+    if len(re.findall(r"\w\w+", text)) > 2:
         positive = [word for word in words if word != "not"]
         yield "SK723", "negated", " ".join(positive if positive != words else [words[0], "not", *words[1:]])
     if text[middle : middle + 1].isalpha():
@@ -118,8 +122,16 @@ def _misspelled(text: str) -> Iterator[Change]:
         yield "SK723", "without its vowels", re.sub("[aeiou]", "", text)
     if re.fullmatch("[0-9]+[.][0-9]+", text):
         yield "SK723", "without its point", text.replace(".", "")
+    if date := re.fullmatch("([0-9]{4}-)([0-9]{2})(-[0-9]{2})", text):
+        yield "SK723", "with another month", f"{date[1]}{(int(date[2]) + 5) % 12 + 1:02}{date[3]}"
     if re.fullmatch("[0-9]{2,}", text):
         yield "SK723", "with a letter between its digits", f"{text[:1]}x{text[1:]}"
+
+
+def _is_sentence(text: str) -> bool:
+    """Does the order of its words count? A few different words, or items with marks between them, may be a set."""
+    parts = [re.findall(r"\w+", part.casefold()) for part in re.split("[,;|\n]", text)]
+    return any(len(words) > 5 or len(set(words)) < len(words) for words in parts)
 
 
 def _some_words(request: str) -> list[str]:
@@ -152,7 +164,8 @@ def _same_digits(piece: str, text: str) -> bool:
 
 def _bare(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(letter for letter in folded if letter.isalnum()) or "".join(folded.split())
+    bare = "".join(letter for letter in folded if letter.isalnum()) or "".join(folded.split())
+    return _TRUTH.get(bare, bare)
 
 
 def _long(request: str) -> str:
