@@ -30,6 +30,7 @@ from skillpm.errors import (
     StorageError,
     UsageError,
 )
+from skillpm.formats.document import problem_words
 
 TYPE = "urn:skillpm:problem:"
 _TEXT = {"type": "string"}
@@ -163,10 +164,11 @@ async def of_validation(request: Request, error: Exception) -> JSONResponse:
     """Answer a document or parameter that breaks its schema, without repeating it."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])[:200]
+    place = [str(part)[:80] for part in first["loc"][1:]]  # after body, path or query
+    words = problem_words({**first, "loc": place})
     fields = [{"place": [str(part)[:80] for part in item["loc"]], "problem": item["msg"][:200]}
               for item in error.errors()[:20]]  # fmt: skip
-    return _answer(request, 422, "invalid", f"{place}: {first['msg']}"[:400], details={"fields": fields})
+    return _answer(request, 422, "invalid", words[:400], details={"fields": fields})
 
 
 async def of_defect(request: Request, error: Exception) -> JSONResponse:

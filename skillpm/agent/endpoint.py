@@ -268,7 +268,7 @@ def _check_address(url: str, *, offline: bool) -> None:
     if parts.username is not None:
         raise UsageError(
             "the address of a model's server holds a key, which logs would show",
-            hint=f"set {token_variable(f'{parts.scheme}://{host}')} instead",
+            hint=f"set {token_variable(url)} instead",
         )
     if offline and not is_local(host):
         raise UsageError(f"{host} is on the network, and `--offline` forbids it", hint="use a local model")

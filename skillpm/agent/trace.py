@@ -144,6 +144,8 @@ class Traces:
         """Return the episode whose id begins with a word, or the newest for ``latest``. Raises UsageError."""
         names = sorted(path.stem for path in self._folder.glob("*.json"))
         fitting = names[-1:] if word == "latest" else [name for name in names if word and name.startswith(word)]
+        if not names:
+            raise UsageError("there is no trace yet", hint="`skillpm run` stores one for each request")
         if len(fitting) != 1:
             problem = "several traces begin" if fitting else "no trace begins"
             raise UsageError(f"{problem} with `{word[:80]}`", hint="run `skillpm traces list` to see them")

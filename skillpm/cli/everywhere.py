@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 # other names, as the users of npm, pip, apt, cargo and gh type them: our command with its arguments
 ALIASES = {
@@ -72,14 +73,30 @@ def printed() -> None:
         context.obj.append(True)
 
 
+def _refuse_empty(parameter: click.Parameter) -> None:
+    """Refuse an empty text that was typed: it comes from an unset variable, and must not mean a default."""
+    checked = parameter.callback
+
+    def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        texts = value if isinstance(value, tuple) else (value,)
+        if "" in texts and ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+            raise click.BadParameter("the text is empty", ctx, parameter)
+        return value if checked is None else checked(ctx, parameter, value)
+
+    parameter.callback = callback
+
+
 def add_options(command: click.Command, of_user: bool = False) -> click.Command:
     """Add the options to a command that does not have them, and the short forms of ``--user`` and ``--yes``.
 
-    A command with ``of_user`` takes ``--user`` as well.
+    A command with ``of_user`` takes ``--user`` as well. No command takes an empty text.
     """
     if getattr(command, _ADDED, False):
         return command
     setattr(command, _ADDED, True)
+    for parameter in command.params:
+        if getattr(parameter, "flag_value", None) != "":  # what the option without a value means
+            _refuse_empty(parameter)
     taken = {option for parameter in command.params for option in parameter.opts}
     for option in _options():
         option.opts = [name for name in option.opts if name not in taken]

@@ -12,7 +12,7 @@ from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe, tell
-from skillpm.cli.paths import TypedPath
+from skillpm.cli.paths import TypedPath, output_file
 from skillpm.errors import UsageError
 
 _FORMS = {
@@ -127,5 +127,5 @@ def _write(document: Any, output: Path | None, as_json: bool) -> None:
     if output is None:
         click.echo(text)
     else:
-        write_atomic(output, f"{text}\n")
+        write_atomic(output_file(output), f"{text}\n")
         tell({"output": output}, as_json=as_json, out=output)

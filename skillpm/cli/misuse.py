@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import click
 
@@ -100,10 +101,20 @@ def _bad_value(error: click.ClickException, parameter: click.Parameter, context:
         choices = f", one of {', '.join(map(str, kind.choices))}" if isinstance(kind, click.Choice) else ""
         return f"`{context.command_path}` needs {label}{choices}"
     if isinstance(kind, click.types.IntParamType):
-        least, most = getattr(kind, "min", None), getattr(kind, "max", None)  # a range has both
-        limits = "" if least is None else f", {least:,} or more" if most is None else f" from {least:,} to {most:,}"
-        return f"{label} must be a whole number{limits}"
+        return f"{label} must be a whole number{_limits(kind)}"
+    if isinstance(kind, click.types.FloatParamType):
+        return f"{label} must be a number{_limits(kind)}"
     return f"{label}: {_plain(error.message)}"
+
+
+def _limits(kind: click.ParamType[Any]) -> str:
+    """Return the bounds of a range in words; nothing for a number without bounds."""
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    if least is None:
+        return ""
+    if getattr(kind, "min_open", False):
+        return f", more than {least:,}" + ("" if most is None else f" and at most {most:,}")
+    return f", {least:,} or more" if most is None else f" from {least:,} to {most:,}"
 
 
 def _plain(message: str) -> str:

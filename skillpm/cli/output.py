@@ -27,7 +27,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
 _SILENCE = 30.0  # seconds after which long work says how far it is
 _IN_MEMORY = 4  # pieces of a JSON document; a longer one waits in a file
-_NAMED = 24  # characters of a first cell that stay on one line of a narrow terminal
+_WORD = 24  # characters that stay on one line of a narrow terminal
 
 
 def safe(text: object) -> str:
@@ -112,24 +112,39 @@ def tell_project(settings: Settings) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table on stdout: drawn by rich on a terminal, aligned plain text in a pipe."""
-    cells = [[safe(cell) for cell in row] for row in rows]
+    """Print a table on stdout: fitted to the width of a terminal by rich, aligned plain text in a pipe."""
+    cells = [list(columns), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        drawn = Table(title=title, header_style="bold", title_justify="left")
-        widest = max((len(row[0]) for row in cells), default=0)
-        for place, column in enumerate(columns):
-            drawn.add_column(column, overflow="fold", no_wrap=place == 0 and widest <= _NAMED)
-        for row in cells:
-            drawn.add_row(*(Text(cell) for cell in row))
-        Console().print(drawn)
+        console = Console()
+        drawn = Table(title=title, header_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for column, width in zip(columns, _fitted(cells, widths, console.width), strict=True):
+            drawn.add_column(column, width=width, overflow="fold")
+        for row in cells[1:]:
+            drawn.add_row(*map(Text, row))
+        console.print(drawn)
         return
-    widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
-    for row in [list(columns), *cells]:
+    for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _fitted(cells: list[list[str]], widths: list[int], room: int) -> list[int]:
+    """Return the widths of columns, two blanks apart, that fit into ``room`` characters.
+
+    The widest column gives way first. A column is as wide as its longest word, up to a limit, while that is possible.
+    """
+    least = [
+        min(_WORD, max(len(word) for cell in column for word in cell.split(" "))) for column in zip(*cells, strict=True)
+    ]
+    fitted = list(widths)
+    while sum(fitted) + 2 * len(fitted) > room and max(fitted) > 1:
+        widest = max(range(len(fitted)), key=lambda place: (fitted[place] > least[place], fitted[place]))
+        fitted[widest] -= 1
+    return fitted
 
 
 def trace_hooks() -> None:

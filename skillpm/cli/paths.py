@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from skillpm.errors import UsageError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BEFORE = r"(?<![^\s`'\"(])"  # a path in a sentence begins a word; a part of a URL or of another path does not
 
 
@@ -19,7 +22,10 @@ class TypedPath(click.Path):
         super().__init__(path_type=Path, **checks)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path. Raises click.BadParameter if it fails the checks."""
+        """Return the path. Raises click.BadParameter if it fails the checks, is empty or is a URL."""
+        text = os.fsdecode(value)
+        if not text or _URL.match(text):
+            self.fail(f"`{text[:200]}` is a URL, not a path" if text else "the path is empty", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         plain = Path(os.path.normpath(path))
         return plain if plain == path or os.path.realpath(plain) == os.path.realpath(path) else path
@@ -33,6 +39,19 @@ class SkillPath(TypedPath):
         from skillpm.layout.discovery import skill_folder
 
         return skill_folder(super().convert(value, param, ctx))
+
+
+def output_file(path: Path) -> Path:
+    """Return the path of a file that a command writes, and that it may replace.
+
+    Raises:
+        UsageError: it is a folder, or a document of the project.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint="name a file in it")
+    if path.name in ("skillpm.lock", "skillpm.yaml"):
+        raise UsageError(f"{path} is a document of a project", hint="name another file")
+    return path
 
 
 def shortened(text: str) -> str:

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
@@ -29,7 +30,8 @@ def command() -> None:
 @number_option("--threshold", click.IntRange(1, 9), 1, "How many root keys are needed.")
 @number_option("--days", click.IntRange(1, 3650), 30, "Days for which a timestamp is valid.")
 @json_option
-def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing: int) -> None:
+@click.pass_context
+def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, as_json: bool, **signing: int) -> None:
     """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.
 
     To share it with a group, run `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish. Everything in
@@ -37,6 +39,11 @@ def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing:
     """
     from skillpm.index.folder_registry import FolderRegistry, make_registry
 
+    if not signed and any(ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE for option in signing):
+        raise UsageError("`--root-keys`, `--threshold` and `--days` need `--signed`", hint="add `--signed`")
+    if signing["threshold"] > signing["root_keys"]:
+        counts = f"{signing['threshold']} of {signing['root_keys']}"
+        raise UsageError(f"{counts} root keys cannot be needed", hint="make more keys with `--root-keys`")
     name = name or folder.resolve().name
     is_new, fingerprint = make_registry(folder, name), None
     if signed:

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe, table
-from skillpm.cli.paths import TypedPath
+from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
     from skillpm.model.evaluation import Evaluation
@@ -38,7 +38,7 @@ def command(
         from skillpm.evals.report import render_report
         from skillpm.storage.files import write_atomic
 
-        write_atomic(output, render_report(stored.report))
+        write_atomic(output_file(output), render_report(stored.report))
     if inspect_log is not None:
         _write_logs(stored, inspect_log)
     if failures:

@@ -13,7 +13,7 @@ from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table
-from skillpm.cli.paths import TypedPath
+from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
     from skillpm.ops.learning.stored_runs import StoredRun
@@ -131,7 +131,7 @@ def _write_page(run: Path, path: Path, as_json: bool) -> None:
     from skillpm.ops.learning.run_page import run_page
     from skillpm.storage.files import write_atomic
 
-    write_atomic(path, run_page(command_context().settings, run))
+    write_atomic(output_file(path), run_page(command_context().settings, run))
     if as_json:
         echo_json({"page": str(path)})
     else:

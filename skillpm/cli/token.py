@@ -39,8 +39,9 @@ def create(
     from skillpm.ops.authoring.account import new_token, server
 
     entry = new_token(server(command_context(), registry), label, rights, only, days)
-    may = f"token {entry['id']} may {', '.join(entry['rights'])} until {_day(entry['expires'])}, and is shown once"
-    tell(entry, may, as_json=as_json, out=entry["token"])
+    where = f" in {', '.join(entry['only'])}" if entry["only"] else ""
+    may = f"token {entry['id']} may {', '.join(entry['rights'])}{where} until {_day(entry['expires'])}"
+    tell(entry, f"{may}, and is shown once", as_json=as_json, out=entry["token"])
 
 
 @command.command("list", epilog="Example: skillpm token list")

@@ -168,7 +168,8 @@ def _placed(finding: Any) -> Any:
     return {**finding, "loc": (*finding["loc"], *place), "hint": hint}
 
 
-def _sentence(error: Any) -> str:
+def problem_words(error: Any) -> str:
+    """Return a finding of pydantic, an item of ``ValidationError.errors()``, in words that need no Python."""
     place = ".".join(str(step) for step in error["loc"] if step != "[key]" and not str(step).startswith("tag-"))
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key `{place}`"
@@ -194,7 +195,7 @@ def model_errors(
     wrong = {item["loc"][:length] for item in findings for length in range(len(item["loc"]))}
     return [
         DocumentError(
-            _sentence(item),
+            problem_words(item),
             path=path,
             line=line_of(root, item["loc"]) or line,
             hint=near_key(model, root, item["loc"]) if model and item["type"] == "extra_forbidden" else item["hint"],

@@ -42,6 +42,7 @@ _KINDS = {
     "integrity": IntegrityError,
     "usage": UsageError,
     "document": UsageError,
+    "invalid": UsageError,
 }
 
 _GATE_SECONDS = 3600.0  # that a server may judge

@@ -286,7 +286,7 @@ def _web_address(text: str) -> str:
 
         raise UsageError(
             f"the address of a registry at {host} has a login, a query or a fragment, and the lock would store it",
-            hint=f"set {token_variable(f'{parts.scheme}://{host}')} to a token instead, or use ~/.netrc",
+            hint=f"set {token_variable(text)} to a token instead, or use ~/.netrc",
         )
     place = f"[{host}]" if ":" in host else host
     return urlunsplit((parts.scheme.lower(), f"{place}:{port}" if port else place, parts.path.rstrip("/"), "", ""))

@@ -18,6 +18,7 @@ import email.utils
 import http.client
 import os
 import random
+import re
 import threading
 import time
 import zlib
@@ -449,11 +450,14 @@ def failure_reason(error: Exception) -> str:
     inner: BaseException = error
     while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):
         inner = deeper
+    if tls := _TLS.search(str(inner)):
+        return "the server does not speak TLS" if tls[1] == "WRONG_VERSION_NUMBER" else tls[2]
     strerror = getattr(inner, "strerror", None)
     reason = strerror or str(inner).partition(": ")[2]
     return reason or next((words for kind, words in _WORDS if isinstance(inner, kind)), "the connection failed")
 
 
+_TLS = re.compile(r"\[SSL: (\w+)\] (.+?)(?: \(_ssl\.c:\d+\))?\Z")  # OpenSSL's code and words, and a place in Python
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "no answer in time"),
     (http.client.IncompleteRead, "the answer ended early"),

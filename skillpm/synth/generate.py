@@ -118,8 +118,8 @@ class _Maker:
         """Say which suite tasks are near to what is trained on, each with its counterpart."""
         if self.said_suites:
             place, phrasing = self.said_suites[0]
-            count = len(self.said_suites)
-            self.notes.append(f"rules can say {count} suite requests with other values: {place} is `{phrasing}`")
+            requests = "a suite request" if len(self.said_suites) == 1 else f"{len(self.said_suites)} suite requests"
+            self.notes.append(f"rules can say {requests} with other values: {place} is `{phrasing}`")
         for seed in self.contributions.seeds:
             place_of_seed = self._suites.shared_run(normal_form(seed.request))
             if place_of_seed is not None:

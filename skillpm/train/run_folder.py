@@ -62,7 +62,9 @@ class RunFolder:
         if not path.is_dir():
             raise UsageError(f"no run folder at {path}", hint=_LIST)
         if not (path / MANIFEST).is_file():
-            again = f"run `skillpm train --resume {quote(str(path))}`" if (path / START).is_file() else "train again"
+            if not (path / START).is_file():
+                raise UsageError(f"{path} is not a finished run: it has no manifest.json", hint=_LIST)
+            again = f"run `skillpm train --resume {quote(str(path))}`"
             raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint=again)
         return cls(path)
 

@@ -122,7 +122,7 @@ def test_the_report_names_a_command_that_asks_the_same_again(evaluate: Evaluate)
 
 @pytest.mark.parametrize("words", [("--temperature", "nan"), ("--max-minutes", "nan"), ("--max-minutes", "inf")])
 def test_a_number_that_is_none_is_refused(evaluate: Evaluate, words: tuple[str, str]) -> None:
-    evaluate(*SERVER, *words).fails(2, f"{words[1]} is not a finite number")
+    evaluate(*SERVER, *words).fails(2, f"`{words[0]}` must be a number")
 
 
 def test_options_of_every_command_are_no_part_of_that_command(evaluate: Evaluate) -> None:
@@ -167,7 +167,7 @@ def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
         ((*ROWS, "--compare"), 2, "remove it, or use `--model MODEL` or `--run RUN`"),
         ((*ROWS, "--no-gate"), 2, "`--gate/--no-gate` does not go with `--tasks FILE`"),
         ((*ROWS, "./skills/other"), 2, "`--tasks` needs exactly one SKILL"),
-        (("--run", "unfinished"), 2, "is unfinished"),
+        (("--run", "unfinished"), 2, "is not a finished run"),
         (("--run", "nowhere"), 2, "no run folder"),
         (("./skills/server", "--model", "./nowhere"), 2, "no model `./nowhere`"),
         (("servr", "--model", "./model"), 2, "no skill `servr`"),

@@ -128,3 +128,24 @@ def check(module: str, line: str) -> None:
                 assert words[-1] in typed, f"{module}: `{line}` lacks a value"
             except SkillpmError:
                 pass
+
+
+def test_no_command_takes_an_empty_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, command in commands():
+        for parameter in command.params:
+            if getattr(parameter, "is_flag", False) or getattr(parameter, "flag_value", None) == "":
+                continue
+            words = ["--", ""] if isinstance(parameter, click.Argument) else [parameter.opts[0], ""]
+            with pytest.raises(click.ClickException) as caught:
+                command.make_context(path[-1], words)
+            refused = caught.value.param if isinstance(caught.value, click.BadParameter) else None
+            assert type(refused) is type(parameter), (path, words)
+            assert not list(tmp_path.iterdir())
+
+
+def test_an_unset_variable_names_nothing(project: MakeProject) -> None:
+    place = project()
+    for words in ("traces import", "install", "serve shop --model", "sync --registry", "registry init"):
+        place.call(*words.split(), "").fails(2, "is empty", "--help`")
+    assert not (place.root / "config.json").exists()

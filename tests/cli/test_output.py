@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from skillpm.cli.output import TerminalProgress, count, echo_json, size
+from skillpm.cli.output import TerminalProgress, count, echo_json, size, table
 from skillpm.errors import StorageError
 from skillpm.formats.as_json import StreamedArray
 from skillpm.formats.printable import printable
@@ -21,6 +21,22 @@ def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.Ca
         bars.finish()
     told = capsys.readouterr().err
     assert (told.count("one"), told.count("two"), told.count("3/3")) == (1, 1, 2)
+
+
+def test_a_table_on_a_terminal_breaks_lines_between_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    columns = ("skill", "split", "rows", "asked", "targets", "request p50/p95", "answer p50/p95", "thrown away")
+    rows = [("incident-triage", "held-out", 100, 100, 74, "72/113", "127/154", 0)]
+    table(columns, rows)
+    table(("skill", "source", "description"), [("a" * 70, "b" * 70, "what it does")])
+    told = capsys.readouterr().out
+    assert {*" ".join(columns).split(), *map(str, rows[0])} <= set(told.split())
+    assert "a" * 24 in told and "b" * 24 in told
+    assert max(map(len, told.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("count", [3, 200_000])

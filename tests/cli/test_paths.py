@@ -52,3 +52,20 @@ def test_messages_have_them(project: MakeProject, skill_files: SkillFiles) -> No
     assert place.call("validate", "./a/../demo").out.startswith("demo/SKILL.md")
     assert place.call("validate", cwd=place.root / "demo").code == 2
     assert place.call("validate", ".", cwd=place.root / "demo").out.startswith("SKILL.md")
+
+
+@pytest.mark.parametrize("url", ["https://example.org/shop", "file:///tmp/x", "git+ssh://host/x"])
+def test_a_url_is_no_folder_here(project: MakeProject, url: str) -> None:
+    place = project()
+    for words in (["registry", "init"], ["validate"], ["pack"], ["eval", "x", "--output"], ["export", "sbom", "-o"]):
+        place.call(*words, url).fails(2, "is a URL, not a path")
+    assert not list(place.root.iterdir())
+
+
+def test_a_result_never_replaces_a_folder_or_a_document_of_the_project(project: MakeProject) -> None:
+    place = project()
+    place.call("install", "shell-tools").ok()
+    lock = (place.root / "skillpm.lock").read_bytes()
+    for target, text in (("skillpm.lock", "is a document of a project"), (".", "is a folder")):
+        place.call("export", "sbom", "-o", target).fails(2, text)
+    assert (place.root / "skillpm.lock").read_bytes() == lock

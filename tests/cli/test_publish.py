@@ -97,11 +97,14 @@ def test_all_findings_are_told_at_once_and_nothing_is_written(place: Project) ->
     assert not list(place.root.glob("*.tar.gz"))
 
 
+UNVERSIONED = "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo.\n"
+
+
 @pytest.mark.parametrize(
     ("files", "code", "text"),
     [
-        ({"SKILL.md": "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo.\n"}, 2, "has no version"),
-        ({"skill.yaml": "manifest: 1\nversion: 1.0+mine\n"}, 2, "local part"),
+        ({"SKILL.md": UNVERSIONED}, 2, "skillpm version set 1.0.0 mine"),
+        ({"skill.yaml": "manifest: 1\nversion: 1.0+mine\n"}, 2, "skillpm version set 1.0 mine"),
         ({}, 2, "is not a folder"),
     ],
 )

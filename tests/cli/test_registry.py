@@ -65,3 +65,12 @@ def test_signing_anew_and_with_another_key(place: Project, project: MakeProject)
     place.call("registry", "init", "plain", "--signed", "--root-keys", "2", "--threshold", "3").fails(2, "3 of 2")
     elsewhere = str(place.root / "elsewhere")
     place.call("registry", "sign", "shop", SKILLPM_HOME=elsewhere).fails(2, "is not on this machine")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [("--signed --threshold 3", "3 of 1 root keys"), ("--threshold 1", "need `--signed`")]
+)
+def test_a_registry_is_not_begun_with_options_that_do_not_fit(project: MakeProject, words: str, text: str) -> None:
+    place = project()
+    place.call("registry", "init", "shop", *words.split()).fails(2, text)
+    assert not (place.root / "shop").exists()

@@ -180,7 +180,7 @@ def test_sources_that_this_version_cannot_read_are_named_with_those_that_it_can(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("https://me:secret@example.org/shop", "SKILLPM_TOKEN_EXAMPLE_ORG"), ("https://", "registry"),
+    [("https://me:secret@example.org:8443/shop", "SKILLPM_TOKEN_EXAMPLE_ORG_8443 "), ("https://", "registry"),
      ("https://example.org:port/", "registry"), ("https://example.org/shop?token=x", "query"),
      ("http://a b/", "address")],
 )  # fmt: skip

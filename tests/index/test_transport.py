@@ -291,6 +291,15 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, transp
     assert shop.seen == []
 
 
+def test_a_failure_of_tls_is_told_in_words(tmp_path: Path, transport: Transport) -> None:
+    (tmp_path / "www").mkdir()
+    with serving(tmp_path / "www") as plain, pytest.raises(RegistryError, match=r"the server does not speak TLS$"):
+        transport.get(f"{plain.url.replace('http:', 'https:')}/x", limit=10)
+    with serving(tmp_path / "www", tls=True) as shop, pytest.raises(RegistryError) as caught:
+        transport.get(f"{shop.url}/x", limit=10)
+    assert "_ssl" not in caught.value.message and "]" not in caught.value.message
+
+
 def test_a_page_is_asked_for_again_by_its_etag_and_offline_not_at_all(
     shop: Shop, transport: Transport, tmp_path: Path
 ) -> None:

@@ -112,6 +112,8 @@ def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server)
     ):
         answer = server.client.post("/api/v1/uploads", content=body, headers=headers)
         assert problem(answer) in ((422, "invalid"), (400, "bad-request")), body[:20]
+    told = server.owner.ask("POST", "reports", {"name": "demo", "reason": "x" * 5000}).json()["detail"]
+    assert told == "`reason`: has more than 4000 characters"
     answer = server.owner.ask("POST", "tokens", {"label": "x", "secret": server.owner.token})
     assert server.owner.token not in answer.text
 

@@ -516,7 +516,7 @@ def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_
     ((place, phrasing),) = made.profile.overlap.suite_requests_in_rules
     assert "of suite `other` of far" in place
     assert phrasing == "stop what listens on {port}"
-    assert any("rules can say 1 suite requests" in note for note in made.profile.skills["small"].notes)
+    assert any("rules can say a suite request" in note for note in made.profile.skills["small"].notes)
 
 
 def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given: Given, judge: Judge) -> None:

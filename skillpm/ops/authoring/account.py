@@ -231,7 +231,14 @@ def approvals(registry: HttpRegistry) -> list[dict[str, Any]]:
 
 
 def decide(registry: HttpRegistry, number: str, refusal: str | None) -> dict[str, Any]:
-    """Let a waiting release go live, or refuse it for a reason. Raises PolicyError, RegistryError, ConflictError."""
+    """Let a waiting release go live, or refuse it for a reason.
+
+    Raises:
+        UsageError: the text is not the ID of a release.
+        PolicyError, RegistryError, ConflictError: the registry refuses.
+    """
+    if not number.isalnum():
+        raise UsageError(f"`{number[:80]}` is not the ID of a release", hint="`skillpm registry approvals` lists them")
     document = {"approve": refusal is None, "reason": refusal or ""}
     return dict(registry.ask("POST", f"approvals/{quote(number, safe='')}", document))
 

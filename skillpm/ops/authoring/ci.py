@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from skillpm import __version__
 from skillpm.errors import ConflictError, UsageError
-from skillpm.index.credentials import token_variable
+from skillpm.index.credentials import is_local, token_variable
 from skillpm.layout.discovery import discover
 from skillpm.storage.files import write_atomic
 
@@ -67,6 +67,10 @@ def workflow(system: System, wanted: Wanted) -> str:
     if not is_web or not _ADDRESS.match(wanted.registry):
         raise UsageError(
             f"`{wanted.registry[:200]}` is not the URL of a registry", hint="CI publishes to a server: https://…"
+        )
+    if parts.scheme == "http" and not is_local(parts.hostname):
+        raise UsageError(
+            "http would send the token of the registry unencrypted", hint="use the registry's https:// address"
         )
     if not _PLAIN.match(wanted.skills) or wanted.skills.startswith(("-", "/")) or ".." in wanted.skills.split("/"):
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,14 +86,14 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = (), allow: Allo
         count = len(report.errors)
         raise LayoutError(
             f"{root} has {count} error{'s' if count > 1 else ''}, so it is not packed",
-            hint=f"run `skillpm validate {root} --level publish` and fix what it lists",
+            hint=f"run `skillpm validate {shlex.quote(str(root))} --level publish` and fix what it lists",
             findings=as_json(report.findings),
         )
     canonical = build_archive(tree)
     name, release = release_of(tree, canonical)
     archive = compressed(canonical)
     release = replace(release, size=len(archive))
-    _refuse_version(name, release.version)
+    _refuse_version(root, name, release.version)
     return Packed(root, tree, parse_name(f"{owner}/{name}") if owner else name, release, archive, report)
 
 
@@ -128,11 +129,11 @@ def archive_target(packed: Packed, output: str, folder: Path) -> Path:
     return target
 
 
-def _refuse_version(name: str, version: str) -> None:
+def _refuse_version(root: Path, name: str, version: str) -> None:
     if version == UNVERSIONED:
-        raise UsageError(f"{name} has no version", hint="run `skillpm version set 1.0.0`")
+        raise UsageError(f"{name} has no version", hint=f"run `skillpm version set 1.0.0 {shlex.quote(str(root))}`")
     if Version(version).local:
         raise UsageError(
             f"{name} {version} has a local part, which a registry does not accept",
-            hint="remove the `+` and the text after it with `skillpm version set`",
+            hint=f"run `skillpm version set {Version(version).public} {shlex.quote(str(root))}`",
         )

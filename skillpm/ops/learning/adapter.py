@@ -134,7 +134,10 @@ def read_release(folder: Path) -> AdapterRelease:
     """Return adapter.json of a packed adapter. Raises UsageError where it is missing, DocumentError if it is wrong."""
     path = folder / ADAPTER
     if not path.is_file():
-        raise UsageError(f"no packed adapter at {folder}", hint="make one with `skillpm adapter pack RUN --output DIR`")
+        raise UsageError(
+            f"there is no {ADAPTER} in {folder}, so it is not a packed adapter",
+            hint="make one with `skillpm adapter pack RUN --output DIR`",
+        )
     return read_model(AdapterRelease, read_text(path), path=str(path))
 
 

@@ -29,7 +29,7 @@ def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
         output: the new folder.
 
     Raises:
-        UsageError: there is no synthesis, the folder exists, or pyarrow is missing.
+        UsageError: there is no synthesis, no row has the form, the folder exists, or pyarrow is missing.
         DocumentError: a row is wrong.
     """
     paths = {split: data / f"{split}.jsonl" for split in SPLITS if (data / f"{split}.jsonl").is_file()}
@@ -50,6 +50,8 @@ def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
                 write_parquet(folder / f"{split}.parquet", rows)
             else:
                 _write_lines(folder / f"{split}.jsonl", rows)
+        if not any(counts.values()):
+            raise UsageError(f"no row of {data} has the form `{form}`", hint="make more rows with `skillpm synth`")
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -37,7 +38,7 @@ def find_on_hub(model: str, *, offline: bool) -> Path | str:
     except HfHubHTTPError as error:
         return _cached(model, f"the hub answered with status {error.response.status_code}")
     except Exception as error:  # noqa: BLE001  each version of the library has other classes for a dead network
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", (str(error).splitlines() or [type(error).__name__])[0])
         return _cached(model, f"the hub cannot be reached: {reason[:200]}")
     return model
 

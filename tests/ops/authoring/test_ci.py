@@ -103,6 +103,12 @@ def test_ci_asks_a_server_only(model: str) -> None:
         workflow(System.GITHUB, Wanted(URL, model=model))
 
 
+def test_no_workflow_sends_a_token_unencrypted() -> None:
+    with pytest.raises(UsageError, match="unencrypted"):
+        workflow(System.GITHUB, Wanted("http://skills.example.org"))
+    assert "http://127.0.0.1:8700" in workflow(System.GITHUB, Wanted("http://127.0.0.1:8700"))
+
+
 def test_a_github_job_has_the_least_rights() -> None:
     document = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, trusted=True)))
 

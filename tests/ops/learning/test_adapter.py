@@ -72,7 +72,7 @@ def test_an_adapter_is_packed_checked_and_merged(
     (run.folder / "adapter/README.md").write_text("another")
     with pytest.raises(IntegrityError, match=r"README.md has changed"):
         pack_adapter(run.folder, tmp_path / "again")
-    with pytest.raises(UsageError, match="no packed adapter at"):
+    with pytest.raises(UsageError, match="is not a packed adapter"):
         check_adapter(server.context(), tmp_path)
 
 

@@ -524,7 +524,7 @@ def test_held_out_rows_are_read_before_a_worker_starts(
 
 def test_a_run_without_a_manifest_is_unfinished(run_folder: RunFolder, evaluate_a_run: EvaluateIt) -> None:
     (run_folder.path / "manifest.json").unlink()
-    with pytest.raises(UsageError, match="is unfinished"):
+    with pytest.raises(UsageError, match="is not a finished run"):
         evaluate_a_run()
     assert not (run_folder.path / "evals").exists()
 

@@ -67,4 +67,8 @@ def test_a_pair_has_another_answer_of_the_same_tool(tmp_path: Path) -> None:
 def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no rows"):
         export_rows(tmp_path, "messages", tmp_path / "out")
+    (tmp_path / "train.jsonl").touch()
+    for form in ("messages", "parquet"):
+        with pytest.raises(UsageError, match=r"no row of .* has the form"):
+            export_rows(tmp_path, form, tmp_path / "out")
     assert not (tmp_path / "out").exists()
