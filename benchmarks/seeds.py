@@ -41,7 +41,7 @@ def run_demo(folder: Path, seed: int) -> dict[str, Any]:
         done = subprocess.run(words, check=False, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise SystemExit(f"the demo with seed {seed} ended with {done.returncode}:\n{log.read_text()[-2000:]}")
-    stages = read_evaluation(max(folder.glob("runs/*/evals/**/after.json")))
+    stages = read_evaluation(max(folder.glob("runs/*/evals/*/evaluation.json")))
     evaluations = [read_evaluation(folder / "before"), stages]
     return {
         "seed": seed,

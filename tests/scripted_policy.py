@@ -19,7 +19,7 @@ from skillpm.model.ports import Completion
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
-from skillpm.ops.context import Context, open_context
+from skillpm.ops.context import Context
 from skillpm.ops.learning.session import JudgingSession
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
@@ -144,7 +144,7 @@ class Server:
 
     def context(self) -> Context:
         home = {"SKILLPM_HOME": str(self.root / "home"), "SKILLPM_NO_PLUGINS": "1"}
-        return open_context(load_settings(project=self.root, environment=home))
+        return Context(load_settings(project=self.root, environment=home))
 
     def tasks(self) -> list[EvalTask]:
         return suite_tasks(build_catalogue([self.skill], Host())["server"])

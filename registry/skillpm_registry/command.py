@@ -251,7 +251,7 @@ def copy(
     everything is copied; run it again for what is new. Exits 1 if something could not be copied.
     """
     from skillpm.model.requirement import Requirement
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
     from skillpm.settings import load_settings
     from skillpm.storage.files import named_text
     from skillpm.storage.lockfile import read_lock
@@ -262,7 +262,7 @@ def copy(
     if freeze and approved:
         raise click.UsageError("a lock names its releases itself: leave out --approved, or name SOURCE instead")
     settings = load_settings(project=freeze.resolve().parent if freeze else None)
-    context = open_context(settings, tell=lambda sentence: click.echo(sentence, err=True))
+    context = Context(settings, tell=lambda sentence: click.echo(sentence, err=True))
     wanted = [*map(Requirement.parse, requirements), *(read_approved(named_text(approved)) if approved else ())]
     if approved and not wanted:
         raise click.UsageError(f"{approved} names no skill")

@@ -20,10 +20,10 @@ def _with_user(flags: dict[str, Any]) -> dict[str, Any]:
 
 def command_context(**flags: Any) -> Context:
     """Return the context of a command, for flags of ``load_settings``. Its notices go to stderr at once."""
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
     from skillpm.settings import load_settings
 
-    return open_context(load_settings(**_with_user(flags)), tell=note)
+    return Context(load_settings(**_with_user(flags)), tell=note)
 
 
 def changing_context(**flags: Any) -> Context:
@@ -45,9 +45,9 @@ def collecting_context(settings: Settings) -> Context:
     """
     import click
 
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
 
-    context = open_context(settings)
+    context = Context(settings)
 
     def tell_of_failure() -> None:
         for sentence in context.notices if sys.exc_info()[1] is not None else ():

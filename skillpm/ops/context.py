@@ -42,17 +42,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """The settings, the store, the indexes and the plugins of one invocation.
+    """The settings, the store, the indexes and the plugins of one invocation; each is opened at first use.
 
     Attributes:
         tell: called with each notice at once.
     """
 
     settings: Settings
-    store: Store
-    notices: list[str] = field(default_factory=list)
     tell: Callable[[str], None] | None = None
+    notices: list[str] = field(default_factory=list)
     _sources: dict[Source, Index] = field(default_factory=dict)
+
+    @cached_property
+    def store(self) -> Store:
+        """The unpacked skills of this machine."""
+        return Store(self.settings.store)
 
     @cached_property
     def index(self) -> ChainIndex:
@@ -300,25 +304,6 @@ class Context:
             )
         description = describe(FolderTree(root)).description
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
-
-
-def open_context(settings: Settings, *, tell: Callable[[str], None] | None = None) -> Context:
-    """Return the context for these settings. ``tell`` gets each notice at once.
-
-    Nothing is read or written yet, except that the user's own skills of an older version are moved out of the home
-    folder.
-
-    Raises:
-        DocumentError: the lock or the record of the older version is damaged.
-    """
-    context = Context(settings, Store(settings.store), tell=tell)
-    if settings.user:
-        from skillpm.ops.project.user_folder import moved_from_home
-
-        moved = moved_from_home(settings)
-        if moved is not None:
-            context.note(moved)
-    return context
 
 
 def _witness_key(text: str) -> WitnessKey:

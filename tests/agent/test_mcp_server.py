@@ -176,12 +176,12 @@ def test_ctrl_c_ends_a_running_call_and_the_log_has_how_it_ended(place: Project)
 @pytest.fixture
 def skills(place: Project) -> Callable[..., Any]:
     """``skills(read_only)``: the skills behind the protocol, in this process."""
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.serve_mcp import skill_server
     from skillpm.settings import load_settings
 
     def make(*, read_only: bool) -> Any:
-        context = open_context(load_settings(project=place.root, environment=place.environment))
+        context = Context(load_settings(project=place.root, environment=place.environment))
         return skill_server(context, context.skills([str(place.root / "demo")]), read_only=read_only)
 
     return make

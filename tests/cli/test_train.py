@@ -11,7 +11,7 @@ import pytest
 from skillpm.cli.train import print_trained
 from skillpm.errors import TrainingError
 from skillpm.model.run import RunManifest, RunStage
-from skillpm.ops.context import open_context
+from skillpm.ops.context import Context
 from skillpm.ops.learning.train import Trained
 from skillpm.settings import load_settings
 from tests.shop import MakeProject, SkillFiles
@@ -109,7 +109,7 @@ def test_what_was_trained_before_a_failure_is_in_the_one_document(
         raise end
 
     with pytest.raises(type(end)) as raised:
-        print_trained(open_context(load_settings(project=tmp_path)), runs(), as_json=True, each=True)
+        print_trained(Context(load_settings(project=tmp_path)), runs(), as_json=True, each=True)
     printed = capsys.readouterr().out
     assert (printed == "") is isinstance(end, TrainingError)
     (run,) = json.loads(printed) if printed else raised.value.details["trained"]  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import UnknownSkillError, UsageError
 from skillpm.index.shipped import bundled_skills
 from skillpm.layout.tree import FolderTree, tree_digest
-from skillpm.ops.context import Context, open_context
+from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
@@ -21,7 +21,7 @@ from tests.shop import SkillFiles
 def context(tmp_path: Path) -> Context:
     (tmp_path / "place").mkdir()
     environment = {"SKILLPM_HOME": str(tmp_path / "home")}
-    return open_context(load_settings(project=tmp_path / "place", environment=environment))
+    return Context(load_settings(project=tmp_path / "place", environment=environment))
 
 
 def test_a_folder_is_described_where_it_lies(context: Context, tmp_path: Path, skill_files: SkillFiles) -> None:
@@ -48,9 +48,7 @@ def test_a_bundled_skill_is_used_with_a_notice_until_it_is_installed(context: Co
 
 def test_a_notice_is_told_as_it_comes_and_once(tmp_path: Path) -> None:
     told: list[str] = []
-    context = open_context(
-        load_settings(project=tmp_path, environment={"SKILLPM_HOME": str(tmp_path)}), tell=told.append
-    )
+    context = Context(load_settings(project=tmp_path, environment={"SKILLPM_HOME": str(tmp_path)}), tell=told.append)
     for _ in range(2):
         context.skill("shell-tools")
     assert told == context.notices == ["shell-tools is not installed here; the bundled skill is used"]

@@ -12,7 +12,7 @@ import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import SkillpmError
-from skillpm.ops.context import Context, open_context
+from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.ops.project.sync import sync, update
@@ -91,7 +91,7 @@ def build(root: Path, skill_files: SkillFiles) -> Callable[[], Context]:
 
     def context() -> Context:
         environment = {"SKILLPM_HOME": str(root / "home"), "SKILLPM_REGISTRIES": str(root / "shop")}
-        return open_context(load_settings(project=root / "project", environment=environment))
+        return Context(load_settings(project=root / "project", environment=environment))
 
     sync(context(), BOTH)
     publish(root / "shop", skill_files("alpha", "2.0", body="newer\n"), skill_files("beta", "1.5"))

@@ -24,7 +24,7 @@ from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chosen_tasks
-from skillpm.ops.learning.report import BEFORE, EVALUATION, read_evaluation, run_report
+from skillpm.ops.learning.report import EVALUATION, read_evaluation, run_report
 from skillpm.ops.learning.runs import project_path
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text
@@ -145,8 +145,7 @@ def _earlier(folder: RunFolder, before: Path | None) -> Evaluation | None:
     with_others = (
         item for item in ranked if any(figure.arm.removesuffix(GRAMMAR) not in stages for figure in item.figures)
     )
-    own = next((folder.path / item.path for item in with_others), folder.path / BEFORE)
-    return read_evaluation(own) if own.exists() else None
+    return next((read_evaluation(folder.path / item.path) for item in with_others), None)
 
 
 def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[str, str]) -> None:

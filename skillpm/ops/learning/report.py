@@ -10,7 +10,6 @@ from shlex import quote
 from typing import Any
 
 from skillpm.errors import UsageError
-from skillpm.evals.compare import merge
 from skillpm.evals.curves import learning_curves
 from skillpm.evals.report import ReportData, Setting
 from skillpm.evals.stored_records import read_stored
@@ -24,7 +23,6 @@ from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
 from skillpm.train.run_folder import RunFolder
 
 EVALUATION = "evaluation.json"
-BEFORE, AFTER = "evals/before.json", "evals/after.json"  # of runs that version 1.0 evaluated
 _INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 
 
@@ -53,11 +51,7 @@ def stored_evaluation(settings: Settings, target: Path) -> StoredEvaluation:
     """
     path = find_run(settings, target)
     file = path if path.is_file() else _file_in(path)
-    evaluation = read_evaluation(file)
-    earlier = file.with_name("before.json")
-    if file.name == "after.json" and earlier.is_file():
-        evaluation = merge(read_evaluation(earlier), evaluation)
-    return StoredEvaluation(evaluation, file, _run_of(file))
+    return StoredEvaluation(read_evaluation(file), file, _run_of(file))
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -84,8 +78,6 @@ def _file_in(folder: Path) -> Path:
     files = sorted(folder.glob(f"evals/*/{EVALUATION}"))
     if files:
         return files[-1]
-    if (folder / AFTER).is_file():
-        return folder / AFTER
     is_run = (folder / "manifest.json").is_file()
     hint = f"run `skillpm eval --run {quote(str(folder))}`" if is_run else "name a folder that `skillpm eval -o` wrote"
     raise UsageError(f"no evaluation in {folder}", hint=hint)

@@ -23,7 +23,7 @@ from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_lines, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
-_PLACES = ("evaluation.json", "evals/before.json", "evals/after.json", "evals/rollouts.json", "evals/*/evaluation.json")
+_PLACES = ("evaluation.json", "evals/rollouts.json", "evals/*/evaluation.json")
 _TASKS = ("data/train.jsonl", "data/held_out.jsonl")
 
 

@@ -15,7 +15,7 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.project import BUNDLED_REGISTRY, ProjectDocument, Wish
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source, SourceKind
-from skillpm.ops.context import Context, open_context
+from skillpm.ops.context import Context
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Request
 from skillpm.ops.project.required import required
@@ -164,7 +164,7 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
         project = _new(context, dry_run=False)
         write_atomic(project.path, project.text)
         if settings.lock_path.exists():
-            _retie(open_context(replace(settings)))
+            _retie(Context(replace(settings)))
     return project
 
 

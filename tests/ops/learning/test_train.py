@@ -22,7 +22,7 @@ from skillpm.errors import BusyError, CheckError, StorageError, TrainingError, U
 from skillpm.evals.examiner import Asking
 from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement, Verdict
-from skillpm.ops.context import open_context
+from skillpm.ops.context import Context
 from skillpm.ops.learning import train as train_module
 from skillpm.ops.learning.adapter import check_adapter, pack_adapter
 from skillpm.ops.learning.answerer import Answerer
@@ -439,6 +439,6 @@ def test_a_model_of_the_hub_is_not_called_ready_when_nobody_could_look(tmp_path:
     from skillpm.ops.learning.models import ready_model
 
     environment = {"SKILLPM_HOME": str(tmp_path), "SKILLPM_OFFLINE": "1"}
-    settings = open_context(load_settings(project=tmp_path, environment=environment)).settings
+    settings = Context(load_settings(project=tmp_path, environment=environment)).settings
     with pytest.raises(RegistryError, match="nobody/nothing is not in the cache"):
         ready_model("nobody/nothing", settings)

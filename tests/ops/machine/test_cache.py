@@ -21,7 +21,7 @@ from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import BusyError
 from skillpm.model.lock import Lock
 from skillpm.model.wheel import Wheel, WheelSet
-from skillpm.ops.context import open_context
+from skillpm.ops.context import Context
 from skillpm.ops.machine.cache import RESTED, SEALED, inspect_cache, prune
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
@@ -96,12 +96,12 @@ class _World:
 
     def install(self, number: int, name: str, specifier: str, linked: bool) -> None:
         self.projects[number].mkdir(exist_ok=True)
-        context = open_context(self.settings(self.projects[number]))
+        context = Context(self.settings(self.projects[number]))
         options = InstallOptions([UNIVERSAL], link="symlink" if linked else "copy")
         install(context, Asked.read([f"{name}{specifier}"]), options)
 
     def uninstall(self, number: int, name: str) -> None:
-        context = open_context(self.settings(self.projects[number]))
+        context = Context(self.settings(self.projects[number]))
         lock = context.lock()
         if lock.skill(name) and not (name == "one" and lock.skill("two")):
             uninstall(context, [name], InstallOptions())
@@ -116,7 +116,7 @@ class _World:
             moved = project.with_name(f"{project.name}m")
             project.rename(moved)
             self.projects[number] = moved
-            sync(open_context(self.settings(moved)), InstallOptions([UNIVERSAL]))
+            sync(Context(self.settings(moved)), InstallOptions([UNIVERSAL]))
 
     def prune(self, number: int) -> None:
         before = set(self.store.digests())
@@ -359,7 +359,7 @@ def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_thei
     publish(shop, files)
     flags, folders = {"registry": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
     environment = {"SKILLPM_NO_PLUGINS": "1", "SKILLPM_OFFLINE": "1"}
-    context = open_context(Settings(tmp_path, *folders, flags=flags, environment=environment))
+    context = Context(Settings(tmp_path, *folders, flags=flags, environment=environment))
     done = install(context, Asked.read(["one"]), InstallOptions([UNIVERSAL]))
     assert "the lock has no Python packages of one" in " ".join(done.warnings)
     place = Environments(context.settings.environments)

@@ -20,7 +20,7 @@ from skillpm.hookspecs import hookimpl
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.skill import Skill
-from skillpm.ops.context import open_context
+from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
@@ -460,7 +460,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
                 raise OSError("the disk is full")
 
     for texts in (["base@1.0"], ["base@2.0", "plain"]):
-        context = open_context(settings)
+        context = Context(settings)
         context.host.register(Observer(), "observer", "acme 1")
         told = install(context, Asked.read(texts), InstallOptions([UNIVERSAL])).warnings
     assert seen == ["base 1.0 True", "base 2.0 True", "plain 1.0 True"]

@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from skillpm.model.lock import Lock, LockedSkill, sides
 from skillpm.model.source import Source
-from skillpm.ops.context import Context, open_context
+from skillpm.ops.context import Context
 from skillpm.ops.project.lock import check_lock, lock_project
 from skillpm.settings import load_settings
 from skillpm.storage.lockfile import checked_lock, read_lock
@@ -197,7 +197,7 @@ def test_a_merged_lock_satisfies_both_sides(market: Path, ours: dict[str, str], 
 
     def context() -> Context:
         environment = {"SKILLPM_HOME": str(market / "home")}
-        return open_context(load_settings(project=project, indexes=(str(market / "shop"),), environment=environment))
+        return Context(load_settings(project=project, indexes=(str(market / "shop"),), environment=environment))
 
     texts = []
     for side in (ours, theirs):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from skillpm.clients.table import UNIVERSAL
-from tests.conftest import Project, write_tree
-from tests.servers import commit_all
-from tests.shop import MakeProject, SkillFiles, locked, publish
+from tests.conftest import Project
+from tests.shop import MakeProject, SkillFiles, publish
 
 
 def home_of(place: Project) -> Path:
@@ -78,37 +75,3 @@ def test_a_skill_of_the_user_is_trained_and_judged_from_any_project(project: Mak
     place.call("train", "incident-triage", "--user", "--dry-run").ok()
     place.call("synth", "incident-triage", "--user", "--output", "data").ok()
     assert (place.root / "data").is_dir()
-
-
-def test_the_lock_of_an_older_version_is_moved_and_said_with_its_paths(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
-    publish(tmp_path / "shop", skill_files("plain"))
-    write_tree(tmp_path / "repo", {"SKILL.md": skill_files("repo")["SKILL.md"]})
-    commit_all(tmp_path / "repo")
-    place = project({"mine": skill_files("mine")})
-    home = home_of(place)
-    # an older version kept a project in the home folder itself
-    sources = ["plain", str(place.root / "mine"), f"git+file:{tmp_path}/repo"]
-    place.call("install", *sources, "--registry", tmp_path / "shop", cwd=home).ok()
-    before = locked(Project(home, {}))
-    moved = place.call("list", "--user").ok()
-    assert "moved ~/skillpm.lock" in moved.err
-    assert not (home / "skillpm.lock").exists() and not (home / ".skillpm").exists()
-    assert locked(Project(folder_of(place), {})) == before
-    assert "moved" not in place.call("verify", "--user").ok().err
-    shutil.rmtree(Path(place.environment["SKILLPM_HOME"]) / "data/store")
-    shutil.rmtree(home / ".agents")
-    place.call("sync", "--user").ok()
-    place.call("verify", "--user").ok()
-    place.call("update", "--user").ok()
-
-
-def test_a_project_in_the_home_folder_is_left_alone(project: MakeProject, skill_files: SkillFiles) -> None:
-    place = project({"mine": skill_files("mine")})
-    home = home_of(place)
-    (home / "skillpm.yaml").write_text("project: 1\n")
-    place.call("install", str(place.root / "mine"), cwd=home).ok()
-    text = json.loads((home / "skillpm.lock").read_text())
-    place.call("list", "--user").ok()
-    assert json.loads((home / "skillpm.lock").read_text()) == text
