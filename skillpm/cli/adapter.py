@@ -10,7 +10,7 @@ import click
 from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
+from skillpm.cli.output import count, json_option, note, print_json, progress, safe
 from skillpm.cli.paths import TypedPath
 
 
@@ -27,7 +27,7 @@ def command() -> None:
     "--release", "version", metavar="VERSION", default="1.0.0", show_default=True, help="The package's version."
 )
 @json_option
-def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> None:
+def pack(run: Path, output: Path, name: str, version: str) -> None:
     """Write the adapter of a run as a package.
 
     `skillpm publish` publishes it like a skill.
@@ -40,9 +40,8 @@ def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> Non
 
     packed = pack_adapter(find_run(command_context().settings, run), output, Packaging(name, version))
     release = packed.release
-    if as_json:
-        document = release.model_dump(mode="json", exclude_none=True)
-        echo_json({"output": str(output), "name": packed.name, "version": packed.version, "release": document})
+    document = release.model_dump(mode="json", exclude_none=True)
+    if print_json({"output": str(output), "name": packed.name, "version": packed.version, "release": document}):
         return
     click.echo(output)
     if not release.evaluation:
@@ -56,7 +55,7 @@ def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> Non
 @click.option("--replay", is_flag=True, help="Ask the model the recorded answers again.")
 @click.option("--model", "-m", metavar="MODEL", default="", help="The base model, if it has another name here.")
 @json_option
-def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
+def verify(place: str, replay: bool, model: str) -> None:
     """Check an adapter, packed or installed. Compares it with its digests and with the installed skills."""
     from skillpm.ops.learning.adapter import check_adapter
     from skillpm.ops.learning.adapter import replay as asked_again
@@ -66,17 +65,11 @@ def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
     folder = Path(place).expanduser() if entry is None else context.store.path(entry.tree)
     checked = check_adapter(context, folder)
     replayed = asked_again(context.settings, folder, checked.release, model, progress()) if replay or model else None
-    if as_json:
-        echo_json(
-            {
-                "release": checked.release.model_dump(mode="json", exclude_none=True),
-                "outdated": {name: list(versions) for name, versions in checked.outdated.items()},
-                "replayed": replayed,
-                "calibration": checked.calibration.model_dump(mode="json") if checked.calibration else None,
-            }
-        )
-        return
     release = checked.release
+    document = release.model_dump(mode="json", exclude_none=True)
+    more = {"outdated": checked.outdated, "replayed": replayed, "calibration": checked.calibration}
+    if print_json({"release": document, **more}):
+        return
     skills = ", ".join(f"{skill.name} {skill.version}" for skill in release.skills)
     click.echo(safe(f"{place}: {release.kind} of {release.base_model}, trained on {skills}"))
     if release.base_digest is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import json_option, note, print_json, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.agents import AgentState
@@ -26,7 +26,7 @@ _NAMED = 4  # skills that a cell names before it counts the rest
     help="The context window of your model.  [default: each agent's usual one]",
 )
 @json_option
-def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> None:
+def command(everyone: bool, user: bool, window: int | None) -> None:
     """List the agents used here, the skills that they find, and how much of their budget the descriptions use.
 
     An agent shows its model a list of names and descriptions. If the list exceeds the agent's budget, the agent cuts it
@@ -35,8 +35,7 @@ def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> No
     from skillpm.ops.machine.agents import REMEDY, list_agents, overflow_sentence
 
     states = list_agents(command_context(user=user), user=user, everyone=everyone, window=window)
-    if as_json:
-        echo_json({"agents": states})
+    if print_json({"agents": states}):
         return
     if not states:
         note("no agent was found here; `skillpm agents --all` lists every known agent")

@@ -10,7 +10,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import json_option, note, print_json, safe, table
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,11 +28,10 @@ def command() -> None:
 @command.command("list", epilog="Example: skillpm audit list --last 20")
 @number_option("--last", click.IntRange(1), 50, "Entries to list.")
 @json_option
-def list_entries(last: int, as_json: bool) -> None:
+def list_entries(last: int) -> None:
     """List the newest entries, oldest first."""
     entries = list(_log().entries())[-last:]
-    if as_json:
-        echo_json(entries)
+    if print_json(entries):
         return
     if not entries:
         note("the log is empty")
@@ -44,14 +43,13 @@ def list_entries(last: int, as_json: bool) -> None:
 @command.command("show", epilog="Example: skillpm audit show 3")
 @click.argument("number", type=click.IntRange(1), metavar="ENTRY")
 @json_option
-def show(number: int, as_json: bool) -> None:
+def show(number: int) -> None:
     """Show one entry whole."""
     entry = next((entry for entry in _log().entries() if entry.number == number), None)
     if entry is None:
         raise UsageError(f"the log has no entry {number}", hint="run `skillpm audit list` to see them")
     document = entry.model_dump(mode="json")
-    if as_json:
-        echo_json(document)
+    if print_json(document):
         return
     document["argv"] = _commands(entry)
     for name, value in document.items():
@@ -61,11 +59,10 @@ def show(number: int, as_json: bool) -> None:
 @command.command("verify", epilog="Example: skillpm audit verify")
 @click.option("--head", metavar="DIGEST", help="Check that the log has this digest.")
 @json_option
-def verify(head: str | None, as_json: bool) -> None:
+def verify(head: str | None) -> None:
     """Check that no entry was changed, moved, added or removed. Exits 4 if one was."""
     number, digest = _log().verify(head)
-    if as_json:
-        echo_json({"entries": number, "head": digest})
+    if print_json({"entries": number, "head": digest}):
         return
     note("1 entry is whole" if number == 1 else f"{number} entries are whole")
     click.echo(digest)

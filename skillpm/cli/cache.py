@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table, tell
+from skillpm.cli.output import count, json_option, note, print_json, safe, size, table, tell
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.cache import StoredTree
@@ -24,25 +24,24 @@ def command() -> None:
 @command.command("dir", epilog="Example: skillpm cache dir --store")
 @click.option("--store", is_flag=True, help="Print the store's folder instead.")
 @json_option
-def show_folder(store: bool, as_json: bool) -> None:
+def show_folder(store: bool) -> None:
     """Print the folder of the cache, or of the store."""
     from skillpm.settings import load_settings
 
     settings = load_settings()
     places = {"cache": settings.cache, "store": settings.store}
-    tell(places, as_json=as_json, out=places["store" if store else "cache"])
+    tell(places, out=places["store" if store else "cache"])
 
 
 @command.command("info", epilog="Example: skillpm cache info --json")
 @json_option
-def info(as_json: bool) -> None:
+def info() -> None:
     """Show the contents and the size of the store and of the cache."""
     from skillpm.ops.machine.cache import inspect_cache
     from skillpm.settings import load_settings
 
     report = inspect_cache(load_settings())
-    if as_json:
-        echo_json(report)
+    if print_json(report):
         return
     projects = {project for _, needing in report.trees for project in needing}
     needing = f"stored skills that {len(projects)} project{' needs' if len(projects) == 1 else 's need'}"
@@ -62,7 +61,7 @@ def info(as_json: bool) -> None:
 @click.option("--models", is_flag=True, help="Remove prepared models as well.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
-def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
+def prune_store(models: bool, dry_run: bool) -> None:
     """Remove what no project needs.
 
     These are skills, Python environments, and cached files that can be fetched again.
@@ -74,8 +73,7 @@ def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
     from skillpm.settings import load_settings
 
     pruned = prune(load_settings(), models=models, dry_run=dry_run)
-    if as_json:
-        echo_json(pruned)
+    if print_json(pruned):
         return
     if pruned.removed:
         columns = ("skill", "version", "size", "tree")

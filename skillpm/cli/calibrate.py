@@ -9,7 +9,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import FiniteRange, number_option
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 
 
@@ -19,7 +19,7 @@ from skillpm.cli.paths import TypedPath
     "--target", FiniteRange(0.5, 0.999), 0.95, "The least share of right answers among those that act.", "SHARE"
 )
 @json_option
-def command(run: Path, target: float, as_json: bool) -> None:
+def command(run: Path, target: float) -> None:
     """Derive from a RUN's evaluation how sure an answer must be to act, and how unsure to be refused.
 
     `skillpm serve` and `skillpm run` use the thresholds, which are kept beside the evaluation. Too few answers give
@@ -28,8 +28,7 @@ def command(run: Path, target: float, as_json: bool) -> None:
     from skillpm.ops.learning.calibrate import calibrate
 
     calibration, file = calibrate(command_context(), run, target)
-    if as_json:
-        echo_json({**calibration.model_dump(mode="json"), "file": str(file)})
+    if print_json({**calibration.model_dump(mode="json"), "file": str(file)}):
         return
     rows: list[tuple[object, ...]] = []
     for name, skill in calibration.skills.items():

@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.output import json_option, safe, tell
 
 
@@ -27,7 +28,7 @@ from skillpm.cli.output import json_option, safe, tell
 @click.option("--model", default="", metavar="URL#MODEL", help="Measure skills with this model, and comment the lift.")
 @click.option("--dry-run", is_flag=True, help="Print the workflow.")
 @json_option
-def command(system: str, registry: str, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def command(system: str, registry: str, dry_run: bool, **flags: Any) -> None:
     """Write a workflow that validates, self-tests and publishes the skills of this repository.
 
     It checks on every change and publishes from the default branch. With --model, each change request gets a comment:
@@ -39,8 +40,8 @@ def command(system: str, registry: str, dry_run: bool, as_json: bool, **flags: A
     place = command_context().settings.registries.get(registry, registry)
     wanted = Wanted(place, flags["skills"], flags["trusted"], not flags["no_sign"], flags["model"])
     path, text = write_workflow(System(system), wanted, Path.cwd(), dry_run=dry_run)
-    if dry_run and not as_json:
+    if dry_run and not is_set("json"):
         click.echo(text, nl=False)
         return
     sentence = f"wrote {safe(path)}; its first lines say what it needs"
-    tell({"path": path, "text": text, "written": not dry_run}, sentence, as_json=as_json, out=path)
+    tell({"path": path, "text": text, "written": not dry_run}, sentence, out=path)

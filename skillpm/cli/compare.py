@@ -10,8 +10,9 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import FiniteRange, number_option
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import echo_json, json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
 
@@ -38,7 +39,7 @@ def _choose(target: Path, arm: str | None) -> ChosenArm:
 @click.option("--arm-of-a", metavar="NAME", help="The arm of A.")
 @click.option("--flips", is_flag=True, help="Print the tasks that only one of them got right, as JSON Lines.")
 @json_option
-def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, flips: bool, as_json: bool) -> None:
+def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, flips: bool) -> None:
     """Pair two stored evaluations task by task, without a model.
 
     A and B are evaluations as `skillpm report` takes them: a file, an output folder, or a run by name, folder or
@@ -50,7 +51,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     from skillpm.ops.learning.compare import compare_arms
 
     compared = compare_arms(_choose(first, arm_of_a or arm), _choose(second, arm))
-    if as_json:
+    if is_set("json"):
         sides = {
             side: {"file": item.file, "arm": item.arm.name, "model": item.arm.model}
             for side, item in (("first", compared.first), ("second", compared.second))
@@ -109,9 +110,7 @@ def _without_arms(cells: list[str]) -> list[str]:
 )
 @json_option
 @click.pass_context
-def gate(
-    context: click.Context, candidate: Path, baseline: Path | None, arm: str | None, margin: float, as_json: bool
-) -> None:
+def gate(context: click.Context, candidate: Path, baseline: Path | None, arm: str | None, margin: float) -> None:
     """Decide whether an evaluated model is let through: GO, NO-GO or INCONCLUSIVE.
 
     GO needs every gate of its suites reached and, with --baseline, no loss beyond the margin on any task set, both at
@@ -121,9 +120,7 @@ def gate(
     from skillpm.ops.learning.compare import decide_candidate
 
     decision = decide_candidate(_choose(candidate, arm), None if baseline is None else _choose(baseline, None), margin)
-    if as_json:
-        code = EXIT_CODES[decision.word]
-        echo_json({"decision": decision.word, "findings": decision.findings, "exit_code": code})
-    else:
+    code = EXIT_CODES[decision.word]
+    if not print_json({"decision": decision.word, "findings": decision.findings, "exit_code": code}):
         print_decision(decision)
-    context.exit(EXIT_CODES[decision.word])
+    context.exit(code)

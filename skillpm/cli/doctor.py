@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import count, echo_json, json_option, note, safe, table
+from skillpm.cli.output import count, json_option, note, print_json, safe, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.doctor import Check
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("doctor", epilog="Example: skillpm doctor")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context) -> None:
     """Check this machine: Python, memory, disk, sandbox, training packages, accelerator, models, store.
 
     A missing optional part is a warning. Exits 1 if there is an error; then little works.
@@ -26,9 +26,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     checks = examine(command_context())
     errors = sum(check.level == "error" for check in checks)
-    if as_json:
-        echo_json({"ok": not errors, "checks": checks})
-    else:
+    if not print_json({"ok": not errors, "checks": checks}):
         _print(checks)
         warnings = sum(check.level == "warning" for check in checks)
         note(f"{count(errors, 'error')}, {count(warnings, 'warning')}")

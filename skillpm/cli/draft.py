@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import clipped, count, echo_json, json_option, note, table
+from skillpm.cli.output import clipped, count, json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 
 _WIDTH = 60  # characters of a request in the table
@@ -18,7 +18,7 @@ _WIDTH = 60  # characters of a request in the table
 @click.option("--model", "-m", metavar="MODEL", help="Let this model write more requests; it must answer each rightly.")
 @click.option("--dry-run", is_flag=True, help="Print the rows; write nothing.")
 @json_option
-def command(path: Path, model: str | None, dry_run: bool, as_json: bool) -> None:
+def command(path: Path, model: str | None, dry_run: bool) -> None:
     """Draft a contract, seeds and a suite from the commands that the text of the skill in PATH shows.
 
     Reads fenced shell commands, the sentence or comment beside each, and tables or lists of options. Each row fits the
@@ -34,8 +34,7 @@ def command(path: Path, model: str | None, dry_run: bool, as_json: bool) -> None
     drafted = draft(path, policy)
     if not dry_run:
         write(path, drafted.files)
-    if as_json:
-        echo_json(drafted)
+    if print_json(drafted):
         return
     table(("request", "command"), [(clipped(said, _WIDTH), text) for said, text in drafted.rows])
     for line, reason in drafted.refused:

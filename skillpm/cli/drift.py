@@ -6,14 +6,14 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import count, echo_json, json_option, note, safe, table
+from skillpm.cli.output import count, json_option, note, print_json, safe, table
 
 
 @click.command("drift", epilog="Example: skillpm drift ./git-skill")
 @click.argument("skill", shell_complete=known_names)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, skill: str, as_json: bool) -> None:
+def command(ctx: click.Context, skill: str) -> None:
     """Compare SKILL, a name or a folder, with the program that it is for, as it is installed here.
 
     Lists options, values, defaults and subcommands that are new, gone or changed: in the contract, in the command lines
@@ -23,9 +23,7 @@ def command(ctx: click.Context, skill: str, as_json: bool) -> None:
     from skillpm.ops.authoring.drift import drift
 
     report = drift(command_context().skill(skill))
-    if as_json:
-        echo_json(report)
-    else:
+    if not print_json(report):
         rows = [(it.file, it.command, it.what, it.subject, it.before, it.now) for it in report.differences]
         if rows:
             table(("file", "command", "what", "which", "skill", "program"), rows)

@@ -13,8 +13,9 @@ from click.core import ParameterSource
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import FiniteRange, number_option
-from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+from skillpm.cli.output import echo_json, json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.cli.report import print_more
@@ -45,7 +46,7 @@ _KINDS = {
 """The kinds of evaluation that take an option. All three take every other option."""
 _TEMPLATE = """write it as '{"enable_thinking": true}'"""
 _NOT_TOLD = {
-    "skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json", "key_stdin", "resume",
+    "skills", "output", "compare", "gate", "yes", "workers", "sandbox", "json", "key_stdin", "resume",
     "working_folder", "quiet", "verbose", "no_color",
 }  # fmt: skip
 """Options that change no answer: the command that a report shows leaves them out."""
@@ -317,9 +318,7 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
     model, run = options["model"], options["run"]
     answerer = Answerer.of_model(evaluator.context, model) if run is None else Answerer.of_run(run)
     answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
-    if options["as_json"]:
-        echo_json({**answered.summary, "output": answered.output})
-    elif answered.evaluation is not None:
+    if not print_json({**answered.summary, "output": answered.output}) and answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
     note(f"{answered.answers} answers are in {answered.output / 'completions.jsonl'}")
     if answered.interrupted:
@@ -335,7 +334,7 @@ def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> No
     """Print an evaluation: ``shown`` is the table for people."""
     from skillpm.evals.summary import evaluation_document
 
-    if options["as_json"]:
+    if is_set("json"):
         echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": evaluated.report})
         return
     table(*shown)

@@ -39,7 +39,8 @@ def _without_colour(ctx: click.Context, parameter: click.Parameter, wanted: bool
         ctx.color = False
 
 
-def _keep(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+def keep(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Keep a flag of the command line for ``is_set``: the callback of an option that no command gets as a value."""
     root = ctx.find_root()
     if wanted:
         root.meta[f"skillpm.{parameter.name}"] = True
@@ -51,8 +52,8 @@ def _options() -> list[click.Option]:
             ["-C", "working_folder"], metavar="DIR", expose_value=False, is_eager=True, callback=_change_folder,
             help="Run in this folder.",
         ),
-        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_keep, help="Print no notes."),
-        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_keep, help="Print more."),
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=keep, help="Print no notes."),
+        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=keep, help="Print more."),
         click.Option(
             ["--no-color"], is_flag=True, expose_value=False, is_eager=True, callback=_without_colour,
             help="Use no colours, as with the variable NO_COLOR.",
@@ -61,7 +62,7 @@ def _options() -> list[click.Option]:
 
 
 def is_set(word: str) -> bool:
-    """Was ``--quiet``, ``--verbose`` or an added ``--user`` typed?"""
+    """Was ``--quiet``, ``--verbose``, ``--json`` or an added ``--user`` typed?"""
     context = click.get_current_context(silent=True)
     return bool(context and context.find_root().meta.get(f"skillpm.{word}"))
 
@@ -104,9 +105,7 @@ def add_options(command: click.Command, of_user: bool = False) -> click.Command:
             command.params.append(option)
     if of_user and "--user" not in taken:
         help_text = "Use the skills of your home folder, as `skillpm install --user` does."
-        command.params.append(
-            click.Option(["--user"], is_flag=True, expose_value=False, callback=_keep, help=help_text)
-        )
+        command.params.append(click.Option(["--user"], is_flag=True, expose_value=False, callback=keep, help=help_text))
     for parameter in command.params:
         if "--user" in parameter.opts:
             parameter.opts += ["-g", "--global"]

@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe, tell
+from skillpm.cli.output import json_option, note, print_json, safe, tell
 from skillpm.cli.paths import TypedPath, output_file
 from skillpm.errors import UsageError
 
@@ -47,7 +47,6 @@ def command(
     form: str | None,
     data: Path | None,
     recipe: Path | None,
-    as_json: bool,
     **agreement: Any,
 ) -> None:
     """Write SKILLs, by default all installed skills, with the EXPORTER of a plugin.
@@ -65,20 +64,19 @@ def command(
     if recipe is not None and exporter in ("rows", "sbom", "tools"):
         raise UsageError(f"`{exporter}` takes no recipe", hint="remove `--recipe`")
     if exporter == "rows":
-        _rows(skills, data, form or "messages", output, as_json)
+        _rows(skills, data, form or "messages", output)
         return
     if exporter in ("sbom", "tools"):
         if data is not None:
             raise UsageError(f"`{exporter}` takes no rows", hint="remove `--data`")
-        _write(_bill(skills) if exporter == "sbom" else _tools(skills, form or "openai"), output, as_json)
+        _write(_bill(skills) if exporter == "sbom" else _tools(skills, form or "openai"), output)
         return
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
     context, chosen = agreed_skills(skills, **agreement)
     exported = export(context, exporter, chosen, output, data=data, recipe=recipe)
-    if as_json:
-        left_out = {"left_out": exported.left_out} if exported.left_out else {}
-        echo_json({"output": str(output), "files": exported.files, **left_out})
+    left_out = {"left_out": exported.left_out} if exported.left_out else {}
+    if print_json({"output": str(output), "files": exported.files, **left_out}):
         return
     for file in exported.files:
         click.echo(safe(output / file))
@@ -86,7 +84,7 @@ def command(
         note(safe(f"no equivalent for {field}"))
 
 
-def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | None, as_json: bool) -> None:
+def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | None) -> None:
     from skillpm.ops.learning.export_rows import export_rows
 
     if skills:
@@ -95,8 +93,7 @@ def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | 
         hint = "`skillpm export rows --data DIR --format messages --output DIR`"
         raise UsageError("`rows` needs `--data DIR` and `--output DIR`", hint=hint)
     counts = export_rows(data, form, output)
-    if as_json:
-        echo_json({"output": str(output), "rows": counts})
+    if print_json({"output": str(output), "rows": counts}):
         return
     for split, number in counts.items():
         click.echo(f"{safe(output)}: {number} rows of {split}")
@@ -119,7 +116,7 @@ def _tools(skills: tuple[str, ...], form: str) -> Any:
     return tool_schemas(command_context(), skills, form)
 
 
-def _write(document: Any, output: Path | None, as_json: bool) -> None:
+def _write(document: Any, output: Path | None) -> None:
     """Print a document, or write it to a file and print the path."""
     from skillpm.storage.files import write_atomic
 
@@ -128,4 +125,4 @@ def _write(document: Any, output: Path | None, as_json: bool) -> None:
         click.echo(text)
     else:
         write_atomic(output_file(output), f"{text}\n")
-        tell({"output": output}, as_json=as_json, out=output)
+        tell({"output": output}, out=output)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.everywhere import is_set, keep
 from skillpm.cli.options import combined
-from skillpm.cli.output import count, echo_json, note, safe, table
+from skillpm.cli.output import count, echo_json, note, print_json, safe, table
 from skillpm.errors import UsageError
 from skillpm.formats.as_json import as_json
 
@@ -18,48 +19,42 @@ if TYPE_CHECKING:
 
 
 def _one_form(ctx: click.Context, parameter: click.Parameter, typed: bool) -> None:
-    form = ctx.params.setdefault("form", None)
-    if typed and form:
+    keep(ctx, parameter, typed)
+    if is_set("json") and is_set("sarif"):
         raise UsageError("`--json` and `--sarif` exclude each other", hint="remove one of them: SARIF is JSON too")
-    ctx.params["form"] = parameter.name if typed else form
 
 
-# the command gets ``form``, which is ``json``, ``sarif`` or None
 format_options = combined(
     click.option("--json", is_flag=True, expose_value=False, help="Print one JSON document.", callback=_one_form),
     click.option("--sarif", is_flag=True, expose_value=False, help="Print SARIF 2.1.0.", callback=_one_form),
 )
 
 
-def show(
-    reports: Sequence[Report],
-    rules: Sequence[RuleText],
-    form: str | None,
-    verb: str,
-    more: Mapping[str, Any] | None = None,
-) -> None:
-    """Print reports.
-
-    ``form`` is ``json``, ``sarif``, or None for people; ``verb`` a past participle such as ``checked``.
-    """
-    if form == "sarif":
+def print_form(value: Any, reports: Sequence[Report], rules: Sequence[RuleText]) -> bool:
+    """Print a result as JSON, or reports as SARIF, if an option asks for it, and return whether one does."""
+    if is_set("sarif"):
         from skillpm.cli.sarif import sarif
 
         echo_json(sarif(reports, rules))
-    elif form == "json":
-        ok = all(report.ok for report in reports)
-        echo_json({**(more or {}), "ok": ok, "reports": reports})
-    else:
-        for report in reports:
-            for finding in report.findings:
-                echo_finding(report.path, as_json(finding))
-        errors, warnings = sum(len(one.errors) for one in reports), sum(len(one.warnings) for one in reports)
-        note(f"{count(len(reports), 'skill')} {verb}: {count(errors, 'error')}, {count(warnings, 'warning')}")
+    return print_json(value) or is_set("sarif")
 
 
-def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
+def show(reports: Sequence[Report], rules: Sequence[RuleText], verb: str, **more: Any) -> bool:
+    """Print reports; ``verb`` is a past participle such as ``checked``. Return whether people read them."""
+    ok = all(report.ok for report in reports)
+    if print_form({**more, "ok": ok, "reports": reports}, reports, rules):
+        return False
+    for report in reports:
+        for finding in report.findings:
+            echo_finding(report.path, as_json(finding))
+    errors, warnings = sum(len(one.errors) for one in reports), sum(len(one.warnings) for one in reports)
+    note(f"{count(len(reports), 'skill')} {verb}: {count(errors, 'error')}, {count(warnings, 'warning')}")
+    return True
+
+
+def print_rules(rules: Sequence[RuleText]) -> None:
     """Print the rules."""
-    if form:
+    if is_set("json") or is_set("sarif"):
         echo_json(rules)
         return
     rows = [(rule.code, rule.lenient, rule.strict, f"{rule.title}. {rule.why}") for rule in rules]

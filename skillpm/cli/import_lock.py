@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.install import Placing, placing_options
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @placing_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, file: Path, installing: bool, as_json: bool, **placing: object) -> None:
+def command(ctx: click.Context, /, file: Path, installing: bool, **placing: object) -> None:
     """Import the lock of another skill manager as requirements.
 
     Reads skills-lock.json, .skill-lock.json, apm.lock.yaml, and the files that installed plugins read. Prints the
@@ -35,9 +35,7 @@ def command(ctx: click.Context, /, file: Path, installing: bool, as_json: bool, 
     place = Placing.of(placing)
     foreign = import_lock(file, place.settings)
     installed = _install(foreign, place) if installing and foreign.taken else None
-    if as_json:
-        echo_json(foreign, installation=installed)
-    else:
+    if not print_json(foreign, installation=installed):
         _print(foreign, installed)
     if foreign.left:
         ctx.exit(CheckError.exit_code)
@@ -55,7 +53,7 @@ def _print(foreign: ForeignLock, installed: Installation | None) -> None:
     from skillpm.cli.install import render
 
     if installed is not None:
-        render(installed, as_json=False)
+        render(installed)
     elif foreign.taken:
         rows = [(item.name, item.requirement, "yes" if item.pinned else "no") for item in foreign.taken]
         table(("skill", "requirement", "pinned"), rows)

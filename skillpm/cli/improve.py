@@ -12,7 +12,7 @@ from skillpm.cli.complete import run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.options import FiniteRange, number_option
-from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
+from skillpm.cli.output import count, json_option, note, print_json, progress, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.cli.training_table import training_progress
@@ -40,7 +40,6 @@ def command(
     limit: int | None,
     margin: float,
     dry_run: bool,
-    as_json: bool,
     yes: bool,
     **workers: Any,
 ) -> None:
@@ -63,14 +62,12 @@ def command(
         from skillpm.cli.train import print_plan
         from skillpm.ops.learning.train import plan_training
 
-        document = print_plan(plan_training(context, chosen.recipe, progress=progress()), as_json)
-        if as_json:
-            echo_json(document)
+        print_json(print_plan(plan_training(context, chosen.recipe, progress=progress())))
         return
     asking = Asking(limit=limit, dtype=chosen.recipe.dtype)
     with training_progress() as shown:
         improved = improve(Evaluator(context, asking, shown), chosen, margin)
-    _print_improved(chosen, improved, as_json)
+    _print_improved(chosen, improved)
     click_context.exit(EXIT_CODES[improved.decision.word])
 
 
@@ -85,23 +82,21 @@ def _print_round(chosen: Round) -> None:
         note(safe(f"from its evaluation: {count(number, 'wrong answer')}: {kind}"))
 
 
-def _print_improved(chosen: Round, improved: Improved, as_json: bool) -> None:
+def _print_improved(chosen: Round, improved: Improved) -> None:
     from skillpm.evals.summary import comparisons_document
 
-    if as_json:
-        echo_json(
-            {
-                "run": chosen.run,
-                "traces": chosen.traces,
-                "failures": chosen.failures,
-                "candidate": improved.folder,
-                "kept": improved.kept,
-                "decision": improved.decision.word,
-                "findings": improved.decision.findings,
-                "comparisons": comparisons_document(improved.comparisons),
-                "exit_code": EXIT_CODES[improved.decision.word],
-            }
-        )
+    document = {
+        "run": chosen.run,
+        "traces": chosen.traces,
+        "failures": chosen.failures,
+        "candidate": improved.folder,
+        "kept": improved.kept,
+        "decision": improved.decision.word,
+        "findings": improved.decision.findings,
+        "comparisons": comparisons_document(improved.comparisons),
+        "exit_code": EXIT_CODES[improved.decision.word],
+    }
+    if print_json(document):
         return
     print_pairs(improved.comparisons)
     print_decision(improved.decision)

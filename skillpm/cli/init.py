@@ -6,7 +6,7 @@ import click
 
 from skillpm.cli.complete import agent_names, registry_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import count, echo_json, json_option, note
+from skillpm.cli.output import count, json_option, note, print_json
 
 
 @click.command("init", epilog="Example: skillpm init --agent claude-code")
@@ -28,7 +28,7 @@ from skillpm.cli.output import count, echo_json, json_option, note
 )
 @click.option("--dry-run", is_flag=True, help="Print the file; write nothing.")
 @json_option
-def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool) -> None:
     """Write skillpm.yaml, the project file, with the requirements in skillpm.lock.
 
     The file is written to the working directory, and commands find it from every folder below. An existing file is
@@ -42,8 +42,7 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
     agent_folders(agents)
     context = command_context(project=Path.cwd(), indexes=indexes, agent=agents)
     project = init(context, dry_run=dry_run)
-    if as_json:
-        echo_json(project)
+    if print_json(project):
         return
     if dry_run:
         click.echo(project.text, nl=False)

@@ -13,7 +13,7 @@ from skillpm.cli.complete import agent_names, installed_names, known_names
 from skillpm.cli.context import changing_context, collecting_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import allow_option, combined, registry_options, signer_option
-from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, shown, table, tell_project
+from skillpm.cli.output import brief, count, json_option, note, print_json, progress, shown, table, tell_project
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
@@ -104,7 +104,7 @@ class Placing:
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, texts: tuple[str, ...], best_effort: bool, adapter: str | None, as_json: bool, **flags: Any
+    ctx: click.Context, /, texts: tuple[str, ...], best_effort: bool, adapter: str | None, **flags: Any
 ) -> None:
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 
@@ -124,8 +124,8 @@ def command(
 
         asked = Asked.read(texts, **chosen) if is_typed else None
         installation = _install(place, asked, adapter or "")
-    render(installation, as_json=as_json)
-    if fresh and not as_json:
+    render(installation)
+    if fresh and not is_set("json"):
         _tell_unfilled(place)
     if installation.left_out and not best_effort:
         ctx.exit(1)
@@ -165,12 +165,11 @@ _CHANGES = ("added", "replaced", "placed", "removed", "kept")
 _WORDS = {"placed": "put back or into another folder", "kept": "up to date"}
 
 
-def render(installation: Installation, *, as_json: bool) -> None:
+def render(installation: Installation) -> None:
     """Print the outcome of an install or an uninstall."""
     for warning in installation.warnings:
         note(f"warning: {warning}")
-    if as_json:
-        echo_json(installation)
+    if print_json(installation):
         return
     changed = [skill for skill in installation.skills if skill.change != "kept"]
     listed = installation.skills if is_set("verbose") else changed
@@ -205,10 +204,10 @@ def _versions(before: str | None, after: str) -> str:
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @click.option("--force", is_flag=True, help="Keep an edited skill in .skillpm/kept instead of refusing.")
 @json_option
-def uninstall(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_json: bool) -> None:
+def uninstall(names: tuple[str, ...], user: bool, dry_run: bool, force: bool) -> None:
     """Remove skills from this project and its skillpm.yaml, with dependencies that no other skill needs."""
     from skillpm.ops.project import uninstall as operation
     from skillpm.ops.project.install import InstallOptions
 
     options = InstallOptions(dry_run=dry_run, force=force)
-    render(operation.uninstall(changing_context(user=user), names, options), as_json=as_json)
+    render(operation.uninstall(changing_context(user=user), names, options))

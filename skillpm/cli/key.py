@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import echo_json, json_option, note, safe, table, tell
+from skillpm.cli.output import json_option, note, print_json, safe, table, tell
 from skillpm.cli.paths import TypedPath
 
 
@@ -23,23 +23,23 @@ def command() -> None:
 @command.command("create", epilog="Example: skillpm key create work")
 @click.argument("name", default="default")
 @json_option
-def create(name: str, as_json: bool) -> None:
+def create(name: str) -> None:
     """Make a key. The key `default` signs unless `publish --key` names another."""
     keys = command_context().keys
     public = str(keys.create(name).public)
-    tell({"name": name, "public": public}, as_json=as_json, out=public)
+    tell({"name": name, "public": public}, out=public)
     note(f"the private key is {safe(keys.root / f'{name}.pem')}; keep a copy of it")
 
 
 @command.command("list", epilog="Example: skillpm key list")
 @json_option
-def list_keys(as_json: bool) -> None:
+def list_keys() -> None:
     """List your keys and the keys of others that you trust."""
     keys = command_context().keys
     known = keys.all()
-    if as_json:
-        echo_json({"folder": str(keys.root), "keys": known})
-    elif known:
+    if print_json({"folder": str(keys.root), "keys": known}):
+        return
+    if known:
         table(("name", "whose", "key"), [(key.name, "yours" if key.own else "trusted", key.public) for key in known])
     else:
         note("there is no key yet; `skillpm publish` makes one")
@@ -61,21 +61,21 @@ def export(name: str, private: bool) -> None:
 @click.argument("name")
 @click.argument("file", type=TypedPath(dir_okay=False))
 @json_option
-def import_key(name: str, file: Path, as_json: bool) -> None:
+def import_key(name: str, file: Path) -> None:
     """Add a private key from another machine (PEM without a password)."""
     from skillpm.storage.files import named_text
     from skillpm.storage.keys import read_private
 
     private = read_private(named_text(file, "a PEM key"), str(file))
     public = str(command_context().keys.add(name, private).public)
-    tell({"name": name, "public": public}, as_json=as_json, out=public)
+    tell({"name": name, "public": public}, out=public)
 
 
 @command.command("check", epilog="Example: skillpm key check skills/cudf --trust nv-agent-root-cert.pem")
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--trust", "file", type=TypedPath(dir_okay=False), required=True, help="A certificate or a key in PEM.")
 @json_option
-def check(folder: Path, file: Path, as_json: bool) -> None:
+def check(folder: Path, file: Path) -> None:
     """Check the OpenSSF model signature of FOLDER.
 
     It is the file skill.oms.sig. Exits 4 if a file differs or somebody else signed it.
@@ -86,12 +86,7 @@ def check(folder: Path, file: Path, as_json: bool) -> None:
 
     trusted = named_text(file, "a certificate or a key in PEM").encode()
     signer = check_oms(FolderTree(folder, whole=True), trusted)
-    tell(
-        {"folder": folder, "signer": signer},
-        f"the signature covers every file of {folder}",
-        as_json=as_json,
-        out=signer,
-    )
+    tell({"folder": folder, "signer": signer}, f"the signature covers every file of {folder}", out=signer)
 
 
 @command.command("trust", epilog=f"Example: skillpm key trust alice ed25519:{'0' * 64}")

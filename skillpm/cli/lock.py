@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import changing_context
 from skillpm.cli.options import registry_options, signer_option
-from skillpm.cli.output import brief, count, echo_json, json_option, note, shown, table
+from skillpm.cli.output import brief, count, json_option, note, print_json, shown, table
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @signer_option
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
-def command(names: tuple[str, ...], check: bool, upgrade: bool, dry_run: bool, as_json: bool, **sources: Any) -> None:
+def command(names: tuple[str, ...], check: bool, upgrade: bool, dry_run: bool, **sources: Any) -> None:
     """Choose releases for the requirements in skillpm.yaml and write them to skillpm.lock; install nothing.
 
     Locked releases stay as long as they fit. If the lock has conflict markers, both sides are read, the newer pins are
@@ -40,14 +40,13 @@ def command(names: tuple[str, ...], check: bool, upgrade: bool, dry_run: bool, a
     context = changing_context(**sources)
     upgraded = names if upgrade else None
     locking = check_lock(context) if check else lock_project(context, upgrade=upgraded, dry_run=dry_run)
-    _render(locking, as_json=as_json)
+    _render(locking)
 
 
-def _render(locking: Locking, *, as_json: bool) -> None:
+def _render(locking: Locking) -> None:
     for warning in locking.warnings:
         note(f"warning: {warning}")
-    if as_json:
-        echo_json(locking)
+    if print_json(locking):
         return
     changed = [skill for skill in locking.skills if skill.change != "kept"]
     if locking.merged:

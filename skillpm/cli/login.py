@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe, tell
+from skillpm.cli.output import json_option, note, print_json, safe, tell
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.account import Login
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--token-stdin", is_flag=True, help="Read the token from standard input.")
 @click.option("--trusted", is_flag=True, help="Exchange the ID token of this CI job for a token.")
 @json_option
-def command(registry: str, token_stdin: bool, trusted: bool, as_json: bool) -> None:
+def command(registry: str, token_stdin: bool, trusted: bool) -> None:
     """Store your token of a registry on this machine.
 
     The registry's owner gives you the first token. It is asked for, or read from standard input, and never an argument:
@@ -43,33 +43,31 @@ def command(registry: str, token_stdin: bool, trusted: bool, as_json: bool) -> N
         raise UsageError("there is no token", hint="paste it, or pipe it: `skillpm login URL --token-stdin < FILE`")
     account = login(context, registry, token)
     sentence = f"logged in at {safe(account.registry)}; the token is in {safe(account.file)}"
-    tell(account, sentence, as_json=as_json, out=account.account)
+    tell(account, sentence, out=account.account)
 
 
 @click.command("logout", epilog="Example: skillpm logout https://skills.example.org")
 @click.argument("registry", metavar="[URL]", default="", shell_complete=registry_names)
 @json_option
-def logout(registry: str, as_json: bool) -> None:
+def logout(registry: str) -> None:
     """Remove your token of a registry from this machine. `skillpm token revoke` ends it everywhere."""
     from skillpm.ops.authoring.account import logout as remove
 
     url, was_stored = remove(command_context(), registry)
     sentence = f"logged out of {safe(url)}" if was_stored else f"no token of {safe(url)} is stored; nothing changed"
-    tell({"registry": url, "changed": was_stored}, sentence, as_json=as_json)
+    tell({"registry": url, "changed": was_stored}, sentence)
 
 
 @click.command("whoami", epilog="Example: skillpm whoami https://skills.example.org")
 @click.argument("registry", metavar="[URL]", default="", shell_complete=registry_names)
 @json_option
-def whoami(registry: str, as_json: bool) -> None:
+def whoami(registry: str) -> None:
     """Show your account in a registry, and what your token may do."""
     from skillpm.ops.authoring.account import server
     from skillpm.ops.authoring.account import whoami as ask
 
     login = ask(server(command_context(), registry))
-    if as_json:
-        echo_json(login)
-    else:
+    if not print_json(login):
         _print(login)
 
 

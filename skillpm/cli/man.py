@@ -18,7 +18,7 @@ from skillpm.errors import UsageError
 @click.argument("folder", type=TypedPath(file_okay=False), metavar="DIR")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
+def command(ctx: click.Context, folder: Path) -> None:
     """Write the manual pages into DIR/man1, where `man` finds them with `MANPATH=DIR:`."""
     from skillpm.storage.files import write_atomic
 
@@ -31,7 +31,7 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     for path, text in pages.items():
         write_atomic(folder / path, text)
     wrote = f"wrote {count(len(pages), 'page')} into {folder}/man1; read one with `MANPATH={folder}: man skillpm`"
-    tell({"folder": folder, "pages": sorted(pages)}, wrote, as_json=as_json)
+    tell({"folder": folder, "pages": sorted(pages)}, wrote)
 
 
 def _contexts(root: click.Context) -> Iterator[tuple[str, click.Context]]:

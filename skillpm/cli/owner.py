@@ -7,7 +7,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import server_option
-from skillpm.cli.output import echo_json, json_option, note, safe, table, tell
+from skillpm.cli.output import json_option, note, print_json, safe, table, tell
 
 
 @click.group("owner", cls=Group)
@@ -22,14 +22,13 @@ def command() -> None:
 @click.argument("name")
 @server_option
 @json_option
-def list_members(name: str, registry: str, as_json: bool) -> None:
+def list_members(name: str, registry: str) -> None:
     """List who may publish NAME. Shows owners, publishers, trusted publishers and whether releases need an approval."""
     from skillpm.ops.authoring.account import members, needs_approval, publishers, server
 
     place = server(command_context(), registry)
     people, issuers, approval = members(place, name), publishers(place, name), needs_approval(place, name)
-    if as_json:
-        echo_json({"members": people, "trusted_publishers": issuers, "approval": approval})
+    if print_json({"members": people, "trusted_publishers": issuers, "approval": approval}):
         return
     table(("account", "role"), [(item["account"], item["role"]) for item in people])
     for item in issuers:
@@ -51,9 +50,9 @@ def list_members(name: str, registry: str, as_json: bool) -> None:
 )
 @server_option
 @json_option
-def add(name: str, account: str, role: str, registry: str, as_json: bool) -> None:
+def add(name: str, account: str, role: str, registry: str) -> None:
     """Give ACCOUNT a role in NAME."""
-    _set(name, account, role, registry, as_json=as_json)
+    _set(name, account, role, registry)
 
 
 @command.command("remove", epilog="Example: skillpm owner remove demo ben")
@@ -61,18 +60,16 @@ def add(name: str, account: str, role: str, registry: str, as_json: bool) -> Non
 @click.argument("account")
 @server_option
 @json_option
-def remove(name: str, account: str, registry: str, as_json: bool) -> None:
+def remove(name: str, account: str, registry: str) -> None:
     """Take the role in NAME away from ACCOUNT. The last owner stays."""
-    _set(name, account, "none", registry, as_json=as_json)
+    _set(name, account, "none", registry)
 
 
-def _set(name: str, account: str, role: str, registry: str, *, as_json: bool) -> None:
+def _set(name: str, account: str, role: str, registry: str) -> None:
     from skillpm.ops.authoring.account import server, set_member
 
     people = set_member(server(command_context(), registry), name, account, role)
-    if as_json:
-        echo_json({"members": people})
-    else:
+    if not print_json({"members": people}):
         table(("account", "role"), [(item["account"], item["role"]) for item in people])
 
 
@@ -81,13 +78,13 @@ def _set(name: str, account: str, role: str, registry: str, *, as_json: bool) ->
 @click.option("--on/--off", "needed", required=True, help="Whether releases need it; owners of the registry end it.")
 @server_option
 @json_option
-def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
+def approval(name: str, needed: bool, registry: str) -> None:
     """Demand an approval for releases of NAME. An owner who did not announce the release gives it."""
     from skillpm.ops.authoring.account import demand_approval, server
 
     state = demand_approval(server(command_context(), registry), name, needed=needed)
     how = "wait for the approval of a second owner" if needed else "go live at once"
-    tell(state, f"releases of {safe(state['scope'])} {how}", as_json=as_json)
+    tell(state, f"releases of {safe(state['scope'])} {how}")
 
 
 @command.command(
@@ -98,7 +95,7 @@ def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
 @click.option("--claim", "claims", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that must fit.")
 @server_option
 @json_option
-def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_json: bool) -> None:
+def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str) -> None:
     """Let CI jobs publish NAME without a stored token.
 
     An OIDC issuer tells the registry which job it is.
@@ -109,16 +106,16 @@ def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_jso
 
     entry = trust_publisher(server(command_context(), registry), name, issuer, claims)
     can = f"jobs of {safe(issuer)} can publish {safe(entry['scope'])} after `skillpm login URL --trusted`"
-    tell(entry, can, as_json=as_json, out=entry["id"])
+    tell(entry, can, out=entry["id"])
 
 
 @command.command("distrust", epilog="Example: skillpm owner distrust 3")
 @click.argument("number", type=int)
 @server_option
 @json_option
-def distrust(number: int, registry: str, as_json: bool) -> None:
+def distrust(number: int, registry: str) -> None:
     """Remove the trusted publisher NUMBER. `skillpm owner list` shows the numbers."""
     from skillpm.ops.authoring.account import distrust_publisher, server
 
     distrust_publisher(server(command_context(), registry), number)
-    tell({"removed": number}, f"removed the trusted publisher {number}", as_json=as_json)
+    tell({"removed": number}, f"removed the trusted publisher {number}")

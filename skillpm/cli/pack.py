@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.findings import echo_finding
 from skillpm.cli.options import allow_option
-from skillpm.cli.output import echo_json, json_option, note, safe, size
+from skillpm.cli.output import json_option, note, print_json, safe, size
 from skillpm.cli.paths import SkillPath, TypedPath
 from skillpm.formats.as_json import as_json
 
@@ -32,14 +32,14 @@ _SHOWN = 12  # names of what is left out
 @click.option("--list", "list_files", is_flag=True, help="List the files of the package; check and write nothing.")
 @allow_option
 @json_option
-def command(path: Path, output: str, list_files: bool, allowed: tuple[str, ...], as_json: bool) -> None:
+def command(path: Path, output: str, list_files: bool, allowed: tuple[str, ...]) -> None:
     """Check the skill in PATH and write its archive, as a registry keeps it.
 
     Leaves out what .gitignore and .skillpmignore name, secrets, editor state, caches and skillpm's own files. The same
     files give the same content digest on every machine. Runs no code of the skill.
     """
     if list_files:
-        _list(path, as_json)
+        _list(path)
         return
     from skillpm.ops.authoring.pack import archive_target
     from skillpm.storage.files import write_atomic
@@ -48,20 +48,18 @@ def command(path: Path, output: str, list_files: bool, allowed: tuple[str, ...],
     typed = TypedPath().convert(output, None, None) if output else None
     target = archive_target(package, f"{typed}/" if output.endswith("/") else str(typed or ""), Path.cwd())
     write_atomic(target, package.archive)
-    if as_json:
-        echo_json(package, file=target)
+    if print_json(package, file=target):
         return
     click.echo(target)
     note_left_out(package.tree.uncounted())
     note(f"{package.name} {package.release.version}: {size(len(package.archive))}, tree {package.release.tree}")
 
 
-def _list(path: Path, as_json: bool) -> None:
+def _list(path: Path) -> None:
     from skillpm.ops.authoring.pack import source_files
 
     tree = source_files(path)
-    if as_json:
-        echo_json({"files": tree.paths(), "left_out": tree.uncounted()})
+    if print_json({"files": tree.paths(), "left_out": tree.uncounted()}):
         return
     for name in tree.paths():
         click.echo(safe(name))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import json_option, note, print_json, safe, table
 
 
 @click.command("plugins", epilog="Example: skillpm plugins --json")
 @json_option
-def command(as_json: bool) -> None:
+def command() -> None:
     """List the loaded plugins, their origins and their hooks.
 
     skillpm loads the plugins of installed distributions into its own process. SKILLPM_LOAD_PLUGINS="NAME NAME" loads
@@ -21,8 +21,7 @@ def command(as_json: bool) -> None:
 
     context = command_context()
     report = plugins_report(context.host, context.installed())
-    if as_json:
-        echo_json(report)
+    if print_json(report):
         return
     rows: list[tuple[object, ...]] = [
         (item.name, item.source, "skillpm", ", ".join(item.hooks), f"{item.seconds * 1000:.1f} ms", item.failures)

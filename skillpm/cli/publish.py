@@ -12,7 +12,7 @@ from skillpm.cli.complete import registry_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.options import allow_option
-from skillpm.cli.output import count, echo_json, json_option, note, safe, size, terminal_progress
+from skillpm.cli.output import count, json_option, note, print_json, safe, size, terminal_progress
 from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import SkillPath
 from skillpm.cli.process import if_interrupted
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @worker_options
 @json_option
 @if_interrupted("the same command publishes it, or says that it is there already")
-def command(path: Path, registry: str, as_json: bool, **flags: Any) -> None:
+def command(path: Path, registry: str, **flags: Any) -> None:
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 
     A published release never changes. Publishing the same content again changes nothing and succeeds. Other content
@@ -75,9 +75,7 @@ def command(path: Path, registry: str, as_json: bool, **flags: Any) -> None:
     publication = publish(context, package, target, skill=skill, options=options, progress=terminal_progress())
     for warning in publication.warnings:
         note(f"warning: {warning}")
-    if as_json:
-        echo_json(publication)
-    else:
+    if not print_json(publication):
         _print(publication, target.place)
 
 

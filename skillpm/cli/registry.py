@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option, place_option, server_option
-from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table, tell
+from skillpm.cli.output import clipped, json_option, note, print_json, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -31,7 +31,7 @@ def command() -> None:
 @number_option("--days", click.IntRange(1, 3650), 30, "Days for which a timestamp is valid.")
 @json_option
 @click.pass_context
-def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, as_json: bool, **signing: int) -> None:
+def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, **signing: int) -> None:
     """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.
 
     To share it with a group, run `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish. Everything in
@@ -57,8 +57,7 @@ def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, as
         roots = tuple(f"{stem}-root{f'-{number}' if root_keys > 1 else ''}" for number in range(1, root_keys + 1))
         keys, root = command_context().keys, NewRoot(roots, signing["threshold"], f"{stem}-online")
         fingerprint = sign_registry(registry, keys, root, signing["days"])
-    if as_json:
-        echo_json({"path": str(folder), "made": is_new, "root": fingerprint})
+    if print_json({"path": str(folder), "made": is_new, "root": fingerprint}):
         return
     click.echo(folder)
     note(f"created a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
@@ -97,7 +96,7 @@ def sign(folder: Path, new_key: str | None) -> None:
 @click.option("--at", "places", multiple=True, metavar="FILE[:LINE]", help="Where to look.")
 @server_option
 @json_option
-def report(release: str, reason: str, places: tuple[str, ...], registry: str, as_json: bool) -> None:
+def report(release: str, reason: str, places: tuple[str, ...], registry: str) -> None:
     """Report a skill to the owners of a registry with a server. They can put it into quarantine."""
     from skillpm.ops.authoring.account import report as send
     from skillpm.ops.authoring.account import server
@@ -105,21 +104,20 @@ def report(release: str, reason: str, places: tuple[str, ...], registry: str, as
     name, _, version = release.partition("==")
     entry = send(server(command_context(), registry), name, version, reason, places)
     sentence = f"reported {safe(release)}; the number of the report is {entry['id']}"
-    tell(entry, sentence, as_json=as_json, out=entry["id"])
+    tell(entry, sentence, out=entry["id"])
 
 
 @command.command("reports", epilog="Example: skillpm registry reports demo")
 @click.argument("name", required=False, default="")
 @server_option
 @json_option
-def reports(name: str, registry: str, as_json: bool) -> None:
+def reports(name: str, registry: str) -> None:
     """List the reports of a skill, or all, newest first."""
     from skillpm.ops.authoring.account import reports as fetch
     from skillpm.ops.authoring.account import server
 
     entries = fetch(server(command_context(), registry), name)
-    if as_json:
-        echo_json(entries)
+    if print_json(entries):
         return
     rows = [
         (str(item["id"]), "==".join(filter(None, (item["name"], item["version"]))), item["state"], item["reason"])
@@ -136,7 +134,7 @@ def reports(name: str, registry: str, as_json: bool) -> None:
 @click.option("--reason", help="What is suspected; shown to everyone who requires this release.")
 @click.option("--undo", is_flag=True, help="Allow its installation again.")
 @json_option
-def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_json: bool) -> None:
+def quarantine(release: str, registry: str, reason: str | None, undo: bool) -> None:
     """Stop the installation of a harmful release. It holds for locked releases too. For owners of the registry."""
     from skillpm.ops.authoring.publish import open_publishing
     from skillpm.ops.authoring.publish import quarantine as put
@@ -145,7 +143,7 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
         raise UsageError("write either `--reason` or `--undo`", hint="add `--reason TEXT`, or `--undo` to end it")
     outcome = put(open_publishing(registry, command_context()), release, reason)
     state = f"{'now' if outcome.changed else 'already'} {'in' if reason is not None else 'out of'} quarantine"
-    tell(outcome, f"{outcome.name} {outcome.version} is {state}", as_json=as_json)
+    tell(outcome, f"{outcome.name} {outcome.version} is {state}")
 
 
 @command.command("answer", epilog='Example: skillpm registry answer 3 accepted --reason "it is in quarantine"')
@@ -154,25 +152,24 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
 @click.option("--reason", required=True, help="What you did, why you did nothing, or why the report is wrong.")
 @server_option
 @json_option
-def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -> None:
+def answer(number: int, state: str, reason: str, registry: str) -> None:
     """Answer the report NUMBER, or appeal. Owners of the registry answer, owners of the skill appeal."""
     from skillpm.ops.authoring.account import answer_report, server
 
     entry = answer_report(server(command_context(), registry), number, state, reason)
-    tell(entry, f"report {number} of {safe(entry['name'])} is {entry['state']}", as_json=as_json)
+    tell(entry, f"report {number} of {safe(entry['name'])} is {entry['state']}")
 
 
 @command.command("approvals", epilog="Example: skillpm registry approvals")
 @server_option
 @json_option
-def approvals(registry: str, as_json: bool) -> None:
+def approvals(registry: str) -> None:
     """List the releases that wait for your approval. The registry's page `/approvals` shows what they change."""
     from skillpm.ops.authoring.account import approvals as fetch
     from skillpm.ops.authoring.account import server
 
     entries = fetch(server(command_context(), registry))
-    if as_json:
-        echo_json(entries)
+    if print_json(entries):
         return
     columns = ("id", "name", "version", "account", "summary")
     table(columns, [tuple(clipped(str(item[column]), 60) for column in columns) for item in entries])
@@ -183,9 +180,9 @@ def approvals(registry: str, as_json: bool) -> None:
 @click.option("--refuse", "refusal", metavar="REASON", help="Refuse it, for this reason.")
 @server_option
 @json_option
-def approve(number: str, refusal: str | None, registry: str, as_json: bool) -> None:
+def approve(number: str, refusal: str | None, registry: str) -> None:
     """Let the waiting release ID of another account go live. An owner who announced it can only refuse it."""
     from skillpm.ops.authoring.account import decide, server
 
     entry = decide(server(command_context(), registry), number, refusal)
-    tell(entry, f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}", as_json=as_json)
+    tell(entry, f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 from skillpm.cli.paths import TypedPath, output_file
 
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 @click.option("--failures", is_flag=True, help="Print the wrong answers of the last arm instead, as JSON Lines.")
 @click.option("--inspect-log", type=TypedPath(), metavar="DIR", help="Write logs for inspect_ai into a new folder.")
 @json_option
-def command(
-    evaluation: Path, output: Path | None, compare: bool, failures: bool, inspect_log: Path | None, as_json: bool
-) -> None:
+def command(evaluation: Path, output: Path | None, compare: bool, failures: bool, inspect_log: Path | None) -> None:
     """Show the figures of a stored evaluation, and write its page again, without a model.
 
     EVALUATION is a file, the output of `skillpm eval` or `skillpm rescore`, or a run by name, folder or `latest` (the
@@ -46,7 +45,7 @@ def command(
 
         for record in wrong(stored.evaluation):
             click.echo(record.model_dump_json())
-    elif as_json:
+    elif is_set("json"):
         from skillpm.evals.gate import check_gates
         from skillpm.evals.summary import evaluation_document
 

@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 
@@ -39,7 +39,6 @@ def command(
     skills: tuple[str, ...],
     output: Path | None,
     check: bool,
-    as_json: bool,
     **agreement: Any,
 ) -> None:
     """Judge the stored answers of RUN again, with the current skills and without a model.
@@ -56,9 +55,7 @@ def command(
     judges = stored_skills(context, run, skills)
     grant_consents(context, judges, agreement["yes"])
     rescored = rescore(context, run, judges, output=output)
-    if as_json:
-        echo_json(rescored)
-    else:
+    if not print_json(rescored):
         _print(rescored)
     if output is not None:
         note(f"written: {output}; `skillpm report {output}` shows the figures")

@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import number_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
@@ -92,17 +93,17 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         approve=None if options["dry_run"] else options["approve"],
         ask=ask if asks else None,
         reply=reply if asks else None,
-        tell=None if options["as_json"] else _tell,
+        tell=None if is_set("json") else _tell,
         say=lambda sentence: note(safe(sentence)),
         **{name: options[name] for name in ("text", "read", "context_tokens", "timeout")},
     )
     asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
     with conversation(Evaluator(context, asking, PlainProgress()), chosen, wanted) as episodes:
         if options["request"] is not None:
-            ctx.exit(_episode(episodes(options["request"]), as_json=options["as_json"]))
+            ctx.exit(_episode(episodes(options["request"])))
         while (request := _next_request()) is not None:
             try:
-                _episode(episodes(request), as_json=options["as_json"])
+                _episode(episodes(request))
             except SkillpmError as error:
                 click.echo(f"error: {safe(error.message)}", err=True)
 
@@ -134,14 +135,14 @@ def _next_request() -> str | None:
             return line.strip()
 
 
-def _episode(episode: Episode, *, as_json: bool) -> int:
+def _episode(episode: Episode) -> int:
     """Run one episode and print how it ended; return the exit code. Raises CheckError where an answer is no command."""
     from skillpm.ops.learning.converse import episode_document
 
     trace = episode.run()
     proposal = episode.proposal
     failed = any(code != 0 for step in trace.steps for code in step.exit_codes)
-    if as_json:
+    if is_set("json"):
         echo_json(episode_document(episode))
         return CheckError.exit_code if failed or trace.outcome in ("invalid", *_NOTHING_DONE) else 0
     if trace.outcome == "invalid" and proposal is not None:

@@ -12,7 +12,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table
+from skillpm.cli.output import count, json_option, note, print_json, safe, size, table
 from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ def command() -> None:
 
 @command.command("list", epilog="Example: skillpm runs list --json")
 @json_option
-def list_all(as_json: bool) -> None:
+def list_all() -> None:
     """List the runs of this project, the oldest first."""
     from skillpm.ops.learning.stored_runs import list_runs
 
     runs = list_runs(command_context().settings)
-    if as_json:
-        echo_json(runs)
+    if print_json(runs):
         return
     if not runs:
         note("no run is here: `skillpm train` makes one")
@@ -53,16 +52,15 @@ def list_all(as_json: bool) -> None:
 @click.argument("run", type=_RUN, shell_complete=run_names, metavar="RUN")
 @click.option("--html", type=TypedPath(), metavar="FILE", help="Write the page of the run: stages, curves, results.")
 @json_option
-def show(run: Path, html: Path | None, as_json: bool) -> None:
+def show(run: Path, html: Path | None) -> None:
     """Show the settings and the results of a run."""
     from skillpm.ops.learning.stored_runs import show_run
 
     if html is not None:
-        _write_page(run, html, as_json)
+        _write_page(run, html)
         return
     shown = show_run(command_context().settings, run)
-    if as_json:
-        echo_json(shown)
+    if print_json(shown):
         return
     it = shown.run
     rows = [("folder", shown.folder), ("state", it.state), ("begun", it.created), ("model", it.model)]
@@ -87,13 +85,12 @@ def show(run: Path, html: Path | None, as_json: bool) -> None:
 @click.argument("first", type=_RUN, shell_complete=run_names, metavar="RUN")
 @click.argument("second", type=_RUN, shell_complete=run_names, metavar="RUN")
 @json_option
-def compare(first: Path, second: Path, as_json: bool) -> None:
+def compare(first: Path, second: Path) -> None:
     """Show how two runs differ. Prints the share of exact answers of both."""
     from skillpm.ops.learning.stored_runs import compare_runs
 
     compared = compare_runs(command_context().settings, first, second)
-    if as_json:
-        echo_json(compared)
+    if print_json(compared):
         return
     columns = ("made of", compared.first, compared.second)
     if compared.differences:
@@ -112,14 +109,13 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Remove all finished runs but the N newest.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
-def prune(runs: tuple[Path, ...], unfinished: bool, keep: int | None, dry_run: bool, as_json: bool) -> None:
+def prune(runs: tuple[Path, ...], unfinished: bool, keep: int | None, dry_run: bool) -> None:
     """Remove runs with their adapters for good. A run that is being trained stays."""
     from skillpm.ops.learning.stored_runs import prune_runs
 
     settings = command_context().settings
     pruned = prune_runs(settings, runs, unfinished=unfinished, keep=keep, dry_run=dry_run)
-    if as_json:
-        echo_json(pruned)
+    if print_json(pruned):
         return
     for name in pruned.removed:
         click.echo(safe(name))
@@ -127,14 +123,12 @@ def prune(runs: tuple[Path, ...], unfinished: bool, keep: int | None, dry_run: b
     note(f"{verb} {count(len(pruned.removed), 'run')}, {size(pruned.size)}")
 
 
-def _write_page(run: Path, path: Path, as_json: bool) -> None:
+def _write_page(run: Path, path: Path) -> None:
     from skillpm.ops.learning.run_page import run_page
     from skillpm.storage.files import write_atomic
 
     write_atomic(output_file(path), run_page(command_context().settings, run))
-    if as_json:
-        echo_json({"page": str(path)})
-    else:
+    if not print_json({"page": str(path)}):
         click.echo(path)
 
 

@@ -16,7 +16,7 @@ from skillpm.cli.options import allow_option
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of scanning.")
 @format_options
 @click.pass_context
-def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool, form: str) -> None:
+def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool) -> None:
     """Scan skills for hidden content: characters, escapes, binaries, archives, names that collide.
 
     A PATH, written with a `/`, is a folder, a folder of skills, an archive or a file. A NAME is an installed skill. By
@@ -28,10 +28,10 @@ def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...]
 
     rules = [rule.text() for rule in RULES]
     if show_rules:
-        print_rules(rules, form)
+        print_rules(rules)
         return
     context = command_context()
     names = texts or tuple(skill.name for skill in context.skills(()))
     reports = scan(context, names, Allowance.of(allowed))
-    show(reports, rules, form, "scanned")
+    show(reports, rules, "scanned")
     ctx.exit(0 if all(report.ok for report in reports) else 1)

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.options import number_option, registry_options
-from skillpm.cli.output import brief, clipped, echo_json, json_option, note, safe, shown, table
+from skillpm.cli.output import brief, clipped, json_option, note, print_json, safe, shown, table
 from skillpm.model.name import meant
 from skillpm.model.release import SEARCH_FILTERS
 
@@ -26,9 +26,7 @@ _SHOWN = 20  # hits without --limit
 @number_option("--limit", click.IntRange(1), _SHOWN, "Skills to show.")
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...], limit: int, as_json: bool, **sources: Any
-) -> None:
+def command(ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...], limit: int, **sources: Any) -> None:
     """Find skills whose name or summary has every word, in this project and in all registries that list their skills.
 
     The exact name comes first, then names that begin with the text, then words in names, then words in summaries.
@@ -38,13 +36,12 @@ def command(
     from skillpm.ops.machine.search import search
 
     result = search(command_context(**sources), texts, has)
-    if as_json:
-        echo_json(result)
-    elif result.hits:
+    is_json = print_json(result)
+    if result.hits and not is_json:
         table(("skill", "version", "installed", "source", "summary"), [_row(hit) for hit in result.hits[:limit]])
     for name, error in result.failures.items():
         note(f"warning: {safe(name)} could not be searched: {safe(error.message)}")
-    if not as_json:
+    if not is_json:
         _note_count(len(result.hits), limit, result.near)
     if result.failures and not result.hits:
         ctx.exit(next(iter(result.failures.values())).exit_code)

@@ -9,8 +9,8 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.findings import echo_finding, format_options, print_rules
-from skillpm.cli.output import count, echo_json, note, safe, table, terminal_progress
+from skillpm.cli.findings import echo_finding, format_options, print_form, print_rules
+from skillpm.cli.output import count, note, safe, table, terminal_progress
 from skillpm.cli.process import if_interrupted
 from skillpm.formats.as_json import as_json
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 @format_options
 @click.pass_context
 @if_interrupted("nothing was decided, the same command begins again")
-def command(
-    ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **agreement: Any
-) -> None:
+def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, **agreement: Any) -> None:
     """Check the verifiers of SKILLs, by default of all installed skills.
 
     Checks the claims of cases.jsonl. For seeds, suite tasks and rows of synthesis.yaml it checks that the right answer
@@ -42,17 +40,12 @@ def command(
     from skillpm.selftest.claims import CLAIMS
 
     if show_rules:
-        print_rules(list(CLAIMS.values()), form)
+        print_rules(list(CLAIMS.values()))
         return
     reports = selftests(*agreed_skills(skills, **agreement), progress=terminal_progress())
     ok = all(report.ok for report in reports)
-    if form == "sarif":
-        from skillpm.cli.sarif import sarif
-
-        echo_json(sarif([report.report() for report in reports], list(CLAIMS.values())))
-    elif form == "json":
-        echo_json({"ok": ok, "skills": reports})
-    else:
+    findings = [report.report() for report in reports]
+    if not print_form({"ok": ok, "skills": reports}, findings, list(CLAIMS.values())):
         _print(reports, verbose=is_set("verbose"))
     ctx.exit(0 if ok else 1)
 

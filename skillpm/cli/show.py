@@ -9,7 +9,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import registry_options
-from skillpm.cli.output import echo_json, json_option, shown, size, table
+from skillpm.cli.output import json_option, print_json, shown, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.show import Overview
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
 @registry_options()
 @json_option
-def command(text: str, as_json: bool, **sources: Any) -> None:
+def command(text: str, **sources: Any) -> None:
     """Show a skill and its contents. None of its code runs."""
     from skillpm.ops.machine.show import show
 
     overview = show(command_context(**sources), text)
-    if as_json:
-        echo_json(overview)
-    else:
+    if not print_json(overview):
         table(("", overview.name), _rows(overview))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.complete import installed_names
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option, note
 from skillpm.errors import UsageError
@@ -15,7 +16,7 @@ from skillpm.errors import UsageError
 @click.option("--frozen", is_flag=True, help="Use the lock as it is; never write it.")
 @placing_options
 @json_option
-def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> None:
+def command(locked: bool, frozen: bool, **placing: object) -> None:
     """Install the skills that skillpm.yaml requires into agents' folders, and remove all others.
 
     The lock is updated first, with as few changes as possible.
@@ -35,8 +36,8 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
 
         mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
         installation = sync(place.context(), place.options(), mode)
-    render(installation, as_json=as_json)
-    if not as_json and place.agents and all(skill.change == "kept" for skill in installation.skills):
+    render(installation)
+    if not is_set("json") and place.agents and all(skill.change == "kept" for skill in installation.skills):
         _tell_filled(place)
 
 
@@ -56,7 +57,7 @@ def _tell_filled(place: Placing) -> None:
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
 @placing_options
 @json_option
-def update(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
+def update(names: tuple[str, ...], **placing: object) -> None:
     """Lock and install the newest allowed releases of all skills or of NAMEs.
 
     An edited skill makes the command fail, unless --force keeps the edited folder in .skillpm/kept.
@@ -64,4 +65,4 @@ def update(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
     from skillpm.ops.project import sync
 
     place = Placing.of(placing)
-    render(sync.update(place.context(), names, place.options()), as_json=as_json)
+    render(sync.update(place.context(), names, place.options()))

@@ -11,8 +11,9 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, engine_option, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import FiniteRange, number_option
-from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+from skillpm.cli.output import json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.errors import UsageError
@@ -87,7 +88,6 @@ def command(
     rephrase_share: float | None,
     force: bool,
     strict: bool,
-    as_json: bool,
     **agreement: Any,
 ) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
@@ -109,9 +109,9 @@ def command(
         context, chosen = agreed_skills(skills, **agreement)
         rephrasing = _rephrasing(context, rephrase_with, rephrase_share)
         request = SynthesisRequest(show, held_out=0, seed=seed, rephrasing=rephrasing)
-        _print_preview(preview(context, chosen, request), as_json)
+        _print_preview(preview(context, chosen, request))
         return
-    if as_json and output is None:
+    if is_set("json") and output is None:
         raise UsageError(
             "`--json` needs `--output DIR`", hint="add `--output DIR`; without it, stdout has the tasks as JSON Lines"
         )
@@ -138,9 +138,7 @@ def command(
         _print_tasks(synthesis)
         return
     write_synthesis(synthesis, output, force=force)
-    if as_json:
-        echo_json({"output": output, **synthesis.profile.model_dump(mode="json")})
-    else:
+    if not print_json({"output": output, **synthesis.profile.model_dump(mode="json")}):
         _print_profile(synthesis.profile)
 
 
@@ -170,9 +168,8 @@ def _rephrasing(context: Context, model: str | None, share: float | None) -> Rep
     return None if model is None else load_rephrasing(context, model, _SHARE if share is None else share, note)
 
 
-def _print_preview(rows: Sequence[Shown], as_json: bool) -> None:
-    if as_json:
-        echo_json(rows)
+def _print_preview(rows: Sequence[Shown]) -> None:
+    if print_json(rows):
         return
     for row in rows:
         click.echo(f"{safe(row.request)}\n    {safe(row.answer)}")

@@ -9,7 +9,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import FiniteRange, number_option, server_option
-from skillpm.cli.output import echo_json, json_option, table, tell
+from skillpm.cli.output import json_option, print_json, table, tell
 
 
 @click.group("token", cls=Group)
@@ -32,28 +32,25 @@ def command() -> None:
 @number_option("--days", FiniteRange(0, 366, min_open=True), 90.0, "Days until it expires.")
 @server_option
 @json_option
-def create(
-    label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: str, as_json: bool
-) -> None:
+def create(label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: str) -> None:
     """Make a token and print it, once. It can do no more than the token that you are logged in with."""
     from skillpm.ops.authoring.account import new_token, server
 
     entry = new_token(server(command_context(), registry), label, rights, only, days)
     where = f" in {', '.join(entry['only'])}" if entry["only"] else ""
     may = f"token {entry['id']} may {', '.join(entry['rights'])}{where} until {_day(entry['expires'])}"
-    tell(entry, f"{may}, and is shown once", as_json=as_json, out=entry["token"])
+    tell(entry, f"{may}, and is shown once", out=entry["token"])
 
 
 @command.command("list", epilog="Example: skillpm token list")
 @server_option
 @json_option
-def list_tokens(registry: str, as_json: bool) -> None:
+def list_tokens(registry: str) -> None:
     """List your tokens, without their secrets."""
     from skillpm.ops.authoring.account import server, tokens
 
     entries = tokens(server(command_context(), registry))
-    if as_json:
-        echo_json({"tokens": entries})
+    if print_json({"tokens": entries}):
         return
     rows = [
         (item["id"], item["label"], ", ".join(item["rights"]), ", ".join(item["only"]) or "all", _day(item["expires"]))
@@ -66,12 +63,12 @@ def list_tokens(registry: str, as_json: bool) -> None:
 @click.argument("number", type=int)
 @server_option
 @json_option
-def revoke(number: int, registry: str, as_json: bool) -> None:
+def revoke(number: int, registry: str) -> None:
     """Revoke the token NUMBER on every machine. `skillpm token list` shows the numbers."""
     from skillpm.ops.authoring.account import revoke_token, server
 
     revoke_token(server(command_context(), registry), number)
-    tell({"revoked": number}, f"revoked token {number}", as_json=as_json)
+    tell({"revoked": number}, f"revoked token {number}")
 
 
 def _day(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import clipped, count, echo_json, json_option, note, safe, table, tell
+from skillpm.cli.output import clipped, count, json_option, note, print_json, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -36,11 +36,10 @@ def command() -> None:
 @command.command("list", epilog="Example: skillpm traces list --skill incident-triage")
 @click.option("--skill", metavar="NAME", help="Episodes of this skill only.")
 @json_option
-def list_traces(skill: str | None, as_json: bool) -> None:
+def list_traces(skill: str | None) -> None:
     """List episodes, oldest first."""
     traces = list(_traces().all(skill))
-    if as_json:
-        echo_json([trace.model_dump(mode="json", exclude={"steps", "system"}) for trace in traces])
+    if print_json([trace.model_dump(mode="json", exclude={"steps", "system"}) for trace in traces]):
         return
     if not traces:
         note("there is no trace yet; `skillpm run` stores one for each request")
@@ -55,11 +54,10 @@ def list_traces(skill: str | None, as_json: bool) -> None:
 @command.command("show", epilog="Example: skillpm traces show latest")
 @click.argument("word", metavar="TRACE")
 @json_option
-def show(word: str, as_json: bool) -> None:
+def show(word: str) -> None:
     """Show one episode: the beginning of its id, or latest."""
     trace = _traces().find(word)
-    if as_json:
-        echo_json({**trace.model_dump(mode="json"), "messages": trace.messages()})
+    if print_json({**trace.model_dump(mode="json"), "messages": trace.messages()}):
         return
     click.echo(f"{trace.id}  {trace.skill} {trace.version}  {safe(trace.model)}  {trace.outcome}")
     click.echo(f"request: {safe(trace.request)}")
@@ -112,7 +110,7 @@ def export(skill: str | None, form: str) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be stored; store nothing.")
 @json_option
-def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool) -> None:
     """Store episodes from files of other programs.
 
     FILEs are sessions of Claude Code (~/.claude/projects) and Codex (~/.codex/sessions), messages with tool calls, rows
@@ -124,8 +122,7 @@ def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool, as_
     context = command_context()
     chosen = context.skills(skills)
     read = read_traces(files, chosen) if dry_run else import_traces(context, files, chosen)
-    if as_json:
-        echo_json({"stored": [trace.id for trace in read.traces], "left_out": dict(read.left), "dry_run": dry_run})
+    if print_json({"stored": [trace.id for trace in read.traces], "left_out": dict(read.left), "dry_run": dry_run}):
         return
     rows = [(trace.id, trace.skill, trace.outcome, clipped(trace.request, _REQUEST)) for trace in read.traces]
     if rows:
@@ -157,7 +154,7 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
 @click.argument("word", metavar="TRACE")
 @click.option("--text", required=True, metavar="TEXT", help="What is replaced by [redacted].")
 @json_option
-def redact(word: str, text: str, as_json: bool) -> None:
+def redact(word: str, text: str) -> None:
     """Replace a text in an episode. It counts wherever you, the model or a tool wrote it."""
     if not text:
         raise UsageError("`--text` is empty", hint="give the text to replace")
@@ -165,7 +162,7 @@ def redact(word: str, text: str, as_json: bool) -> None:
     trace = traces.find(word)
     number = traces.redact(trace, text)
     replaced = f"{trace.id}: replaced {count(number, 'place')}"
-    tell({"trace": trace.id, "replaced": number}, replaced, as_json=as_json)
+    tell({"trace": trace.id, "replaced": number}, replaced)
 
 
 def _traces() -> Traces:

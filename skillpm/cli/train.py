@@ -13,12 +13,13 @@ import click
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import engine_option, grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+from skillpm.cli.everywhere import is_set
+from skillpm.cli.output import json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.cli.training_table import training_progress
 from skillpm.errors import SkillpmError, UsageError
-from skillpm.formats.as_json import as_json as json_form
+from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
@@ -84,7 +85,6 @@ def command(
     accelerate_config: Path | None,
     each: bool,
     dry_run: bool,
-    as_json: bool,
     **agreement: Any,
 ) -> None:
     """Train a model on installed skills.
@@ -103,7 +103,7 @@ def command(
     if resume is not None:
         if skills or recipe or changes or model or output or each or dry_run or accelerate_config:
             raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
-        print_trained(context, _resumed(context, resume, processes, agreement["yes"]), as_json)
+        print_trained(context, _resumed(context, resume, processes, agreement["yes"]))
         return
     launch = read_launch(processes, accelerate_config)
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
@@ -113,11 +113,10 @@ def command(
     recipes = recipe_of_each(context, chosen) if each else [chosen]
     if dry_run:
         plans = [plan_training(context, recipe, progress=progress(), launch=launch) for recipe in recipes]
-        documents = [print_plan(plan, as_json, estimate(context.settings, plan, launch)) for plan in plans]
-        if as_json:
-            echo_json(documents if each else documents[0])
-        return
-    print_trained(context, _trained(context, recipes, output, launch), as_json, each=each)
+        documents = [print_plan(plan, estimate(context.settings, plan, launch)) for plan in plans]
+        if print_json(documents if each else documents[0]):
+            return
+    print_trained(context, _trained(context, recipes, output, launch), each=each)
 
 
 def _trained(
@@ -165,14 +164,14 @@ def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> I
     _end_if_interrupted(context, trained)
 
 
-def print_plan(plan: TrainPlan, as_json: bool, estimate: Estimate | None = None) -> dict[str, Any]:
+def print_plan(plan: TrainPlan, estimate: Estimate | None = None) -> dict[str, Any]:
     """Return the form of a plan for ``--json``; without it, print what a run would do, and what it would take."""
     document = plan.document()
     if estimate is not None:
         document |= {"estimate": asdict(estimate)}
     for text in plan.notes:
         note(safe(f"note: {text}"))
-    if as_json:
+    if is_set("json"):
         return document
     table(
         ["skill", "training rows", "rows to refine on", "held-out rows"],
@@ -207,7 +206,7 @@ def _estimated(model: str, estimate: Estimate) -> Iterator[str]:
         yield f"time: {max(1, round(estimate.seconds / 60))} min, at the speed of {safe(str(estimate.run))}"
 
 
-def print_trained(context: Context, runs: Iterable[Trained], as_json: bool, *, each: bool = False) -> None:
+def print_trained(context: Context, runs: Iterable[Trained], *, each: bool = False) -> None:
     """Print each run when it has ended; as JSON all of them, also those that ended before a later one failed.
 
     Raises:
@@ -218,22 +217,22 @@ def print_trained(context: Context, runs: Iterable[Trained], as_json: bool, *, e
     interrupt: KeyboardInterrupt | None = None
     try:
         for trained in runs:
-            documents.append(_print_run(context, trained, as_json))  # noqa: PERF401  # one may fail
+            documents.append(_print_run(context, trained))  # noqa: PERF401  # one may fail
     except SkillpmError as error:
         if documents:
-            error.details["trained"] = json_form(documents)
+            error.details["trained"] = as_json(documents)
         raise
     except KeyboardInterrupt as error:
         interrupt = error
-    if as_json and documents:
-        echo_json(documents if each else documents[0])
+    if documents:
+        print_json(documents if each else documents[0])
     if interrupt is not None:
         if documents and not interrupt.args:
             interrupt = KeyboardInterrupt("the runs that are printed are finished")
         raise interrupt
 
 
-def _print_run(context: Context, trained: Trained, as_json: bool) -> dict[str, Any]:
+def _print_run(context: Context, trained: Trained) -> dict[str, Any]:
     """Return the form of a run for ``--json``; without it, print what was trained."""
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table, figures_document
@@ -245,7 +244,7 @@ def _print_run(context: Context, trained: Trained, as_json: bool) -> dict[str, A
     manifest = trained.manifest.model_dump(mode="json", exclude_none=True)
     shown = {"figures": figures_document(rows), "report": report, "next": following}
     document = {"run": trained.folder, "manifest": manifest, **shown}
-    if as_json:
+    if is_set("json"):
         return document
     table(
         ["stage", "kind", "steps", "seconds", "adapter"],

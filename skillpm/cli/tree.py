@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import number_option
-from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, shown
+from skillpm.cli.output import NOTHING_INSTALLED, json_option, note, print_json, safe, shown
 
 if TYPE_CHECKING:
     from skillpm.ops.project.graph import Edge, Reasons
@@ -28,13 +28,12 @@ _ASCII = ("|-- ", "`-- ", "|   ", "    ")
 @click.option("--invert", "-i", is_flag=True, help="Show the skills that require a skill.")
 @click.option("--user", is_flag=True, help="Show the tree of your home folder.")
 @json_option
-def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> None:
+def command(names: tuple[str, ...], invert: bool, user: bool) -> None:
     """Show the dependency tree in skillpm.lock. A cycle is marked, not followed."""
     from skillpm.ops.project.graph import dependency_tree
 
     tree = dependency_tree(command_context(user=user), names, invert=invert)
-    if as_json:
-        echo_json(tree)
+    if print_json(tree):
         return
     if not tree.rows:
         note(NOTHING_INSTALLED)
@@ -76,14 +75,12 @@ def _strokes() -> tuple[str, str, str, str]:
 @number_option("--limit", click.IntRange(0), _PATHS, "Paths to show; 0 shows all.")
 @click.option("--user", is_flag=True, help="Show the paths in your home folder.")
 @json_option
-def why(name: str, limit: int, user: bool, as_json: bool) -> None:
+def why(name: str, limit: int, user: bool) -> None:
     """Show why a skill is installed: every path from a requirement to it, shortest first."""
     from skillpm.ops.project import graph
 
     reasons = graph.why(command_context(user=user), name, limit=limit)
-    if as_json:
-        echo_json(reasons)
-    else:
+    if not print_json(reasons):
         _print_reasons(reasons, limit)
 
 

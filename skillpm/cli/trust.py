@@ -9,7 +9,7 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.errors import UnknownSkillError, UsageError
 
 if TYPE_CHECKING:
@@ -29,15 +29,14 @@ def command() -> None:
 
 @command.command("list", epilog="Example: skillpm trust list")
 @json_option
-def list_grants(as_json: bool) -> None:
+def list_grants() -> None:
     """List the skills whose code may run, by content."""
     from skillpm.ops.learning.session import open_consents
 
     context = command_context()
     grants = open_consents(context).grants()
-    if as_json:
-        documents = [_document(tree, grant) for tree, grant in grants.items()]
-        echo_json({"record": str(context.settings.consents), "granted": documents})
+    documents = [_document(tree, grant) for tree, grant in grants.items()]
+    if print_json({"record": str(context.settings.consents), "granted": documents}):
         return
     rows = [
         (
@@ -61,7 +60,7 @@ def list_grants(as_json: bool) -> None:
 @click.argument("words", metavar="[NAME|DIGEST]...", nargs=-1, shell_complete=installed_names)
 @click.option("--all", "everything", is_flag=True, help="Revoke every consent.")
 @json_option
-def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
+def revoke(words: tuple[str, ...], everything: bool) -> None:
     """Revoke consent to skills.
 
     A NAME revokes all contents of that skill, the beginning of a DIGEST one content.
@@ -84,8 +83,7 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
                 f"there is no consent for `{word[:80]}`", hint="run `skillpm trust list` to see them"
             )
     revoked = consents.revoke(lambda tree, grant: everything or any(meant(word, tree, grant) for word in words))
-    if as_json:
-        echo_json({"revoked": [_document(tree, grant) for tree, grant in revoked.items()]})
+    if print_json({"revoked": [_document(tree, grant) for tree, grant in revoked.items()]}):
         return
     for tree, grant in revoked.items():
         note(f"revoked {grant.skill} ({tree[:16]}…)")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import format_options, print_rules, show
 from skillpm.cli.options import allow_option
 from skillpm.cli.output import count, note, safe
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @allow_option
 @format_options
 @click.pass_context
-def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, form: str | None, **flags: Any) -> None:
+def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, **flags: Any) -> None:
     """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
 
     Answers two questions: will it install, and does it follow the specification? `--level` chooses which of them
@@ -46,7 +47,7 @@ def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, form: st
 
     fix, dry_run = flags["fix"], flags["dry_run"]
     if flags["show_rules"]:
-        print_rules([rule.text() for rule in PUBLISH_RULES], form)
+        print_rules([rule.text() for rule in PUBLISH_RULES])
         return
     if not paths:
         raise UsageError(
@@ -54,25 +55,24 @@ def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, form: st
         )
     if dry_run and not fix:
         raise UsageError("`--dry-run` needs `--fix`", hint="add `--fix`, or remove `--dry-run`")
-    mended = _mend(paths, form, dry_run=dry_run) if fix else []
+    mended = _mend(paths, dry_run=dry_run) if fix else []
     allow, extra = Allowance.of(flags["allowed"]), load_host(plugins=load_settings().plugins).layout_rules()
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]
     texts = [rule.text() for rule in (*rules_of(Level(level)), *extra)]
-    show(reports, texts, form, "checked", {"level": level, **({"mended": mended} if fix else {})})
-    if form is None:
+    if show(reports, texts, "checked", level=level, **({"mended": mended} if fix else {})):
         installs = sum(not report.against_install for report in reports)
         follows = sum(not report.against_specification for report in reports)
         note(f"{installs} of {len(reports)} can be installed, {follows} of {len(reports)} follow the specification")
     ctx.exit(0 if all(report.ok for report in reports) else 1)
 
 
-def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[Mending]:
+def _mend(paths: tuple[Path, ...], *, dry_run: bool) -> list[Mending]:
     from skillpm.ops.authoring.validate import mend_skills
 
     mendings = mend_skills(paths, dry_run=dry_run)
-    for mending in mendings if form is None else ():
+    for mending in () if is_set("json") or is_set("sarif") else mendings:
         for line in mending.diff.split("\n"):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
             click.secho(safe(line), fg=colour)

@@ -9,7 +9,8 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, count, echo_json, json_option, note, safe
+from skillpm.cli.output import NOTHING_INSTALLED, count, json_option, note, print_json, safe
+from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.ops.project.verify import Mismatch, Verification
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--user", is_flag=True, help="Verify the skills of your home folder.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: bool) -> None:
+def command(ctx: click.Context, names: tuple[str, ...], user: bool) -> None:
     """Compare the store and every agent's folder with skillpm.lock, byte for byte; repair nothing.
 
     Exits 1 if a folder is missing or edited or a stored skill is missing, 4 if bytes in the store differ from the lock.
@@ -29,10 +30,7 @@ def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: boo
     from skillpm.ops.project.verify import verify
 
     verification = verify(command_context(user=user), names)
-    if as_json:
-        skills, folders, problems = verification.skills, verification.folders, verification.problems
-        echo_json({"ok": not problems, "skills": skills, "folders": folders, "problems": problems})
-    else:
+    if not print_json({"ok": not verification.problems, **as_json(verification)}):
         _print(verification)
     if verification.problems:
         ctx.exit(IntegrityError.exit_code if verification.damaged else CheckError.exit_code)

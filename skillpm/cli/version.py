@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import echo_json, json_option, note
+from skillpm.cli.output import json_option, note, print_json
 from skillpm.cli.paths import SkillPath
 from skillpm.errors import UsageError
 
@@ -42,14 +42,12 @@ def command() -> None:
 @command.command("show", short_help="Print the version.", epilog="Example: skillpm version show skills/mine")
 @click.argument("path", type=SkillPath(), default=Path())
 @json_option
-def show(path: Path, as_json: bool) -> None:
+def show(path: Path) -> None:
     """Print the version of the skill in PATH, as `skillpm version [PATH]` does."""
     from skillpm.ops.authoring.version import version_of
 
     name, version = version_of(path)
-    if as_json:
-        echo_json({"name": name, "version": version})
-    else:
+    if not print_json({"name": name, "version": version}):
         click.echo(version)
 
 
@@ -60,11 +58,11 @@ def show(path: Path, as_json: bool) -> None:
 @click.argument("path", type=SkillPath(), default=Path())
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
-def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
+def set_(version: str, path: Path, dry_run: bool) -> None:
     """Write VERSION into skill.yaml, and into SKILL.md's metadata if it has a version; nothing else changes."""
     from skillpm.ops.authoring.version import set_version
 
-    _print(set_version(path, version, dry_run=dry_run), as_json)
+    _print(set_version(path, version, dry_run=dry_run))
 
 
 @command.command(
@@ -73,7 +71,7 @@ def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
 @click.argument("parts", metavar="PART... [PATH]", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
-def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def bump(parts: tuple[str, ...], dry_run: bool) -> None:
     """Write the next version: the lowest higher version with the shape of PART.
 
     PART is major, minor, patch, release (the final of a pre-release), alpha, beta, rc, post or dev. A suffix may follow
@@ -88,12 +86,11 @@ def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     elif words[0] not in PARTS:
         raise UsageError(f"`{words[0]}` is not a part of a version", hint=f"name one of {', '.join(PARTS)}")
     _, version = version_of(path)
-    _print(set_version(path, next_version(version, words), dry_run=dry_run), as_json)
+    _print(set_version(path, next_version(version, words), dry_run=dry_run))
 
 
-def _print(change: VersionChange, as_json: bool) -> None:
-    if as_json:
-        echo_json(change)
+def _print(change: VersionChange) -> None:
+    if print_json(change):
         return
     click.echo(change.after)
     would = "would change" if change.dry_run else "changed"

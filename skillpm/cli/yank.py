@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 @place_option
 @click.option("--reason", required=True, help="What is wrong; shown to everyone who requires this release.")
 @json_option
-def command(release: str, registry: str, reason: str, as_json: bool) -> None:
+def command(release: str, registry: str, reason: str) -> None:
     """Exclude a release from new resolutions. Existing locks keep it, and nothing is deleted."""
-    _yank(release, registry, reason, as_json=as_json)
+    _yank(release, registry, reason)
 
 
 @click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
 @click.argument("release", metavar="NAME==VERSION")
 @place_option
 @json_option
-def unyank(release: str, registry: str, as_json: bool) -> None:
+def unyank(release: str, registry: str) -> None:
     """Allow new resolutions to choose a yanked release again."""
-    _yank(release, registry, None, as_json=as_json)
+    _yank(release, registry, None)
 
 
-def _yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> None:
+def _yank(release: str, registry: str, reason: str | None) -> None:
     """Yank a release for a reason, or unyank it if ``reason`` is None, and print the outcome."""
     from skillpm.ops.authoring.publish import open_publishing, yank
 
     yanking = yank(open_publishing(registry, command_context()), release, reason)
-    tell(yanking, _sentence(yanking), as_json=as_json)
+    tell(yanking, _sentence(yanking))
 
 
 @click.command("deprecate", epilog='Example: skillpm deprecate demo --registry /srv/skills --reason "use demo-next"')
@@ -49,13 +49,13 @@ def _yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> 
 @click.option("--archived", is_flag=True, help="Nobody maintains the skill, and nothing replaces it.")
 @click.option("--undo", is_flag=True, help="The skill is maintained again.")
 @json_option
-def deprecate(name: str, registry: str, reason: str, archived: bool, undo: bool, as_json: bool) -> None:
+def deprecate(name: str, registry: str, reason: str, archived: bool, undo: bool) -> None:
     """Say that another skill replaces NAME. It stays installable, and installs warn of it."""
     from skillpm.ops.authoring.publish import open_publishing, set_status
 
     status: Status = "active" if undo else "archived" if archived else "deprecated"
     change = set_status(open_publishing(registry, command_context()), name, status, reason)
-    tell(change, f"{change.name} is {'now' if change.changed else 'already'} {change.status}", as_json=as_json)
+    tell(change, f"{change.name} is {'now' if change.changed else 'already'} {change.status}")
 
 
 def _sentence(yanking: Yanking) -> str:

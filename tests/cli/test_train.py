@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from skillpm.cli.train import print_trained
@@ -108,8 +109,10 @@ def test_what_was_trained_before_a_failure_is_in_the_one_document(
         yield Trained(tmp_path / "first", manifest)
         raise end
 
-    with pytest.raises(type(end)) as raised:
-        print_trained(Context(load_settings(project=tmp_path)), runs(), as_json=True, each=True)
+    command = click.Context(click.Command("train"))
+    command.meta["skillpm.json"] = True  # as --json was typed
+    with command, pytest.raises(type(end)) as raised:
+        print_trained(Context(load_settings(project=tmp_path)), runs(), each=True)
     printed = capsys.readouterr().out
     assert (printed == "") is isinstance(end, TrainingError)
     (run,) = json.loads(printed) if printed else raised.value.details["trained"]  # type: ignore[attr-defined]
