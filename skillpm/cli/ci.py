@@ -7,21 +7,15 @@ from typing import Any
 
 import click
 
-from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
+from skillpm.cli.options import registry_option
 from skillpm.cli.output import json_option, safe, tell
 
 
 @click.command("init", epilog="Example: skillpm ci init github --registry https://skills.example.org")
 @click.argument("system", type=click.Choice(["github", "gitlab"]))
-@click.option(
-    "--registry",
-    required=True,
-    metavar="PLACE",
-    shell_complete=registry_names,
-    help="Publish to this server: https://…, or the name of a registry in the settings.",
-)
+@registry_option("Publish to this server: https://…, or the name of a registry in the settings.", required=True)
 @click.option("--skills", default=".", show_default=True, help="The folder of the skills in this repository.")
 @click.option("--trusted", is_flag=True, help="Log in with the identity of the CI job, not with a token.")
 @click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")

@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.options import FiniteRange, number_option
+from skillpm.cli.options import FiniteRange, number_option, run_option
 from skillpm.cli.output import echo_json, json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
@@ -96,14 +96,7 @@ def _without_arms(cells: list[str]) -> list[str]:
 
 @click.command("gate", epilog="Example: skillpm gate latest --baseline first-run")
 @click.argument("candidate", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
-@click.option(
-    "--baseline",
-    "-b",
-    shell_complete=run_names,
-    type=TypedPath(),
-    metavar="EVALUATION",
-    help="The evaluation to reach.",
-)
+@run_option("The evaluation to reach.", "--baseline", "-b", metavar="EVALUATION")
 @click.option("--arm", metavar="NAME", help="The arm to decide about.  [default: the last one]")
 @number_option(
     "--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose to the baseline.", "SHARE"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.options import model_option
 from skillpm.cli.output import clipped, count, json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 
@@ -15,7 +16,7 @@ _WIDTH = 60  # characters of a request in the table
 
 @click.command("draft", epilog="Example: skillpm draft my-skill --dry-run")
 @click.argument("path", type=TypedPath(exists=True, file_okay=False), default=Path())
-@click.option("--model", "-m", metavar="MODEL", help="Let this model write more requests; it must answer each rightly.")
+@model_option("Let this model write more requests; it must answer each rightly.")
 @click.option("--dry-run", is_flag=True, help="Print the rows; write nothing.")
 @json_option
 def command(path: Path, model: str | None, dry_run: bool) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from skillpm.cli.complete import known_names, run_names
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.options import FiniteRange, number_option
+from skillpm.cli.options import FiniteRange, choice_option, model_option, number_option, run_option
 from skillpm.cli.output import echo_json, json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
@@ -54,19 +54,8 @@ _NOT_TOLD = {
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
-@click.option(
-    "--model",
-    "-m",
-    metavar="MODEL",
-    help="smollm2-135m, a folder, a hub id, an adapter, URL#MODEL of a server, or answers.jsonl.",
-)
-@click.option(
-    "--run",
-    shell_complete=run_names,
-    type=_FILE,
-    metavar="RUN",
-    help="A run's name, its folder, or latest: evaluate each stage.",
-)
+@model_option("smollm2-135m, a folder, a hub id, an adapter, URL#MODEL of a server, or answers.jsonl.")
+@run_option("A run's name, its folder, or latest: evaluate each stage.")
 @click.option("--benchmark", metavar="NAME", help="Ask a published benchmark that a plugin brings, such as bfcl.")
 @click.option("--skill-text", is_flag=True, help="Add an arm with the skill's text in the prompt.")
 @click.option("--tool-schemas", is_flag=True, help="Add an arm with the schemas of the tools in the prompt.")
@@ -98,19 +87,17 @@ _NOT_TOLD = {
 @click.option("--price", metavar="P,A", help="Money for a million tokens of prompts and of answers, such as 0.15,0.60.")
 @number_option("--max-new-tokens", click.IntRange(1, 32768), 128, "The most tokens of one answer.")
 @number_option("--batch-size", click.IntRange(1, 4096), 16, "Tasks asked at once.")
-@click.option(
+@choice_option(
     "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
+    choices=("auto", "float32", "bfloat16"),
     default="auto",
-    show_default=True,
-    help="Data type of the weights; auto is bfloat16 where the processor has units for it, else float32.",
+    text="Data type of the weights; auto is bfloat16 where the processor has units for it, else float32.",
 )
-@click.option(
+@choice_option(
     "--answer-form",
-    type=click.Choice(["json", "hermes", "llama", "mistral", "deepseek", "harmony"]),
+    choices=("json", "hermes", "llama", "mistral", "deepseek", "harmony"),
     default="json",
-    show_default=True,
-    help="How the model writes a tool call; json is the form that our prompts ask for.",
+    text="How the model writes a tool call; json is the form that our prompts ask for.",
 )
 @click.option(
     "--chat-template-kwargs",

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import click
 
-from skillpm.cli.complete import agent_names, registry_names
 from skillpm.cli.context import command_context
+from skillpm.cli.options import agents_option, indexes_option
 from skillpm.cli.output import count, json_option, note, print_json
 
 
 @click.command("init", epilog="Example: skillpm init --agent claude-code")
-@click.option(
-    "--registry",
-    "indexes",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    multiple=True,
-    help="Add this registry to the file; may be repeated.",
-)
-@click.option(
-    "--agent",
-    "agents",
-    shell_complete=agent_names,
-    metavar="NAME",
-    multiple=True,
-    help="Add this agent to the file; may be repeated.",
-)
+@indexes_option("Add this registry to the file")
+@agents_option("Add this agent to the file; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print the file; write nothing.")
 @json_option
 def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.complete import agent_names, installed_names, known_names
+from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context, collecting_context
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.options import allow_option, combined, registry_options, signer_option
+from skillpm.cli.options import agents_option, allow_option, combined, registry_options, signer_option
 from skillpm.cli.output import brief, count, json_option, note, print_json, progress, shown, table, tell_project
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 
 placing_options = combined(
     registry_options(),
-    click.option(
-        "--agent",
-        "agents",
-        shell_complete=agent_names,
-        metavar="NAME",
-        multiple=True,
-        help="Fill this agent's folder too; `all` means every detected agent.",
-    ),
+    agents_option("Fill this agent's folder too; `all` means every detected agent."),
     click.option("--link", type=click.Choice(["copy", "symlink"]), help="How to place skills.  [default: copy]"),
     click.option("--user", is_flag=True, help="Install into your home folder."),
     click.option("--dry-run", is_flag=True, help="Print what would change; write nothing."),

@@ -8,6 +8,7 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.misuse import Group
+from skillpm.cli.options import choice_option
 from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 
@@ -57,13 +58,7 @@ def prepare(name: str) -> None:
 @command.command("merge", epilog="Example: skillpm model merge latest --output my-model")
 @click.argument("run", type=TypedPath(), shell_complete=run_names, metavar="RUN")
 @click.option("--output", "-o", type=TypedPath(), required=True, metavar="DIR", help="A new folder.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="Data type of the saved weights.",
-)
+@choice_option("--dtype", choices=("float32", "bfloat16"), default="float32", text="Data type of the saved weights.")
 @json_option
 def merge(run: Path, output: Path, dtype: str) -> None:
     """Merge the adapter of a run into its base model.
@@ -85,13 +80,8 @@ def merge(run: Path, output: Path, dtype: str) -> None:
 @command.command("export", epilog="Example: skillpm model export latest --output my-model.gguf")
 @click.argument("source", shell_complete=run_names, metavar="RUN|MODEL")
 @click.option("--output", "-o", type=TypedPath(), required=True, metavar="FILE", help="A new file.")
-@click.option(
-    "--type",
-    "file_type",
-    type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
-    default="f16",
-    show_default=True,
-    help="Data type of the weights.",
+@choice_option(
+    "--type", "file_type", choices=("f32", "f16", "bf16", "q8_0"), default="f16", text="Data type of the weights."
 )
 @json_option
 def export(source: str, output: Path, file_type: str) -> None:

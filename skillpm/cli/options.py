@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
 import click
 
-from skillpm.cli.complete import registry_names
+from skillpm.cli.complete import agent_names, registry_names, run_names
+from skillpm.cli.paths import TypedPath
 
 
 class FiniteRange(click.FloatRange):
@@ -38,31 +39,47 @@ def number_option(
     return click.option(name, type=kind, default=default, show_default=True, metavar=metavar, help=text)
 
 
+def choice_option(*names: str, choices: Sequence[str], default: str, text: str) -> Callable[[F], F]:
+    """Return the decorator that adds an option with a few values, whose default stands in the help."""
+    return click.option(*names, type=click.Choice(choices), default=default, show_default=True, help=text)
+
+
+def model_option(text: str) -> Callable[[F], F]:
+    """Return the decorator that adds ``--model``."""
+    return click.option("--model", "-m", metavar="MODEL", help=text)
+
+
+def run_option(text: str, *names: str, metavar: str = "RUN") -> Callable[[F], F]:
+    """Return the decorator that adds ``--run``, or an option of other names that takes a run as well."""
+    return click.option(*(names or ("--run",)), shell_complete=run_names, type=TypedPath(), metavar=metavar, help=text)
+
+
+def agents_option(text: str) -> Callable[[F], F]:
+    """Return the decorator that adds ``--agent`` (as ``agents``), which may be repeated."""
+    return click.option("--agent", "agents", shell_complete=agent_names, metavar="NAME", multiple=True, help=text)
+
+
+def registry_option(text: str, metavar: str = "PLACE", **more: Any) -> Callable[[F], F]:
+    """Return the decorator that adds ``--registry``; ``more`` as for ``click.option``."""
+    return click.option("--registry", shell_complete=registry_names, metavar=metavar, help=text, **more)
+
+
+def indexes_option(use: str) -> Callable[[F], F]:
+    """Return the decorator that adds ``--registry`` (as ``indexes``), which may be repeated."""
+    text = f"{use}; may be repeated."
+    return click.option(
+        "--registry", "indexes", shell_complete=registry_names, metavar="PLACE", multiple=True, help=text
+    )
+
+
 def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
     """Return the decorator that adds ``--registry`` (as ``indexes``, with this help) and ``--offline``."""
-    return combined(
-        click.option(
-            "--registry", "indexes", shell_complete=registry_names, metavar="PLACE", multiple=True,
-            help=f"{use}; may be repeated.",
-        ),
-        click.option("--offline", is_flag=True, help="Use the cache only."),
-    )  # fmt: skip
+    return combined(indexes_option(use), click.option("--offline", is_flag=True, help="Use the cache only."))
 
 
-server_option = click.option(
-    "--registry",
-    shell_complete=registry_names,
-    metavar="URL",
-    default="",
-    help="The registry.  [default: the one where you are logged in]",
-)
-place_option = click.option(
-    "--registry",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    required=True,
-    help="A folder, https://…, oci://…, or the name of a registry in the settings.",
-)
+PLACE = "A folder, https://…, oci://…, or the name of a registry in the settings."
+place_option = registry_option(PLACE, required=True)
+server_option = registry_option("The registry.  [default: the one where you are logged in]", "URL", default="")
 signer_option = click.option(
     "--allow-signer-change",
     "signer_changes",

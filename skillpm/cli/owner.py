@@ -6,7 +6,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.options import server_option
+from skillpm.cli.options import choice_option, server_option
 from skillpm.cli.output import json_option, note, print_json, safe, table, tell
 
 
@@ -41,12 +41,11 @@ def list_members(name: str, registry: str) -> None:
 @command.command("add", epilog="Example: skillpm owner add demo ben --role publisher")
 @click.argument("name")
 @click.argument("account")
-@click.option(
+@choice_option(
     "--role",
-    type=click.Choice(["owner", "publisher", "reader"]),
+    choices=("owner", "publisher", "reader"),
     default="owner",
-    show_default=True,
-    help="Owners manage, publishers publish, readers read where reading needs a token.",
+    text="Owners manage, publishers publish, readers read where reading needs a token.",
 )
 @server_option
 @json_option

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.complete import registry_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.options import allow_option
+from skillpm.cli.options import PLACE, allow_option, registry_option
 from skillpm.cli.output import count, json_option, note, print_json, safe, size, terminal_progress
 from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import SkillPath
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
 @click.argument("path", type=SkillPath(), default=Path())
-@click.option(
-    "--registry",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    default="",
-    help="A folder, https://…, oci://…, or the name of a registry in the settings.",
-)
+@registry_option(PLACE, default="")
 @click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")
 @click.option("--allow-unproven", is_flag=True, help="Allow a verifier that the self-test cannot prove.")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.complete import installed_names, run_names
+from skillpm.cli.complete import installed_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.options import number_option
+from skillpm.cli.options import choice_option, model_option, number_option, run_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
@@ -29,28 +29,16 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @click.command("run", epilog="Example: skillpm run langgraph-cli 'start the dev server on port 8123'")
 @click.argument("skill", metavar="SKILL", shell_complete=installed_names)
 @click.argument("request", metavar="[REQUEST]", required=False)
-@click.option(
-    "--run",
-    shell_complete=run_names,
-    type=TypedPath(),
-    metavar="RUN",
-    help="A run by name or folder.  [default: the newest of SKILL, else its adapter]",
-)
-@click.option(
-    "--model",
-    "-m",
-    metavar="MODEL",
-    help="Another model: smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server.",
-)
+@run_option("A run by name or folder.  [default: the newest of SKILL, else its adapter]")
+@model_option("Another model: smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server.")
 @key_option
 @number_option("--max-new-tokens", click.IntRange(1, 32768), 256, "The most tokens of one answer.")
 @number_option("--steps", click.IntRange(1, 20), 1, "Answers to one REQUEST.")
-@click.option(
+@choice_option(
     "--text",
-    type=click.Choice(["never", "when-untrained", "always"]),
+    choices=("never", "when-untrained", "always"),
     default="when-untrained",
-    show_default=True,
-    help="When the model reads SKILL.md.",
+    text="When the model reads SKILL.md.",
 )
 @click.option(
     "--read", multiple=True, metavar="FILE", help="Add matching passages to the prompt; references: those of the skill."

@@ -8,11 +8,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from skillpm.cli.complete import installed_names, run_names
+from skillpm.cli.complete import installed_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
-from skillpm.cli.options import number_option
+from skillpm.cli.options import model_option, number_option, run_option
 from skillpm.cli.output import PlainProgress, note, safe
-from skillpm.cli.paths import TypedPath
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import UsageError
 
@@ -22,8 +21,8 @@ _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 
 @click.command("serve", epilog="Example: skillpm serve langgraph-cli --port 8000")
 @click.argument("skills", metavar="SKILL", shell_complete=installed_names, nargs=-1)
-@click.option("--run", shell_complete=run_names, type=TypedPath(), metavar="RUN", help="A run by name or folder.")
-@click.option("--model", "-m", metavar="MODEL", help="A model instead, as for `skillpm run`.")
+@run_option("A run by name or folder.")
+@model_option("A model instead, as for `skillpm run`.")
 @click.option("--gym", is_flag=True, help="Judge rows of NeMo Gym instead; all installed skills by default.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N")
 @number_option("--tries", click.IntRange(1, 10), 3, "Answers to one request.")

@@ -12,6 +12,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
+from skillpm.cli.options import choice_option
 from skillpm.cli.output import clipped, count, json_option, note, print_json, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -78,13 +79,12 @@ def show(word: str) -> None:
 
 @command.command("export", epilog="Example: skillpm traces export --format preferences > pairs.jsonl")
 @click.option("--skill", metavar="NAME", help="Episodes of this skill only.")
-@click.option(
+@choice_option(
     "--format",
     "form",
-    type=click.Choice(["openai", "rows", "preferences", "negatives"]),
+    choices=("openai", "rows", "preferences", "negatives"),
     default="openai",
-    show_default=True,
-    help="Messages with tool calls; approved answers as seeds; edits as pairs; refused answers.",
+    text="Messages with tool calls; approved answers as seeds; edits as pairs; refused answers.",
 )
 def export(skill: str | None, form: str) -> None:
     """Print episodes as JSON Lines."""

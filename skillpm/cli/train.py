@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.complete import known_names, run_names
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import engine_option, grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
+from skillpm.cli.options import model_option, run_option
 from skillpm.cli.output import json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Change a field, such as stages.sft.epochs=2; may be repeated.",
 )
-@click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
+@model_option("smollm2-135m, a model's folder, or a hub id.")
 @click.option(
     "--output",
     "-o",
@@ -48,13 +49,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="The parent of the run folder.  [default: runs]",
 )
-@click.option(
-    "--resume",
-    shell_complete=run_names,
-    type=TypedPath(),
-    metavar="RUN",
-    help="Continue a run that was stopped: its name, its folder, or latest.",
-)
+@run_option("Continue a run that was stopped: its name, its folder, or latest.", "--resume")
 @click.option(
     "--processes",
     type=click.IntRange(min=1),

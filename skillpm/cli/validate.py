@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import format_options, print_rules, show
-from skillpm.cli.options import allow_option
+from skillpm.cli.options import allow_option, choice_option
 from skillpm.cli.output import count, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 @click.command("validate", epilog="Example: skillpm validate skills/incident-triage --level strict")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=TypedPath())
-@click.option(
+@choice_option(
     "--level",
-    type=click.Choice(["lenient", "strict", "publish"]),
+    choices=("lenient", "strict", "publish"),
     default="lenient",
-    show_default=True,
-    help="lenient asks what `install` takes, publish what `publish` takes, strict what the specification says.",
+    text="lenient asks what `install` takes, publish what `publish` takes, strict what the specification says.",
 )
 @click.option("--fix", is_flag=True, help="Fix findings in SKILL.md that have one right answer, and print the change.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print the change; write nothing.")
