@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.options import user_option
 from skillpm.cli.output import json_option, note, print_json, table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _NAMED = 4  # skills that a cell names before it counts the rest
 
 @click.command("agents", epilog="Example: skillpm agents --context 1000000")
 @click.option("--all", "everyone", is_flag=True, help="List every agent that skillpm knows.")
-@click.option("--user", is_flag=True, help="List the agents of your home folder.")
+@user_option("List the agents of your home folder.")
 @click.option(
     "--context",
     "window",
@@ -26,7 +27,7 @@ _NAMED = 4  # skills that a cell names before it counts the rest
     help="The context window of your model.  [default: each agent's usual one]",
 )
 @json_option
-def command(everyone: bool, user: bool, window: int | None) -> None:
+def command(everyone: bool, window: int | None) -> None:
     """List the agents used here, the skills that they find, and how much of their budget the descriptions use.
 
     An agent shows its model a list of names and descriptions. If the list exceeds the agent's budget, the agent cuts it
@@ -34,7 +35,7 @@ def command(everyone: bool, user: bool, window: int | None) -> None:
     """
     from skillpm.ops.machine.agents import REMEDY, list_agents, overflow_sentence
 
-    states = list_agents(command_context(user=user), user=user, everyone=everyone, window=window)
+    states = list_agents(command_context(), everyone=everyone, window=window)
     if print_json({"agents": states}):
         return
     if not states:

@@ -80,7 +80,7 @@ def _locked(ctx: click.Context) -> list[str]:
     from skillpm.settings import load_settings
 
     try:
-        path = load_settings(user=bool(ctx.params.get("user"))).lock_path
+        path = load_settings(user=bool(ctx.find_root().meta.get("skillpm.user"))).lock_path
         names = [skill["name"] for skill in json.loads(path.read_bytes())["skills"]]
     except (SkillpmError, OSError, ValueError, LookupError, TypeError, RecursionError):
         return []

@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
+from skillpm.cli.context import command_settings
+from skillpm.cli.options import user_option
 from skillpm.cli.output import json_option, note, print_json, table
 
 
 @click.command("config", epilog="Example: skillpm config --json")
-@click.option("--user", is_flag=True, help="Show the settings for your home folder.")
+@user_option("Show the settings for your home folder.")
 @json_option
-def command(user: bool) -> None:
+def command() -> None:
     """Show every setting and its origin: a flag, the environment, skillpm.yaml, config.yaml or the default."""
     from skillpm.ops.machine.configuration import configuration
-    from skillpm.settings import load_settings
 
-    current = configuration(load_settings(user=user))
+    current = configuration(command_settings())
     if print_json(current):
         return
     table(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.options import combined
+from skillpm.cli.everywhere import is_set
+from skillpm.cli.options import combined, kept_option
 from skillpm.cli.output import note, safe
 from skillpm.settings.table import ENGINES, MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
 
@@ -25,30 +26,28 @@ class _SandboxChoice(click.Choice):  # type: ignore[type-arg]
         return value if SANDBOX_OF_PLUGIN.match(str(value)) else super().convert(value, param, ctx)
 
 
-yes_option = click.option("--yes", is_flag=True, help="Allow the code of these skills to run in the sandbox.")
+yes_option = kept_option("--yes", is_flag=True, help="Allow the code of these skills to run in the sandbox.")
 worker_options = combined(
-    click.option(
+    kept_option(
         "--workers",
         type=click.IntRange(1, MAX_WORKERS),
         metavar="N",
         help="Judging processes for each skill.  [default: 1]",
     ),
-    click.option(
+    kept_option(
         "--sandbox",
         type=_SandboxChoice(SANDBOXES),
         help="How to confine skill code. `require` refuses limits alone; `plugin:NAME` is a plugin's level.",
     ),
 )
-engine_option = click.option(
+engine_option = kept_option(
     "--engine",
     type=click.Choice(ENGINES),
     help="Where judging processes run: here, or on the nodes of a Ray cluster.  [default: processes]",
 )
 
 
-def agreed_skills(
-    texts: Sequence[str], *, yes: bool, workers: int | None, sandbox: str | None, engine: str | None = None
-) -> tuple[Context, list[Skill]]:
+def agreed_skills(texts: Sequence[str]) -> tuple[Context, list[Skill]]:
     """Return the context of a command that runs skill code, and the chosen skills, by default all, with consent.
 
     Raises:
@@ -56,11 +55,11 @@ def agreed_skills(
         ConsentError: the person did not agree, or there is no terminal to ask on.
         PolicyError: a policy forbids skill code.
     """
-    context = command_context(workers=workers, sandbox=sandbox, engine=engine)
-    return context, grant_consents(context, context.skills(texts), yes)
+    context = command_context()
+    return context, grant_consents(context, context.skills(texts))
 
 
-def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> list[Skill]:
+def grant_consents(context: Context, skills: Sequence[Skill]) -> list[Skill]:
     """Seal skills, obtain consent for their code from a person or a policy, and return the sealed skills.
 
     Raises:
@@ -72,7 +71,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> list
 
     consents, skills = open_consents(context), sealed_skills(context, skills)
     missing = consents.grant_by_policy(skills)
-    if missing and yes:
+    if missing and is_set("yes"):
         consents.grant(*missing, by="--yes")
     elif sys.stdin.isatty() and sys.stderr.isatty():
         for request in missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import is_set, kept
 from skillpm.cli.output import note, tell_project
 
 if TYPE_CHECKING:
@@ -13,27 +13,29 @@ if TYPE_CHECKING:
     from skillpm.settings import Settings
 
 
-def _with_user(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags with the ``--user`` that ``everywhere`` adds to commands."""
-    return {"user": is_set("user"), **flags}
+_OPTIONS = ("user", "indexes", "offline", "signer_changes", "workers", "sandbox", "engine")
 
 
-def command_context(**flags: Any) -> Context:
-    """Return the context of a command, for flags of ``load_settings``. Its notices go to stderr at once."""
-    from skillpm.ops.context import Context
+def command_settings(**more: Any) -> Settings:
+    """Return the settings of a command: what its options say, and more flags of ``load_settings``."""
     from skillpm.settings import load_settings
 
-    return Context(load_settings(**_with_user(flags)), tell=note)
+    return load_settings(**{name: kept(name) for name in _OPTIONS if is_set(name)}, **more)
 
 
-def changing_context(**flags: Any) -> Context:
+def command_context(**more: Any) -> Context:
+    """Return the context of a command, for the flags of ``command_settings``. Its notices go to stderr at once."""
+    from skillpm.ops.context import Context
+
+    return Context(command_settings(**more), tell=note)
+
+
+def changing_context() -> Context:
     """Return the context of a command that changes the project, and print the project if it is in a parent folder.
 
     The result of such a command holds its notices as warnings. If it fails, there is no result, and they are printed.
     """
-    from skillpm.settings import load_settings
-
-    settings = load_settings(**_with_user(flags))
+    settings = command_settings()
     tell_project(settings)
     return collecting_context(settings)
 

@@ -203,7 +203,7 @@ def _open(click_context: click.Context, options: dict[str, Any]) -> tuple[Evalua
     from skillpm.ops.learning.evaluate_run import trained_skills
     from skillpm.ops.learning.runs import find_run
 
-    context = command_context(workers=options["workers"], sandbox=options["sandbox"])
+    context = command_context()
     if options["run"] is not None:
         options["run"] = find_run(context.settings, options["run"])
     skills, run = options["skills"], options["run"]
@@ -214,7 +214,7 @@ def _open(click_context: click.Context, options: dict[str, Any]) -> tuple[Evalua
     if options["tasks"] is not None and len(chosen) != 1:
         hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
         raise UsageError("`--tasks` needs exactly one SKILL", hint=hint)
-    grant_consents(context, chosen, options["yes"])
+    grant_consents(context, chosen)
     asked = {name: options[name] for name in Asking.__dataclass_fields__ if name in options}
     template = _template(options["chat_template_kwargs"])
     asking = Asking(**{**asked, "chat_template_kwargs": template, "limits": _limits(options)})

@@ -39,11 +39,10 @@ def _without_colour(ctx: click.Context, parameter: click.Parameter, wanted: bool
         ctx.color = False
 
 
-def keep(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    """Keep a flag of the command line for ``is_set``: the callback of an option that no command gets as a value."""
-    root = ctx.find_root()
-    if wanted:
-        root.meta[f"skillpm.{parameter.name}"] = True
+def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Keep the value of an option for ``kept``: the callback of an option that no command gets as an argument."""
+    if value:
+        ctx.find_root().meta[f"skillpm.{parameter.name}"] = value
 
 
 def _options() -> list[click.Option]:
@@ -61,10 +60,15 @@ def _options() -> list[click.Option]:
     ]  # fmt: skip
 
 
-def is_set(word: str) -> bool:
-    """Was ``--quiet``, ``--verbose``, ``--json`` or an added ``--user`` typed?"""
+def kept(name: str) -> Any:
+    """Return the typed value of an option that is kept, or None."""
     context = click.get_current_context(silent=True)
-    return bool(context and context.find_root().meta.get(f"skillpm.{word}"))
+    return context and context.find_root().meta.get(f"skillpm.{name}")
+
+
+def is_set(name: str) -> bool:
+    """Was an option typed that is kept, such as ``--quiet``, ``--json``, ``--user`` or ``--yes``?"""
+    return bool(kept(name))
 
 
 def printed() -> None:

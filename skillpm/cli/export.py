@@ -47,7 +47,6 @@ def command(
     form: str | None,
     data: Path | None,
     recipe: Path | None,
-    **agreement: Any,
 ) -> None:
     """Write SKILLs, by default all installed skills, with the EXPORTER of a plugin.
 
@@ -73,7 +72,7 @@ def command(
         return
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
-    context, chosen = agreed_skills(skills, **agreement)
+    context, chosen = agreed_skills(skills)
     exported = export(context, exporter, chosen, output, data=data, recipe=recipe)
     left_out = {"left_out": exported.left_out} if exported.left_out else {}
     if print_json({"output": str(output), "files": exported.files, **left_out}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -40,8 +40,6 @@ def command(
     limit: int | None,
     margin: float,
     dry_run: bool,
-    yes: bool,
-    **workers: Any,
 ) -> None:
     """Train RUN's adapter further, on what you approved and on fresh rows, and keep the result if it is not worse.
 
@@ -54,9 +52,9 @@ def command(
     from skillpm.ops.learning.improve import improve, plan_round
     from skillpm.ops.learning.runs import find_run
 
-    context = command_context(**workers)
+    context = command_context()
     chosen = plan_round(context, find_run(context.settings, run), changes)
-    grant_consents(context, context.skills(chosen.recipe.skills), yes)
+    grant_consents(context, context.skills(chosen.recipe.skills))
     _print_round(chosen)
     if dry_run:
         from skillpm.cli.train import print_plan

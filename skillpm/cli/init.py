@@ -14,7 +14,7 @@ from skillpm.cli.output import count, json_option, note, print_json
 @agents_option("Add this agent to the file; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print the file; write nothing.")
 @json_option
-def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool) -> None:
+def command(agents: tuple[str, ...], dry_run: bool) -> None:
     """Write skillpm.yaml, the project file, with the requirements in skillpm.lock.
 
     The file is written to the working directory, and commands find it from every folder below. An existing file is
@@ -26,7 +26,7 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool) ->
     from skillpm.ops.project.project_file import init
 
     agent_folders(agents)
-    context = command_context(project=Path.cwd(), indexes=indexes, agent=agents)
+    context = command_context(project=Path.cwd(), agent=agents)
     project = init(context, dry_run=dry_run)
     if print_json(project):
         return

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.complete import installed_names, known_names
-from skillpm.cli.context import changing_context, collecting_context
+from skillpm.cli.context import changing_context, collecting_context, command_settings
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.options import agents_option, allow_option, combined, registry_options, signer_option
+from skillpm.cli.options import agents_option, allow_option, combined, registry_options, signer_option, user_option
 from skillpm.cli.output import brief, count, json_option, note, print_json, progress, shown, table, tell_project
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ placing_options = combined(
     registry_options(),
     agents_option("Fill this agent's folder too; `all` means every detected agent."),
     click.option("--link", type=click.Choice(["copy", "symlink"]), help="How to place skills.  [default: copy]"),
-    click.option("--user", is_flag=True, help="Install into your home folder."),
+    user_option("Install into your home folder."),
     click.option("--dry-run", is_flag=True, help="Print what would change; write nothing."),
     click.option(
         "--force",
@@ -56,10 +56,9 @@ class Placing:
     def of(cls, flags: Mapping[str, Any]) -> Placing:
         """Read the flags and load the settings. Raises UsageError if an agent is not known."""
         from skillpm.clients.folders import agent_folders
-        from skillpm.settings import load_settings
 
-        settings = load_settings(**{name: flags[name] for name in ("user", "indexes", "offline", "signer_changes")})
-        folders = agent_folders(flags["agents"], user=flags["user"], project=settings.root)
+        settings = command_settings()
+        folders = agent_folders(flags["agents"], user=settings.user, project=settings.root)
         tell_project(settings)
         own = {name: flags[name] for name in ("agents", "link", "dry_run", "force", "allowed")}
         return cls(settings, folders=folders, **own)
@@ -193,14 +192,14 @@ def _versions(before: str | None, after: str) -> str:
 
 @click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=installed_names)
-@click.option("--user", is_flag=True, help="Uninstall from your home folder.")
+@user_option("Uninstall from your home folder.")
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @click.option("--force", is_flag=True, help="Keep an edited skill in .skillpm/kept instead of refusing.")
 @json_option
-def uninstall(names: tuple[str, ...], user: bool, dry_run: bool, force: bool) -> None:
+def uninstall(names: tuple[str, ...], dry_run: bool, force: bool) -> None:
     """Remove skills from this project and its skillpm.yaml, with dependencies that no other skill needs."""
     from skillpm.ops.project import uninstall as operation
     from skillpm.ops.project.install import InstallOptions
 
     options = InstallOptions(dry_run=dry_run, force=force)
-    render(operation.uninstall(changing_context(user=user), names, options))
+    render(operation.uninstall(changing_context(), names, options))

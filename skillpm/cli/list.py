@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.options import user_option
 from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, json_option, note, print_json, safe, shown, table
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ _WIDTH = 60  # characters of a description in the table
 
 
 @click.command("list", epilog="Example: skillpm list --json")
-@click.option("--user", is_flag=True, help="List the skills of your home folder.")
+@user_option("List the skills of your home folder.")
 @json_option
-def command(user: bool) -> None:
+def command() -> None:
     """List installed skills. `skillpm runs list` lists training runs.
 
     A skill is `stale` if a folder has another release than skillpm.lock, `surplus` if skillpm.lock does not have it:
@@ -27,7 +28,7 @@ def command(user: bool) -> None:
     """
     from skillpm.ops.project.list import list_project
 
-    project = list_project(command_context(user=user))
+    project = list_project(command_context())
     if print_json(project):
         return
     if project.skills:

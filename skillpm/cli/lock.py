@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @signer_option
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
-def command(names: tuple[str, ...], check: bool, upgrade: bool, dry_run: bool, **sources: Any) -> None:
+def command(names: tuple[str, ...], check: bool, upgrade: bool, dry_run: bool) -> None:
     """Choose releases for the requirements in skillpm.yaml and write them to skillpm.lock; install nothing.
 
     Locked releases stay as long as they fit. If the lock has conflict markers, both sides are read, the newer pins are
@@ -37,7 +37,7 @@ def command(names: tuple[str, ...], check: bool, upgrade: bool, dry_run: bool, *
         raise UsageError(
             "`--check` and `--upgrade` exclude each other", hint="remove one of them; `--check` changes nothing"
         )
-    context = changing_context(**sources)
+    context = changing_context()
     upgraded = names if upgrade else None
     locking = check_lock(context) if check else lock_project(context, upgrade=upgraded, dry_run=dry_run)
     _render(locking)

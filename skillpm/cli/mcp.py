@@ -33,17 +33,7 @@ _SHORTEST = 20  # characters of a token
 )
 @worker_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    skills: tuple[str, ...],
-    read_only: bool,
-    http: bool,
-    port: int,
-    host: str,
-    workers: int | None,
-    sandbox: str | None,
-) -> None:
+def command(ctx: click.Context, /, skills: tuple[str, ...], read_only: bool, http: bool, port: int, host: str) -> None:
     """Serve SKILLs to an MCP client over stdin and stdout, or over HTTP.
 
     Their tools run in the sandbox, SKILL.md and references are resources, and each skill is a prompt. The client asks
@@ -59,7 +49,7 @@ def command(
         raise UsageError(f"{TOKEN} is not a token", hint=hint)
     from skillpm.ops.learning.serve_mcp import skill_server
 
-    context = command_context(workers=workers, sandbox=sandbox)
+    context = command_context()
     chosen = context.skills(skills)
     server = skill_server(context, chosen, read_only=read_only)
     what = f"serving {count(len(chosen), 'skill')}"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from skillpm.cli.complete import agent_names, registry_names, run_names
+from skillpm.cli.everywhere import keep
 from skillpm.cli.paths import TypedPath
 
 
@@ -30,6 +31,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 def combined(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Return the decorator that adds these options, in this order in the help."""
     return lambda function: reduce(lambda decorated, option: option(decorated), reversed(options), function)
+
+
+def kept_option(*names: str, **more: Any) -> Callable[[F], F]:
+    """Return the decorator that adds an option whose value is ``kept``; ``command_settings`` reads some."""
+    return click.option(*names, expose_value=False, callback=keep, **more)
+
+
+def user_option(text: str) -> Callable[[F], F]:
+    """Return the decorator that adds ``--user``."""
+    return kept_option("--user", is_flag=True, help=text)
 
 
 def number_option(
@@ -67,20 +78,20 @@ def registry_option(text: str, metavar: str = "PLACE", **more: Any) -> Callable[
 def indexes_option(use: str) -> Callable[[F], F]:
     """Return the decorator that adds ``--registry`` (as ``indexes``), which may be repeated."""
     text = f"{use}; may be repeated."
-    return click.option(
+    return kept_option(
         "--registry", "indexes", shell_complete=registry_names, metavar="PLACE", multiple=True, help=text
     )
 
 
 def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
     """Return the decorator that adds ``--registry`` (as ``indexes``, with this help) and ``--offline``."""
-    return combined(indexes_option(use), click.option("--offline", is_flag=True, help="Use the cache only."))
+    return combined(indexes_option(use), kept_option("--offline", is_flag=True, help="Use the cache only."))
 
 
 PLACE = "A folder, https://…, oci://…, or the name of a registry in the settings."
 place_option = registry_option(PLACE, required=True)
 server_option = registry_option("The registry.  [default: the one where you are logged in]", "URL", default="")
-signer_option = click.option(
+signer_option = kept_option(
     "--allow-signer-change",
     "signer_changes",
     metavar="NAME",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.options import registry_options
+from skillpm.cli.options import registry_options, user_option
 from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, safe, shown, table
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.command("outdated", epilog="Example: skillpm outdated --json")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
 @registry_options("Use this registry for skills that are not locked yet")
-@click.option("--user", is_flag=True, help="Check the skills of your home folder.")
+@user_option("Check the skills of your home folder.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, names: tuple[str, ...], **sources: Any) -> None:
+def command(ctx: click.Context, /, names: tuple[str, ...]) -> None:
     """List installed skills whose source has a newer release or different content.
 
     `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
@@ -30,7 +30,7 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **sources: Any) -> No
     from skillpm.errors import CheckError
     from skillpm.ops.project.outdated import outdated
 
-    report = outdated(command_context(**sources), names)
+    report = outdated(command_context(), names)
     if not print_json({"skills": report.skills}):
         _print(report)
     for skill in report.unknown:

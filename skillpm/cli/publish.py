@@ -50,14 +50,14 @@ def command(path: Path, registry: str, **flags: Any) -> None:
     from skillpm.ops.authoring.signing import Signing
     from skillpm.trust.allowance import Allowance
 
-    context = command_context(workers=flags["workers"], sandbox=flags["sandbox"])
+    context = command_context()
     target = open_publishing(registry, context, like=flags["like"], allow=Allowance.of(flags["allowed"]))
     if isinstance(target, HttpRegistry) and not flags["dry_run"]:
         target.demand_login()
     package = packed(path, flags["owner"], flags["allowed"])
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
-        grant_consents(context, [skill], flags["yes"])
+        grant_consents(context, [skill])
     options = PublishOptions(
         dry_run=flags["dry_run"],
         look_alike_of=flags["like"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,15 +32,7 @@ SHOWN = 20  # changed answers in the table; `--json` has all
 @json_option
 @click.pass_context
 @if_interrupted("nothing was written, the same command begins again")
-def command(
-    ctx: click.Context,
-    /,
-    run: Path,
-    skills: tuple[str, ...],
-    output: Path | None,
-    check: bool,
-    **agreement: Any,
-) -> None:
+def command(ctx: click.Context, /, run: Path, skills: tuple[str, ...], output: Path | None, check: bool) -> None:
     """Judge the stored answers of RUN again, with the current skills and without a model.
 
     RUN is a run by name or folder, `latest`, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or
@@ -50,10 +42,10 @@ def command(
     from skillpm.ops.learning.rescore import rescore, stored_skills
     from skillpm.ops.learning.runs import find_run
 
-    context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
+    context = command_context()
     run = find_run(context.settings, run)
     judges = stored_skills(context, run, skills)
-    grant_consents(context, judges, agreement["yes"])
+    grant_consents(context, judges)
     rescored = rescore(context, run, judges, output=output)
     if not print_json(rescored):
         _print(rescored)

@@ -69,10 +69,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
 
-    agreement = {name: options[name] for name in ("yes", "workers", "sandbox")}
     if options["key_stdin"]:
         read_key(options["model"])
-    context, (chosen,) = agreed_skills([options["skill"]], **agreement)
+    context, (chosen,) = agreed_skills([options["skill"]])
     answerer = find_answerer(context, chosen, options["model"], options["run"])
     asks = _is_terminal() and not options["dry_run"] and not options["key_stdin"]
     wanted = Wanted(

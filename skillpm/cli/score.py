@@ -22,7 +22,7 @@ from skillpm.errors import VerifierError
 @yes_option
 @worker_options
 @if_interrupted("the judgements that are printed stand")
-def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
+def command(skill: str, file: BinaryIO) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.
 
     Reads rows {"expected": ..., "completion": "..."} from FILE or stdin. `request` and `id` are optional, other keys
@@ -44,7 +44,7 @@ def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
             if not line.strip():
                 sys.stdout.flush()  # what the line asked for has been written
 
-    context, (chosen,) = agreed_skills((skill,), **agreement)
+    context, (chosen,) = agreed_skills((skill,))
     scoring = score(context, chosen, lines(), write, path=file.name)
     if scoring.errored and scoring.errored == scoring.rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"

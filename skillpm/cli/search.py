@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,7 +26,7 @@ _SHOWN = 20  # hits without --limit
 @number_option("--limit", click.IntRange(1), _SHOWN, "Skills to show.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...], limit: int, **sources: Any) -> None:
+def command(ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...], limit: int) -> None:
     """Find skills whose name or summary has every word, in this project and in all registries that list their skills.
 
     The exact name comes first, then names that begin with the text, then words in names, then words in summaries.
@@ -35,7 +35,7 @@ def command(ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...],
     """
     from skillpm.ops.machine.search import search
 
-    result = search(command_context(**sources), texts, has)
+    result = search(command_context(), texts, has)
     is_json = print_json(result)
     if result.hits and not is_json:
         table(("skill", "version", "installed", "source", "summary"), [_row(hit) for hit in result.hits[:limit]])

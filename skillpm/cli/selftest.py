@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @format_options
 @click.pass_context
 @if_interrupted("nothing was decided, the same command begins again")
-def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, **agreement: Any) -> None:
+def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool) -> None:
     """Check the verifiers of SKILLs, by default of all installed skills.
 
     Checks the claims of cases.jsonl. For seeds, suite tasks and rows of synthesis.yaml it checks that the right answer
@@ -42,7 +42,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, **
     if show_rules:
         print_rules(list(CLAIMS.values()))
         return
-    reports = selftests(*agreed_skills(skills, **agreement), progress=terminal_progress())
+    reports = selftests(*agreed_skills(skills), progress=terminal_progress())
     ok = all(report.ok for report in reports)
     findings = [report.report() for report in reports]
     if not print_form({"ok": ok, "skills": reports}, findings, list(CLAIMS.values())):

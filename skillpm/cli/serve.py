@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -42,7 +41,6 @@ def command(
     tries: int,
     max_new_tokens: int,
     key_stdin: bool,
-    **agreement: Any,
 ) -> None:
     """Serve a model to clients of OpenAI's chat completions, on this machine.
 
@@ -54,7 +52,7 @@ def command(
     """
     if gym:
         _refuse_model_options(ctx)
-        _serve_gym(skills, port, agreement)
+        _serve_gym(skills, port)
         return
     if len(skills) != 1:
         raise UsageError(f"`serve` needs one SKILL, not {len(skills)}", hint="name one, or add `--gym`")
@@ -67,7 +65,7 @@ def command(
     from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.serve import listen, verified_model
 
-    context, (chosen,) = agreed_skills(skills, **agreement)
+    context, (chosen,) = agreed_skills(skills)
     wanted = Wanted(find_answerer(context, chosen, model, run), say=lambda sentence: note(safe(sentence)))
     evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=_TOGETHER), PlainProgress())
     with verified_model(evaluator, chosen, wanted, tries) as application:
@@ -85,10 +83,10 @@ def _refuse_model_options(ctx: click.Context) -> None:
         raise UsageError("`--gym` serves no model", hint=f"remove `{'` and `'.join(typed)}`")
 
 
-def _serve_gym(skills: tuple[str, ...], port: int, agreement: dict[str, Any]) -> None:
+def _serve_gym(skills: tuple[str, ...], port: int) -> None:
     from skillpm.ops.learning.serve import gym_server, listen
 
-    context, chosen = agreed_skills(skills, **agreement)
+    context, chosen = agreed_skills(skills)
     with gym_server(context, chosen) as application:
         names = ", ".join(skill.name for skill in chosen)
         listen(application, port, lambda: note(f"judging {names} at http://127.0.0.1:{port}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
 @registry_options()
 @json_option
-def command(text: str, **sources: Any) -> None:
+def command(text: str) -> None:
     """Show a skill and its contents. None of its code runs."""
     from skillpm.ops.machine.show import show
 
-    overview = show(command_context(**sources), text)
+    overview = show(command_context(), text)
     if not print_json(overview):
         table(("", overview.name), _rows(overview))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -88,7 +88,6 @@ def command(
     rephrase_share: float | None,
     force: bool,
     strict: bool,
-    **agreement: Any,
 ) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
 
@@ -106,7 +105,7 @@ def command(
             raise UsageError("`--show` takes no `--from-failures`", hint="remove one of them")
         if output is not None:
             raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
-        context, chosen = agreed_skills(skills, **agreement)
+        context, chosen = agreed_skills(skills)
         rephrasing = _rephrasing(context, rephrase_with, rephrase_share)
         request = SynthesisRequest(show, held_out=0, seed=seed, rephrasing=rephrasing)
         _print_preview(preview(context, chosen, request))
@@ -119,7 +118,7 @@ def command(
         check_output(output, force=force)
     skills, imported = _imported(skills, from_traces)
     failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
-    context, chosen = agreed_skills(skills, **agreement)
+    context, chosen = agreed_skills(skills)
     request = SynthesisRequest(
         rows,
         held_out,

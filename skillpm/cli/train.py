@@ -80,7 +80,6 @@ def command(
     accelerate_config: Path | None,
     each: bool,
     dry_run: bool,
-    **agreement: Any,
 ) -> None:
     """Train a model on installed skills.
 
@@ -94,17 +93,17 @@ def command(
     from skillpm.train.processes import read_launch
     from skillpm.train.recipe import load_recipe
 
-    context = command_context(**{name: agreement[name] for name in ("workers", "sandbox", "engine")})
+    context = command_context()
     if resume is not None:
         if skills or recipe or changes or model or output or each or dry_run or accelerate_config:
             raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
-        print_trained(context, _resumed(context, resume, processes, agreement["yes"]))
+        print_trained(context, _resumed(context, resume, processes))
         return
     launch = read_launch(processes, accelerate_config)
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
     chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
-    grant_consents(context, context.skills(chosen.skills), agreement["yes"])
+    grant_consents(context, context.skills(chosen.skills))
     recipes = recipe_of_each(context, chosen) if each else [chosen]
     if dry_run:
         plans = [plan_training(context, recipe, progress=progress(), launch=launch) for recipe in recipes]
@@ -146,13 +145,13 @@ def _evaluation(context: Context, trained: Trained) -> str:
     return f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
 
 
-def _resumed(context: Context, run: Path, processes: int | None, yes: bool) -> Iterator[Trained]:
+def _resumed(context: Context, run: Path, processes: int | None) -> Iterator[Trained]:
     from skillpm.ops.learning.runs import find_run
     from skillpm.ops.learning.train import resume, stored_recipe
     from skillpm.train.run_folder import RunFolder
 
     folder = RunFolder.open_unfinished(find_run(context.settings, run, unfinished=True)).path
-    grant_consents(context, context.skills(stored_recipe(context, folder).skills), yes)
+    grant_consents(context, context.skills(stored_recipe(context, folder).skills))
     with training_progress() as shown:
         trained = resume(context, folder, progress=shown, processes=processes)
     yield trained

@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.options import number_option
+from skillpm.cli.options import number_option, user_option
 from skillpm.cli.output import NOTHING_INSTALLED, json_option, note, print_json, safe, shown
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ _ASCII = ("|-- ", "`-- ", "|   ", "    ")
 @click.command("tree", epilog="Example: skillpm tree --invert shell-tools")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
 @click.option("--invert", "-i", is_flag=True, help="Show the skills that require a skill.")
-@click.option("--user", is_flag=True, help="Show the tree of your home folder.")
+@user_option("Show the tree of your home folder.")
 @json_option
-def command(names: tuple[str, ...], invert: bool, user: bool) -> None:
+def command(names: tuple[str, ...], invert: bool) -> None:
     """Show the dependency tree in skillpm.lock. A cycle is marked, not followed."""
     from skillpm.ops.project.graph import dependency_tree
 
-    tree = dependency_tree(command_context(user=user), names, invert=invert)
+    tree = dependency_tree(command_context(), names, invert=invert)
     if print_json(tree):
         return
     if not tree.rows:
@@ -73,13 +73,13 @@ def _strokes() -> tuple[str, str, str, str]:
 @click.command("why", epilog="Example: skillpm why shell-tools")
 @click.argument("name", shell_complete=installed_names)
 @number_option("--limit", click.IntRange(0), _PATHS, "Paths to show; 0 shows all.")
-@click.option("--user", is_flag=True, help="Show the paths in your home folder.")
+@user_option("Show the paths in your home folder.")
 @json_option
-def why(name: str, limit: int, user: bool) -> None:
+def why(name: str, limit: int) -> None:
     """Show why a skill is installed: every path from a requirement to it, shortest first."""
     from skillpm.ops.project import graph
 
-    reasons = graph.why(command_context(user=user), name, limit=limit)
+    reasons = graph.why(command_context(), name, limit=limit)
     if not print_json(reasons):
         _print_reasons(reasons, limit)
 

@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
+from skillpm.cli.options import user_option
 from skillpm.cli.output import NOTHING_INSTALLED, count, json_option, note, print_json, safe
 from skillpm.formats.as_json import as_json
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 @click.command("verify", epilog="Example: skillpm verify incident-triage")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
-@click.option("--user", is_flag=True, help="Verify the skills of your home folder.")
+@user_option("Verify the skills of your home folder.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, names: tuple[str, ...], user: bool) -> None:
+def command(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Compare the store and every agent's folder with skillpm.lock, byte for byte; repair nothing.
 
     Exits 1 if a folder is missing or edited or a stored skill is missing, 4 if bytes in the store differ from the lock.
@@ -29,7 +30,7 @@ def command(ctx: click.Context, names: tuple[str, ...], user: bool) -> None:
     from skillpm.errors import CheckError, IntegrityError
     from skillpm.ops.project.verify import verify
 
-    verification = verify(command_context(user=user), names)
+    verification = verify(command_context(), names)
     if not print_json({"ok": not verification.problems, **as_json(verification)}):
         _print(verification)
     if verification.problems:

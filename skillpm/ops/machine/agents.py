@@ -72,9 +72,7 @@ class AgentState:
         }
 
 
-def list_agents(
-    context: Context, *, user: bool = False, everyone: bool = False, window: int | None = None
-) -> list[AgentState]:
+def list_agents(context: Context, *, everyone: bool = False, window: int | None = None) -> list[AgentState]:
     """Return the detected and the named agents, and those whose own folders are filled, by name.
 
     ``everyone`` returns the whole table. ``window`` has the tokens of the model's context; None means each agent's
@@ -85,9 +83,10 @@ def list_agents(
         StorageError: it cannot be read.
     """
     settings, record = context.settings, read_record(context.settings.project)
+    user = settings.user
     here, named = {agent.name for agent in detected(settings.root)}, {*record.named, *settings.agents}
     return [
-        _state(settings, record, agent, is_here=agent.name in here, user=user, window=window)
+        _state(settings, record, agent, is_here=agent.name in here, window=window)
         for agent in AGENTS.values()
         if everyone or agent.name in here | named or _own_folder(agent, user=user) in record.agents
     ]
@@ -105,10 +104,8 @@ def _sharers(agent: Agent, *, user: bool) -> tuple[str, ...]:
     )
 
 
-def _state(
-    settings: Settings, record: Record, agent: Agent, *, is_here: bool, user: bool, window: int | None
-) -> AgentState:
-    entries = _entries(settings, agent, user=user)
+def _state(settings: Settings, record: Record, agent: Agent, *, is_here: bool, window: int | None) -> AgentState:
+    user, entries = settings.user, _entries(settings, agent)
     ours = {str(settings.root / placement.folder) for placement in record.placements}
     folder = agent.folder(user=user)
     installed = [item.skill for item in record.placements if item.folder.rpartition("/")[0] == folder]
@@ -124,10 +121,10 @@ def _state(
     )
 
 
-def _entries(settings: Settings, agent: Agent, *, user: bool) -> list[Entry]:
-    """Return the skills that an agent lists: the home folder's and, unless ``user``, the project's."""
+def _entries(settings: Settings, agent: Agent) -> list[Entry]:
+    """Return the skills that an agent lists: the home folder's and those of a project."""
     entries = [] if agent.user is None else list(entries_in(Path.home(), agent.user, settings.store))
-    for folder in () if user else agent.reads(user=False):
+    for folder in () if settings.user else agent.reads(user=False):
         entries += entries_in(settings.root, folder, settings.store)
     return entries
 
@@ -166,7 +163,7 @@ def exceeded_budgets(
     for agent in (agent for agent in AGENTS.values() if agent.name in names):
         if agent.budget is None or filled.isdisjoint(agent.reads(user=user)):
             continue
-        entries = _entries(settings, agent, user=user)
+        entries = _entries(settings, agent)
         after = fit_list(entries, agent.budget)
         if after.fits:
             continue
