@@ -90,7 +90,19 @@ def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
 
 PLACE = "A folder, https://…, oci://…, or the name of a registry in the settings."
 place_option = registry_option(PLACE, required=True)
-server_option = registry_option("The registry.  [default: the one where you are logged in]", "URL", default="")
+
+
+def _opened(ctx: click.Context, parameter: click.Parameter, text: str) -> Any:
+    from skillpm.cli.context import command_context
+    from skillpm.ops.authoring.account import server
+
+    return None if ctx.resilient_parsing else server(command_context(), text)
+
+
+# the command gets the server of the registry
+server_option = registry_option(
+    "The registry.  [default: the one where you are logged in]", "URL", default="", callback=_opened
+)
 signer_option = kept_option(
     "--allow-signer-change",
     "signer_changes",

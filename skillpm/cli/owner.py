@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
 import click
 
-from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option, server_option
 from skillpm.cli.output import json_option, note, print_json, safe, table, tell
+
+if TYPE_CHECKING:
+    from skillpm.index.http_registry import HttpRegistry
 
 
 @click.group("owner", cls=Group)
@@ -22,12 +27,13 @@ def command() -> None:
 @click.argument("name")
 @server_option
 @json_option
-def list_members(name: str, registry: str) -> None:
+def list_members(name: str, registry: HttpRegistry) -> None:
     """List who may publish NAME. Shows owners, publishers, trusted publishers and whether releases need an approval."""
-    from skillpm.ops.authoring.account import members, needs_approval, publishers, server
+    from skillpm.ops.authoring.account import scope
 
-    place = server(command_context(), registry)
-    people, issuers, approval = members(place, name), publishers(place, name), needs_approval(place, name)
+    query = urlencode({"scope": scope(name)})
+    people, issuers = registry.ask("GET", f"members?{query}"), registry.ask("GET", f"trusted-publishers?{query}")
+    approval = registry.ask("GET", f"approvals/needed?{query}")["needed"] is True
     if print_json({"members": people, "trusted_publishers": issuers, "approval": approval}):
         return
     table(("account", "role"), [(item["account"], item["role"]) for item in people])
@@ -49,7 +55,7 @@ def list_members(name: str, registry: str) -> None:
 )
 @server_option
 @json_option
-def add(name: str, account: str, role: str, registry: str) -> None:
+def add(name: str, account: str, role: str, registry: HttpRegistry) -> None:
     """Give ACCOUNT a role in NAME."""
     _set(name, account, role, registry)
 
@@ -59,15 +65,15 @@ def add(name: str, account: str, role: str, registry: str) -> None:
 @click.argument("account")
 @server_option
 @json_option
-def remove(name: str, account: str, registry: str) -> None:
+def remove(name: str, account: str, registry: HttpRegistry) -> None:
     """Take the role in NAME away from ACCOUNT. The last owner stays."""
     _set(name, account, "none", registry)
 
 
-def _set(name: str, account: str, role: str, registry: str) -> None:
-    from skillpm.ops.authoring.account import server, set_member
+def _set(name: str, account: str, role: str, registry: HttpRegistry) -> None:
+    from skillpm.ops.authoring.account import scope
 
-    people = set_member(server(command_context(), registry), name, account, role)
+    people = registry.ask("PUT", "members", {"scope": scope(name), "account": account, "role": role})
     if not print_json({"members": people}):
         table(("account", "role"), [(item["account"], item["role"]) for item in people])
 
@@ -77,11 +83,11 @@ def _set(name: str, account: str, role: str, registry: str) -> None:
 @click.option("--on/--off", "needed", required=True, help="Whether releases need it; owners of the registry end it.")
 @server_option
 @json_option
-def approval(name: str, needed: bool, registry: str) -> None:
+def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
     """Demand an approval for releases of NAME. An owner who did not announce the release gives it."""
-    from skillpm.ops.authoring.account import demand_approval, server
+    from skillpm.ops.authoring.account import scope
 
-    state = demand_approval(server(command_context(), registry), name, needed=needed)
+    state = registry.ask("PUT", "approvals", {"scope": scope(name), "needed": needed})
     how = "wait for the approval of a second owner" if needed else "go live at once"
     tell(state, f"releases of {safe(state['scope'])} {how}")
 
@@ -91,19 +97,20 @@ def approval(name: str, needed: bool, registry: str) -> None:
 )
 @click.argument("name")
 @click.option("--issuer", required=True, metavar="URL", help="The OIDC issuer.")
-@click.option("--claim", "claims", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that must fit.")
+@click.option("--claim", "texts", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that must fit.")
 @server_option
 @json_option
-def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str) -> None:
+def trust(name: str, issuer: str, texts: tuple[str, ...], registry: HttpRegistry) -> None:
     """Let CI jobs publish NAME without a stored token.
 
     An OIDC issuer tells the registry which job it is.
     All claims must fit. `*` in a pattern stands for any text. Prefer claims that are never given to another, such as a
     repository's number.
     """
-    from skillpm.ops.authoring.account import server, trust_publisher
+    from skillpm.ops.authoring.account import claims, scope
 
-    entry = trust_publisher(server(command_context(), registry), name, issuer, claims)
+    document = {"scope": scope(name), "issuer": issuer, "claims": claims(texts)}
+    entry = registry.ask("POST", "trusted-publishers", document)
     can = f"jobs of {safe(issuer)} can publish {safe(entry['scope'])} after `skillpm login URL --trusted`"
     tell(entry, can, out=entry["id"])
 
@@ -112,9 +119,7 @@ def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str) -> Non
 @click.argument("number", type=int)
 @server_option
 @json_option
-def distrust(number: int, registry: str) -> None:
+def distrust(number: int, registry: HttpRegistry) -> None:
     """Remove the trusted publisher NUMBER. `skillpm owner list` shows the numbers."""
-    from skillpm.ops.authoring.account import distrust_publisher, server
-
-    distrust_publisher(server(command_context(), registry), number)
+    registry.ask("DELETE", f"trusted-publishers/{number}")
     tell({"removed": number}, f"removed the trusted publisher {number}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import click
 from click.core import ParameterSource
@@ -15,6 +17,9 @@ from skillpm.cli.options import number_option, place_option, server_option
 from skillpm.cli.output import clipped, json_option, note, print_json, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from skillpm.index.http_registry import HttpRegistry
 
 
 @click.group("registry", cls=Group)
@@ -96,13 +101,13 @@ def sign(folder: Path, new_key: str | None) -> None:
 @click.option("--at", "places", multiple=True, metavar="FILE[:LINE]", help="Where to look.")
 @server_option
 @json_option
-def report(release: str, reason: str, places: tuple[str, ...], registry: str) -> None:
+def report(release: str, reason: str, places: tuple[str, ...], registry: HttpRegistry) -> None:
     """Report a skill to the owners of a registry with a server. They can put it into quarantine."""
-    from skillpm.ops.authoring.account import report as send
-    from skillpm.ops.authoring.account import server
+    from skillpm.ops.authoring.account import finding
 
-    name, _, version = release.partition("==")
-    entry = send(server(command_context(), registry), name, version, reason, places)
+    name, _, version = release.partition("==")  # without a version, the whole skill is meant
+    document = {"name": name, "version": version, "reason": reason, "findings": [finding(text) for text in places]}
+    entry = registry.ask("POST", "reports", document)
     sentence = f"reported {safe(release)}; the number of the report is {entry['id']}"
     tell(entry, sentence, out=entry["id"])
 
@@ -111,12 +116,9 @@ def report(release: str, reason: str, places: tuple[str, ...], registry: str) ->
 @click.argument("name", required=False, default="")
 @server_option
 @json_option
-def reports(name: str, registry: str) -> None:
+def reports(name: str, registry: HttpRegistry) -> None:
     """List the reports of a skill, or all, newest first."""
-    from skillpm.ops.authoring.account import reports as fetch
-    from skillpm.ops.authoring.account import server
-
-    entries = fetch(server(command_context(), registry), name)
+    entries = registry.ask("GET", f"reports?{urlencode({'name': name})}")
     if print_json(entries):
         return
     rows = [
@@ -152,23 +154,18 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool) -> N
 @click.option("--reason", required=True, help="What you did, why you did nothing, or why the report is wrong.")
 @server_option
 @json_option
-def answer(number: int, state: str, reason: str, registry: str) -> None:
+def answer(number: int, state: str, reason: str, registry: HttpRegistry) -> None:
     """Answer the report NUMBER, or appeal. Owners of the registry answer, owners of the skill appeal."""
-    from skillpm.ops.authoring.account import answer_report, server
-
-    entry = answer_report(server(command_context(), registry), number, state, reason)
+    entry = registry.ask("POST", f"reports/{number}/answer", {"state": state, "answer": reason})
     tell(entry, f"report {number} of {safe(entry['name'])} is {entry['state']}")
 
 
 @command.command("approvals", epilog="Example: skillpm registry approvals")
 @server_option
 @json_option
-def approvals(registry: str) -> None:
+def approvals(registry: HttpRegistry) -> None:
     """List the releases that wait for your approval. The registry's page `/approvals` shows what they change."""
-    from skillpm.ops.authoring.account import approvals as fetch
-    from skillpm.ops.authoring.account import server
-
-    entries = fetch(server(command_context(), registry))
+    entries = registry.ask("GET", "approvals")
     if print_json(entries):
         return
     columns = ("id", "name", "version", "account", "summary")
@@ -180,9 +177,10 @@ def approvals(registry: str) -> None:
 @click.option("--refuse", "refusal", metavar="REASON", help="Refuse it, for this reason.")
 @server_option
 @json_option
-def approve(number: str, refusal: str | None, registry: str) -> None:
+def approve(number: str, refusal: str | None, registry: HttpRegistry) -> None:
     """Let the waiting release ID of another account go live. An owner who announced it can only refuse it."""
-    from skillpm.ops.authoring.account import decide, server
-
-    entry = decide(server(command_context(), registry), number, refusal)
+    if not number.isalnum():
+        raise UsageError(f"`{number[:80]}` is not the ID of a release", hint="`skillpm registry approvals` lists them")
+    document = {"approve": refusal is None, "reason": refusal or ""}
+    entry = registry.ask("POST", f"approvals/{number}", document)
     tell(entry, f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import FiniteRange, number_option, server_option
 from skillpm.cli.output import json_option, print_json, table, tell
+
+if TYPE_CHECKING:
+    from skillpm.index.http_registry import HttpRegistry
 
 
 @click.group("token", cls=Group)
@@ -32,11 +35,12 @@ def command() -> None:
 @number_option("--days", FiniteRange(0, 366, min_open=True), 90.0, "Days until it expires.")
 @server_option
 @json_option
-def create(label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: str) -> None:
+def create(label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: HttpRegistry) -> None:
     """Make a token and print it, once. It can do no more than the token that you are logged in with."""
-    from skillpm.ops.authoring.account import new_token, server
+    from skillpm.ops.authoring.account import scope
 
-    entry = new_token(server(command_context(), registry), label, rights, only, days)
+    scopes = [scope(text) for text in only]
+    entry = registry.ask("POST", "tokens", {"label": label, "rights": rights, "only": scopes, "days": days})
     where = f" in {', '.join(entry['only'])}" if entry["only"] else ""
     may = f"token {entry['id']} may {', '.join(entry['rights'])}{where} until {_day(entry['expires'])}"
     tell(entry, f"{may}, and is shown once", out=entry["token"])
@@ -45,11 +49,9 @@ def create(label: str, rights: tuple[str, ...], only: tuple[str, ...], days: flo
 @command.command("list", epilog="Example: skillpm token list")
 @server_option
 @json_option
-def list_tokens(registry: str) -> None:
+def list_tokens(registry: HttpRegistry) -> None:
     """List your tokens, without their secrets."""
-    from skillpm.ops.authoring.account import server, tokens
-
-    entries = tokens(server(command_context(), registry))
+    entries = registry.ask("GET", "tokens")
     if print_json({"tokens": entries}):
         return
     rows = [
@@ -63,11 +65,9 @@ def list_tokens(registry: str) -> None:
 @click.argument("number", type=int)
 @server_option
 @json_option
-def revoke(number: int, registry: str) -> None:
+def revoke(number: int, registry: HttpRegistry) -> None:
     """Revoke the token NUMBER on every machine. `skillpm token list` shows the numbers."""
-    from skillpm.ops.authoring.account import revoke_token, server
-
-    revoke_token(server(command_context(), registry), number)
+    registry.ask("DELETE", f"tokens/{number}")
     tell({"revoked": number}, f"revoked token {number}")
 
 

@@ -1,4 +1,7 @@
-"""``skillpm login``, ``logout``, ``whoami``, ``owner`` and ``token``: an account of a shared registry."""
+"""An account of a shared registry: its server, who is logged in, and what people type in the forms of its API.
+
+The commands `owner`, `token` and `registry` are one request each, which they send themselves: ``HttpRegistry.ask``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, checked_token, host_of, token_variable
@@ -135,114 +138,15 @@ def scope(text: str) -> str:
     return owner + slash
 
 
-def members(registry: HttpRegistry, text: str) -> list[dict[str, Any]]:
-    """Return the members of a scope. Raises RegistryError."""
-    return list(registry.ask("GET", f"members?{urlencode({'scope': scope(text)})}"))
-
-
-def set_member(registry: HttpRegistry, text: str, account: str, role: str) -> list[dict[str, Any]]:
-    """Give an account a role in a scope, or ``none``; return the members.
-
-    Raises:
-        PolicyError: the token may not do this.
-        ConflictError: the scope would lose its last owner.
-        RegistryError: there is no such account.
-    """
-    return list(registry.ask("PUT", "members", {"scope": scope(text), "account": account, "role": role}))
-
-
-def publishers(registry: HttpRegistry, text: str) -> list[dict[str, Any]]:
-    """Return the trusted publishers of a scope. Raises RegistryError."""
-    return list(registry.ask("GET", f"trusted-publishers?{urlencode({'scope': scope(text)})}"))
-
-
-def trust_publisher(registry: HttpRegistry, text: str, issuer: str, claims: Sequence[str]) -> dict[str, Any]:
-    """Let an OIDC issuer's statements with some claims publish in a scope.
-
-    The text is a skill or ``OWNER/``, the issuer a URL, and each claim ``NAME=PATTERN``.
-
-    Raises:
-        UsageError: a claim has another form.
-        PolicyError: the token may not do this.
-    """
-    pairs = {name: pattern for name, _, pattern in (item.partition("=") for item in claims)}
+def claims(texts: Sequence[str]) -> dict[str, str]:
+    """Return the patterns of claims by name, each typed as ``NAME=PATTERN``. Raises UsageError for another form."""
+    pairs = {name: pattern for name, _, pattern in (text.partition("=") for text in texts)}
     if not pairs or not all(pairs.values()):
         raise UsageError("a claim is missing, or has no value", hint="write `--claim repository_id=123`")
-    document = {"scope": scope(text), "issuer": issuer, "claims": pairs}
-    return dict(registry.ask("POST", "trusted-publishers", document))
+    return pairs
 
 
-def distrust_publisher(registry: HttpRegistry, number: int) -> None:
-    """Remove a trusted publisher. Raises PolicyError, RegistryError."""
-    registry.ask("DELETE", f"trusted-publishers/{number}")
-
-
-def tokens(registry: HttpRegistry) -> list[dict[str, Any]]:
-    """Return the tokens of the account, without their secrets. Raises PolicyError."""
-    return list(registry.ask("GET", "tokens"))
-
-
-def new_token(
-    registry: HttpRegistry, label: str, rights: Sequence[str], only: Sequence[str], days: float
-) -> dict[str, Any]:
-    """Make a token; return it with its secret. Raises PolicyError, RegistryError."""
-    document = {"label": label, "rights": list(rights), "only": [scope(text) for text in only], "days": days}
-    return dict(registry.ask("POST", "tokens", document))
-
-
-def revoke_token(registry: HttpRegistry, number: int) -> None:
-    """Revoke a token. Raises PolicyError, RegistryError."""
-    registry.ask("DELETE", f"tokens/{number}")
-
-
-def report(registry: HttpRegistry, name: str, version: str, reason: str, findings: Sequence[str]) -> dict[str, Any]:
-    """Report a skill to the owners of its registry.
-
-    An empty version means the whole skill. Findings are places, as ``FILE`` or ``FILE:LINE``.
-    """
-    places = [_finding(text) for text in findings]
-    document = {"name": name, "version": version, "reason": reason, "findings": places}
-    return dict(registry.ask("POST", "reports", document))
-
-
-def reports(registry: HttpRegistry, name: str) -> list[dict[str, Any]]:
-    """Return the reports of a skill, or all where the name is empty, newest first. Raises RegistryError."""
-    return list(registry.ask("GET", f"reports?{urlencode({'name': name})}"))
-
-
-def answer_report(registry: HttpRegistry, number: int, state: str, text: str) -> dict[str, Any]:
-    """Answer a report (``accepted``, ``dismissed``), or appeal (``appealed``). Raises PolicyError, RegistryError."""
-    return dict(registry.ask("POST", f"reports/{number}/answer", {"state": state, "answer": text}))
-
-
-def demand_approval(registry: HttpRegistry, text: str, *, needed: bool) -> dict[str, Any]:
-    """Say whether the releases of a scope need another owner's approval. Raises PolicyError, RegistryError."""
-    return dict(registry.ask("PUT", "approvals", {"scope": scope(text), "needed": needed}))
-
-
-def needs_approval(registry: HttpRegistry, text: str) -> bool:
-    """Do the releases of a scope need another owner's approval? Raises RegistryError."""
-    return registry.ask("GET", f"approvals/needed?{urlencode({'scope': scope(text)})}")["needed"] is True
-
-
-def approvals(registry: HttpRegistry) -> list[dict[str, Any]]:
-    """Return the releases that wait for this account, oldest first. Raises PolicyError, RegistryError."""
-    return list(registry.ask("GET", "approvals"))
-
-
-def decide(registry: HttpRegistry, number: str, refusal: str | None) -> dict[str, Any]:
-    """Let a waiting release go live, or refuse it for a reason.
-
-    Raises:
-        UsageError: the text is not the ID of a release.
-        PolicyError, RegistryError, ConflictError: the registry refuses.
-    """
-    if not number.isalnum():
-        raise UsageError(f"`{number[:80]}` is not the ID of a release", hint="`skillpm registry approvals` lists them")
-    document = {"approve": refusal is None, "reason": refusal or ""}
-    return dict(registry.ask("POST", f"approvals/{quote(number, safe='')}", document))
-
-
-def _finding(text: str) -> dict[str, Any]:
+def finding(text: str) -> dict[str, Any]:
+    """Return a place, typed as ``FILE`` or ``FILE:LINE``, as a report has it."""
     file, _, line = text.rpartition(":")
     return {"file": file, "line": int(line)} if file and line.isdecimal() and line != "0" else {"file": text}
