@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,6 @@ def command(path: Path, registry: str, **flags: Any) -> None:
     """
     from skillpm.index.http_registry import HttpRegistry
     from skillpm.ops.authoring.publish import PublishOptions, judged, open_publishing, publish
-    from skillpm.ops.authoring.signing import Signing
     from skillpm.trust.allowance import Allowance
 
     context = command_context()
@@ -58,13 +58,7 @@ def command(path: Path, registry: str, **flags: Any) -> None:
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
         grant_consents(context, [skill])
-    options = PublishOptions(
-        dry_run=flags["dry_run"],
-        look_alike_of=flags["like"],
-        allow_unproven=flags["allow_unproven"],
-        allow_missing=flags["allow_missing"],
-        signing=Signing(flags["key"], flags["no_sign"], flags["allow_signer_change"]),
-    )
+    options = PublishOptions(**{option.name: flags[option.name] for option in fields(PublishOptions)})
     publication = publish(context, package, target, skill=skill, options=options, progress=terminal_progress())
     for warning in publication.warnings:
         note(f"warning: {warning}")

@@ -138,12 +138,11 @@ def reports(name: str, registry: HttpRegistry) -> None:
 @json_option
 def quarantine(release: str, registry: str, reason: str | None, undo: bool) -> None:
     """Stop the installation of a harmful release. It holds for locked releases too. For owners of the registry."""
-    from skillpm.ops.authoring.publish import open_publishing
-    from skillpm.ops.authoring.publish import quarantine as put
+    from skillpm.ops.authoring.publish import open_publishing, recall
 
     if undo == (reason is not None):
         raise UsageError("write either `--reason` or `--undo`", hint="add `--reason TEXT`, or `--undo` to end it")
-    outcome = put(open_publishing(registry, command_context()), release, reason)
+    outcome = recall(open_publishing(registry, command_context()), "quarantined", release, reason)
     state = f"{'now' if outcome.changed else 'already'} {'in' if reason is not None else 'out of'} quarantine"
     tell(outcome, f"{outcome.name} {outcome.version} is {state}")
 

@@ -12,7 +12,7 @@ from skillpm.cli.output import json_option, safe, tell
 
 if TYPE_CHECKING:
     from skillpm.model.release import Status
-    from skillpm.ops.authoring.publish import Yanking
+    from skillpm.ops.authoring.publish import Recall
 
 
 @click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
@@ -36,9 +36,9 @@ def unyank(release: str, registry: str) -> None:
 
 def _yank(release: str, registry: str, reason: str | None) -> None:
     """Yank a release for a reason, or unyank it if ``reason`` is None, and print the outcome."""
-    from skillpm.ops.authoring.publish import open_publishing, yank
+    from skillpm.ops.authoring.publish import open_publishing, recall
 
-    yanking = yank(open_publishing(registry, command_context()), release, reason)
+    yanking = recall(open_publishing(registry, command_context()), "yanked", release, reason)
     tell(yanking, _sentence(yanking))
 
 
@@ -58,8 +58,8 @@ def deprecate(name: str, registry: str, reason: str, archived: bool, undo: bool)
     tell(change, f"{change.name} is {'now' if change.changed else 'already'} {change.status}")
 
 
-def _sentence(yanking: Yanking) -> str:
+def _sentence(yanking: Recall) -> str:
     release = f"{yanking.name} {yanking.version}"
-    if yanking.yanked is False:
+    if yanking.reason is False:
         return f"{release} is {'no longer yanked' if yanking.changed else 'not yanked; nothing changed'}"
-    return f"{release} is {'now' if yanking.changed else 'already'} yanked: {safe(yanking.yanked)}"
+    return f"{release} is {'now' if yanking.changed else 'already'} yanked: {safe(yanking.reason)}"

@@ -22,7 +22,7 @@ from skillpm.model.name import look_alike, parse_name
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.skill import Skill
 from skillpm.ops.authoring.pack import Packed
-from skillpm.ops.authoring.signing import AUTHOR, Signing, signed
+from skillpm.ops.authoring.signing import signed
 from skillpm.ops.context import Context
 from skillpm.ops.learning.selftest import Selftest, selftest
 from skillpm.ops.learning.session import open_session
@@ -39,19 +39,24 @@ _JUDGING = ("contract.yaml", "verifier.py", "plugin.py")  # a skill with any of 
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """What a person allows.
+    """What a person allows, and who signs.
 
     Attributes:
-        look_alike_of: the published name that a new name may look like.
+        like: the published name that a new name may look like.
         allow_unproven: publish a verifier whose claims prove little.
         allow_missing: publish although no registry has a required skill.
+        key: the name of an own key; by default the key of the variable, or else the default key.
+        no_sign: publish without a signature; the page records this decision.
+        allow_signer_change: the signer may differ from that of the earlier releases.
     """
 
-    dry_run: bool = False
-    look_alike_of: str = ""
-    allow_unproven: bool = False
-    allow_missing: bool = False
-    signing: Signing = AUTHOR
+    dry_run: bool
+    like: str
+    allow_unproven: bool
+    allow_missing: bool
+    key: str
+    no_sign: bool
+    allow_signer_change: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def publish(
     registry: Registry,
     *,
     skill: Skill | None,
-    options: PublishOptions = PublishOptions(),
+    options: PublishOptions,
     progress: Progress | None = None,
 ) -> Publication:
     """Publish a packed skill.
@@ -116,7 +121,7 @@ def publish(
     """
     page = registry.page(packed.name)
     if page is None:
-        _refuse_look_alike(packed.name, registry, options.look_alike_of)
+        _refuse_look_alike(packed.name, registry, options.like)
     releases = page.newest_first() if page else []
     present = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
     warnings = _warnings(packed, releases) if present is None else ()
@@ -138,7 +143,7 @@ def publish(
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         release = replace(packed.release, published=now)
         if present is None:
-            release = signed(context, packed.name, release, releases, options.signing)
+            release = signed(context, packed.name, release, releases, options)
             signer = release_signer(packed.name, release)
         change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
         change = "waiting" if isinstance(registry, HttpRegistry) and registry.waits else change
@@ -213,17 +218,24 @@ def _warnings(packed: Packed, releases: list[Release]) -> tuple[str, ...]:
 
 
 MAX_REASON = 1024  # characters
+Mark = Literal["yanked", "quarantined"]
 
 
 @dataclass(frozen=True, slots=True)
-class Yanking:
-    """The outcome of a yank; ``yanked`` is the reason, or False for an unyank."""
+class Recall:
+    """What became of the mark of a release; ``reason`` is False if the mark was taken away."""
 
     name: str
     version: str
     registry: str
-    yanked: str | Literal[False]
+    mark: Mark
+    reason: str | Literal[False]
     changed: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        release = {"name": self.name, "version": self.version, "registry": self.registry}
+        return {**release, self.mark: self.reason, "changed": self.changed}
 
 
 def one_release(text: str) -> tuple[str, str]:
@@ -235,41 +247,23 @@ def one_release(text: str) -> tuple[str, str]:
     return requirement.name, str(parse_version(version))
 
 
-def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
-    """Yank ``name==version`` for a reason, or unyank it if ``reason`` is None.
+def recall(registry: Registry, mark: Mark, text: str, reason: str | None) -> Recall:
+    """Yank ``name==version`` or put it into quarantine for a reason; take that back if ``reason`` is None.
 
     Raises:
         UsageError: the text does not name one release, or the reason is empty or too long.
         RegistryError: there is no such release, or the registry failed.
     """
-    name, version, stripped = _with_reason(text, reason)
-    return Yanking(name, version, registry.name, stripped or False, registry.yank(name, version, stripped))
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantine:
-    """The outcome of a quarantine; ``quarantined`` is the reason, or False if it ends."""
-
-    name: str
-    version: str
-    registry: str
-    quarantined: str | Literal[False]
-    changed: bool
-
-
-def quarantine(registry: Registry, text: str, reason: str | None) -> Quarantine:
-    """Put ``name==version`` into quarantine for a reason, or take it out if ``reason`` is None. Like ``yank``."""
-    name, version, stripped = _with_reason(text, reason)
-    return Quarantine(name, version, registry.name, stripped or False, registry.quarantine(name, version, stripped))
-
-
-def _with_reason(text: str, reason: str | None) -> tuple[str, str, str | None]:
     name, version = one_release(text)
-    if reason is not None and not 0 < len(reason.strip()) <= MAX_REASON:
-        raise UsageError(
-            f"a reason has 1 to {MAX_REASON} characters", hint="state what is wrong and what to use instead"
-        )
-    return name, version, reason.strip() if reason is not None else None
+    stripped = None if reason is None else _reason(reason, "state what is wrong and what to use instead")
+    change = registry.yank if mark == "yanked" else registry.quarantine
+    return Recall(name, version, registry.name, mark, stripped or False, change(name, version, stripped))
+
+
+def _reason(text: str, hint: str) -> str:
+    if not 0 < len(text.strip()) <= MAX_REASON:
+        raise UsageError(f"a reason has 1 to {MAX_REASON} characters", hint=hint)
+    return text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +284,7 @@ def set_status(registry: Registry, name: str, status: Status, reason: str) -> St
         UsageError: the name is not a name, or the reason is empty or too long.
         RegistryError: there is no such skill, or the registry failed.
     """
-    stripped = reason.strip()
-    if status != "active" and not 0 < len(stripped) <= MAX_REASON:
-        raise UsageError(f"a reason has 1 to {MAX_REASON} characters", hint="name the skill to use instead")
+    stripped = reason.strip() if status == "active" else _reason(reason, "name the skill to use instead")
     changed = registry.set_status(parse_name(name), status, stripped)
     return StatusChange(name, registry.name, status, stripped, changed)
 

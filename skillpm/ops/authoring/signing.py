@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,43 +16,28 @@ from skillpm.trust.signature import sign, signer
 if TYPE_CHECKING:
     from skillpm.model.key import PrivateKey
     from skillpm.model.release import Release
+    from skillpm.ops.authoring.publish import PublishOptions
 
 KEY_VARIABLE = "SKILLPM_SIGNING_KEY"  # a private key in PEM, or the path of its file
 PUBLISHER_VARIABLE = "SKILLPM_PUBLISHER"  # who the statement names as its publisher
 
 
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """Who signs.
-
-    Attributes:
-        key: the name of an own key; by default the key of the variable, or else the default key.
-        unsigned: publish without a signature; the page records this decision.
-        new_signer: the signer may differ from that of the earlier releases.
-    """
-
-    key: str = ""
-    unsigned: bool = False
-    new_signer: bool = False
-
-
-AUTHOR = Signing()  # the author's default key
-
-
-def signed(context: Context, name: str, release: Release, others: Sequence[Release], signing: Signing) -> Release:
+def signed(
+    context: Context, name: str, release: Release, others: Sequence[Release], options: PublishOptions
+) -> Release:
     """Return a release with its signature, or with the decision not to sign it.
 
-    ``others`` are the published releases, newest first.
+    ``others`` are the published releases, newest first. The options say who signs.
 
     Raises:
         ConflictError: the published releases have another signer, so clients would refuse this one.
         UsageError: there is no such key.
         IntegrityError: the newest signature in the registry is invalid.
     """
-    key = None if signing.unsigned else signing_key(context, signing.key)
+    key = None if options.no_sign else signing_key(context, options.key)
     newest = next((item for item in others if item.signature is not None), None)
     before, now = signer(name, newest) if newest else None, key.public if key else None
-    if newest is not None and before is not None and before != now and not signing.new_signer:
+    if newest is not None and before is not None and before != now and not options.allow_signer_change:
         what = f"be signed by {context.keys.title(now)}" if now else "have no signature"
         raise ConflictError(
             f"{name} {newest.version} is signed by {context.keys.title(before)}; {release.version} would {what}, "
