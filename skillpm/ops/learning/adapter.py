@@ -29,10 +29,10 @@ from skillpm.model.name import parse_name
 from skillpm.model.ports import Progress
 from skillpm.model.requirement import parse_version
 from skillpm.model.run import RunManifest
-from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.synth import read_tasks
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
@@ -251,7 +251,7 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
     if arm is None or "answer_form" in settings:
         return
     template = settings.get("template_arguments")
-    prompts = {task.key: task.prompt for _, task in read_json_lines(Task, read_text(rows), path=str(rows))}
+    prompts = {task.key: task.prompt for task in read_tasks(rows)}
     records = (item for item in arm.records if item.suite == HELD_OUT and item.task in prompts)
     for record in islice(records, _RECORDED):
         yield RecordedAnswer(

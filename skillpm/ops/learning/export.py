@@ -9,13 +9,13 @@ from typing import Any
 
 from skillpm.contract.tool_forms import FORMS, distinct_tools
 from skillpm.errors import CheckError, UsageError
-from skillpm.formats.document import read_json_lines
 from skillpm.model.name import did_you_mean
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.runs import find_adapter
 from skillpm.ops.learning.session import open_session
+from skillpm.ops.learning.synth import read_tasks
 from skillpm.runtime.host import OWN_EXPORTERS
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text
@@ -115,7 +115,7 @@ def _synthesised(folder: Path, skills: Sequence[str]) -> Mapping[str, tuple[Task
     rows: dict[str, list[Task]] = {name: [] for name in skills}
     for path in (folder / "train.jsonl", folder / "held_out.jsonl"):
         if path.is_file():
-            for _, task in read_json_lines(Task, read_text(path), path=str(path)):
+            for task in read_tasks(path):
                 if task.skill in rows:
                     rows[task.skill].append(task)
     for name, tasks in rows.items():

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.contract.foreign_rows import encode
-from skillpm.errors import DocumentError, UsageError
-from skillpm.formats.document import model_errors
+from skillpm.errors import UsageError
 from skillpm.formats.parquet import write_parquet
-from skillpm.formats.strict import strict_json
 from skillpm.model.task import Task, canonical_json
+from skillpm.ops.learning.synth import read_tasks
 from skillpm.storage.files import DiskErrors
 from skillpm.storage.whole_folder import whole_folder
 
@@ -45,7 +44,7 @@ def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
                     counts[split] += 1
                     yield row
 
-            rows = counted(ROW_FORMS[form](_tasks(path)))
+            rows = counted(ROW_FORMS[form](read_tasks(path)))
             if form == "parquet":
                 write_parquet(folder / f"{split}.parquet", rows)
             else:
@@ -53,20 +52,6 @@ def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
         if not any(counts.values()):
             raise UsageError(f"no row of {data} has the form `{form}`", hint="make more rows with `skillpm synth`")
     return counts
-
-
-def _tasks(path: Path) -> Iterator[Task]:
-    from pydantic import ValidationError
-
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                root = strict_json(line)
-                yield Task.model_validate(root)
-            except ValidationError as error:
-                raise model_errors(error, root, path=str(path), line=number, model=Task)[0] from None
-            except ValueError as error:
-                raise DocumentError(f"not JSON: {error}", path=str(path), line=number) from None
 
 
 def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:

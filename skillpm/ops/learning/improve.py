@@ -27,10 +27,9 @@ from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candida
 from skillpm.ops.learning.evaluate import Evaluator, asked_arms, chosen_tasks
 from skillpm.ops.learning.evaluate_run import held_out_of, store_evaluation, trained_skills
 from skillpm.ops.learning.report import EVALUATION, read_evaluation
-from skillpm.ops.learning.resumption import read_task_lines
 from skillpm.ops.learning.runs import run_word
 from skillpm.ops.learning.session import open_session
-from skillpm.ops.learning.synth import count_traces
+from skillpm.ops.learning.synth import count_traces, read_tasks
 from skillpm.ops.learning.train import train
 from skillpm.storage.files import DiskErrors, read_text
 from skillpm.train.recipe import Recipe, load_recipe
@@ -143,7 +142,7 @@ def _failures(folder: RunFolder) -> Counter[str] | None:
 
 def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evaluation:
     """Ask both adapters the suites and what the new run held out, without the requests that the old one learned."""
-    learned = {task.request for task in read_task_lines(before.path / "data" / "train.jsonl")}
+    learned = {task.request for task in read_tasks(before.path / "data" / "train.jsonl")}
     held_out = (task for task in held_out_of(after) if task.request not in learned)
     manifest, context = after.manifest, evaluator.context
     with open_session(context, trained_skills(context, (), after.path)) as session:

@@ -13,14 +13,14 @@ from skillpm.errors import UsageError
 from skillpm.evals.rescore import Moved, MovedAnswers, judge_again
 from skillpm.evals.tasks import TasksByKey
 from skillpm.formats.as_json import StreamedArray
-from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.storage.files import read_lines, write_atomic
+from skillpm.ops.learning.synth import read_tasks
+from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
 _PLACES = ("evaluation.json", "evals/rollouts.json", "evals/*/evaluation.json")
@@ -143,8 +143,7 @@ def _stored(path: Path) -> list[tuple[str, Evaluation]]:
 
 def _known_tasks(path: Path) -> Iterator[Task]:
     """Yield the tasks of a run's data; an evaluation without a run has them in its records only."""
-    files = [path / name for name in _TASKS if (path / name).is_file()]
-    return (task for file in files for _, task in read_json_lines(Task, read_lines(file), path=str(file)))
+    return (task for name in _TASKS if (path / name).is_file() for task in read_tasks(path / name))
 
 
 def _again(name: str, evaluation: Evaluation, session: JudgingSession, tasks: TasksByKey) -> RescoredEvaluation:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from skillpm.errors import UsageError
-from skillpm.formats.document import read_json_lines
 from skillpm.model.run import RunStart
 from skillpm.model.skill import Skill
-from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.settings import Settings
-from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
 
 LOCK = "skillpm.lock"
@@ -60,11 +56,6 @@ def model_identity(machine: Mapping[str, Any]) -> str | None:
     """Return what names the bytes of a base model: the digest of a folder, or the revision of a hub id."""
     identity: str | None = machine.get("model_digest") or machine.get("revision")
     return identity
-
-
-def read_task_lines(path: Path) -> list[Task]:
-    """Return the tasks of a file of a run. Raises DocumentError, StorageError."""
-    return [task for _, task in read_json_lines(Task, read_text(path), path=str(path))]
 
 
 def _same(what: str, before: str | None, now: str | None, hint: str) -> None:

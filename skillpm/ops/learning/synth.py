@@ -15,18 +15,19 @@ from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.agent.trace import Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
+from skillpm.formats.document import read_json_lines
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
-from skillpm.model.task import Seed, request_key
+from skillpm.model.task import Seed, Task, request_key
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.storage.files import DiskErrors, check_can_make, write_atomic
+from skillpm.storage.files import DiskErrors, check_can_make, read_lines, write_atomic
 from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.contamination import SuiteIndex
@@ -296,6 +297,11 @@ def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) 
         for split, lines in synthesis.lines.items():
             lines.write(folder / f"{split}.jsonl")
         write_atomic(folder / PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
+
+
+def read_tasks(path: Path) -> Iterator[Task]:
+    """Yield the tasks of train.jsonl or held_out.jsonl, one at a time. Raises DocumentError, StorageError."""
+    return (task for _, task in read_json_lines(Task, read_lines(path), path=str(path)))
 
 
 @contextmanager

@@ -44,11 +44,17 @@ from skillpm.ops.learning.resumption import (
     check_files,
     check_machine,
     model_identity,
-    read_task_lines,
 )
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import check_held_out, load_rephrasing, other_suites, with_failures, with_traces
+from skillpm.ops.learning.synth import (
+    check_held_out,
+    load_rephrasing,
+    other_suites,
+    read_tasks,
+    with_failures,
+    with_traces,
+)
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import append_line, check_can_make, read_text
 from skillpm.synth.generate import Synthesis, synthesise
@@ -476,7 +482,7 @@ def _plan(
 
 def _stored_plan(ready: _Ready, folder: RunFolder) -> TrainPlan:
     """Plan a run again from the rows that its folder has."""
-    train, held_out = (read_task_lines(folder.path / f"data/{name}.jsonl") for name in ("train", "held_out"))
+    train, held_out = ([*read_tasks(folder.path / f"data/{name}.jsonl")] for name in ("train", "held_out"))
     rows, kinds = _rows(ready.session, train), ready.context.stage_kinds
     return make_plan(ready.recipe, kinds, rows, held_out, _rewards(ready.session))
 
