@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from skillpm.errors import UsageError
 from skillpm.evals.curves import learning_curves
@@ -17,6 +14,7 @@ from skillpm.formats.document import read_model
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.run import RunManifest
 from skillpm.ops.learning.runs import find_run
+from skillpm.ops.learning.stored_runs import read_metrics
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
 from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
@@ -103,7 +101,7 @@ def run_report(folder: RunFolder, evaluation: Evaluation) -> ReportData:
         title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
         evaluation=evaluation,
         settings=tuple(_settings(folder, manifest)),
-        curves=learning_curves(read_metrics(folder.path / "metrics.jsonl")),
+        curves=learning_curves(read_metrics(folder.path)),
         profile=_profile(folder.path / "data" / "profile.json"),
         recipe=_text(folder.path / "recipe.yaml"),
     )
@@ -121,19 +119,6 @@ def _settings(folder: RunFolder, manifest: RunManifest) -> list[Setting]:
 
 def _text(path: Path) -> str:
     return read_text(path) if path.is_file() else ""
-
-
-def read_metrics(path: Path) -> list[Mapping[str, Any]]:
-    """Read the rows of metrics.jsonl; a line that a crash cut short is left out."""
-    rows: list[Mapping[str, Any]] = []
-    for line in _text(path).splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
 
 
 def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:

@@ -9,8 +9,7 @@ from typing import Any
 from skillpm.evals.curves import learning_curves
 from skillpm.evals.report import Setting
 from skillpm.evals.run_page import PageStage, RunPage, render_run
-from skillpm.ops.learning.report import read_metrics
-from skillpm.ops.learning.stored_runs import ShownRun, show_run
+from skillpm.ops.learning.stored_runs import ShownRun, read_metrics, show_run
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import MANIFEST, RunFolder
@@ -34,7 +33,7 @@ def run_page(settings: Settings, run: Path) -> str:
             model=shown.run.model,
             skills=[f"{name} {version}" for name, version in shown.run.skills.items()],
             stages=list(_stages(shown, folder)),
-            curves=learning_curves(read_metrics(folder.path / "metrics.jsonl")),
+            curves=learning_curves(read_metrics(folder.path)),
             figures=() if evaluation is None else evaluation.figures,
             whole=evaluation is not None and evaluation.whole,
             settings=list(_settings(shown)),

@@ -91,7 +91,7 @@ def show_run(settings: Settings, run: Path) -> ShownRun:
     path = _existing(settings, run)
     document = _document(path)
     last: dict[str, dict[str, float]] = {}
-    for row in _metrics(path):
+    for row in read_metrics(path):
         last.setdefault(row["stage"], {}).update({k: v for k, v in row.items() if isinstance(v, int | float)})
     return ShownRun(
         _stored(path), path, _recipe(path), last, document.get("settings", {}), document.get("versions", {})
@@ -167,7 +167,7 @@ def _stored(path: Path) -> StoredRun:
     document = _document(path)
     finished = (path / "manifest.json").is_file()
     steps: dict[str, int] = {}
-    for row in _metrics(path):
+    for row in read_metrics(path):
         steps[row["stage"]] = max(row["step"], steps.get(row["stage"], 0))
     return StoredRun(
         name=path.name,
@@ -232,7 +232,8 @@ def _recipe(path: Path) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _metrics(path: Path) -> Iterator[dict[str, Any]]:
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a run's metrics.jsonl; a line that a crash cut short is left out."""
     try:
         lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
