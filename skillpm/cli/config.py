@@ -16,17 +16,13 @@ from skillpm.cli.output import json_option, note, print_json, table
 @json_option
 def command() -> None:
     """Show every setting and its origin: a flag, the environment, skillpm.yaml, config.yaml or the default."""
-    from skillpm.ops.machine.configuration import configuration
-
-    current = configuration(command_settings())
-    if print_json(current):
+    settings = command_settings()
+    stated, files = settings.settings(), settings.files()
+    if print_json({"settings": stated, "files": [{"path": path, "exists": there} for path, there in files.items()]}):
         return
-    table(
-        ("setting", "value", "from"),
-        [(setting.name, _shown(setting.value), setting.origin) for setting in current.settings],
-    )
-    for file in current.files:
-        note(f"{file.path}{'' if file.exists else ' (not there)'}")
+    table(("setting", "value", "from"), [(item.name, _shown(item.value), item.origin) for item in stated])
+    for path, there in files.items():
+        note(f"{path}{'' if there else ' (not there)'}")
 
 
 def _shown(value: Any) -> str:

@@ -201,6 +201,11 @@ class Settings:
         folders = (project, Setting("data", self.data, home), Setting("cache", self.cache, home))
         return (*folders, *(self.setting(row) for row in table.TABLE))
 
+    def files(self) -> dict[Path, bool]:
+        """Return the files that settings can stand in, the project's first, and whether they exist."""
+        project = {} if self.user else {self.project_path: self.project_text is not None}
+        return {**project, self.config: self.user_text is not None}
+
     def setting(self, row: Row[T]) -> Setting[T]:
         """Return one setting. Raises DocumentError, UsageError."""
         return row.merge(self._stated(row), Setting(row.name, row.default))
