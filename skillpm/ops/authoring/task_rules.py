@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
@@ -14,7 +14,9 @@ from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
+    from skillpm.layout.package import Row
     from skillpm.model.synthesis import SynthesisDocument
+    from skillpm.model.task import Seed
     from skillpm.synth.checker import Flaw
 
 MAX_PROBLEMS = 50  # of one rule in one skill
@@ -28,8 +30,18 @@ def _synthesis(subject: Subject) -> SynthesisDocument | None:
     return subject.package.synthesis.value if subject.package and has_one else None
 
 
-def _contract(subject: Subject) -> Contract | None:
-    """Return the contract where it compiles."""
+def seed_rows(subject: Subject) -> Iterator[Row[Seed]]:
+    """Yield the seeds that can be read."""
+    return (row for read in (subject.package.seeds if subject.package else ()) for row in read.value or ())
+
+
+def suite_rows(subject: Subject) -> Iterator[Row[Any]]:
+    """Yield the tasks of suites that can be read."""
+    return (row for suite in (subject.package.suites if subject.package else ()) for row in suite.tasks.value or ())
+
+
+def compiled_contract(subject: Subject) -> Contract | None:
+    """Return the contract where there is one that compiles."""
     if subject.package is None or "contract.yaml" not in subject.package.documents:
         return None
     from skillpm.contract.contract import Contract
@@ -81,7 +93,7 @@ def unsayable_slots(subject: Subject) -> Iterator[Problem]:
         from skillpm.synth.wording import impossible_rows
 
         yield from _problems(subject, unsayable_flaws(document))
-        if (contract := _contract(subject)) is not None:
+        if (contract := compiled_contract(subject)) is not None:
             yield from _problems(subject, impossible_rows(document, contract))
 
 
@@ -96,7 +108,7 @@ def missing_classes(subject: Subject) -> Iterator[Problem]:
         return  # a plugin may make what synthesis.yaml does not
     from skillpm.synth.checker import missing_classes, missing_kinds
 
-    seeds = [row.value for read in subject.package.seeds for row in read.value or ()]
+    seeds = [row.value for row in seed_rows(subject)]
     yield from _problems(subject, missing_kinds(document, contract.answers, seeds))
     yield from _problems(subject, missing_classes(document, {tool.name: tool for tool in contract.tools}, seeds))
 
@@ -114,7 +126,7 @@ def special_tokens(subject: Subject) -> Iterator[Problem]:
         read = subject.package.synthesis
         for place, token in special_texts(document):
             yield Problem(f"`{token}` is a special token of chat templates", read.line_of(place), read.path, hint)
-    for row in (row for seeds in subject.package.seeds for row in seeds.value or ()):
+    for row in seed_rows(subject):
         found = special_token(row.value.request, canonical_json(row.value.expected))
         if found is not None:
             yield Problem(f"`{found}` is a special token of chat templates", row.line, row.path, hint)
@@ -127,7 +139,7 @@ def doubtful_rows(subject: Subject) -> Iterator[Problem]:
         from skillpm.synth.wording import doubtful_answers, doubtful_wordings
 
         yield from _problems(subject, doubtful_wordings(document))
-        if (contract := _contract(subject)) is not None:
+        if (contract := compiled_contract(subject)) is not None:
             yield from _problems(subject, doubtful_answers(document, contract))
 
 
@@ -161,13 +173,12 @@ def repeats_in_suites(subject: Subject) -> Iterator[Problem]:
 )
 def seeds_in_suites(subject: Subject) -> Iterator[Problem]:
     """Seeds that ask the same as a suite task."""
-    if subject.package is None:
-        return
-    from skillpm.synth.dedupe import normal_form
+    measured = {}
+    if suites := [*suite_rows(subject)]:
+        from skillpm.synth.dedupe import normal_form
 
-    suites = [row for suite in subject.package.suites for row in suite.tasks.value or ()]
-    measured = {normal_form(row.value.request): f"{row.path}:{row.line}" if row.line else row.path for row in suites}
-    for row in (row for read in subject.package.seeds for row in read.value or ()):
+        measured = {normal_form(row.value.request): _place(row) for row in suites}
+    for row in seed_rows(subject) if measured else ():
         place = measured.get(normal_form(row.value.request))
         if place is not None:
             yield Problem(
@@ -177,17 +188,15 @@ def seeds_in_suites(subject: Subject) -> Iterator[Problem]:
 
 def _against_rules(subject: Subject, answers: Mapping[str, tuple[str, str]]) -> Iterator[Problem]:
     """Yield seeds and suite tasks to which a task of synthesis.yaml has another answer."""
-    assert subject.package is not None
     from skillpm.model.task import canonical_json
     from skillpm.synth.dedupe import normal_form
 
-    contract = cache(partial(_contract, subject))  # compiled once, where two answers differ
-    for read in (*subject.package.seeds, *(suite.tasks for suite in subject.package.suites)):
-        for row in read.value or ():
-            task, answer = answers.get(normal_form(row.value.request), ("", ""))
-            if answer and not _is_same(contract, canonical_json(_without_null(row.value.expected)), answer):
-                message = f"`{row.value.request[:80]}`: task `{task}` of synthesis.yaml has another answer"
-                yield Problem(message, row.line, row.path, "correct one of the two")
+    contract = cache(partial(compiled_contract, subject))  # compiled once, where two answers differ
+    for row in chain(seed_rows(subject), suite_rows(subject)):
+        task, answer = answers.get(normal_form(row.value.request), ("", ""))
+        if answer and not _is_same(contract, canonical_json(_without_null(row.value.expected)), answer):
+            message = f"`{row.value.request[:80]}`: task `{task}` of synthesis.yaml has another answer"
+            yield Problem(message, row.line, row.path, "correct one of the two")
 
 
 def _repeated_requests(subject: Subject) -> Iterator[tuple[str, Problem]]:
@@ -197,16 +206,15 @@ def _repeated_requests(subject: Subject) -> Iterator[tuple[str, Problem]]:
     from skillpm.model.task import canonical_json, request_key
     from skillpm.synth.dedupe import normal_form
 
-    reads = [*subject.package.seeds, *(suite.tasks for suite in subject.package.suites)]
     suites = {suite.tasks.path for suite in subject.package.suites}
     # suites may name one file: its rows are the same rows
-    rows = {(row.path, row.line, row.value.request): row for read in reads for row in read.value or ()}
+    rows = {(row.path, row.line, row.value.request): row for row in chain(seed_rows(subject), suite_rows(subject))}
     seen: dict[str, tuple[str, str]] = {}
     in_suites: dict[tuple[str, str], str] = {}  # (suite, request as eval compares it) -> place
-    contract = cache(partial(_contract, subject))
+    contract = cache(partial(compiled_contract, subject))
     for row in rows.values():
         answer = canonical_json(_without_null(row.value.expected))
-        place = f"{row.path}:{row.line}" if row.line else row.path
+        place = _place(row)
         first, other = seen.setdefault(normal_form(row.value.request), (place, answer))
         twin = in_suites.setdefault((row.path, request_key(row.value.request)), place) if row.path in suites else place
         if first != place:
@@ -215,6 +223,10 @@ def _repeated_requests(subject: Subject) -> Iterator[tuple[str, Problem]]:
             what = "the same is asked" if is_same else "another answer is expected"
             message = f"`{row.value.request[:80]}`: {what} in {twin if kind == _REFUSED else first}"
             yield kind, Problem(message, row.line, row.path, "keep one of the two")
+
+
+def _place(row: Row[Any]) -> str:
+    return f"{row.path}:{row.line}" if row.line else row.path
 
 
 def _is_same(find_contract: Callable[[], Contract | None], one: str, other: str) -> bool:

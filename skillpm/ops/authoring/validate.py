@@ -24,14 +24,12 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
 from skillpm.model.name import did_you_mean
-from skillpm.ops.authoring.task_rules import TASK_RULES
+from skillpm.ops.authoring.task_rules import MAX_PROBLEMS, TASK_RULES, compiled_contract, seed_rows, suite_rows
 from skillpm.storage.files import write_atomic
 
 if TYPE_CHECKING:
-    from skillpm.contract.contract import Contract
-    from skillpm.layout.package import Package, Read, Row
+    from skillpm.layout.package import Read, Row
 
-MAX_PROBLEMS = 50  # of one kind in one skill
 CONTRACT_RULES = RuleSet()
 
 
@@ -72,17 +70,13 @@ def uncompilable_contract(subject: Subject) -> Iterator[Problem]:
 )
 def seed_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every seed."""
-    if subject.package:
-        yield from _broken(subject.package, (row for read in subject.package.seeds for row in read.value or ()))
+    yield from _broken(subject, seed_rows(subject))
 
 
 @CONTRACT_RULES.install_error("SK553", "suite task breaks the contract", why="No model could ever solve it.")
 def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every task of every suite."""
-    if subject.package:
-        yield from _broken(
-            subject.package, (row for suite in subject.package.suites for row in suite.tasks.value or ())
-        )
+    yield from _broken(subject, suite_rows(subject))
 
 
 @CONTRACT_RULES.install_error(
@@ -91,7 +85,7 @@ def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
 def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every case."""
     if subject.package and "cases.jsonl" in subject.files:
-        yield from _broken(subject.package, subject.package.cases.value or ())
+        yield from _broken(subject, subject.package.cases.value or ())
 
 
 @CONTRACT_RULES.warning(
@@ -177,26 +171,13 @@ def _no_skill(path: Path, message: str) -> Report:
     return Report(str(path), None, (finding,), frozenset({"SK001"}), frozenset({"SK001"}))
 
 
-def _compiled(package: Package) -> Contract | None:
-    if package.contract.value is None:
-        return None
-    from skillpm.contract.contract import Contract
-
-    try:
-        return Contract(package.contract.value)
-    except DocumentError as error:
-        raise DocumentError(error.rule, path=package.contract.path, hint=error.hint) from None
-
-
-def _broken(package: Package, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
+def _broken(subject: Subject, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
     """Yield the rows whose expected answer the contract refuses; nothing if no contract compiles."""
-    try:
-        contract = _compiled(package)
-    except DocumentError:
-        return  # SK551 reports it
+    contract = compiled_contract(subject)
+    if contract is None:
+        return
     count = 0
-    for row in rows if contract else ():
-        assert contract is not None
+    for row in rows:
         try:
             contract.complete(row.value.expected)
         except DocumentError as error:
