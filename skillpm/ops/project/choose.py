@@ -176,7 +176,8 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
             _demand_logged(index, name, release)
         signers[name] = context.signers.signer(name, release, need, locked=entries, page=page)
         if not request.replace:
-            _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
+            own = None if name in request.places else request.roots.get(name)  # what is typed now is not agreed to
+            _refuse_other_source(pins[0].skill(name), source, own)
         _note_younger(context, name, release, pages)
     planned = plan(chosen, pages.sources, requirements, pins[0], signers)
     changed = planned.of(Change.ADDED, Change.REPLACED)
@@ -253,7 +254,7 @@ def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) ->
 
 def _refuse_other_source(entry: LockedSkill | None, source: Source, root: Requirement | None) -> None:
     """Refuse to replace another source's skill of the same name, unless the project names the new source."""
-    if entry is None or entry.source == source or (root is not None and root.source):
+    if entry is None or entry.source.same_place(source) or (root is not None and root.source):
         return
     raise UsageError(
         f"{entry.name} is installed from {entry.source}; {source} has a skill of that name too",

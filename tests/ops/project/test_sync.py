@@ -278,10 +278,11 @@ class TestConfusion:
         place.call("install", "plain>=1").fails(2, "installed from registry:../shop", "--force")
         assert snapshot(place.root) == before
 
+    @pytest.mark.parametrize("text", [None, "project: 1\n"], ids=["a lock alone", "a project file"])
     def test_a_typed_folder_never_takes_the_place_of_a_registry_s_skill_unseen(
-        self, project: MakeProject, shop: Path, skill_files: SkillFiles
+        self, project: MakeProject, shop: Path, skill_files: SkillFiles, text: str | None
     ) -> None:
-        place = project({"mine": skill_files("plain", "5.0")})
+        place = project({"mine": skill_files("plain", "5.0"), **({"skillpm.yaml": text} if text else {})})
         place.call("install", "plain", "--registry", shop).ok()
         before = snapshot(place.root)
         place.call("install", "./mine").fails(2, "path:mine has a skill of that name too", "skillpm uninstall plain")
