@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from packaging.version import Version
 
 from skillpm.clients.table import AGENTS, UNIVERSAL
 from skillpm.errors import UsageError
 from skillpm.formats.yaml_edit import Value, new_project_text, with_entry, with_items, without_entry
+from skillpm.index.directory import DirectoryIndex
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.project import BUNDLED_REGISTRY, ProjectDocument, Wish
 from skillpm.model.requirement import Requirement
@@ -158,6 +160,8 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
     """
     settings = context.settings
+    for place in settings.typed_registries.values():
+        _warn_of_missing(context, place)
     if dry_run:
         return _new(context, dry_run=True)
     with project_held(settings.project):
@@ -166,6 +170,14 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
         if settings.lock_path.exists():
             _retie(Context(replace(settings)))
     return project
+
+
+def _warn_of_missing(context: Context, place: str) -> None:
+    """Warn of a folder that is not a registry: it may be made later, and a mistyped one fails every command."""
+    registry = context.registry(place)
+    if isinstance(registry, DirectoryIndex) and not (registry.root / "config.json").is_file():
+        hint = f"check the path, or make it one with `skillpm registry init {quote(place)}`"
+        context.note(f"warning: {registry.root} is not a registry: {hint}")
 
 
 def _retie(context: Context) -> None:

@@ -139,6 +139,15 @@ def test_a_project_file_alone_gives_the_same_skills_in_the_same_folders(
     shutil.rmtree(place.root)
 
 
+def test_a_registry_that_is_not_there_is_written_with_a_warning(project: MakeProject, tmp_path: Path) -> None:
+    """It may be made later; a mistyped path would fail every command."""
+    publish(tmp_path / "shop")
+    for dry in (["--dry-run"], []):
+        done = project().call("init", "--registry", "../shpo", "--registry", "../shop", *dry).ok()
+        assert done.err.count("warning: ") == 1
+        assert "/shpo is not a registry" in done.err and "`skillpm registry init ../shpo`" in done.err
+
+
 def test_a_registry_of_the_users_file_keeps_its_name(places: object, sources: Path) -> None:
     assert callable(places)
     place = places()
