@@ -73,3 +73,7 @@ def strict_json(text: str) -> Any:
         return STRICT_DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError:
+        if text.strip():
+            raise
+        raise ValueError("the text is empty") from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from skillpm.errors import UsageError
+from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.curves import learning_curves
 from skillpm.evals.report import ReportData, Setting
 from skillpm.evals.stored_records import read_stored
@@ -59,10 +59,14 @@ def read_evaluation(path: Path) -> Evaluation:
         UsageError: there is none.
         DocumentError: it is not an evaluation.
     """
-    file = path / EVALUATION if path.is_dir() else path
+    file, way = path / EVALUATION if path.is_dir() else path, "`skillpm eval SKILL --model M --output DIR`"
     if not file.is_file():
-        raise UsageError(f"no evaluation at {file}", hint="write one with `skillpm eval SKILL --model M --output DIR`")
-    return read_stored(file)
+        raise UsageError(f"no evaluation at {file}", hint=f"write one with {way}")
+    try:
+        return read_stored(file)
+    except DocumentError as error:
+        error.hint = error.hint or f"name a file as {way} writes it, DIR/{EVALUATION}"
+        raise
 
 
 def _file_in(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.errors import DocumentError, UsageError
+from skillpm.errors import DocumentError, SkillpmError, UsageError
 from skillpm.evals.examiner import Asking
 from skillpm.evals.report import render_report
 from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
@@ -46,24 +46,26 @@ def test_what_rescore_wrote_can_be_shown(server: Server, output: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("content", "error"),
+    ("content", "error", "hint"),
     [
-        ("", DocumentError),
-        ("{", DocumentError),
-        ("[1]", DocumentError),
-        ('{"evaluation": 99}', DocumentError),
-        (b"\xff\xfe\x00", DocumentError),
-        (None, UsageError),
+        ("", DocumentError, "name a file as `skillpm eval SKILL --model M --output DIR` writes it"),
+        ("{", DocumentError, "name a file as `skillpm eval SKILL --model M --output DIR` writes it"),
+        ("[1]", DocumentError, "name a file as `skillpm eval SKILL --model M --output DIR` writes it"),
+        ('{"evaluation": 99}', DocumentError, "name a file as `skillpm eval SKILL --model M --output DIR` writes it"),
+        (b"\xff\xfe\x00", DocumentError, "save it as UTF-8"),
+        (None, UsageError, "write one with `skillpm eval SKILL --model M --output DIR`"),
     ],
 )
 def test_what_is_not_an_evaluation_is_a_clean_error(
-    server: Server, tmp_path: Path, content: str | bytes | None, error: type[Exception]
+    server: Server, tmp_path: Path, content: str | bytes | None, error: type[SkillpmError], hint: str
 ) -> None:
     path = tmp_path / "evaluation.json"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         stored_evaluation(server.context().settings, path)
+    assert hint in str(caught.value.hint)
+    assert content != "" or caught.value.message.endswith("not JSON: the text is empty")
 
 
 def test_a_folder_without_an_evaluation_says_how_to_have_one(server: Server, tmp_path: Path) -> None:
