@@ -16,7 +16,7 @@ from skillpm.agent.retrieval import Library, read_passages, skill_block
 from skillpm.agent.shown import masked
 from skillpm.agent.trace import Traces, mapped, with_texts
 from skillpm.contract.contract import Contract
-from skillpm.errors import CheckError, PolicyError, UsageError
+from skillpm.errors import CheckError, DocumentError, PolicyError, StorageError, UsageError
 from skillpm.index.credentials import Credentials
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.calibration import SkillCalibration
@@ -77,15 +77,20 @@ def find_answerer(context: Context, skill: Skill, model: str | None, run: Path |
 
     Raises:
         UsageError: there is no such model or run, or nothing here has learned the skill.
-        DocumentError: the manifest of a run is wrong.
+        DocumentError: the manifest of the named run is wrong.
     """
     if model is not None:
         return Answerer.of_model(context, model)
     if run is not None:
         return Answerer.of_run(find_run(context.settings, run))
-    for manifest in sorted((context.settings.runs).glob("*/manifest.json"), reverse=True):
-        if any(item.name == skill.name for item in RunFolder(manifest.parent).manifest.skills):
-            return Answerer.of_run(manifest.parent)
+    for path in sorted(context.settings.runs.glob("*/manifest.json"), reverse=True):
+        try:
+            manifest = RunFolder(path.parent).manifest
+        except (DocumentError, StorageError) as error:  # another run may have learned the skill
+            context.note(f"warning: the run {path.parent.name} is left out, its manifest is damaged: {error.message}")
+            continue
+        if any(item.name == skill.name for item in manifest.skills):
+            return Answerer.of_run(path.parent)
     installed = Answerer.installed_for(context, skill.name)
     if installed is not None:
         return installed
