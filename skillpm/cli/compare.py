@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.options import FiniteRange, number_option, run_option
 from skillpm.cli.output import echo_json, json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
@@ -102,8 +102,7 @@ def _without_arms(cells: list[str]) -> list[str]:
     "--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose to the baseline.", "SHARE"
 )
 @json_option
-@click.pass_context
-def gate(context: click.Context, candidate: Path, baseline: Path | None, arm: str | None, margin: float) -> None:
+def gate(candidate: Path, baseline: Path | None, arm: str | None, margin: float) -> None:
     """Decide whether an evaluated model is let through: GO, NO-GO or INCONCLUSIVE.
 
     GO needs every gate of its suites reached and, with --baseline, no loss beyond the margin on any task set, both at
@@ -116,4 +115,4 @@ def gate(context: click.Context, candidate: Path, baseline: Path | None, arm: st
     code = EXIT_CODES[decision.word]
     if not print_json({"decision": decision.word, "findings": decision.findings, "exit_code": code}):
         print_decision(decision)
-    context.exit(code)
+    exit_with(code)

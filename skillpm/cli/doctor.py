@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import count, json_option, note, print_json, safe, table
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("doctor", epilog="Example: skillpm doctor")
 @json_option
-@click.pass_context
-def command(ctx: click.Context) -> None:
+def command() -> None:
     """Check this machine: Python, memory, disk, sandbox, training packages, accelerator, models, store.
 
     A missing optional part is a warning. Exits 1 if there is an error; then little works.
@@ -30,7 +30,7 @@ def command(ctx: click.Context) -> None:
         _print(checks)
         warnings = sum(check.level == "warning" for check in checks)
         note(f"{count(errors, 'error')}, {count(warnings, 'warning')}")
-    ctx.exit(CheckError.exit_code if errors else 0)
+    exit_with(CheckError.exit_code if errors else 0)
 
 
 def _print(checks: list[Check]) -> None:

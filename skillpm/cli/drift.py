@@ -6,14 +6,14 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import count, json_option, note, print_json, safe, table
 
 
 @click.command("drift", epilog="Example: skillpm drift ./git-skill")
 @click.argument("skill", shell_complete=known_names)
 @json_option
-@click.pass_context
-def command(ctx: click.Context, skill: str) -> None:
+def command(skill: str) -> None:
     """Compare SKILL, a name or a folder, with the program that it is for, as it is installed here.
 
     Lists options, values, defaults and subcommands that are new, gone or changed: in the contract, in the command lines
@@ -32,4 +32,4 @@ def command(ctx: click.Context, skill: str) -> None:
         click.echo(safe(f"{report.name}: {number} from {programs}"))
         if report.absent:
             note(safe(f"note: not installed, so not compared: {', '.join(report.absent)}"))
-    ctx.exit(1 if report.differences else 0)
+    exit_with(1 if report.differences else 0)

@@ -71,6 +71,11 @@ def is_set(name: str) -> bool:
     return bool(kept(name))
 
 
+def exit_with(code: int) -> None:
+    """End the command with this exit code."""
+    click.get_current_context().exit(code)
+
+
 def printed() -> None:
     """Remember that stdout has its JSON document, so that an error that follows prints none."""
     context = click.get_current_context(silent=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.install import Placing, placing_options
 from skillpm.cli.output import json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 @click.option("--install", "installing", is_flag=True, help="Install the requirements.")
 @placing_options
 @json_option
-@click.pass_context
-def command(ctx: click.Context, /, file: Path, installing: bool, **placing: object) -> None:
+def command(file: Path, installing: bool, **placing: object) -> None:
     """Import the lock of another skill manager as requirements.
 
     Reads skills-lock.json, .skill-lock.json, apm.lock.yaml, and the files that installed plugins read. Prints the
@@ -38,7 +38,7 @@ def command(ctx: click.Context, /, file: Path, installing: bool, **placing: obje
     if not print_json(foreign, installation=installed):
         _print(foreign, installed)
     if foreign.left:
-        ctx.exit(CheckError.exit_code)
+        exit_with(CheckError.exit_code)
 
 
 def _install(foreign: ForeignLock, place: Placing) -> Installation:

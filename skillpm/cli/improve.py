@@ -11,6 +11,7 @@ from skillpm.cli.compare import EXIT_CODES, print_decision, print_pairs
 from skillpm.cli.complete import run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import count, json_option, note, print_json, progress, safe
 from skillpm.cli.paths import TypedPath
@@ -30,17 +31,8 @@ if TYPE_CHECKING:
 @yes_option
 @worker_options
 @json_option
-@click.pass_context
 @if_interrupted("the run answers as before, the same command begins a new round")
-def command(
-    click_context: click.Context,
-    /,
-    run: Path,
-    changes: tuple[str, ...],
-    limit: int | None,
-    margin: float,
-    dry_run: bool,
-) -> None:
+def command(run: Path, changes: tuple[str, ...], limit: int | None, margin: float, dry_run: bool) -> None:
     """Train RUN's adapter further, on what you approved and on fresh rows, and keep the result if it is not worse.
 
     Learns from the answers that you approved or edited in `skillpm run`, and from new rows of the skills' rules. The
@@ -66,7 +58,7 @@ def command(
     with training_progress() as shown:
         improved = improve(Evaluator(context, asking, shown), chosen, margin)
     _print_improved(chosen, improved)
-    click_context.exit(EXIT_CODES[improved.decision.word])
+    exit_with(EXIT_CODES[improved.decision.word])
 
 
 def _print_round(chosen: Round) -> None:

@@ -11,7 +11,7 @@ import click
 
 from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context, collecting_context, command_settings
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.options import agents_option, allow_option, combined, registry_options, signer_option, user_option
 from skillpm.cli.output import brief, count, json_option, note, print_json, progress, shown, table, tell_project
 
@@ -94,10 +94,7 @@ class Placing:
 @click.option("--adapter", metavar="MODEL", help="Take the skills' trained adapters of this base model too.")
 @placing_options
 @json_option
-@click.pass_context
-def command(
-    ctx: click.Context, /, texts: tuple[str, ...], best_effort: bool, adapter: str | None, **flags: Any
-) -> None:
+def command(texts: tuple[str, ...], best_effort: bool, adapter: str | None, **flags: Any) -> None:
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 
     A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is OWNER/REPO, OWNER/REPO/FOLDER@REF, the address of
@@ -120,7 +117,7 @@ def command(
     if fresh and not is_set("json"):
         _tell_unfilled(place)
     if installation.left_out and not best_effort:
-        ctx.exit(1)
+        exit_with(1)
 
 
 def _install(place: Placing, asked: Asked | None, base: str) -> Installation:

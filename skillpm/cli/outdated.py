@@ -8,6 +8,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import registry_options, user_option
 from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, safe, shown, table
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 @registry_options("Use this registry for skills that are not locked yet")
 @user_option("Check the skills of your home folder.")
 @json_option
-@click.pass_context
-def command(ctx: click.Context, /, names: tuple[str, ...]) -> None:
+def command(names: tuple[str, ...]) -> None:
     """List installed skills whose source has a newer release or different content.
 
     `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
@@ -36,9 +36,9 @@ def command(ctx: click.Context, /, names: tuple[str, ...]) -> None:
     for skill in report.unknown:
         note(f"warning: {skill.name} {skill.locked} could not be checked: {safe(skill.reason)}")
     if report.stale:
-        ctx.exit(CheckError.exit_code)
+        exit_with(CheckError.exit_code)
     elif report.failure is not None:
-        ctx.exit(report.failure.exit_code)
+        exit_with(report.failure.exit_code)
 
 
 def _print(report: Outdated) -> None:

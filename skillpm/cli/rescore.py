@@ -11,6 +11,7 @@ import click
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
@@ -30,9 +31,8 @@ SHOWN = 20  # changed answers in the table; `--json` has all
 @yes_option
 @worker_options
 @json_option
-@click.pass_context
 @if_interrupted("nothing was written, the same command begins again")
-def command(ctx: click.Context, /, run: Path, skills: tuple[str, ...], output: Path | None, check: bool) -> None:
+def command(run: Path, skills: tuple[str, ...], output: Path | None, check: bool) -> None:
     """Judge the stored answers of RUN again, with the current skills and without a model.
 
     RUN is a run by name or folder, `latest`, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or
@@ -51,7 +51,7 @@ def command(ctx: click.Context, /, run: Path, skills: tuple[str, ...], output: P
         _print(rescored)
     if output is not None:
         note(f"written: {output}; `skillpm report {output}` shows the figures")
-    ctx.exit(1 if check and rescored.moves else 0)
+    exit_with(1 if check and rescored.moves else 0)
 
 
 def _print(rescored: Rescored) -> None:

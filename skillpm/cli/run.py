@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.options import choice_option, model_option, number_option, run_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
@@ -50,9 +50,8 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @yes_option
 @worker_options
 @json_option
-@click.pass_context
 @if_interrupted("nothing more runs, `skillpm audit list` shows what was run")
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(**options: Any) -> None:
     """Ask a model for the commands of a REQUEST, and run those that you approve.
 
     Without REQUEST, asks for requests until you press Ctrl-D. Each command is shown with the meaning of its arguments
@@ -87,7 +86,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
     with conversation(Evaluator(context, asking, PlainProgress()), chosen, wanted) as episodes:
         if options["request"] is not None:
-            ctx.exit(_episode(episodes(options["request"])))
+            exit_with(_episode(episodes(options["request"])))
         while (request := _next_request()) is not None:
             try:
                 _episode(episodes(request))

@@ -6,6 +6,7 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.findings import format_options, print_rules, show
 from skillpm.cli.options import allow_option
 
@@ -15,8 +16,7 @@ from skillpm.cli.options import allow_option
 @allow_option
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of scanning.")
 @format_options
-@click.pass_context
-def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool) -> None:
+def command(texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool) -> None:
     """Scan skills for hidden content: characters, escapes, binaries, archives, names that collide.
 
     A PATH, written with a `/`, is a folder, a folder of skills, an archive or a file. A NAME is an installed skill. By
@@ -34,4 +34,4 @@ def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...]
     names = texts or tuple(skill.name for skill in context.skills(()))
     reports = scan(context, names, Allowance.of(allowed))
     show(reports, rules, "scanned")
-    ctx.exit(0 if all(report.ok for report in reports) else 1)
+    exit_with(0 if all(report.ok for report in reports) else 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import number_option, registry_options
 from skillpm.cli.output import brief, clipped, json_option, note, print_json, safe, shown, table
 from skillpm.model.name import meant
@@ -25,8 +26,7 @@ _SHOWN = 20  # hits without --limit
 @click.option("--has", multiple=True, type=click.Choice(SEARCH_FILTERS), help="Only skills with this; may be repeated.")
 @number_option("--limit", click.IntRange(1), _SHOWN, "Skills to show.")
 @json_option
-@click.pass_context
-def command(ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...], limit: int) -> None:
+def command(texts: tuple[str, ...], has: tuple[str, ...], limit: int) -> None:
     """Find skills whose name or summary has every word, in this project and in all registries that list their skills.
 
     The exact name comes first, then names that begin with the text, then words in names, then words in summaries.
@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...],
     if not is_json:
         _note_count(len(result.hits), limit, result.near)
     if result.failures and not result.hits:
-        ctx.exit(next(iter(result.failures.values())).exit_code)
+        exit_with(next(iter(result.failures.values())).exit_code)
 
 
 def _row(hit: Hit) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.findings import echo_finding, format_options, print_form, print_rules
 from skillpm.cli.output import count, note, safe, table, terminal_progress
 from skillpm.cli.process import if_interrupted
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 @yes_option
 @worker_options
 @format_options
-@click.pass_context
 @if_interrupted("nothing was decided, the same command begins again")
-def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool) -> None:
+def command(skills: tuple[str, ...], show_rules: bool) -> None:
     """Check the verifiers of SKILLs, by default of all installed skills.
 
     Checks the claims of cases.jsonl. For seeds, suite tasks and rows of synthesis.yaml it checks that the right answer
@@ -47,7 +46,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool) ->
     findings = [report.report() for report in reports]
     if not print_form({"ok": ok, "skills": reports}, findings, list(CLAIMS.values())):
         _print(reports, verbose=is_set("verbose"))
-    ctx.exit(0 if ok else 1)
+    exit_with(0 if ok else 1)
 
 
 def _print(reports: list[Selftest], *, verbose: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.findings import format_options, print_rules, show
 from skillpm.cli.options import allow_option, choice_option
 from skillpm.cli.output import count, note, safe
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of checking.")
 @allow_option
 @format_options
-@click.pass_context
-def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, **flags: Any) -> None:
+def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
     """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
 
     Answers two questions: will it install, and does it follow the specification? `--level` chooses which of them
@@ -64,7 +63,7 @@ def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, **flags:
         installs = sum(not report.against_install for report in reports)
         follows = sum(not report.against_specification for report in reports)
         note(f"{installs} of {len(reports)} can be installed, {follows} of {len(reports)} follow the specification")
-    ctx.exit(0 if all(report.ok for report in reports) else 1)
+    exit_with(0 if all(report.ok for report in reports) else 1)
 
 
 def _mend(paths: tuple[Path, ...], *, dry_run: bool) -> list[Mending]:

@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
+from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import user_option
 from skillpm.cli.output import NOTHING_INSTALLED, count, json_option, note, print_json, safe
 from skillpm.formats.as_json import as_json
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
 @user_option("Verify the skills of your home folder.")
 @json_option
-@click.pass_context
-def command(ctx: click.Context, names: tuple[str, ...]) -> None:
+def command(names: tuple[str, ...]) -> None:
     """Compare the store and every agent's folder with skillpm.lock, byte for byte; repair nothing.
 
     Exits 1 if a folder is missing or edited or a stored skill is missing, 4 if bytes in the store differ from the lock.
@@ -34,7 +34,7 @@ def command(ctx: click.Context, names: tuple[str, ...]) -> None:
     if not print_json({"ok": not verification.problems, **as_json(verification)}):
         _print(verification)
     if verification.problems:
-        ctx.exit(IntegrityError.exit_code if verification.damaged else CheckError.exit_code)
+        exit_with(IntegrityError.exit_code if verification.damaged else CheckError.exit_code)
 
 
 def _print(verification: Verification) -> None:
