@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.options import user_option
-from skillpm.cli.output import json_option, note, print_json, table
+from skillpm.cli.output import json_option, listing, note, print_json
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.agents import AgentState
@@ -38,10 +38,8 @@ def command(everyone: bool, window: int | None) -> None:
     states = list_agents(command_context(), everyone=everyone, window=window)
     if print_json({"agents": states}):
         return
-    if not states:
-        note("no agent was found here; `skillpm agents --all` lists every known agent")
-        return
-    table(("agent", "found", "folder", "skills", "of others", "budget"), [_row(state) for state in states])
+    columns = ("agent", "found", "folder", "skills", "of others", "budget")
+    listing(columns, [*map(_row, states)], "no agent was found here; `skillpm agents --all` lists every known agent")
     over = [(state.agent, state.catalog) for state in states if state.catalog and not state.catalog.fits]
     for agent, catalog in over:
         note(f"warning: {overflow_sentence(agent, catalog)}")

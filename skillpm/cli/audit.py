@@ -10,7 +10,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option
-from skillpm.cli.output import json_option, note, print_json, safe, table
+from skillpm.cli.output import json_option, listing, note, print_json, safe
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,11 +33,8 @@ def list_entries(last: int) -> None:
     entries = list(_log().entries())[-last:]
     if print_json(entries):
         return
-    if not entries:
-        note("the log is empty")
-        return
     rows = [(entry.number, entry.when, entry.skill, _what(entry), _commands(entry)) for entry in entries]
-    table(("entry", "when", "skill", "what", "commands"), rows)
+    listing(("entry", "when", "skill", "what", "commands"), rows, "the log is empty")
 
 
 @command.command("show", epilog="Example: skillpm audit show 3")

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import json_option, note, print_json, safe, table, tell
+from skillpm.cli.output import json_option, listing, note, print_json, tell
 from skillpm.cli.paths import TypedPath
 
 
@@ -28,7 +28,7 @@ def create(name: str) -> None:
     keys = command_context().keys
     public = str(keys.create(name).public)
     tell({"name": name, "public": public}, out=public)
-    note(f"the private key is {safe(keys.root / f'{name}.pem')}; keep a copy of it")
+    note(f"the private key is {keys.root / f'{name}.pem'}; keep a copy of it")
 
 
 @command.command("list", epilog="Example: skillpm key list")
@@ -39,10 +39,8 @@ def list_keys() -> None:
     known = keys.all()
     if print_json({"folder": str(keys.root), "keys": known}):
         return
-    if known:
-        table(("name", "whose", "key"), [(key.name, "yours" if key.own else "trusted", key.public) for key in known])
-    else:
-        note("there is no key yet; `skillpm publish` makes one")
+    rows = [(key.name, "yours" if key.own else "trusted", key.public) for key in known]
+    listing(("name", "whose", "key"), rows, "there is no key yet; `skillpm publish` makes one")
 
 
 @command.command("export", epilog="Example: skillpm key export --private > key.pem")
@@ -97,4 +95,4 @@ def trust(name: str, key: str) -> None:
     from skillpm.storage.keys import read_public
 
     command_context().keys.trust(name, read_public(key))
-    note(f"{safe(name)} is trusted")
+    note(f"{name} is trusted")

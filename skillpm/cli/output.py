@@ -114,7 +114,15 @@ def count(number: int, noun: str) -> str:
 def tell_project(settings: Settings) -> None:
     """Print the project that a command changes, if it is in a parent folder."""
     if settings.above or is_set("verbose"):
-        note(f"project: {safe(settings.project)}")
+        note(f"project: {settings.project}")
+
+
+def listing(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> None:
+    """Print a table, or without rows a note that says so."""
+    if rows:
+        table(columns, rows)
+    else:
+        note(nothing)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
@@ -159,7 +167,7 @@ def trace_hooks() -> None:
 
     class Noting(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            note(f"hook: {safe(record.getMessage())}")
+            note(f"hook: {record.getMessage()}")
 
     logger = logging.getLogger("skillpm.hooks")
     logger.handlers = [Noting()]

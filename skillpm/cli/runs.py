@@ -12,7 +12,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, json_option, note, print_json, safe, size, table
+from skillpm.cli.output import count, json_option, listing, note, print_json, safe, size, table
 from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
@@ -38,11 +38,8 @@ def list_all() -> None:
     runs = list_runs(command_context().settings)
     if print_json(runs):
         return
-    if not runs:
-        note("no run is here: `skillpm train` makes one")
-        return
-    columns = ("run", "state", "model", "stages", "exact", "size")
-    table(columns, [(r.name, r.state, r.model, _steps(r), _figures(r.exact), size(r.size)) for r in runs])
+    rows = [(r.name, r.state, r.model, _steps(r), _figures(r.exact), size(r.size)) for r in runs]
+    listing(("run", "state", "model", "stages", "exact", "size"), rows, "no run is here: `skillpm train` makes one")
     going = [run for run in runs if run.resumable and run.state == "unfinished"]
     if going:
         note(f"`skillpm train --resume {shlex.quote(going[-1].name)}` goes on with the newest unfinished run")

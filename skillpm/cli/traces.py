@@ -13,7 +13,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option
-from skillpm.cli.output import clipped, count, json_option, note, print_json, safe, table, tell
+from skillpm.cli.output import clipped, count, json_option, listing, note, print_json, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -42,14 +42,12 @@ def list_traces(skill: str | None) -> None:
     traces = list(_traces().all(skill))
     if print_json([trace.model_dump(mode="json", exclude={"steps", "system"}) for trace in traces]):
         return
-    if not traces:
-        note("there is no trace yet; `skillpm run` stores one for each request")
-        return
     rows = [
         (trace.id, trace.skill, trace.outcome, _decisions(trace.steps), clipped(trace.request, _REQUEST))
         for trace in traces
     ]
-    table(("trace", "skill", "outcome", "decisions", "request"), rows)
+    nothing = "there is no trace yet; `skillpm run` stores one for each request"
+    listing(("trace", "skill", "outcome", "decisions", "request"), rows, nothing)
 
 
 @command.command("show", epilog="Example: skillpm traces show latest")
@@ -128,7 +126,7 @@ def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool) -> 
     if rows:
         table(("trace", "skill", "outcome", "request"), rows)
     for reason, number in read.left.most_common():
-        note(safe(f"left out: {reason}: {number}"))
+        note(f"left out: {reason}: {number}")
     note(f"{count(len(read.traces), 'trace')} {'would be' if dry_run else 'is' if len(rows) == 1 else 'are'} stored")
 
 

@@ -9,7 +9,7 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import json_option, note, print_json, table
+from skillpm.cli.output import json_option, listing, note, print_json
 from skillpm.errors import UnknownSkillError, UsageError
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ def list_grants() -> None:
         )
         for tree, grant in grants.items()
     ]
-    if rows:
-        table(("skill", "content", "runs", "is given", "agreed by", "when"), rows)
-    else:
-        note("there is no consent yet")
+    listing(("skill", "content", "runs", "is given", "agreed by", "when"), rows, "there is no consent yet")
     note(f"record: {context.settings.consents}; bundled skills need no consent")
 
 
