@@ -79,6 +79,6 @@ def verify(place: str, replay: bool, model: str) -> None:
     for name, skill in checked.calibration.skills.items() if checked.calibration else ():
         levels = {"acts from": skill.act, "refuses up to": skill.refuse}
         words = [f"{word} a confidence of {level.confidence:.4f}" for word, level in levels.items() if level]
-        note(safe(f"{name}: {', '.join(words) or 'no threshold'}, calibrated on {skill.answers} answers"))
+        note(f"{name}: {', '.join(words) or 'no threshold'}, calibrated on {skill.answers} answers")
     for name, (learned, here) in checked.outdated.items():
-        note(safe(f"{name}: trained on {learned}, the skill here is {here} with another content"))
+        note(f"{name}: trained on {learned}, the skill here is {here} with another content")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, json_option, note, print_json, safe, size, table, tell
+from skillpm.cli.output import count, json_option, note, print_json, size, table, tell
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.cache import StoredTree
@@ -82,7 +82,7 @@ def prune_store(models: bool, dry_run: bool) -> None:
         verb = "would remove" if dry_run else "removed"
         note(f"{verb} the Python environment {environment.name}, {size(environment.size)}")
     for project in pruned.forgotten:
-        note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: the project is gone")
+        note(f"{'would forget' if dry_run else 'forgot'} {project}: the project is gone")
     verb = "would remove" if dry_run else "removed"
     parts = [count(len(pruned.removed), "stored skill")] if pruned.removed else []
     parts += [f"{count(folder.files, 'file')} of {folder.name}" for folder in pruned.cached]

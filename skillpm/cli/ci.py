@@ -10,7 +10,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import registry_option
-from skillpm.cli.output import json_option, safe, tell
+from skillpm.cli.output import json_option, tell
 
 
 @click.command("init", epilog="Example: skillpm ci init github --registry https://skills.example.org")
@@ -37,5 +37,5 @@ def command(system: str, registry: str, dry_run: bool, **flags: Any) -> None:
     if dry_run and not is_set("json"):
         click.echo(text, nl=False)
         return
-    sentence = f"wrote {safe(path)}; its first lines say what it needs"
+    sentence = f"wrote {path}; its first lines say what it needs"
     tell({"path": path, "text": text, "written": not dry_run}, sentence, out=path)

@@ -71,7 +71,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     for side, item in (("A", compared.first), ("B", compared.second)):
         note(f"{side} is {item.arm.name} in {item.file}")
     for caveat in compared.caveats:
-        note(safe(caveat))
+        note(caveat)
 
 
 def print_pairs(comparisons: Iterable[Comparison]) -> None:

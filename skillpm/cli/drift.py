@@ -31,5 +31,5 @@ def command(skill: str) -> None:
         number = count(len(rows), "difference") if rows else "no difference"
         click.echo(safe(f"{report.name}: {number} from {programs}"))
         if report.absent:
-            note(safe(f"note: not installed, so not compared: {', '.join(report.absent)}"))
+            note(f"note: not installed, so not compared: {', '.join(report.absent)}")
     exit_with(1 if report.differences else 0)

@@ -80,7 +80,7 @@ def command(
     for file in exported.files:
         click.echo(safe(output / file))
     for field in exported.left_out:
-        note(safe(f"no equivalent for {field}"))
+        note(f"no equivalent for {field}")
 
 
 def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | None) -> None:

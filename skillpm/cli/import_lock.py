@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.install import Placing, placing_options
-from skillpm.cli.output import json_option, note, print_json, safe, table
+from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _print(foreign: ForeignLock, installed: Installation | None) -> None:
         table(("skill", "requirement", "pinned"), rows)
     for item in foreign.left:
         remedy = f"; {item.remedy}" if item.remedy else ""
-        note(f"not imported: {safe(item.name)}: {safe(item.reason)}{safe(remedy)}")
+        note(f"not imported: {item.name}: {item.reason}{remedy}")
     count = f"{len(foreign.taken)} of {len(foreign.taken) + len(foreign.left)} entries of {foreign.form}"
     if installed is None:
         hint = "; `--install` installs them" if foreign.taken else ""

@@ -13,7 +13,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import FiniteRange, number_option
-from skillpm.cli.output import count, json_option, note, print_json, progress, safe
+from skillpm.cli.output import count, json_option, note, print_json, progress
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.cli.training_table import training_progress
@@ -63,13 +63,13 @@ def command(run: Path, changes: tuple[str, ...], limit: int | None, margin: floa
 
 def _print_round(chosen: Round) -> None:
     """Print what the round learns from."""
-    note(safe(f"run: {chosen.run.name}"))
+    note(f"run: {chosen.run.name}")
     for skill, number in chosen.traces.items():
-        note(safe(f"from use: {count(number, 'answer')} to {skill} that you approved or edited"))
+        note(f"from use: {count(number, 'answer')} to {skill} that you approved or edited")
     if chosen.failures is None:
         note("the run was never evaluated, so its wrong answers are not known")
     for kind, number in (chosen.failures or {}).items():
-        note(safe(f"from its evaluation: {count(number, 'wrong answer')}: {kind}"))
+        note(f"from its evaluation: {count(number, 'wrong answer')}: {kind}")
 
 
 def _print_improved(chosen: Round, improved: Improved) -> None:
@@ -91,6 +91,6 @@ def _print_improved(chosen: Round, improved: Improved) -> None:
     print_pairs(improved.comparisons)
     print_decision(improved.decision)
     if improved.kept:
-        note(safe(f"kept: {improved.folder} is the newest run now"))
+        note(f"kept: {improved.folder} is the newest run now")
     else:
-        note(safe(f"left: {improved.folder}; {chosen.run.name} answers as before"))
+        note(f"left: {improved.folder}; {chosen.run.name} answers as before")

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.options import user_option
-from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, json_option, note, print_json, safe, shown, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, json_option, note, print_json, shown, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.list import ListedSkill
@@ -49,7 +49,7 @@ def _print(skills: Sequence[ListedSkill]) -> None:
         rows.append([skill.name, shown(skill.version), _state(skill), brief(skill.source), *place, description])
     table(columns, rows)
     if not differ:
-        note(f"folders: {safe(max(folders)) or '-'}")
+        note(f"folders: {max(folders) or '-'}")
 
 
 def _state(skill: ListedSkill) -> str:

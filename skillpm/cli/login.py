@@ -42,7 +42,7 @@ def command(registry: str, token_stdin: bool, trusted: bool) -> None:
     if not token.strip():
         raise UsageError("there is no token", hint="paste it, or pipe it: `skillpm login URL --token-stdin < FILE`")
     account = login(context, registry, token)
-    sentence = f"logged in at {safe(account.registry)}; the token is in {safe(account.file)}"
+    sentence = f"logged in at {account.registry}; the token is in {account.file}"
     tell(account, sentence, out=account.account)
 
 
@@ -54,7 +54,7 @@ def logout(registry: str) -> None:
     from skillpm.ops.authoring.account import logout as remove
 
     url, was_stored = remove(command_context(), registry)
-    sentence = f"logged out of {safe(url)}" if was_stored else f"no token of {safe(url)} is stored; nothing changed"
+    sentence = f"logged out of {url}" if was_stored else f"no token of {url} is stored; nothing changed"
     tell({"registry": url, "changed": was_stored}, sentence)
 
 

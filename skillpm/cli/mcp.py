@@ -57,7 +57,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], read_only: bool, htt
         from skillpm.ops.learning.serve import listen
 
         place = f"[{host}]" if ":" in host else host
-        listen(server.application(token), port, lambda: note(f"{what} at http://{safe(place)}:{port}/mcp"), host)
+        listen(server.application(token), port, lambda: note(f"{what} at http://{place}:{port}/mcp"), host)
         return
     note(f"{what} over stdio")
     import anyio

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.output import json_option, note, print_json, safe
+from skillpm.cli.output import json_option, note, print_json
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -56,7 +56,7 @@ def command(name: str, directory: Path, kind: str | None, minimal: bool, program
     from skillpm.ops.authoring.new import create_from_api, create_from_program, create_skill
 
     def warn(text: str) -> None:
-        note(safe(f"note: {text}"))
+        note(f"note: {text}")
 
     apis = {form: path for form in APIS if (path := sources[f"from_{form}"]) is not None}
     _check(program, sources["commands"], len(apis), kind is not None or minimal)

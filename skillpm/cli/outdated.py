@@ -10,7 +10,7 @@ from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import registry_options, user_option
-from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, safe, shown, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, shown, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.outdated import Freshness, Outdated
@@ -34,7 +34,7 @@ def command(names: tuple[str, ...]) -> None:
     if not print_json({"skills": report.skills}):
         _print(report)
     for skill in report.unknown:
-        note(f"warning: {skill.name} {skill.locked} could not be checked: {safe(skill.reason)}")
+        note(f"warning: {skill.name} {skill.locked} could not be checked: {skill.reason}")
     if report.stale:
         exit_with(CheckError.exit_code)
     elif report.failure is not None:

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option, server_option
-from skillpm.cli.output import json_option, note, print_json, safe, table, tell
+from skillpm.cli.output import json_option, note, print_json, table, tell
 
 if TYPE_CHECKING:
     from skillpm.index.http_registry import HttpRegistry
@@ -39,7 +39,7 @@ def list_members(name: str, registry: HttpRegistry) -> None:
     table(("account", "role"), [(item["account"], item["role"]) for item in people])
     for item in issuers:
         claims = ", ".join(f"{key}={value}" for key, value in sorted(item["claims"].items()))
-        note(f"trusted publisher {item['id']}: {safe(item['issuer'])} with {safe(claims)}")
+        note(f"trusted publisher {item['id']}: {item['issuer']} with {claims}")
     if approval:
         note("releases wait for the approval of a second owner")
 
@@ -89,7 +89,7 @@ def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
 
     state = registry.ask("PUT", "approvals", {"scope": scope(name), "needed": needed})
     how = "wait for the approval of a second owner" if needed else "go live at once"
-    tell(state, f"releases of {safe(state['scope'])} {how}")
+    tell(state, f"releases of {state['scope']} {how}")
 
 
 @command.command(
@@ -111,7 +111,7 @@ def trust(name: str, issuer: str, texts: tuple[str, ...], registry: HttpRegistry
 
     document = {"scope": scope(name), "issuer": issuer, "claims": claims(texts)}
     entry = registry.ask("POST", "trusted-publishers", document)
-    can = f"jobs of {safe(issuer)} can publish {safe(entry['scope'])} after `skillpm login URL --trusted`"
+    can = f"jobs of {issuer} can publish {entry['scope']} after `skillpm login URL --trusted`"
     tell(entry, can, out=entry["id"])
 
 

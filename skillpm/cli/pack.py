@@ -70,7 +70,7 @@ def note_left_out(names: Sequence[str]) -> None:
     """Print what a package leaves out; a few names, and the number of the others."""
     if names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        note(f"left out: {safe(', '.join(names[:_SHOWN]))}{more}")
+        note(f"left out: {', '.join(names[:_SHOWN])}{more}")
 
 
 def packed(path: Path, owner: str = "", allowed: Sequence[str] = ()) -> Packed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import json_option, note, print_json, safe, table
+from skillpm.cli.output import json_option, note, print_json, table
 
 
 @click.command("plugins", epilog="Example: skillpm plugins --json")
@@ -33,4 +33,4 @@ def command() -> None:
     ]
     table(("plugin", "from", "runs in", "hooks or files", "time", "failures"), rows)
     for failure in report.failures:
-        note(f"failed: {safe(failure.plugin)}: {safe(failure.hook)}: {safe(failure.message)}")
+        note(f"failed: {failure.plugin}: {failure.hook}: {failure.message}")

@@ -74,11 +74,11 @@ def _print(publication: Publication, place: str) -> None:
         note(f"{release} waits until another owner approves it; `skillpm registry approvals` shows it to them")
         return
     if publication.change == "unchanged":
-        note(f"{release} is already published in {safe(place)} with the same content; nothing changed")
+        note(f"{release} is already published in {place} with the same content; nothing changed")
     else:
         click.echo(f"{publication.packed.name}=={publication.packed.release.version}")
         what = f"{size(publication.packed.release.size)}, tree {publication.packed.release.tree[:16]}…"
-        note(f"{'would be published' if publication.dry_run else 'published'} in {safe(place)}: {what}")
+        note(f"{'would be published' if publication.dry_run else 'published'} in {place}: {what}")
         if not publication.dry_run:
             note(f"signed by {publication.signer}" if publication.signer else "not signed")
     note_left_out(publication.packed.tree.uncounted())

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import click
 from click.core import ParameterSource
@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option, place_option, server_option
-from skillpm.cli.output import clipped, json_option, note, print_json, safe, table, tell
+from skillpm.cli.output import clipped, json_option, note, print_json, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -65,10 +65,10 @@ def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, **
     if print_json({"path": str(folder), "made": is_new, "root": fingerprint}):
         return
     click.echo(folder)
-    note(f"created a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
+    note(f"created a registry in {folder}" if is_new else f"{folder} is already a registry")
     if fingerprint:
         note(f"signed by the root {fingerprint}; tell it to your users")
-        note(f"move the root keys {', '.join(roots)} from {safe(keys.root)} to another place: only new keys need them")
+        note(f"move the root keys {', '.join(roots)} from {keys.root} to another place: only new keys need them")
     note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")
 
 
@@ -88,9 +88,9 @@ def sign(folder: Path, new_key: str | None) -> None:
     if registry.signer is None:
         raise UsageError(f"{folder} is not signed", hint="run `skillpm registry init FOLDER --signed`")
     waiting = registry.signer.rotate(keys.create(new_key)) if new_key else registry.signer.refresh()
-    note(f"signed {safe(folder)}")
+    note(f"signed {folder}")
     for release, reason in waiting.items():
-        note(f"warning: {safe(release)} waits for the witnesses of the log: {safe(reason)}")
+        note(f"warning: {release} waits for the witnesses of the log: {reason}")
 
 
 @command.command(
@@ -108,7 +108,7 @@ def report(release: str, reason: str, places: tuple[str, ...], registry: HttpReg
     name, _, version = release.partition("==")  # without a version, the whole skill is meant
     document = {"name": name, "version": version, "reason": reason, "findings": [finding(text) for text in places]}
     entry = registry.ask("POST", "reports", document)
-    sentence = f"reported {safe(release)}; the number of the report is {entry['id']}"
+    sentence = f"reported {release}; the number of the report is {entry['id']}"
     tell(entry, sentence, out=entry["id"])
 
 
@@ -156,7 +156,7 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool) -> N
 def answer(number: int, state: str, reason: str, registry: HttpRegistry) -> None:
     """Answer the report NUMBER, or appeal. Owners of the registry answer, owners of the skill appeal."""
     entry = registry.ask("POST", f"reports/{number}/answer", {"state": state, "answer": reason})
-    tell(entry, f"report {number} of {safe(entry['name'])} is {entry['state']}")
+    tell(entry, f"report {number} of {entry['name']} is {entry['state']}")
 
 
 @command.command("approvals", epilog="Example: skillpm registry approvals")
@@ -181,5 +181,5 @@ def approve(number: str, refusal: str | None, registry: HttpRegistry) -> None:
     if not number.isalnum():
         raise UsageError(f"`{number[:80]}` is not the ID of a release", hint="`skillpm registry approvals` lists them")
     document = {"approve": refusal is None, "reason": refusal or ""}
-    entry = registry.ask("POST", f"approvals/{number}", document)
-    tell(entry, f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}")
+    entry = registry.ask("POST", f"approvals/{quote(number, safe='')}", document)
+    tell(entry, f"{entry['name']} {entry['version']} is {entry['state']}")

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
@@ -100,4 +100,4 @@ def print_more(evaluation: Evaluation, *, compare: bool) -> None:
         click.echo()
         table(*comparison_table(comparisons(evaluation)))
     for caveat in caveats(evaluation):
-        note(safe(caveat))
+        note(caveat)

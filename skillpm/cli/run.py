@@ -80,7 +80,7 @@ def command(**options: Any) -> None:
         ask=ask if asks else None,
         reply=reply if asks else None,
         tell=None if is_set("json") else _tell,
-        say=lambda sentence: note(safe(sentence)),
+        say=note,
         **{name: options[name] for name in ("text", "read", "context_tokens", "timeout")},
     )
     asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
@@ -144,7 +144,7 @@ def _episode(episode: Episode) -> int:
         for line in proposal.lines:
             click.echo(safe(line))
         if episode.objections:
-            note(f"nothing lets it run: {safe(episode.objections)}")
+            note(f"nothing lets it run: {episode.objections}")
     if trace.outcome in ("not-run", "refused"):
         note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
     if trace.outcome in _NOTHING_DONE:

@@ -51,4 +51,4 @@ def command(skill: str, file: BinaryIO) -> None:
         none = "the only row could not" if scoring.rows == 1 else f"none of {scoring.rows} rows could"
         raise VerifierError(f"{none} be judged: {safe(scoring.reason)}", hint=hint, skill=chosen.name)
     if scoring.errored:
-        note(f"{scoring.errored} of {scoring.rows} rows could not be judged, the first: {safe(scoring.reason)}")
+        note(f"{scoring.errored} of {scoring.rows} rows could not be judged, the first: {scoring.reason}")

@@ -9,7 +9,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import number_option, registry_options
-from skillpm.cli.output import brief, clipped, json_option, note, print_json, safe, shown, table
+from skillpm.cli.output import brief, clipped, json_option, note, print_json, shown, table
 from skillpm.model.name import meant
 from skillpm.model.release import SEARCH_FILTERS
 
@@ -40,7 +40,7 @@ def command(texts: tuple[str, ...], has: tuple[str, ...], limit: int) -> None:
     if result.hits and not is_json:
         table(("skill", "version", "installed", "source", "summary"), [_row(hit) for hit in result.hits[:limit]])
     for name, error in result.failures.items():
-        note(f"warning: {safe(name)} could not be searched: {safe(error.message)}")
+        note(f"warning: {name} could not be searched: {error.message}")
     if not is_json:
         _note_count(len(result.hits), limit, result.near)
     if result.failures and not result.hits:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from skillpm.cli.complete import installed_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.options import model_option, number_option, run_option
-from skillpm.cli.output import PlainProgress, note, safe
+from skillpm.cli.output import PlainProgress, note
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import UsageError
 
@@ -66,7 +66,7 @@ def command(
     from skillpm.ops.learning.serve import listen, verified_model
 
     context, (chosen,) = agreed_skills(skills)
-    wanted = Wanted(find_answerer(context, chosen, model, run), say=lambda sentence: note(safe(sentence)))
+    wanted = Wanted(find_answerer(context, chosen, model, run), say=note)
     evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=_TOGETHER), PlainProgress())
     with verified_model(evaluator, chosen, wanted, tries) as application:
         listen(application, port, lambda: note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1"))

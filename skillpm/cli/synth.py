@@ -131,7 +131,7 @@ def command(
     synthesis = synth(context, chosen, request, progress())
     for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
-            note(safe(f"note: {name}: {text}"))
+            note(f"note: {name}: {text}")
     check_rows(synthesis.profile, strict=strict)
     if output is None:
         _print_tasks(synthesis)
@@ -151,7 +151,7 @@ def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, .
 
     read = read_traces([Path(source).expanduser()], command_context().skills(skills))
     for reason, number in read.left.most_common():
-        note(safe(f"left out: {reason}: {number}"))
+        note(f"left out: {reason}: {number}")
     if not read.traces:
         raise UsageError(
             f"{source} shows no request that a skill answers", hint="see what `skillpm traces import` takes"

@@ -164,7 +164,7 @@ def print_plan(plan: TrainPlan, estimate: Estimate | None = None) -> dict[str, A
     if estimate is not None:
         document |= {"estimate": asdict(estimate)}
     for text in plan.notes:
-        note(safe(f"note: {text}"))
+        note(f"note: {text}")
     if is_set("json"):
         return document
     table(
