@@ -14,12 +14,12 @@ Selective classification for deep neural networks, NeurIPS 2017.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from typing import Any
 
 from skillpm.errors import CheckError
-from skillpm.evals.statistics import Interval, effective_trials, wilson
+from skillpm.evals.statistics import Clusters, Interval, effective_trials, wilson
 from skillpm.model.calibration import Calibration, SkillCalibration, Threshold
 from skillpm.model.evaluation import Arm, Evaluation, Record
 
@@ -56,7 +56,7 @@ def calibrated(evaluation: Evaluation, arm: Arm, target: float, adapter: str) ->
 
 def fewest(target: float) -> int:
     """Return how many answers, all right, it takes to know that this share of them is."""
-    return next(size for size in count(1) if _bounds([1.0] * size, None).low >= target)
+    return next(size for size in count(1) if _bounds([1.0] * size, range(size)).low >= target)
 
 
 def _of_skill(tree: str, ours: Sequence[Record], least: int, target: float) -> SkillCalibration:
@@ -90,9 +90,8 @@ def _threshold(ours: Sequence[Record], bound: Callable[[Interval], float]) -> Th
     return Threshold(confidence=_confidence(ours[-1]), answers=len(ours), right=round(sum(values)), bound=limit)
 
 
-def _bounds(values: Sequence[float], clusters: Sequence[str] | None) -> Interval:
-    effective = None if clusters is None else effective_trials(values, clusters)
-    interval = wilson(round(sum(values)), len(values), effective)
+def _bounds(values: Sequence[float], clusters: Sequence[Hashable]) -> Interval:
+    interval = wilson(round(sum(values)), len(values), effective_trials(values, Clusters.of(clusters)))
     assert interval is not None
     return interval
 

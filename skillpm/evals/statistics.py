@@ -60,14 +60,6 @@ class Clusters:
         return cls(renumbered, count)
 
 
-Clustering = Clusters | Sequence[Hashable]
-"""Clusters, or the name of the cluster of each value."""
-
-
-def _clusters(clustering: Clustering) -> Clusters:
-    return clustering if isinstance(clustering, Clusters) else Clusters.of(clustering)
-
-
 def wilson(successes: float, trials: int, effective: float | None = None) -> Interval | None:
     """Return the share with Wilson's score interval; None without trials.
 
@@ -167,16 +159,14 @@ def _correlation(both: int, gained: int, lost: int, neither: int) -> float:
     return product / math.sqrt(margins)
 
 
-def mean_interval(
-    values: Sequence[float], clusters: Clustering | None = None, *, bounds: tuple[float, float] | None = None
-) -> Interval | None:
+def mean_interval(values: Sequence[float], clusters: Clusters, bounds: tuple[float, float]) -> Interval | None:
     """Return the mean with Student's t interval; None without values.
 
     Args:
         values: what was measured.
-        clusters: the cluster of each value; each value is its own where None.
+        clusters: of the values.
         bounds: of the values. A single cluster tells no more than these, and equal values no more than Wilson's
-            interval of a share; without bounds both have no width.
+            interval of a share.
 
     Source: Student, The probable error of a mean, Biometrika 6 (1908) 1-25; with clusters, the linearised variance of
     K.-Y. Liang and S. L. Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73 (1986) 13-22.
@@ -185,10 +175,10 @@ def mean_interval(
         return None
     mean = math.fsum(values) / len(values)
     residuals = _cluster_sums((value - mean for value in values), clusters)
-    low, high = bounds or (-math.inf, math.inf)
+    low, high = bounds
     if len(residuals) == 1:
-        return Interval(mean, low, high) if bounds else Interval(mean, mean, mean)
-    if bounds and max(map(abs, residuals)) < _ROUNDING * (high - low):
+        return Interval(mean, low, high)
+    if max(map(abs, residuals)) < _ROUNDING * (high - low):
         # equal values do not say how others would vary, but within bounds none vary more than those that are at them
         found = wilson((mean - low) / (high - low) * len(residuals), len(residuals))
         return found and Interval(mean, low + found.low * (high - low), low + found.high * (high - low))
@@ -198,12 +188,9 @@ def mean_interval(
     return Interval(mean, max(low, mean - half), min(high, mean + half))
 
 
-def _cluster_sums(values: Iterable[float], clustering: Clustering | None) -> array[float]:
+def _cluster_sums(values: Iterable[float], clusters: Clusters) -> array[float]:
     """Return the sum of each cluster, rounded once, so that it is the same in any order of the values."""
-    found = array("d", values)
-    if clustering is None:
-        return found
-    number = _clusters(clustering).numbers.__getitem__
+    found, number = array("d", values), clusters.numbers.__getitem__
     places = sorted(range(len(found)), key=number)
     return array("d", (math.fsum(map(found.__getitem__, part)) for _, part in groupby(places, number)))
 
@@ -214,14 +201,13 @@ def _variance_of_mean(residuals: Sequence[float], size: int) -> float:
     return groups / (groups - 1) * math.fsum(residual * residual for residual in residuals) / (size * size)
 
 
-def effective_trials(values: Sequence[float], clustering: Clustering) -> float:
+def effective_trials(values: Sequence[float], clusters: Clusters) -> float:
     """Return how many independent trials tell as much as these clustered ones; as many where each is its own cluster.
 
     Source: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data, Survey Methodology 24 (1998) 193-201: the number over the design effect, for the
     degrees of freedom of the clusters. The design effect is at least 1 here, and is 1 where all values are equal.
     """
-    clusters = _clusters(clustering)
     size, groups = len(values), clusters.count
     if groups == size:
         return size
@@ -235,7 +221,7 @@ def effective_trials(values: Sequence[float], clustering: Clustering) -> float:
     return max(1.0, size / design_effect * (_Z / student_quantile(groups - 1)) ** 2)
 
 
-def cluster_flip_test(differences: Sequence[float], clusters: Clustering, unit: int = 1) -> float:
+def cluster_flip_test(differences: Sequence[float], clusters: Clusters, unit: int = 1) -> float:
     """Return the p value that the difference of paired arms is zero, where clusters change sides as a whole.
 
     Each difference times ``unit`` is a whole number, such as the number of answers to a task.

@@ -8,12 +8,15 @@ import operator
 import random
 import statistics
 import time
+from collections.abc import Hashable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.evals.statistics import (
+    Clusters,
+    Interval,
     cluster_flip_test,
     effective_trials,
     mcnemar,
@@ -25,6 +28,21 @@ from skillpm.evals.statistics import (
 from tests.present import present
 
 Z = statistics.NormalDist().inv_cdf(0.975)
+
+
+def mean(
+    values: Sequence[float], names: Sequence[Hashable] = (), bounds: tuple[float, float] = (-99, 99)
+) -> Interval | None:
+    """Each value is a cluster of its own where no names are given."""
+    return mean_interval(values, Clusters.of(names or range(len(values))), bounds)
+
+
+def trials(values: Sequence[float], names: Sequence[Hashable]) -> float:
+    return effective_trials(values, Clusters.of(names))
+
+
+def flips(differences: Sequence[float], names: Sequence[Hashable]) -> float:
+    return cluster_flip_test(differences, Clusters.of(names))
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -119,15 +137,15 @@ def test_students_quantile_comes_down_to_the_normal_one() -> None:
 
 
 def test_a_mean_has_students_interval() -> None:
-    found = present(mean_interval([1, 2, 3, 4, 5]))
+    found = present(mean([1, 2, 3, 4, 5]))
     half = 2.776445 * math.sqrt(2.5 / 5)
     assert (found.estimate, found.low, found.high) == pytest.approx((3, 3 - half, 3 + half), abs=1e-5)
 
 
-def test_a_mean_of_nothing_is_nothing_and_of_one_value_has_no_width() -> None:
-    assert mean_interval([]) is None
-    alone = present(mean_interval([0.5]))
-    assert alone.low == alone.high == 0.5
+def test_a_mean_of_nothing_is_nothing_and_one_value_tells_no_more_than_its_bounds() -> None:
+    assert mean([]) is None
+    alone = present(mean([0.5], bounds=(0, 1)))
+    assert (alone.low, alone.high) == (0, 1)
 
 
 @pytest.mark.parametrize(("gained", "lost", "p"), [(50_300, 49_700, 0.05820), (20_000, 19_500, 0.01205)])
@@ -144,7 +162,7 @@ def test_mcnemar_is_exact_and_quick_for_a_hundred_thousand_pairs(gained: int, lo
 def test_the_test_of_clusters_is_mcnemars_where_each_pair_is_its_own(gained: int, lost: int) -> None:
     differences = [1.0] * gained + [-1.0] * lost + [0.0] * 3
     own = list(map(str, range(len(differences))))
-    assert cluster_flip_test(differences, own) == pytest.approx(mcnemar(gained, lost))
+    assert flips(differences, own) == pytest.approx(mcnemar(gained, lost))
 
 
 @given(st.lists(st.tuples(st.integers(-1, 1), st.sampled_from("abcdef")), max_size=30))
@@ -153,25 +171,25 @@ def test_the_test_of_clusters_counts_the_signs_that_are_at_least_as_lopsided(pai
     observed = abs(sum(value for value, _ in pairs))
     signs = list(itertools.product((1, -1), repeat=6))
     extreme = [sign for sign in signs if abs(sum(map(operator.mul, sign, sums))) >= observed]
-    found = cluster_flip_test([float(value) for value, _ in pairs], [name for _, name in pairs])
+    found = flips([float(value) for value, _ in pairs], [name for _, name in pairs])
     assert found == pytest.approx(len(extreme) / len(signs))
 
 
 def test_the_test_of_many_clusters_is_that_of_few_but_normal() -> None:
-    few = cluster_flip_test([1.0] * 60 + [-1.0] * 40, list(map(str, range(100))))
-    many = cluster_flip_test([1.0] * 600 + [-1.0] * 500, list(map(str, range(1100))))
+    few = flips([1.0] * 60 + [-1.0] * 40, list(map(str, range(100))))
+    many = flips([1.0] * 600 + [-1.0] * 500, list(map(str, range(1100))))
     assert few == pytest.approx(mcnemar(60, 40))
     assert many == pytest.approx(mcnemar(600, 500), abs=0.001)
 
 
 def test_rows_that_agree_within_their_template_tell_as_much_as_the_templates() -> None:
     values, clusters = [1.0] * 50 + [0.0] * 50, [str(number // 10) for number in range(100)]
-    assert effective_trials(values, list(map(str, range(100)))) == 100
+    assert trials(values, list(map(str, range(100)))) == 100
     # ten clusters of equal values: a design effect of 11, and Student's 2.262 in place of 1.96
-    assert effective_trials(values, clusters) == pytest.approx(100 / 11 * (Z / 2.262157) ** 2, rel=1e-4)
-    assert effective_trials(values, ["one"] * 100) == 1
+    assert trials(values, clusters) == pytest.approx(100 / 11 * (Z / 2.262157) ** 2, rel=1e-4)
+    assert trials(values, ["one"] * 100) == 1
     spread = [float(number % 2) for number in range(100)]
-    assert effective_trials(spread, clusters) == pytest.approx(100 * (Z / 2.262157) ** 2, rel=1e-4)
+    assert trials(spread, clusters) == pytest.approx(100 * (Z / 2.262157) ** 2, rel=1e-4)
 
 
 def test_clustered_shares_cover_the_truth_as_often_as_they_say() -> None:
@@ -181,7 +199,7 @@ def test_clustered_shares_cover_the_truth_as_often_as_they_say() -> None:
     for _ in range(1000):
         values = [value for _ in range(20) for value in [float(chance.random() < 0.6)] * 5]
         right = round(sum(values))
-        found = present(wilson(right, 100, effective_trials(values, clusters)))
+        found = present(wilson(right, 100, trials(values, clusters)))
         naive = present(wilson(right, 100))
         covered += found.low <= 0.6 <= found.high
         alone += naive.low <= 0.6 <= naive.high
@@ -190,36 +208,33 @@ def test_clustered_shares_cover_the_truth_as_often_as_they_say() -> None:
 
 def test_a_mean_of_clusters_is_as_wide_as_that_of_the_clusters_means() -> None:
     values, clusters = [1.0, 1.0, 0.0, 0.0, 0.5, 0.5], list("aabbcc")
-    found, means = present(mean_interval(values, clusters)), present(mean_interval([1.0, 0.0, 0.5]))
+    found, means = present(mean(values, clusters)), present(mean([1.0, 0.0, 0.5]))
     assert (found.low, found.high) == pytest.approx((means.low, means.high))
 
 
 def test_an_interval_stays_within_the_bounds_of_the_values() -> None:
-    assert present(mean_interval([0.0, 0.3], bounds=(-1, 1))).low == -1
-    found = present(mean_interval([0.5, 0.5], ["a", "a"], bounds=(-1, 1)))
+    assert present(mean([0.0, 0.3], bounds=(-1, 1))).low == -1
+    found = present(mean([0.5, 0.5], ["a", "a"], bounds=(-1, 1)))
     assert (found.low, found.high) == (-1, 1)
 
 
 def test_equal_values_tell_no_more_than_as_many_trials() -> None:
     share = present(wilson(10, 10))
-    found = present(mean_interval([1.0] * 10, bounds=(-1, 1)))
+    found = present(mean([1.0] * 10, bounds=(-1, 1)))
     assert (found.low, found.high) == pytest.approx((2 * share.low - 1, 1))
-    assert present(mean_interval([0.1] * 30, bounds=(-2, 2))).low < 0 < present(mean_interval([0.1] * 30)).low
+    assert present(mean([0.1] * 30, bounds=(-2, 2))).low < 0
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sampled_from("abc")), min_size=1, max_size=40), st.randoms())
 def test_figures_of_clusters_are_the_same_in_any_order(rows: list[tuple[float, str]], chance: random.Random) -> None:
     values, clusters = zip(*rows, strict=True)
     others, names = zip(*chance.sample(rows, len(rows)), strict=True)
-    assert mean_interval(values, clusters, bounds=(-1, 1)) == mean_interval(others, names, bounds=(-1, 1))
-    assert effective_trials(values, clusters) == effective_trials(others, names)
+    assert mean(values, clusters, bounds=(-1, 1)) == mean(others, names, bounds=(-1, 1))
+    assert trials(values, clusters) == trials(others, names)
 
 
 def test_sums_of_clusters_that_cancel_are_the_same_in_any_order() -> None:
     small, tiny = 2.0**-54, 2.0**-108
     one = [-small, tiny, tiny, 1.0, -1.0]
-    found = {
-        mean_interval([*order, *(-value for value in order)], list("aaaaabbbbb"))
-        for order in itertools.permutations(one)
-    }
+    found = {mean([*order, *(-value for value in order)], list("aaaaabbbbb")) for order in itertools.permutations(one)}
     assert len(found) == 1
