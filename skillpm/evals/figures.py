@@ -81,19 +81,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task set: a cell for each arm that was asked it."""
+    """One task set, or a part of it such as the tasks of one tool: a cell for each arm that was asked any of it."""
 
     task_set: TaskSet
     cells: Mapping[str, Cell]
-
-
-@dataclass(frozen=True, slots=True)
-class PartRow:
-    """A part of one task set, such as the tasks of one tool: a cell for each arm that was asked any of it."""
-
-    task_set: TaskSet
-    part: str
-    cells: Mapping[str, Cell]
+    part: str = ""
 
 
 def arm_label(name: str) -> str:
@@ -160,8 +152,6 @@ def _repeated(part: Part) -> tuple[Repeated, ...]:
 def share(outcomes: Measured) -> Interval | None:
     """Return the mean of outcomes from 0 to 1, such as right and wrong; None without any."""
     values, clusters = outcomes
-    if clusters.count == len(values):
-        return wilson(math.fsum(values), len(values))
     return wilson(math.fsum(values), len(values), effective_trials(values, clusters))
 
 
@@ -170,24 +160,23 @@ def novelty_figures(evaluation: Evaluation) -> list[Row]:
 
     Rows that do not say it are in none of them.
     """
+    rows = _rows(evaluation, lambda profile: NOVELTIES.keys() & profile.tags)
     parts = []
-    for name, label in NOVELTIES.items():
-        for row in _rows(evaluation, name):
-            if row.cells:
-                tasks = max(cell.tasks for cell in row.cells.values())
-                task_set = row.task_set.model_copy(update={"name": f"{row.task_set.name}, {label}", "tasks": tasks})
-                parts.append(Row(task_set, row.cells))
+    for row in sorted(rows, key=lambda row: list(NOVELTIES).index(row.part)):
+        tasks = max(cell.tasks for cell in row.cells.values())
+        name = f"{row.task_set.name}, {NOVELTIES[row.part]}"
+        parts.append(Row(row.task_set.model_copy(update={"name": name, "tasks": tasks}), row.cells))
     return parts
 
 
-def tool_figures(evaluation: Evaluation) -> list[PartRow]:
+def tool_figures(evaluation: Evaluation) -> list[Row]:
     """Return the figures of each task set again by the tool of the expected answer, or by what else it does."""
-    return _part_figures(evaluation, lambda profile: [profile.expected] if profile.expected else [])
+    return _rows(evaluation, lambda profile: [profile.expected] if profile.expected else [])
 
 
-def tag_figures(evaluation: Evaluation) -> list[PartRow]:
+def tag_figures(evaluation: Evaluation) -> list[Row]:
     """Return the figures of each task set again by the tags that its author gave."""
-    return _part_figures(evaluation, shown_tags)
+    return _rows(evaluation, shown_tags)
 
 
 def shown_tags(profile: Profile) -> list[str]:
@@ -195,8 +184,8 @@ def shown_tags(profile: Profile) -> list[str]:
     return [tag for tag in profile.tags if not tag.startswith(TEMPLATE) and tag not in NOVELTIES]
 
 
-def _part_figures(evaluation: Evaluation, parts: Callable[[Profile], Iterable[str]]) -> list[PartRow]:
-    """Return a row for each task set and part, in the order of the sets, their parts by name."""
+def _rows(evaluation: Evaluation, parts: Callable[[Profile], Iterable[str]]) -> list[Row]:
+    """Return a row for each task set and part of it with records, in the order of the sets, their parts by name."""
     rewards = {skill.name: skill.reward for skill in evaluation.skills}
     groups: dict[tuple[str, str], dict[str, dict[str, Cell]]] = {}
     for arm in evaluation.arms:
@@ -205,7 +194,7 @@ def _part_figures(evaluation: Evaluation, parts: Callable[[Profile], Iterable[st
             group = groups.setdefault((skill, suite), {})
             group.setdefault(name, {})[arm.name] = cell(part, rewards.get(skill))
     return [
-        PartRow(task_set, part, by_arm)
+        Row(task_set, by_arm, part)
         for task_set in evaluation.task_sets
         for part, by_arm in sorted(groups.get((task_set.skill, task_set.name), {}).items())
     ]
@@ -213,27 +202,14 @@ def _part_figures(evaluation: Evaluation, parts: Callable[[Profile], Iterable[st
 
 def figures(evaluation: Evaluation) -> list[Row]:
     """Return one row for each task set, in order, with a cell for each arm that was asked its tasks, or was to be."""
+    asked = {(row.task_set.skill, row.task_set.name): row.cells for row in _rows(evaluation, lambda profile: [""])}
     rows = []
-    for row in _rows(evaluation):
-        cells = {}
+    for task_set in evaluation.task_sets:
+        found, cells = asked.get((task_set.skill, task_set.name), {}), {}
         for arm in evaluation.arms:
-            known = row.cells.get(arm.name, cell(Outcomes().whole(), None) if arm.stopped else None)
+            known = found.get(arm.name, cell(Outcomes().whole(), None) if arm.stopped else None)
             if known is not None:
-                missing = row.task_set.tasks * arm.repeats - known.asked if arm.stopped else 0
+                missing = task_set.tasks * arm.repeats - known.asked if arm.stopped else 0
                 cells[arm.name] = replace(known, not_asked=max(0, missing))
-        rows.append(Row(row.task_set, cells))
+        rows.append(Row(task_set, cells))
     return rows
-
-
-def _rows(evaluation: Evaluation, tag: str | None = None) -> list[Row]:
-    """Return the cells of each task set, of the records with a tag alone where one is named."""
-
-    def task_set_of(profile: Profile) -> list[tuple[str, str]]:
-        return [(profile.skill, profile.suite)] if tag in (None, *profile.tags) else []
-
-    rewards = {skill.name: skill.reward for skill in evaluation.skills}
-    cells: dict[tuple[str, str], dict[str, Cell]] = {}
-    for arm in evaluation.arms:
-        for place, part in outcomes_of(arm).groups(task_set_of).items():
-            cells.setdefault(place, {})[arm.name] = cell(part, rewards.get(place[0]))
-    return [Row(task_set, cells.get((task_set.skill, task_set.name), {})) for task_set in evaluation.task_sets]

@@ -10,7 +10,6 @@ from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import Comparison, comparisons
 from skillpm.evals.figures import (
     Cell,
-    PartRow,
     Row,
     arm_label,
     figures,
@@ -38,8 +37,8 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "data": evaluation.data,
         "figures": figures_document(figures(evaluation)),
         "by_novelty": figures_document(novelty_figures(evaluation)),
-        "by_tool": _parts_document(tool_figures(evaluation), "tool"),
-        "by_tag": _parts_document(tag_figures(evaluation), "tag"),
+        "by_tool": figures_document(tool_figures(evaluation), "tool"),
+        "by_tag": figures_document(tag_figures(evaluation), "tag"),
         "by_kind": kinds_document(kind_figures(evaluation)),
         "comparisons": comparisons_document(comparisons(evaluation)),
         "spent": spent_document(evaluation),
@@ -53,18 +52,16 @@ def spent_document(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [{"arm": arm.name, **as_json(spent(arm)), "seconds": arm.seconds} for arm in evaluation.arms]
 
 
-def figures_document(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return one object for each task set and arm."""
+def figures_document(rows: Iterable[Row], part: str = "") -> list[dict[str, Any]]:
+    """Return one object for each row and arm; ``part`` is what the parts of task sets are called."""
     return [
-        {"skill": row.task_set.skill, "task_set": row.task_set.name, "arm": arm, **_cell_document(cell)}
-        for row in rows
-        for arm, cell in row.cells.items()
-    ]
-
-
-def _parts_document(rows: Iterable[PartRow], kind: str) -> list[dict[str, Any]]:
-    return [
-        {"skill": row.task_set.skill, "task_set": row.task_set.name, kind: row.part, "arm": arm, **_cell_document(cell)}
+        {
+            "skill": row.task_set.skill,
+            "task_set": row.task_set.name,
+            **({part: row.part} if part else {}),
+            "arm": arm,
+            **_cell_document(cell),
+        }
         for row in rows
         for arm, cell in row.cells.items()
     ]
@@ -72,20 +69,21 @@ def _parts_document(rows: Iterable[PartRow], kind: str) -> list[dict[str, Any]]:
 
 def kinds_document(rows: Iterable[KindRow]) -> list[dict[str, Any]]:
     """Return one object for each task set and arm."""
-    return [_kind_document(row) for row in rows]
-
-
-def _kind_document(row: KindRow) -> dict[str, Any]:
-    pairs = sorted(row.answered.items())
-    return {
-        "skill": row.task_set.skill,
-        "task_set": row.task_set.name,
-        "arm": row.arm,
-        "kinds": {kind: {"tasks": row.tasks(kind), "exact": as_json(row.exact[kind])} for kind in row.expected},
-        "answered": [{"expected": pair[0], "answered": pair[1] or None, "count": count} for pair, count in pairs],
-        "false_refusals": as_json(row.false_refusals),
-        "inventions": as_json(row.inventions),
-    }
+    return [
+        {
+            "skill": row.task_set.skill,
+            "task_set": row.task_set.name,
+            "arm": row.arm,
+            "kinds": {kind: {"tasks": row.tasks(kind), "exact": as_json(row.exact[kind])} for kind in row.expected},
+            "answered": [
+                {"expected": expected, "answered": answered or None, "count": count}
+                for (expected, answered), count in sorted(row.answered.items())
+            ],
+            "false_refusals": as_json(row.false_refusals),
+            "inventions": as_json(row.inventions),
+        }
+        for row in rows
+    ]
 
 
 def _cell_document(cell: Cell) -> dict[str, Any]:
@@ -230,7 +228,7 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
 
 
-def part_table(rows: Sequence[PartRow], arms: Sequence[str], kind: str) -> Table:
+def part_table(rows: Sequence[Row], arms: Sequence[str], kind: str) -> Table:
     """Return one line for each part of a task set, with the share of exact answers of each arm."""
     lines = []
     for row in rows:
