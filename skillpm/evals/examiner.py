@@ -6,7 +6,7 @@ import random
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ from skillpm.model.ports import (
     SamplingPolicy,
 )
 from skillpm.model.task import Message
-from skillpm.model.verdict import Judgement, Verdict
+from skillpm.model.verdict import Judgement
 
 _AT_ONCE = 512  # answers that are judged together while others are written
 Remember = Callable[[Policy, Mapping[str, Any]], Policy]
@@ -184,12 +184,7 @@ class Examiner:
         if len(records) < len(tasks) * repeats and not self.interrupted:
             interruption = {"limit_reached": self._budget.reached}
         return Arm(
-            name=label.name,
-            model=label.model,
-            skill_text=label.skill_text,
-            tool_schemas=label.tool_schemas,
-            constrained=label.constrained,
-            adapter=label.adapter,
+            **asdict(label),
             settings={**self._asking.settings, **getattr(policy, "settings", {}), **interruption},
             records=records,
             seconds=round(time.monotonic() - started, 3),
@@ -423,11 +418,7 @@ def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) 
         request=task.request,
         expected=task.expected,
         completion=_well_formed(episode.completion),
-        argv=judgement.argv,
-        verdict=judgement.verdict,
-        rewards=judgement.rewards,
-        exact=judgement.verdict.status == "passed",
-        valid_json=_valid_json(judgement.verdict),
+        **_judged(judgement),
         finish_reason=_finish_reason(episode.finish_reason),
         messages=episode.messages if len(episode.messages) > 1 else (),
         prompt_tokens=0 if usage is None else usage.prompt_tokens,
@@ -440,21 +431,20 @@ def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) 
 
 def judged_again(record: Record, judgement: Judgement) -> Record:
     """Return the record of the same answer with another judgement."""
+    return record.model_copy(update=_judged(judgement))
+
+
+def _judged(judgement: Judgement) -> dict[str, Any]:
+    """Return the fields of a record that a judgement decides."""
     verdict = judgement.verdict
-    return record.model_copy(
-        update={
-            "argv": judgement.argv,
-            "verdict": verdict,
-            "rewards": judgement.rewards,
-            "exact": verdict.status == "passed",
-            "valid_json": _valid_json(verdict),
-        }
-    )
-
-
-def _valid_json(verdict: Verdict) -> bool | None:
     only_json = verdict.components.get("only_json")
-    return None if only_json is None else only_json == 1
+    return {
+        "argv": judgement.argv,
+        "verdict": verdict,
+        "rewards": judgement.rewards,
+        "exact": verdict.status == "passed",
+        "valid_json": None if only_json is None else only_json == 1,
+    }
 
 
 def _finish_reason(reason: str) -> Literal["stop", "length", "too_long"]:
