@@ -101,7 +101,7 @@ def suite_tasks(contributions: Contributions) -> list[EvalTask]:
         seeds = [seed for seed in suite.tasks if isinstance(seed, Seed)]
         path = f"{contributions.skill.name}/suites/{suite.name}"
         _refuse_repeats(seeds, path)
-        made = (_task(contributions, seed, path) for seed in seeds)
+        made = (_task(contributions, seed, seed.request[:80], path) for seed in seeds)
         tasks += [EvalTask(suite.name, task, task.prompt) for task in made]
     return tasks
 
@@ -118,14 +118,16 @@ def _refuse_repeats(seeds: Sequence[Seed], path: str) -> None:
         answers[request] = answer
 
 
-def _task(contributions: Contributions, seed: Seed, path: str) -> Task:
-    expected = seed.expected
-    if contributions.contract is not None:
+def _task(contributions: Contributions, row: Seed | TaskRow, what: str, path: str, line: int | None = None) -> Task:
+    """Return the task of a row. Raises DocumentError where its answer, called ``what``, breaks the contract."""
+    expected = row.expected
+    is_asked = expected is None and isinstance(row, TaskRow)  # nobody knows the answer to such a row
+    if contributions.contract is not None and not is_asked:
         try:
             expected = contributions.contract.complete(expected)
         except DocumentError as error:
-            raise DocumentError(f"`{seed.request[:80]}`: {error.rule}", path=path, hint=error.hint) from None
-    return contributions.task(seed.request, expected, seed.tags)
+            raise DocumentError(f"`{what}`: {error.rule}", path=path, line=line, hint=error.hint) from None
+    return contributions.task(row.request, expected, row.tags)
 
 
 def held_out_tasks(tasks: Iterable[Task]) -> Iterator[EvalTask]:
@@ -141,18 +143,8 @@ def outside_tasks(
     Raises:
         DocumentError: an expected answer breaks the skill's contract, with its line.
     """
-    return stored_tasks(_outside_task(contributions, row, path, line) for line, row in rows)
-
-
-def _outside_task(contributions: Contributions, row: TaskRow, path: str, line: int) -> EvalTask:
-    expected = row.expected
-    if expected is not None and contributions.contract is not None:
-        try:
-            expected = contributions.contract.complete(expected)
-        except DocumentError as error:
-            raise DocumentError(f"`expected`: {error.rule}", path=path, line=line, hint=error.hint) from None
-    task = contributions.task(row.request, expected, row.tags)
-    return EvalTask(OUTSIDE, task, task.prompt)
+    tasks = (_task(contributions, row, "expected", path, line) for line, row in rows)
+    return stored_tasks(EvalTask(OUTSIDE, task, task.prompt) for task in tasks)
 
 
 def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
