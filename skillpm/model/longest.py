@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from skillpm.model.synthesis import CLAUSE, SLOT, Entry, SynthesisDocument, TaskRule, strings
+from skillpm.model.synthesis import CLAUSE, SLOT, Entry, SynthesisDocument, TaskRule, scalars
 from skillpm.model.task import canonical_json
 
 MAX_VALUE = 4_096  # characters of a pool's template, filled in
@@ -37,7 +37,7 @@ def check_lengths(document: SynthesisDocument) -> None:
     for rule in document.rules:
         slots = {name: _longest_draw(draw.source, draw.otherwise, pools) for name, draw in rule.draw.items()}
         _hold(frame + _longest_request(rule, slots), MAX_TEXT, f"a request of task `{rule.name}`")
-        built = [text for text in strings([rule.args, rule.answer]) if SLOT.search(text)]
+        built = [text for text in scalars([rule.args, rule.answer]) if isinstance(text, str) and SLOT.search(text)]
         _hold(sum(_filled(text, slots) for text in built), MAX_TEXT, f"an answer of task `{rule.name}`")
 
 

@@ -38,6 +38,7 @@ Arguments of the tool that ``args`` does not name are null. A request is taken o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -232,20 +233,18 @@ class AskingRule(TaskRule):
         return "ask"
 
 
-def strings(value: Any) -> list[str]:
-    """Return every text in a JSON value, without the keys."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for item in value.values() for text in strings(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in strings(item)]
-    return []
+def scalars(value: Any) -> Iterator[Any]:
+    """Yield every value inside a JSON value that holds no others; keys are none of them."""
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from scalars(item)
+    else:
+        yield value
 
 
 def slots_of(value: Any) -> set[str]:
     """Return the slots that stand in the texts of a JSON value."""
-    return {slot for text in strings(value) for slot in SLOT.findall(text)}
+    return {slot for item in scalars(value) if isinstance(item, str) for slot in SLOT.findall(item)}
 
 
 def _with_clauses(task: Any, shared: dict[str, Any]) -> Any:

@@ -5,33 +5,25 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
-from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Entry, Pool, SynthesisDocument, TaskRule, strings
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Entry, SynthesisDocument, TaskRule
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import (
-    LISTED,
-    NoValueError,
-    Sampled,
-    members,
-    parts,
-    size,
-    texts_of,
-    used_pools,
-    value_text,
-)
-from skillpm.synth.sample import REDRAWS, Sampler, is_constant
+from skillpm.synth.pools import NoValueError, Sampled, is_constant, listed, pool_of, used_pools, value_text
+from skillpm.synth.sample import REDRAWS, Sampler, Side
+from skillpm.synth.special_tokens import Location, placed_texts
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
-Location = tuple[int | str, ...]
 # `${HOME}`, `\frac{A}`, `{{.Names}}` and the path `/users/{userId}` are texts of other languages
 _PATH = re.compile(r"\S*/\S*")
 _BRACES = re.compile(r"(?<![^\s\"'])(\{\{)\s*[A-Za-z][\w-]*\s*\}|(?<![${\w])\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
+_FILLED = frozenset({"requests", "clauses", "args", "ask"})  # of a task
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
 
@@ -120,18 +112,10 @@ def silent_values(document: SynthesisDocument) -> Iterator[tuple[Flaw, Any]]:
 
 def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield texts in which braces stay as they are, such as `{Port}`, `{{port}}`, and a slot in a frame."""
-    texts: list[tuple[Location, str]] = [(("frames", place), text) for place, text in enumerate(document.frames)]
-    for place, rule in enumerate(document.tasks):
-        here: Location = ("tasks", place)
-        texts += [((*here, "requests", number), text) for number, text in enumerate(rule.requests)]
-        texts += [
-            ((*here, "clauses", slot, number), text)
-            for slot, clauses in rule.clauses.items()
-            for number, text in enumerate(clauses)
-        ]
-        texts += [((*here, "args", name), text) for name, value in rule.args.items() for text in strings(value)]
-    for location, text in texts:
-        is_frame = location[0] == "frames"
+    for location, text in placed_texts(document.model_dump(include={"frames", "tasks"}, by_alias=True)):
+        is_frame = location[:1] == ("frames",)
+        if not is_frame and _FILLED.isdisjoint(location[2:3]):
+            continue
         braces = _BRACES.finditer(text if is_frame else _PATH.sub(" ", text))
         left = [found[0] for found in braces if found[1] or is_frame or not SLOT.fullmatch(found[0])]
         if left:
@@ -157,11 +141,6 @@ def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Itera
             break
 
 
-def whole_source(name: str, pool: Pool) -> Sampled:
-    """Return a source of every value of a pool that a schema describes."""
-    return Sampled(name, pool.json_schema or {}, lambda text: True)
-
-
 def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield pools of whose schema no value is made."""
     for name, pool in document.values.items():
@@ -169,7 +148,7 @@ def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
             continue
         problem = "no value is made of its schema"
         try:
-            whole_source(name, pool).draw(random.Random(0).random)
+            Sampled(name, pool.json_schema, lambda text: True).draw(random.Random(0).random)
         except NoValueError:
             pass
         except ValueError as error:
@@ -179,9 +158,10 @@ def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
         yield Flaw(("values", name, "schema"), f"pool `{name}`: {problem}", "give the schema `examples`")
 
 
-def whole_division(document: SynthesisDocument) -> Division:
-    """Return a division that holds nothing out."""
-    return Division(0.0, {}, frozenset(), {name: PoolSplit(0, None, None, "whole") for name in used_pools(document)})
+def whole_side(document: SynthesisDocument) -> Side:
+    """Return the one side of a document of which nothing is held out."""
+    whole = PoolSplit(values=0, train=None, held_out=None, shared="whole")
+    return Side(document, Division(0.0, {}, frozenset(), dict.fromkeys(used_pools(document), whole)), "train")
 
 
 def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -190,10 +170,9 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     if unsampled:
         yield from unsampled
         return
-    whole = whole_division(document)
-    sources = whole.sources(document, "train")
+    whole = whole_side(document)
     for place, rule in enumerate(document.tasks):
-        draws = Sampler(document, rule, whole, "train", sources).sayable_draws()
+        draws = Sampler(whole, rule).sayable_draws()
         if draws is None:
             continue
         if not draws:
@@ -204,7 +183,7 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
             )
             continue
         if any(constraint.different or constraint.ascending for constraint in rule.constraints):
-            sampler = Sampler(document, rule, whole, "train", sources)
+            sampler = Sampler(whole, rule)
             chance = random.Random(0).random
             if all(sampler.draw(chance) is None for _ in range(_DRAWS)):
                 reason = next((text for text, _ in sampler.rejected.most_common(1)), "its constraints")
@@ -215,7 +194,7 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                 )
                 continue
         if rule.ask is not None:
-            yield from _unaskable(document, rule, place, whole)
+            yield from _unaskable(whole, rule, place)
         silent = [slot for slot, draw in rule.draw.items() if draw.probability > 0]
         for slot in (slot for slot in silent if not any(slot in drawn for drawn in draws)):
             yield Flaw(
@@ -225,14 +204,13 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
             )
 
 
-def _unaskable(document: SynthesisDocument, rule: TaskRule, place: int, whole: Division) -> Iterator[Flaw]:
+def _unaskable(whole: Side, rule: TaskRule, place: int) -> Iterator[Flaw]:
     """Yield slots that a question is to ask for, and that every request says, or that nobody needs to say."""
     assert rule.ask is not None
-    sources = whole.sources(document, "train")
-    draws = Sampler(document, AskingRule.of(rule, rule.ask), whole, "train", sources).sayable_draws()
+    draws = Sampler(whole, AskingRule.of(rule, rule.ask)).sayable_draws()
     for number, slot in enumerate(rule.ask.slots):
         location: Location = ("tasks", place, "ask", "slots", number)
-        if is_constant(document, rule, slot):
+        if is_constant(whole.document, rule.draw[slot]):
             message = f"task `{rule.name}`: `{slot}` has one value, so a request without it lacks nothing"
             yield Flaw(location, message, f"take `{slot}` out of `ask`, or draw it from more values")
         elif draws is not None and not any(slot not in drawn for drawn in draws):
@@ -240,22 +218,19 @@ def _unaskable(document: SynthesisDocument, rule: TaskRule, place: int, whole: D
             yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
     for number, text in enumerate(rule.ask.requests or ()):
         for slot in rule.ask.slots:
-            if slot not in SLOT.findall(text) and says_a_value(document, rule, slot, text):
+            if slot not in SLOT.findall(text) and says_a_value(whole.document, rule.draw[slot], text):
                 message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}`, so nothing is missing"
                 yield Flaw(
                     ("tasks", place, "ask", "requests", number), message, f"take the value of `{slot}` out of it"
                 )
 
 
-def says_a_value(document: SynthesisDocument, rule: TaskRule, slot: str, text: str) -> bool:
+def says_a_value(document: SynthesisDocument, draw: Draw, text: str) -> bool:
     """Does a request say a value of a slot by itself?"""
-    corpus, source = Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))]), rule.draw[slot].source
-    pools = used_pools(document)
-    pool = pools[source] if isinstance(source, str) else Pool(choice=source)
-    if pool.choice is not None:
-        return any(corpus.shows(said) for item in members(pool.choice) for said in item.texts)
-    if size(pool, pools) <= LISTED:
-        return any(map(corpus.shows, texts_of(pool, pools)))
+    corpus, pool = Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))]), pool_of(document, draw)
+    every = listed(pool, document.values)
+    if every is not None:
+        return any(corpus.shows(said) for member in every for said in member.texts)
     low, high = pool.integers or (0, -1)
     return any(low <= int(word) <= high for word in corpus.words if word.isascii() and word.isdigit())
 
@@ -271,20 +246,19 @@ def missing_kinds(document: SynthesisDocument, kinds: Iterable[AnswerKind], seed
 
 def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seeds: Sequence[Seed]) -> Iterator[Flaw]:
     """Yield what training would never show: tools, arguments that are given or null, and members of an enum."""
-    division = divide(document, seeds)
-    sources = division.sources(document, "train")
+    side = Side(document, divide(document, seeds), "train")
     made: set[tuple[str, str, str]] = set()  # tool, argument, class
     first = {rule.tool: place for place, rule in reversed(tuple(enumerate(document.tasks))) if rule.tool is not None}
     for rule in document.tasks:
         if rule.tool is None:
             continue
-        draws = Sampler(document, rule, division, "train", sources).sayable_draws()
+        draws = Sampler(side, rule).sayable_draws()
         tool = tools.get(rule.tool)
         if draws is None or tool is None:  # too many sets of slots to look at each
             made.update((rule.tool, *item) for item in _classes(tool))
             continue
         for name, schema in tool.properties.items():
-            kinds = _made(document, rule, division, draws, name, schema)
+            kinds = _made(side, rule, draws, name, schema)
             made.update((rule.tool, name, kind) for kind in kinds)
     for tool in tools.values():
         if tool.name not in first:
@@ -305,12 +279,7 @@ def _classes(tool: Tool | None) -> Iterator[tuple[str, str]]:
 
 
 def _made(
-    document: SynthesisDocument,
-    rule: TaskRule,
-    division: Division,
-    draws: Iterable[frozenset[str]],
-    name: str,
-    schema: Mapping[str, Any],
+    side: Side, rule: TaskRule, draws: Iterable[frozenset[str]], name: str, schema: Mapping[str, Any]
 ) -> set[str]:
     """Return the classes of one argument that a rule makes for training."""
     template = rule.args.get(name)
@@ -324,27 +293,20 @@ def _made(
     made: set[str] = set()
     for drawn in draws:
         if slot in drawn:
-            made.update(class_of(value, schema) for value in _training_values(document, rule, division, slot))
+            made.update(class_of(value, schema) for value in _values(side, rule.draw[slot]))
         else:
             made.add(class_of(rule.draw[slot].otherwise, schema))
     return made
 
 
-def _training_values(document: SynthesisDocument, rule: TaskRule, division: Division, slot: str) -> Iterator[Any]:
-    """Yield values of a slot that training may show; of an unlisted pool one stands for all."""
-    source = rule.draw[slot].source
-    if not isinstance(source, str):
-        yield from (member.value for member in members(source))
-        return
-    pool, shared = document.values[source], division.pools[source].shared is not None
-    if pool.choice is not None:
-        values: Iterable[Any] = [member.value for member in members(pool.choice)]
-    elif pool.json_schema is not None:
-        values = (whole_source(source, pool).draw(random.Random(0).random)[0],)
-        shared = True
-    elif pool.integers is not None:
-        values = range(pool.integers[0], pool.integers[1] + 1) if size(pool, {}) <= LISTED else (pool.integers[0],)
+def _values(side: Side, draw: Draw) -> Iterator[Any]:
+    """Yield values of a slot that a side of the split shows; of an unlisted pool one stands for all."""
+    every, division = listed(pool_of(side.document, draw), side.document.values), side.division
+    if not isinstance(draw.source, str):
+        yield from (member.value for member in every or ())
+    elif every is None:
+        with suppress(NoValueError):
+            yield side.sources[draw.source].draw(random.Random(0).random)[0]
     else:
-        values = ("".join(parts(pool.template or "")[0]),)
-        shared = True
-    yield from (value for value in values if shared or not division.is_held_out(value_text(value)))
+        shared = division.pools[draw.source].shared is not None
+        yield from (item.value for item in every if shared or not division.is_held_out(value_text(item.value)))

@@ -18,17 +18,18 @@ from skillpm.model.order import shuffle
 from skillpm.model.ports import Judge, Progress
 from skillpm.model.rule_fit import disagreements
 from skillpm.model.suite import Suite
+from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import TRACE, Seed, Split, Task
 from skillpm.storage.temporary_database import DigestSet
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import digest_of, normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
-from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, SplitProfile, measure, untaught
+from skillpm.synth.profile import OverlapCheck, Profile, SkillProfile, SplitProfile, measure, untaught
 from skillpm.synth.rephrase import Rephraser, Rephrasing
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
-from skillpm.synth.sample import Sampler
+from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import Division, HeldOut, divide
 from skillpm.synth.spool import RowStore, StoredRow, TaskLines
 from skillpm.synth.wording import impossible_rows, refuse
@@ -41,6 +42,9 @@ REPHRASED_BATCH = 32  # where a model writes anew: a person sees how far it is
 MISSES_IN_A_ROW = 1_000  # a family that gives nothing new so often is exhausted
 MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of it
 SEED = "seed"
+_NO_RULES = SynthesisDocument.made(
+    synthesis=1, held_out=0.0, slips=0.0, frames=(), clauses={}, values={}, tasks=()
+)  # of a skill without synthesis.yaml
 
 
 @dataclass(frozen=True)
@@ -83,30 +87,27 @@ class _Maker:
         self.notes: list[str] = []
         self._measured: dict[Split, SplitProfile] = {}
         self._values: dict[Split, DigestSet] = {"train": DigestSet(), "held_out": DigestSet()}
+        document = self._document = contributions.synthesis or _NO_RULES
+        self._check_rules()
         # What people approved in use is no part of the skill. If it moved the split, a later round would measure on
         # what an earlier one has learned.
         own = [seed for seed in contributions.seeds if TRACE not in seed.tags]
-        document = contributions.synthesis
-        self.division = None if document is None else divide(document, own)
-        self._held_out = HeldOut(document, self.division) if document is not None and self.division else None
+        self.division = divide(document, own)
+        self._held_out = HeldOut(document, self.division)
         self._answers = Answers(contributions.contract)
         self._judge = judge
         self._suites = suites
         self._seed = seed
         self._rephraser = None if rephrasing is None else Rephraser(rephrasing, self._held_out)
-        self._check_rules()
-        self.said_suites = (
-            [] if contributions.synthesis is None else suites.said_by(RuleLanguage(contributions.synthesis))
-        )
+        self.said_suites = suites.said_by(RuleLanguage(document))
         self._note_suites()
 
     def _check_rules(self) -> None:
         """Refuse tasks of synthesis.yaml that the contract does not know, before a row is drawn."""
-        contract, document = self.contributions.contract, self.contributions.synthesis
+        contract, document = self.contributions.contract, self._document
         path = f"{self.name}/synthesis.yaml"
-        if document is not None:
-            refuse(document, path)
-        if contract is None or document is None:
+        refuse(document, path)
+        if contract is None:
             return
         for task in document.tasks:
             for _, message, hint in disagreements(task, contract.document):
@@ -154,11 +155,10 @@ class _Maker:
 
     def _seeds_to_learn(self) -> list[Seed]:
         """Return the skill's seeds, and those of use that show nothing that is held out."""
-        held = self._held_out
         left = [
             seed
             for seed in self.contributions.seeds
-            if held is not None and TRACE in seed.tags and held.stands_in(seed.request, seed.expected)
+            if TRACE in seed.tags and self._held_out.stands_in(seed.request, seed.expected)
         ]
         if left:
             self.notes.append(f"{len(left)} approved requests are left out: they show what is held out of training")
@@ -166,15 +166,12 @@ class _Maker:
 
     def _families(self, split: Split, asked: int, run: RuleRunner | None) -> list[Family]:
         families: list[Family] = []
-        document = self.contributions.synthesis
-        if document is not None and self.division is not None:
-            sources = self.division.sources(document, split)
-            samplers = [Sampler(document, rule, self.division, split, sources) for rule in document.rules]
-            for sampler in samplers:
-                if sampler.possible:
-                    families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))
-                else:
-                    self.notes.append(f"task `{sampler.rule.name}` has nothing that could be held out")
+        side = Side(self._document, self.division, split)
+        for sampler in [Sampler(side, rule) for rule in self._document.rules]:
+            if sampler.possible:
+                families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))
+            else:
+                self.notes.append(f"task `{sampler.rule.name}` has nothing that could be held out")
         for rule in self.contributions.rules if run is not None else ():
             assert run is not None
             families.append(
@@ -218,8 +215,9 @@ class _Maker:
                 # second grows with what is asked, or a long run would be cut where a short one is not.
                 if in_a_row >= MISSES_IN_A_ROW or misses >= MISSES_IN_A_ROW + MISSES_A_ROW * wanted:
                     break
-                offer = next(family.offers, _END)
-                if isinstance(offer, _End):
+                try:
+                    offer = next(family.offers)
+                except StopIteration:
                     in_a_row = MISSES_IN_A_ROW
                     break
                 row = None if offer is None else rows.offer(offer)
@@ -267,11 +265,9 @@ class _Maker:
 
     def _watched(self, split: Split, rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
         """Pass rows on, and note their values: on the training side all, on the other those of split pools."""
-        document, shown = self.contributions.synthesis, self._values[split]
-        split_pools = (
-            {name for name, pool in self.division.pools.items() if pool.shared is None} if self.division else ()
-        )
-        sources = {} if document is None else {rule.name: rule.draw for rule in document.rules}
+        shown = self._values[split]
+        split_pools = {name for name, pool in self.division.pools.items() if pool.shared is None}
+        sources = {rule.name: rule.draw for rule in self._document.rules}
         for row in rows:
             for slot, value in (row.values or {}).items():
                 if split == "train" or str(sources[row.family][slot].source) in split_pools:
@@ -281,33 +277,18 @@ class _Maker:
     def profile(self) -> SkillProfile:
         """Return what happened."""
         sides = self._measured
-        pools: dict[str, PoolProfile] = {}
-        phrasings: dict[str, tuple[int, int]] = {}
-        if self.division is not None and self.contributions.synthesis is not None:
-            pools = {
-                name: PoolProfile(values=pool.values, train=pool.train, held_out=pool.held_out, shared=pool.shared)
-                for name, pool in self.division.pools.items()
-            }
-            phrasings = _phrasing_sizes(self.contributions, self.division)
         return SkillProfile(
             tree=self.contributions.skill.tree,
             train=sides["train"],
             held_out=sides["held_out"],
-            pools=pools,
-            phrasings=phrasings,
+            pools=dict(self.division.pools),
+            phrasings=_phrasing_sizes(self._document, self.division),
             notes=(*self.notes, *untaught(sides["train"], sides["held_out"])),
         )
 
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
         return sum(value in self._values["train"] for value in self._values["held_out"])
-
-
-class _End:
-    """A family has no more."""
-
-
-_END = _End()
 
 
 def _apportion(total: int, weights: Sequence[float]) -> list[int]:
@@ -321,10 +302,9 @@ def _apportion(total: int, weights: Sequence[float]) -> list[int]:
     return parts
 
 
-def _phrasing_sizes(contributions: Contributions, division: Division) -> dict[str, tuple[int, int]]:
-    assert contributions.synthesis is not None
-    lists = {"frames": contributions.synthesis.frames}
-    for rule in contributions.synthesis.rules:
+def _phrasing_sizes(document: SynthesisDocument, division: Division) -> dict[str, tuple[int, int]]:
+    lists = {"frames": document.frames} if document.frames else {}
+    for rule in document.rules:
         lists[f"{rule.name}.requests"] = rule.requests
         lists.update({f"{rule.name}.clauses.{slot}": texts for slot, texts in rule.clauses.items()})
     return {

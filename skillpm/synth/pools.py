@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import jsonschema_rs
 
 from skillpm.contract.schema_sampler import SchemaSampler
 from skillpm.model.longest import MAX_SAMPLED
-from skillpm.model.synthesis import SLOT, Entry, Pool, SynthesisDocument
+from skillpm.model.synthesis import SLOT, Draw, Entry, Pool, SynthesisDocument
 from skillpm.model.task import canonical_json
 
 LISTED = 10_000  # members; a longer range of integers or product of parts is never written out
@@ -54,7 +54,7 @@ def value_text(value: Any) -> str:
     return "" if value is None else canonical_json(value)
 
 
-def members(items: Sequence[Any]) -> tuple[Member, ...]:
+def members(items: Iterable[Any]) -> tuple[Member, ...]:
     """Return the members of a list of entries and plain values."""
     return tuple(
         Member(item.value, item.texts) if isinstance(item, Entry) else Member(item, (value_text(item),))
@@ -79,16 +79,35 @@ def size(pool: Pool, pools: Mapping[str, Pool]) -> int:
     return math.prod(size(pools[name], pools) for name in parts(pool.template or "")[1])
 
 
-def texts_of(pool: Pool, pools: Mapping[str, Pool]) -> Iterator[str]:
-    """Yield the text of every value, in order; for pools of at most LISTED values."""
+def listed(pool: Pool, pools: Mapping[str, Pool]) -> tuple[Member, ...] | None:
+    """Return every value in order; None where they are more than LISTED and nobody has written them out."""
     if pool.choice is not None:
-        yield from (value_text(member.value) for member in members(pool.choice))
-    elif pool.integers is not None:
-        yield from map(str, range(pool.integers[0], pool.integers[1] + 1))
-    else:
-        literals, names = parts(pool.template or "")
-        for combination in product(*(list(texts_of(pools[name], pools)) for name in names)):
-            yield literals[0] + "".join(text + tail for text, tail in zip(combination, literals[1:], strict=True))
+        return members(pool.choice)
+    if size(pool, pools) > LISTED:
+        return None
+    if pool.integers is not None:
+        return members(range(pool.integers[0], pool.integers[1] + 1))
+    literals, names = parts(pool.template or "")
+    combinations = product(*(texts_of(pools[name], pools) for name in names))
+    pairs = (zip(combination, literals[1:], strict=True) for combination in combinations)
+    return members([literals[0] + "".join(text + tail for text, tail in pair) for pair in pairs])
+
+
+def texts_of(pool: Pool, pools: Mapping[str, Pool]) -> list[str]:
+    """Return the text of every value that is ``listed``, in order."""
+    return [value_text(member.value) for member in listed(pool, pools) or ()]
+
+
+def pool_of(document: SynthesisDocument, draw: Draw) -> Pool:
+    """Return the pool that fills a slot; values in its place are a pool without a name."""
+    if isinstance(draw.source, str):
+        return document.values[draw.source]
+    return Pool.made(choice=draw.source, integers=None, template=None, json_schema=None)
+
+
+def is_constant(document: SynthesisDocument, draw: Draw) -> bool:
+    """Return whether a slot is always drawn, with one value."""
+    return draw.probability >= 1 and size(pool_of(document, draw), document.values) == 1
 
 
 def used_pools(document: SynthesisDocument) -> dict[str, Pool]:

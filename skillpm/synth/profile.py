@@ -16,6 +16,7 @@ from skillpm.model.contract import Tool
 from skillpm.model.task import Split
 from skillpm.storage.temporary_database import DigestSet
 from skillpm.synth.coverage import Coverage, described, measure_coverage
+from skillpm.synth.split import PoolSplit
 from skillpm.synth.spool import StoredRow
 
 REASONS = 20  # that are told one by one
@@ -66,15 +67,6 @@ class SplitProfile(Document):
     coverage: Coverage = Field(default_factory=dict)
 
 
-class PoolProfile(Document):
-    """How a pool was split; sizes are None where values are not counted one by one."""
-
-    values: int
-    train: int | None
-    held_out: int | None
-    shared: str | None = None
-
-
 class SkillProfile(Document):
     """One skill.
 
@@ -87,7 +79,7 @@ class SkillProfile(Document):
     tree: str
     train: SplitProfile
     held_out: SplitProfile
-    pools: dict[str, PoolProfile] = Field(default_factory=dict)
+    pools: dict[str, PoolSplit] = Field(default_factory=dict)
     phrasings: dict[str, tuple[int, int]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

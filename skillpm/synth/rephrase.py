@@ -22,6 +22,7 @@ from skillpm.contract.contract import Contract
 from skillpm.contract.tool_forms import told_tools
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge, Policy
+from skillpm.model.synthesis import scalars
 from skillpm.model.task import Message, Task
 from skillpm.synth.family import random_of
 from skillpm.synth.pools import value_text
@@ -69,7 +70,7 @@ class Rephraser:
         outcomes: how many phrasings were kept, and why the others were not.
     """
 
-    def __init__(self, rephrasing: Rephrasing, held_out: HeldOut | None = None) -> None:
+    def __init__(self, rephrasing: Rephrasing, held_out: HeldOut) -> None:
         self._held_out = held_out
         self.outcomes: Counter[str] = Counter()
         self._policy = rephrasing.policy
@@ -102,7 +103,7 @@ class Rephraser:
 
     def _sound(self, row: Row, text: str) -> bool:
         reason = fault(row.offer.request, row.task.expected, text)
-        if reason is None and self._held_out is not None and self._held_out.stands_in(text):
+        if reason is None and self._held_out.stands_in(text):
             reason = "shows what is held out"
         if reason is not None:
             self.outcomes[reason] += 1
@@ -136,11 +137,7 @@ def says_values(request: str, expected: Any) -> bool:
 def _values(expected: Any) -> Iterator[str]:
     """Yield the texts of all values inside an answer's arguments."""
     arguments = expected.get("args", expected.get("answer")) if isinstance(expected, dict) else expected
-    if isinstance(arguments, dict | list | tuple):
-        for item in arguments.values() if isinstance(arguments, dict) else arguments:
-            yield from _values({"args": item})
-    elif arguments is not None and not isinstance(arguments, bool):
-        yield value_text(arguments)
+    return (value_text(item) for item in scalars(arguments) if item is not None and not isinstance(item, bool))
 
 
 def _says(text: str, value: str) -> bool:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from skillpm.model.synthesis import CLAUSE, SLOT, SynthesisDocument
+from skillpm.model.synthesis import CLAUSE, SLOT, SynthesisDocument, scalars
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import members, value_text
+from skillpm.synth.pools import members, pool_of, value_text
 
 _MASK = "\0"
 _SHAPE = re.compile(r"\S*(?:\d|\w[/:_.@]\w|/\w)\S*")
@@ -83,14 +83,10 @@ def _alternatives(texts: Iterable[str]) -> re.Pattern[str] | None:
 def _pool_texts(document: SynthesisDocument) -> Iterator[str]:
     for rule in document.tasks:
         for draw in rule.draw.values():
-            source = document.values[draw.source].choice if isinstance(draw.source, str) else draw.source
-            yield from (text for member in members(source or ()) for text in member.texts if text != "true")
+            choice = pool_of(document, draw).choice or ()
+            yield from (text for member in members(choice) for text in member.texts if text != "true")
 
 
 def _words(expected: Any) -> set[str]:
     """Return the words of the values of an expected answer, in normal form."""
-    if isinstance(expected, dict):
-        return {word for value in expected.values() for word in _words(value)}
-    if isinstance(expected, list | tuple):
-        return {word for value in expected for word in _words(value)}
-    return set(_form(value_text(expected)).split())
+    return {word for value in scalars(expected) for word in _form(value_text(value)).split()}

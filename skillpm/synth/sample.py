@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise, product
 from typing import Any
 
 from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import Split
 from skillpm.synth.phrase import Phrasing, Plan
-from skillpm.synth.pools import Chance, Listed, NoValueError, Source, members, size, value_text
+from skillpm.synth.pools import Chance, Listed, NoValueError, Source, is_constant, members, value_text
 from skillpm.synth.split import Division
 
 REDRAWS = 100  # draws for one row before it counts as a miss
@@ -49,6 +50,20 @@ class _Slot:
     split: bool  # does the source draw from one side only?
 
 
+@dataclass(frozen=True)
+class Side:
+    """One side of the split of a synthesis document."""
+
+    document: SynthesisDocument
+    division: Division
+    split: Split
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """What the slots of its rows are drawn from, by pool."""
+        return self.division.sources(self.document, self.split)
+
+
 class Sampler:
     """One task of a synthesis document on one side of the split.
 
@@ -58,19 +73,11 @@ class Sampler:
         possible: can this side have rows at all? Held-out ones need a phrasing or a value that training never shows.
     """
 
-    def __init__(
-        self,
-        document: SynthesisDocument,
-        rule: TaskRule,
-        division: Division,
-        split: Split,
-        sources: Mapping[str, Source] | None = None,
-    ) -> None:
-        """Compile; ``sources`` are those of the division for this side, where they are known already."""
+    def __init__(self, side: Side, rule: TaskRule) -> None:
+        document, division, split = side.document, side.division, side.split
         self.rule = rule
         self.rejected: Counter[str] = Counter()
-        sources = division.sources(document, split) if sources is None else sources
-        self._slots = tuple(_slots(rule, division, sources))
+        self._slots = tuple(_slots(side, rule))
         self._bits = {slot.name: slot.bit for slot in self._slots}
         self._unsaid = tuple(self._bits[slot] for slot in dict.fromkeys(rule.unsaid))
         self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
@@ -81,7 +88,7 @@ class Sampler:
             division.phrasings_of(document.frames, split),
             division.phrasings_of(rule.requests, split),
             {slot: division.phrasings_of(texts, split) for slot, texts in rule.clauses.items()},
-            implied=frozenset(slot for slot in rule.draw if is_constant(document, rule, slot)),
+            implied=frozenset(slot for slot, draw in rule.draw.items() if is_constant(document, draw)),
             spoken=frozenset(slot for slot, text in self._texts.items() if text and slot not in rule.unsaid),
             slips=document.slips,
         )
@@ -220,25 +227,15 @@ def _described(constraint: Constraint) -> str:
     return ", ".join(f"{name} [{', '.join(slots)}]" for name, slots in forms if slots)
 
 
-def _slots(rule: TaskRule, division: Division, sources: Mapping[str, Source]) -> list[_Slot]:
+def _slots(side: Side, rule: TaskRule) -> list[_Slot]:
     slots = []
     for place, (name, draw) in enumerate(rule.draw.items()):
         if isinstance(draw.source, str):
-            source, split = sources[draw.source], division.pools[draw.source].shared is None
+            source, split = side.sources[draw.source], side.division.pools[draw.source].shared is None
         else:
             source, split = Listed(members(draw.source)), False
         slots.append(_Slot(name, 1 << place, draw.probability, source, split))
     return slots
-
-
-def is_constant(document: SynthesisDocument, rule: TaskRule, slot: str) -> bool:
-    """Return whether a slot is always drawn, with one value."""
-    draw = rule.draw[slot]
-    if draw.probability < 1:
-        return False
-    if isinstance(draw.source, str):
-        return size(document.values[draw.source], document.values) == 1
-    return len(draw.source) == 1
 
 
 def _filler(value: Any) -> Callable[[Values], Any]:

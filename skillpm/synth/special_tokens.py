@@ -6,10 +6,12 @@ A row that holds one would teach a model to end, or to begin, a message in the m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from skillpm.model.synthesis import Entry, SynthesisDocument
+from skillpm.model.synthesis import SynthesisDocument
+
+Location = tuple[int | str, ...]
 
 _TOKEN = re.compile(
     r"<\|[^|<>\s]{1,64}\|>|<｜[^｜<>\s]{1,64}｜>"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>
@@ -31,26 +33,22 @@ def without_special_tokens(text: str) -> str:
     return _TOKEN.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
-def special_texts(document: SynthesisDocument) -> Iterator[tuple[tuple[int | str, ...], str]]:
+def special_texts(document: SynthesisDocument) -> Iterator[tuple[Location, str]]:
     """Yield the place and the token of each value, argument and phrasing that holds a special token."""
-    places: list[tuple[tuple[int | str, ...], Any]] = [(("frames",), document.frames)]
-    places += [(("values", name), (pool.choice, pool.template)) for name, pool in document.values.items()]
-    for number, rule in enumerate(document.tasks):
-        drawn = [draw.source for draw in rule.draw.values()]
-        places.append((("tasks", number), (rule.args, rule.answer, rule.phrasings, *rule.clauses.values(), drawn)))
-    for place, content in places:
-        token = special_token(*_strings(content))
+    for place, text in placed_texts(document.model_dump(by_alias=True)):
+        token = special_token(text)
         if token is not None:
             yield place, token
 
 
-def _strings(value: Any) -> Iterator[str]:
+def placed_texts(value: Any, place: Location = ()) -> Iterator[tuple[Location, str]]:
+    """Yield each text inside a JSON value with the keys and places that lead to it; a key stands at its object."""
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, Entry):
-        yield from _strings((value.value, value.texts))
-    elif isinstance(value, Mapping):
-        yield from _strings((tuple(value), tuple(value.values())))
-    elif isinstance(value, Iterable):
-        for item in value:
-            yield from _strings(item)
+        yield place, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield place, key
+            yield from placed_texts(item, (*place, key))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from placed_texts(item, (*place, number))

@@ -14,16 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from skillpm.model.synthesis import CLAUSE, SLOT, Pool, SynthesisDocument, TaskRule
+from skillpm.formats.document import Document
+from skillpm.model.synthesis import CLAUSE, SLOT, Pool, SynthesisDocument, TaskRule, scalars
 from skillpm.model.task import Seed, Split
 from skillpm.synth.pools import (
     LISTED,
     Composed,
     Listed,
-    Member,
     Ranged,
     Sampled,
     Source,
+    listed,
     members,
     parts,
     size,
@@ -34,13 +35,13 @@ from skillpm.synth.pools import (
 )
 
 SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
+_SHOWN = "a seed, a phrasing or another pool shows every value that could be held out"
 _DIGITS = 100  # of a number that is looked for in ranges
 _WORD = re.compile(r"\w+")
 _HOLE = re.compile(rf"(?:{SLOT.pattern}|{CLAUSE.pattern})".replace("([", "(?:["))
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSplit:
+class PoolSplit(Document):
     """How one pool was split.
 
     Attributes:
@@ -113,14 +114,8 @@ class Division:
             return Sampled(name, pool.json_schema, lambda text: self.is_held_out(text) == held)
         if pool.integers is not None and size(pool, {}) > LISTED:
             return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
-        return Listed([item for item in _members(pool) if shared or self.is_held_out(value_text(item.value)) == held])
-
-
-def _members(pool: Pool) -> tuple[Member, ...]:
-    if pool.choice is not None:
-        return members(pool.choice)
-    low, high = pool.integers or (0, -1)
-    return tuple(Member(value, (str(value),)) for value in range(low, high + 1))
+        every = listed(pool, {}) or ()
+        return Listed([item for item in every if shared or self.is_held_out(value_text(item.value)) == held])
 
 
 def rank(text: str) -> float:
@@ -162,21 +157,21 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     pools = used_pools(document)
     shared = {name: reason for name, pool in pools.items() if (reason := _why_shared(pool, pools))}
     corpus = Corpus(_shown(document, seeds))
-    listed = {
-        name: list(texts_of(pool, pools))
+    plain = {
+        name: texts_of(pool, pools)
         for name, pool in pools.items()
         if pool.template is None and size(pool, pools) <= LISTED
     }
     # The words of the corpus go in whether or not a pool lists them: a value of an unlisted range or template is judged
     # by its rank alone, and must not be called held out where a phrasing says it.
-    known = {text for texts in listed.values() for text in texts if corpus.shows(text)} | corpus.words
-    known |= {text for name in shared for text in listed.get(name, ())}
-    held = set(hold_out([listed[name] for name in listed if name not in shared], document.held_out, known))
+    known = {text for texts in plain.values() for text in texts if corpus.shows(text)} | corpus.words
+    known |= {text for name in shared for text in plain.get(name, ())}
+    held = set(hold_out([plain[name] for name in plain if name not in shared], document.held_out, known))
     sides = dict.fromkeys(known, False)
-    sides.update({text: text in held for texts in listed.values() for text in texts})
-    for name in listed:
-        if name not in shared and held.isdisjoint(listed[name]):
-            shared[name] = "a seed, a phrasing or another pool shows every value that could be held out"
+    sides.update({text: text in held for texts in plain.values() for text in texts})
+    for name in plain:
+        if name not in shared and held.isdisjoint(plain[name]):
+            shared[name] = _SHOWN
     # templates come after all plain pools: only now is it known which of their parts are split
     _divide_templates(document, pools, shared, sides)
     requests = [_words(seed.request) for seed in seeds]
@@ -196,7 +191,7 @@ def _divide_templates(
 ) -> None:
     """Hold out whole values of those templates none of whose parts is split."""
     whole = {
-        name: list(texts_of(pool, pools))
+        name: texts_of(pool, pools)
         for name, pool in pools.items()
         if pool.template is not None
         and name not in shared
@@ -208,7 +203,7 @@ def _divide_templates(
         for text in texts:
             sides[text] = sides.get(text, False) or text in held
         if held.isdisjoint(texts):
-            shared[name] = "a seed, a phrasing or another pool shows every value that could be held out"
+            shared[name] = _SHOWN
 
 
 def _why_shared(pool: Pool, pools: Mapping[str, Pool]) -> str | None:
@@ -222,14 +217,16 @@ def _pool_split(
 ) -> PoolSplit:
     values = size(pool, pools)
     if name in shared:
-        return PoolSplit(values, values, values, shared[name])
+        return PoolSplit(values=values, train=values, held_out=values, shared=shared[name])
     names = parts(pool.template or "")[1]
+    train: int | None = None
+    held: int | None = None
     if any(part not in shared for part in names) and all(size(pools[part], pools) <= LISTED for part in names):
-        return PoolSplit(values, *_template_sides(pool, pools, shared, sides))
-    if values > LISTED:
-        return PoolSplit(values, None, None)
-    held = sum(sides[text] for text in texts_of(pool, pools))
-    return PoolSplit(values, values - held, held)
+        train, held = _template_sides(pool, pools, shared, sides)
+    elif values <= LISTED:
+        held = sum(sides[text] for text in texts_of(pool, pools))
+        train = values - held
+    return PoolSplit(values=values, train=train, held_out=held)
 
 
 def _template_sides(
@@ -242,7 +239,7 @@ def _template_sides(
     """
     train = held = 1
     for part in parts(pool.template or "")[1]:
-        texts = list(texts_of(pools[part], pools))
+        texts = texts_of(pools[part], pools)
         out = sum(sides[text] for text in texts)
         train *= len(texts) if part in shared else len(texts) - out
         held *= len(texts) if part in shared else out
@@ -312,7 +309,7 @@ class HeldOut:
         corpus = Corpus([request, *_leaves(expected)])
         if any(map(corpus.shows, self._values)):
             return True
-        for leaf in _scalars(expected) if self._validators else ():
+        for leaf in scalars(expected) if self._validators else ():
             if self._division.is_held_out(value_text(leaf)) and any(item.is_valid(leaf) for item in self._validators):
                 return True
         numbers = [int(word) for word in corpus.words if word.isascii() and word.isdigit() and len(word) < _DIGITS]
@@ -363,12 +360,4 @@ def _constants(rule: TaskRule) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    return map(value_text, _scalars(value))
-
-
-def _scalars(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _scalars(item)
-    else:
-        yield value
+    return map(value_text, scalars(value))

@@ -12,7 +12,7 @@ from typing import Any
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import disagreements, exchanges
-from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Pool, SynthesisDocument, TaskRule, slots_of
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
     Flaw,
@@ -22,11 +22,11 @@ from skillpm.synth.checker import (
     silent_values,
     text_flaws,
     unsayable_flaws,
-    whole_division,
+    whole_side,
 )
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import LISTED, members, size, texts_of, value_text
-from skillpm.synth.sample import Sampler, is_constant
+from skillpm.synth.pools import LISTED, is_constant, listed, pool_of, size, texts_of, value_text
+from skillpm.synth.sample import Sampler
 
 _ROWS = 100  # of each task, which the contract judges
 _TRIES = 5_000  # rows of which it refuses every one, before a task counts as impossible
@@ -38,7 +38,7 @@ def clause_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     reported: set[Location] = set()
     for place, rule in enumerate(document.tasks):
         for slot, texts in rule.clauses.items():
-            if slot not in rule.draw or _count(document, rule, slot) == 1:
+            if slot not in rule.draw or _count(document, rule.draw[slot]) == 1:
                 continue
             for number, text in enumerate(texts):
                 location = _clause(document, place, slot, texts, number)
@@ -57,7 +57,9 @@ def _like_another(document: SynthesisDocument, rule: TaskRule, place: int) -> It
         if slot in rule.draw
     }
     for one, other in combinations(said, 2):
-        for form in said[one].keys() & said[other].keys() if _share_values(document, rule, one, other) else ():
+        for form in (
+            said[one].keys() & said[other].keys() if _share_values(document, rule.draw[one], rule.draw[other]) else ()
+        ):
             number, texts = said[other][form], rule.clauses[other]
             location = _clause(document, place, other, texts, number)
             message = f"task `{rule.name}`: {texts[number][:60]!r} says both `{one}` and `{other}`"
@@ -70,19 +72,14 @@ def _clause(document: SynthesisDocument, place: int, slot: str, texts: Sequence[
     return ("clauses", slot, number) if shared else ("tasks", place, "clauses", slot, number)
 
 
-def _pool(document: SynthesisDocument, rule: TaskRule, slot: str) -> Pool:
-    source = rule.draw[slot].source
-    return document.values[source] if isinstance(source, str) else Pool(choice=source)
+def _count(document: SynthesisDocument, draw: Draw) -> int:
+    return size(pool_of(document, draw), document.values)
 
 
-def _count(document: SynthesisDocument, rule: TaskRule, slot: str) -> int:
-    return size(_pool(document, rule, slot), document.values)
-
-
-def _share_values(document: SynthesisDocument, rule: TaskRule, one: str, other: str) -> bool:
-    if rule.draw[one].source == rule.draw[other].source:
+def _share_values(document: SynthesisDocument, one: Draw, other: Draw) -> bool:
+    if one.source == other.source:
         return True
-    pools = [_pool(document, rule, slot) for slot in (one, other)]
+    pools = [pool_of(document, draw) for draw in (one, other)]
     if any(size(pool, document.values) > LISTED for pool in pools):
         return all(pool.integers is not None for pool in pools)
     first, second = (set(texts_of(pool, document.values)) for pool in pools)
@@ -94,9 +91,9 @@ def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
     yield from (flaw for flaw, item in silent_values(document) if item is not None)
     for place, rule in enumerate(document.tasks):
         for number, text in enumerate(rule.requests):
-            for slot in rule.draw:
-                may_say = slot not in SLOT.findall(text) and _count(document, rule, slot) > 1
-                if may_say and says_a_value(document, rule, slot, text):
+            for slot, draw in rule.draw.items():
+                may_say = slot not in SLOT.findall(text) and _count(document, draw) > 1
+                if may_say and says_a_value(document, draw, text):
                     message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}` by itself"
                     location: Location = ("tasks", place, "requests", number)
                     yield Flaw(location, message, f"write {{{slot}}} or [{slot}] in its place")
@@ -153,7 +150,7 @@ def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
 def _has_rows(document: SynthesisDocument, rule: TaskRule, said: set[str]) -> bool:
     """Can a row say these slots and no others?"""
     always = {slot for slot, draw in rule.draw.items() if draw.probability >= 1}
-    if not all(is_constant(document, rule, slot) for slot in always - said - {*rule.unsaid}):
+    if not all(is_constant(document, rule.draw[slot]) for slot in always - said - {*rule.unsaid}):
         return False
     if rule.unsaid and said.issuperset(rule.unsaid):
         return False  # it lacks nothing, so there is nothing to ask for
@@ -181,7 +178,7 @@ def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[t
     rest = [slot for slot in rule.clauses if slot not in {*SLOT.findall(text), *named}] if "*" in named else []
     places = [slot for slot in dict.fromkeys((*named, *rest)) if slot in rule.clauses and slot not in rule.unsaid]
     always = [slot for slot in places if rule.draw[slot].probability >= 1]
-    flags = [slot for slot in places if slot not in always and _count(document, rule, slot) == 1]
+    flags = [slot for slot in places if slot not in always and _count(document, rule.draw[slot]) == 1]
     for said in (always, *([*always, slot] for slot in flags)):
         for turn in range(max((len(rule.clauses[slot]) for slot in said), default=1)):
             clauses = {slot: rule.clauses[slot][turn % len(rule.clauses[slot])] for slot in said}
@@ -226,12 +223,10 @@ def _unsaid(document: SynthesisDocument, rule: TaskRule, slot: str, drawn: bool)
     draw = rule.draw[slot]
     if draw.probability < 1 and not drawn:
         return draw.otherwise
-    if _count(document, rule, slot) > 1:
+    if _count(document, draw) > 1:
         return f"\ufffc{_source(rule, slot)}"  # a clause that does not say it is a flaw of its own
-    pool = _pool(document, rule, slot)
-    if pool.choice is not None:
-        return members(pool.choice)[0].value
-    return pool.integers[0] if pool.integers is not None else next(iter(texts_of(pool, document.values)), None)
+    (only,) = listed(pool_of(document, draw), document.values) or ()
+    return only.value
 
 
 def _source(rule: TaskRule, slot: str) -> str:
@@ -271,12 +266,11 @@ def _refused(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[
     """Yield the tasks that fit the contract of which it refuses some answers, and whether it refuses all of them."""
     if any(unsayable_flaws(document)):
         return
-    whole = whole_division(document)
-    sources = whole.sources(document, "train")
+    whole = whole_side(document)
     for place, rule in enumerate(document.tasks):
         if any(disagreements(rule, contract.document)):
             continue
-        outcomes = _outcomes(Sampler(document, rule, whole, "train", sources), contract)
+        outcomes = _outcomes(Sampler(whole, rule), contract)
         seen = [*islice(outcomes, _ROWS)]
         while all(seen) and len(seen) < _TRIES:
             seen.append(next(outcomes))

@@ -15,7 +15,7 @@ import yaml
 
 from skillpm.formats.document import read_model
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.synth.sample import Sampler
+from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import divide
 from tests.conftest import ROOT
 from tests.shop import MakeProject
@@ -96,7 +96,7 @@ def test_a_look_shows_the_name_that_the_request_does_not_say(
     rules = read_model(SynthesisDocument, (SKILL / "looking.yaml").read_text())
     for rule in rules.tasks:
         assert rule.tags == ("look",)
-        sample = Sampler(rules, rule, divide(rules), "train").draw(random.Random(0).random)
+        sample = Sampler(Side(rules, divide(rules), "train"), rule).draw(random.Random(0).random)
         assert sample is not None
         suite["tasks"].append({"request": sample.request, "expected": sample.target, "tags": ["look"]})
     for task in suite["tasks"]:

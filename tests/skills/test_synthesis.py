@@ -12,7 +12,7 @@ from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed
 from skillpm.synth.family import random_of
 from skillpm.synth.rule_language import RuleLanguage
-from skillpm.synth.sample import Sampler
+from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import divide
 
 SKILLS = Path(__file__).parents[2] / "skills"
@@ -44,7 +44,7 @@ def test_the_language_of_the_rules_knows_what_they_make(name: str) -> None:
         sample
         for rule in rules.tasks
         for _ in range(15)
-        if (sample := Sampler(rules, rule, division, "train").draw(chance))
+        if (sample := Sampler(Side(rules, division, "train"), rule).draw(chance))
     ]
     unknown = [sample.request for sample in samples if language.phrasing_of(sample.request, sample.target) is None]
     assert len(unknown) <= len(samples) // 50, unknown

@@ -120,7 +120,7 @@ def test_null_among_values_is_a_flaw_and_a_blank_is_doubtful(choice: list[Any], 
         ({"requests": ["go [x] on {Port}"]}, {}, ("tasks", 0, "requests", 0)),
         ({"requests": ["go [x]", "go {{x}}"]}, {}, ("tasks", 0, "requests", 1)),
         ({"clauses": {"x": ["to { x }"]}}, {}, ("tasks", 0, "clauses", "x", 0)),
-        ({"args": {"tag": ["{X-1}"]}}, {}, ("tasks", 0, "args", "tag")),
+        ({"args": {"tag": ["{X-1}"]}}, {}, ("tasks", 0, "args", "tag", 0)),
         ({}, {"frames": ["{request}", "{x}, {request}"]}, ("frames", 1)),
         ({"requests": ['go [x] with {"a": {}} and a{2,3}']}, {}, None),
         (
