@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from skillpm.errors import UsageError
 from skillpm.model.ports import Enclosure
@@ -91,7 +91,11 @@ class Asker:
         seconds = min(_SECONDS, self._deadline - time.monotonic())
         if seconds <= 0:
             return Reply("", f"no time is left of {self.seconds:.0f} seconds")
-        with tempfile.TemporaryDirectory(prefix="skillpm-program-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="skillpm-program-") as folder,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as error,
+        ):
             scratch = Path(folder).resolve()
             for name in ("refs", "objects"):  # an empty repository: `git remote add -h` asks for one
                 (scratch / ".git" / name).mkdir(parents=True)
@@ -99,17 +103,25 @@ class Asker:
             command = self._command(list(words), scratch, show)
             try:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=scratch,
+                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, cwd=scratch,
                     env=self._environment(scratch), start_new_session=True,
                 )  # fmt: skip
-            except OSError as error:
-                return Reply("", f"cannot be started: {error.strerror}")
+            except OSError as failure:
+                return Reply("", f"cannot be started: {failure.strerror}")
+            problem = ""
             try:
-                return _read(process, seconds)
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                problem = f"did not end within {seconds:.0f} seconds"
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            texts = [_read(file) for file in (out, error)]
+            if any(len(text) > _BYTES for text in texts):  # it may have been ended for it: files are limited, too
+                problem = f"printed more than {_BYTES >> 20} MiB"
+            said = next((text for text in texts if text.strip()), b"")
+            return Reply(said[:_BYTES].decode(errors="replace"), problem)
 
     def _command(self, words: list[str], scratch: Path, show: tuple[Path, ...]) -> list[str]:
         package = Path(__file__).parents[2]
@@ -117,9 +129,8 @@ class Asker:
         read = tuple(dict.fromkeys(tree for tree in trees if tree.exists()))
         order = {"words": words, "read": [str(tree) for tree in read], "scratch": str(scratch)}
         text = json.dumps({**order, "landlock": self._sandbox.landlock})
-        own = Path(
-            sys.executable
-        ).resolve()  # not the link of a virtual environment, which may lie in a tree that is shown
+        # not the link of a virtual environment, which may lie in a tree that is shown
+        own = Path(sys.executable).resolve()
         start = (str(own), "-I", "-S", "-B", "-c", _START, text, str(package))
         if self._sandbox.enclose is None:
             return list(start)
@@ -144,25 +155,7 @@ class Asker:
         return {**ours, **plain, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUSERBASE": str(self.path.parents[1])}
 
 
-def _read(process: subprocess.Popen[bytes], seconds: float) -> Reply:
-    """Read both streams of a process until it ends, its time is over, or it has printed too much."""
-    assert process.stdout is not None and process.stderr is not None
-    deadline = time.monotonic() + seconds
-    parts: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    problem = ""
-    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
-        for descriptor in parts:
-            selector.register(descriptor, selectors.EVENT_READ)
-        while selector.get_map() and not problem:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                problem = f"did not end within {seconds:.0f} seconds"
-            for key, _ in selector.select(max(0.0, left)):
-                piece = os.read(key.fd, 1 << 16)
-                parts[key.fd] += piece
-                if not piece:
-                    selector.unregister(key.fd)
-                if len(parts[key.fd]) > _BYTES:
-                    problem = f"printed more than {_BYTES >> 20} MiB"
-        out, error = (bytes(part[:_BYTES]).decode(errors="replace") for part in parts.values())
-    return Reply(out if out.strip() else error, problem)
+def _read(file: IO[bytes]) -> bytes:
+    """Return what was printed, and one byte more where it was too much."""
+    file.seek(0)
+    return file.read(_BYTES + 1)
