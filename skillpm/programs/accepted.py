@@ -12,17 +12,7 @@ from skillpm.programs.draft import Draft, Slot
 from skillpm.programs.from_program import TEXT
 from skillpm.programs.values import examples, fresh
 
-_OTHERS = (
-    "word",
-    "path",
-    "name",
-    "url",
-    "pair",
-    "date",
-    "duration",
-    "size",
-    "version",
-)  # kinds of texts, tried in this order
+_OTHERS = ("word", "path", "name", "url", "pair", "date", "duration", "size", "version")  # texts, in this order
 _NUMBERS = ("count", "port", "number")
 Parser = Callable[[Sequence[Sequence[str]]], "list[str] | None"]
 
@@ -99,10 +89,8 @@ def _with_values(draft: Draft, right: dict[tuple[str, str], str | None]) -> Draf
             properties[slot.name] = _with_examples(properties[slot.name], kind)
         else:
             kept.append(slot)
-    if not lost:
-        return replace(draft, slots=tuple(kept), schema={**draft.schema, "properties": properties})
-    schema = {**draft.schema, "properties": properties}
-    schema["allOf"] = [rule for rule in schema.get("allOf", ()) if not any(f"'{name}'" in repr(rule) for name in lost)]
+    rules = [rule for rule in draft.schema.get("allOf", ()) if not any(f"'{name}'" in repr(rule) for name in lost)]
+    schema = {**draft.schema, "properties": properties, "allOf": rules}
     return replace(
         draft,
         slots=tuple(kept),

@@ -14,7 +14,7 @@ import yaml
 
 from skillpm.programs.draft import Draft, Slot
 from skillpm.programs.phrases import words_of
-from skillpm.programs.values import pool
+from skillpm.programs.values import examples, pool
 
 RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES = [
@@ -31,6 +31,14 @@ _FRAMES = [
     "help me: {request}.",
     "go ahead and {request}.",
 ]
+_HEADS = (
+    "What do I type to {ask}?",
+    "Show me how to {ask}.",
+    "How does one {ask}?",
+    "Somebody wants to {ask}.",
+    "Give me the call to {ask}.",
+    "Which call would {ask}?",
+)
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
@@ -184,8 +192,6 @@ def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
 
 def _several(slot: Slot) -> list[Any]:
     """Return lists of one to three values, each with the ways in which a person says them."""
-    from skillpm.programs.values import examples
-
     members = list(examples(slot.source)) if isinstance(slot.source, str) else list(slot.source)
     lists: list[list[Any]] = [[item] for item in members]
     lists += [[first, second] for first, second in pairwise(members)]
@@ -195,13 +201,8 @@ def _several(slot: Slot) -> list[Any]:
 
 def _listed(items: list[Any]) -> list[str]:
     words = [str(item) for item in items]
-    if len(words) == 1:
-        return words
-    return (
-        [f"{', '.join(words[:-1])} and {words[-1]}", ", ".join(words), " and ".join(words)]
-        if len(words) > 2
-        else [" and ".join(words), ", ".join(words)]
-    )
+    ways = [f"{', '.join(words[:-1])} and {words[-1]}", ", ".join(words), " and ".join(words)]
+    return words if len(words) == 1 else ways if len(words) > 2 else [ways[2], ways[1]]
 
 
 def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
@@ -266,15 +267,7 @@ def _worded(draft: Draft, drawn: list[Slot], values: Mapping[str, Any], turn: in
         value = values[slot.name]
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         said.append(words_of(slot.name) if value is True else f"{words_of(slot.name)} = {text}")
-    heads = (
-        "What do I type to {ask}?",
-        "Show me how to {ask}.",
-        "How does one {ask}?",
-        "Somebody wants to {ask}.",
-        "Give me the call to {ask}.",
-        "Which call would {ask}?",
-    )
-    head = heads[turn % len(heads)].format(ask=draft.ask)
+    head = _HEADS[turn % len(_HEADS)].format(ask=draft.ask)
     return f"{head} {_sentence('; '.join(said))}" if said else head
 
 

@@ -209,7 +209,7 @@ class _Maker:
         if name in self.taken:
             raise UnsupportedError("another one has its name")
         text = re.split(r"(?<=[A-Za-z)]{2})\.(?:\s|$)", self.operation.description.strip())[0]
-        words = words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)).lower()
+        words = words_of(_parted(name)).lower()
         ask = imperative(text) or imperative(words) or f"call {name}"
         needed = [(slot.name, words_of(slot.name)) for slot in self.slots if slot.probability == 1]
         inlined = [naming(ask, needed)]
@@ -269,10 +269,7 @@ class _Maker:
         return self._slot(schema, path, always)
 
     def _slot(self, schema: dict[str, Any], path: tuple[str, ...], always: bool) -> str:
-        name = (
-            re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", "_".join(path)).lower()).strip("_")[:50]
-            or "value"
-        )
+        name = re.sub(r"[^a-z0-9]+", "_", _parted("_".join(path)).lower()).strip("_")[:50] or "value"
         name = name if name[0].isalpha() else f"value_{name}"
         if len(self.slots) >= _VALUES:
             raise UnsupportedError(f"one of more than {_VALUES} values")
@@ -290,6 +287,11 @@ class _Maker:
         share = 1.0 if always else _SHARE
         self.slots.append(Slot(name, source, tuple(clauses), share, rest, many, nullable=len(path) > 1 and not always))
         return f"{{{name}}}"
+
+
+def _parted(name: str) -> str:
+    """Return ``user_id`` for ``userId``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
 def _is_null(schema: Any) -> bool:
@@ -330,8 +332,8 @@ def _values(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...], t
         return (True, False), ()
     if kind not in ("string", "integer", "number"):
         raise UnsupportedError("an object without properties" if kind == "object" else f"of the type {kind}")
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    chosen = _FORMATS.get(str(schema.get("format"))) or kind_of(words, "", kind, str(schema.get("description") or ""))
+    text = str(schema.get("description") or "")
+    chosen = _FORMATS.get(str(schema.get("format"))) or kind_of(_parted(name), "", kind, text)
     if kind == "string" and schema.get("examples"):
         listed = tuple(item for item in schema["examples"] if isinstance(item, str))
         return listed if len(listed) > 3 else (*listed, *_valid(schema, examples(chosen))), ()
