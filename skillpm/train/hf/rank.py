@@ -23,7 +23,6 @@ from skillpm.errors import SkillpmError, UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.run import RunStage
 from skillpm.model.training import Material
-from skillpm.model.verdict import Judgement
 from skillpm.train.hf.stages import Training, machine_record, open_model, run_stages
 from skillpm.train.hf.together import agreed, place
 from skillpm.train.kinds import BUILT_IN
@@ -61,11 +60,6 @@ class Launcher:
             raise value
         return value
 
-    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
-        """Have episodes judged. Raises SkillpmError."""
-        judgements: list[Judgement] = self.ask("judge", list(episodes))
-        return judgements
-
     def observe(self, episodes: Sequence[Episode]) -> list[Episode]:
         """Return what the environments show after the last answers; all processes ask, and get the same.
 
@@ -73,10 +67,6 @@ class Launcher:
             SkillpmError: as in the process that launched this one.
         """
         return agreed(self.ask("observe", list(episodes)) if place() == 0 else [])
-
-    def prefetch(self, episodes: Sequence[Episode]) -> None:
-        """Have episodes judged that ``judge`` will be asked for."""
-        self.ask("prefetch", list(episodes))
 
 
 class _Shown:
@@ -136,9 +126,9 @@ def _train(launcher: Launcher) -> list[RunStage]:
     plans, folder, observing = launcher.answer()
     trainers = [BUILT_IN.trainers[stage.kind] for stage in recipe.stages]
     planned = [PlannedStage(*parts) for parts in zip(recipe.stages, trainers, plans, strict=True)]
-    track = partial(launcher.ask, "track")
-    asked = (launcher.judge, launcher.prefetch, RunFolder(Path(folder)), _Shown(launcher), track)
-    training = Training(opened, *asked, launcher.observe if observing else None)
+    judge, prefetch, track = (partial(launcher.ask, name) for name in ("judge", "prefetch", "track"))
+    observe = launcher.observe if observing else None
+    training = Training(opened, judge, prefetch, RunFolder(Path(folder)), _Shown(launcher), track, observe)
     plan = TrainPlan(recipe, Material((), (), {}), (), tuple(planned))
     return run_stages(plan, [trainer.load() for trainer in trainers], training)
 
