@@ -6,7 +6,7 @@ texts stand under the tool ``""``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from skillpm.model.answer_kind import REASONS, AnswerKind, kind_of
@@ -51,29 +51,25 @@ def measure_coverage(
         coverage.setdefault(_NO_TOOL, {})["answer"] = {"value": 0}
     schemas = {tool.name: tool.properties for tool in tools}
     for answer in answers:
-        form = kind_of(answer)
-        if form != "call" and form in kinds:
-            _count_reply(coverage, answer)
-            continue
-        if not isinstance(answer, dict) or not isinstance(answer.get("args"), dict):
-            continue  # a skill without a contract may expect anything
-        called = str(answer.get("tool"))
-        for name, counts in coverage.get(called, {}).items():
-            kind = class_of(answer["args"].get(name), schemas[called][name])
+        for tool_name, argument, kind in _classes_of(answer, schemas, kinds):
+            counts = coverage[tool_name][argument]
             counts[kind] = counts.get(kind, 0) + 1
     return coverage
 
 
-def _count_reply(coverage: Coverage, answer: Mapping[str, Any]) -> None:
-    """Count an answer that calls nothing."""
-    if "refuse" in answer:
-        coverage[_NO_TOOL]["refuse"][answer["refuse"]] += 1
-    elif "answer" in answer:
-        coverage[_NO_TOOL]["answer"]["value"] += 1
-    else:
-        for name in answer["ask"]:
-            counts = coverage[answer["tool"]][name]
-            counts[_ASKED] = counts.get(_ASKED, 0) + 1
+def _classes_of(
+    answer: Any, schemas: Mapping[str, Mapping[str, Any]], kinds: Sequence[AnswerKind]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the tool, the argument and the class of all that an answer shows."""
+    form = kind_of(answer)
+    if form == "ask" and form in kinds:
+        yield from ((answer["tool"], name, _ASKED) for name in answer["ask"])
+    elif form in ("refuse", "answer") and form in kinds:
+        yield _NO_TOOL, form, answer["refuse"] if form == "refuse" else "value"
+    elif isinstance(answer, dict) and isinstance(answer.get("args"), dict):  # without a contract it may be anything
+        called = str(answer.get("tool"))
+        for name, schema in schemas.get(called, {}).items():
+            yield called, name, class_of(answer["args"].get(name), schema)
 
 
 def described(tool: str, argument: str, kind: str) -> str:
