@@ -30,7 +30,6 @@ from skillpm.storage.process_lock import ProcessLock, turns
 MANIFEST, START = "manifest.json", "start.json"
 _LOCK = ".training"
 _LIST = "run `skillpm runs list` to see the runs of this project"
-_CHUNK = 1 << 20
 
 
 class RunFolder:
@@ -242,8 +241,5 @@ def _new_folder(parent: Path, suffix: str = "", now: datetime | None = None) -> 
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
