@@ -51,6 +51,7 @@ from skillpm.model.schema_contradictions import refuse_contradictions
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
+Location = tuple[int | str, ...]
 SlotName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Phrasings = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...], Field(min_length=1)]
@@ -233,13 +234,18 @@ class AskingRule(TaskRule):
         return "ask"
 
 
-def scalars(value: Any) -> Iterator[Any]:
-    """Yield every value inside a JSON value that holds no others; keys are none of them."""
+def placed_scalars(value: Any, place: Location = ()) -> Iterator[tuple[Location, Any]]:
+    """Yield every value inside a JSON value that holds no others, with the keys and places that lead to it."""
     if isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from scalars(item)
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from placed_scalars(item, (*place, key))
     else:
-        yield value
+        yield place, value
+
+
+def scalars(value: Any) -> Iterator[Any]:
+    """Yield the same values without their places."""
+    return (item for _, item in placed_scalars(value))
 
 
 def slots_of(value: Any) -> set[str]:

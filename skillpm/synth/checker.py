@@ -11,13 +11,22 @@ from typing import Any
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
-from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Entry, SynthesisDocument, TaskRule
+from skillpm.model.synthesis import (
+    CLAUSE,
+    SLOT,
+    AskingRule,
+    Draw,
+    Entry,
+    Location,
+    SynthesisDocument,
+    TaskRule,
+    placed_scalars,
+)
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import NoValueError, Sampled, is_constant, listed, pool_of, used_pools, value_text
 from skillpm.synth.sample import REDRAWS, Sampler, Side
-from skillpm.synth.special_tokens import Location, placed_texts
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 # `${HOME}`, `\frac{A}`, `{{.Names}}` and the path `/users/{userId}` are texts of other languages
@@ -61,18 +70,13 @@ def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
 
 
 def _inner_slots(value: Any) -> Iterator[tuple[str, bool]]:
-    """Yield the slots that are a part of an argument, and whether null is a value there."""
-    if isinstance(value, str):
-        if SLOT.fullmatch(value) is None:
-            yield from ((slot, False) for slot in SLOT.findall(value))
-    elif isinstance(value, dict):
-        for item in value.values():
-            whole = SLOT.fullmatch(item) if isinstance(item, str) else None
-            yield from [(whole[1], True)] if whole else _inner_slots(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            whole = SLOT.fullmatch(item) if isinstance(item, str) else None
-            yield from [(whole[1], False)] if whole else _inner_slots(item)
+    """Yield the slots that are a part of an argument, and whether null is a value there: of a key of an object."""
+    for place, item in placed_scalars(value):
+        text = item if isinstance(item, str) else ""
+        is_whole = SLOT.fullmatch(text) is not None
+        if place or not is_whole:
+            nullable = is_whole and isinstance(place[-1], str)
+            yield from ((slot, nullable) for slot in SLOT.findall(text))
 
 
 def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -112,9 +116,9 @@ def silent_values(document: SynthesisDocument) -> Iterator[tuple[Flaw, Any]]:
 
 def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield texts in which braces stay as they are, such as `{Port}`, `{{port}}`, and a slot in a frame."""
-    for location, text in placed_texts(document.model_dump(include={"frames", "tasks"}, by_alias=True)):
+    for location, text in placed_scalars(document.model_dump(include={"frames", "tasks"}, by_alias=True)):
         is_frame = location[:1] == ("frames",)
-        if not is_frame and _FILLED.isdisjoint(location[2:3]):
+        if not isinstance(text, str) or not (is_frame or location[2] in _FILLED):
             continue
         braces = _BRACES.finditer(text if is_frame else _PATH.sub(" ", text))
         left = [found[0] for found in braces if found[1] or is_frame or not SLOT.fullmatch(found[0])]

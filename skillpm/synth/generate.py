@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from skillpm.errors import DocumentError
 from skillpm.model.order import shuffle
 from skillpm.model.ports import Judge, Progress
-from skillpm.model.rule_fit import disagreements
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import TRACE, Seed, Split, Task
@@ -32,7 +30,7 @@ from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import Division, HeldOut, divide
 from skillpm.synth.spool import RowStore, StoredRow, TaskLines
-from skillpm.synth.wording import impossible_rows, refuse
+from skillpm.synth.wording import refuse
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -88,7 +86,7 @@ class _Maker:
         self._measured: dict[Split, SplitProfile] = {}
         self._values: dict[Split, DigestSet] = {"train": DigestSet(), "held_out": DigestSet()}
         document = self._document = contributions.synthesis or _NO_RULES
-        self._check_rules()
+        refuse(document, contributions.contract, f"{self.name}/synthesis.yaml")
         # What people approved in use is no part of the skill. If it moved the split, a later round would measure on
         # what an earlier one has learned.
         own = [seed for seed in contributions.seeds if TRACE not in seed.tags]
@@ -101,19 +99,6 @@ class _Maker:
         self._rephraser = None if rephrasing is None else Rephraser(rephrasing, self._held_out)
         self.said_suites = suites.said_by(RuleLanguage(document))
         self._note_suites()
-
-    def _check_rules(self) -> None:
-        """Refuse tasks of synthesis.yaml that the contract does not know, before a row is drawn."""
-        contract, document = self.contributions.contract, self._document
-        path = f"{self.name}/synthesis.yaml"
-        refuse(document, path)
-        if contract is None:
-            return
-        for task in document.tasks:
-            for _, message, hint in disagreements(task, contract.document):
-                raise DocumentError(f"task `{task.name}`: {message}", path=path, hint=hint)
-        for flaw in impossible_rows(document, contract):
-            raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
     def _note_suites(self) -> None:
         """Say which suite tasks are near to what is trained on, each with its counterpart."""

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from skillpm.model.synthesis import SynthesisDocument
-
-Location = tuple[int | str, ...]
+from skillpm.model.synthesis import Location, SynthesisDocument, placed_scalars
 
 _TOKEN = re.compile(
     r"<\|[^|<>\s]{1,64}\|>|<｜[^｜<>\s]{1,64}｜>"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>
@@ -35,20 +32,7 @@ def without_special_tokens(text: str) -> str:
 
 def special_texts(document: SynthesisDocument) -> Iterator[tuple[Location, str]]:
     """Yield the place and the token of each value, argument and phrasing that holds a special token."""
-    for place, text in placed_texts(document.model_dump(by_alias=True)):
-        token = special_token(text)
+    for place, value in placed_scalars(document.model_dump(by_alias=True)):
+        token = special_token(*map(str, (*place, value)))
         if token is not None:
             yield place, token
-
-
-def placed_texts(value: Any, place: Location = ()) -> Iterator[tuple[Location, str]]:
-    """Yield each text inside a JSON value with the keys and places that lead to it; a key stands at its object."""
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield place, key
-            yield from placed_texts(item, (*place, key))
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            yield from placed_texts(item, (*place, number))

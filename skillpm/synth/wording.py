@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, islice
 from typing import Any
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
-from skillpm.model.rule_fit import disagreements, exchanges
-from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, SynthesisDocument, TaskRule, slots_of
+from skillpm.model.rule_fit import Disagreement, disagreements, exchanges
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
     Flaw,
-    Location,
     label_flaws,
     says_a_value,
     silent_values,
@@ -136,8 +135,8 @@ def fixed_answers(document: SynthesisDocument) -> dict[str, tuple[str, str]]:
 
 def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
     forms = (
-        (rule, ("tasks", place, *location, number), text, *form)
-        for place, rule, location, number, text in _requests(document)
+        (rule, location, text, *form)
+        for rule, location, text in _requests(document)
         for form in _forms(document, rule, text)
     )
     for rule, location, text, said, drawn in islice(forms, _FORMS):
@@ -161,15 +160,15 @@ def _has_rows(document: SynthesisDocument, rule: TaskRule, said: set[str]) -> bo
     )
 
 
-def _requests(document: SynthesisDocument) -> Iterator[tuple[int, TaskRule, Location, int, str]]:
+def _requests(document: SynthesisDocument) -> Iterator[tuple[TaskRule, Location, str]]:
     """Yield each request with its task, and those of its ``ask`` with the rule that they stand for."""
     for place, rule in enumerate(document.tasks):
         for number, text in enumerate(rule.requests):
-            yield place, rule, ("requests",), number, text
+            yield rule, ("tasks", place, "requests", number), text
         if rule.ask is not None:
             asking = AskingRule.of(rule, rule.ask)
             for number, text in enumerate(rule.ask.requests or ()):
-                yield place, asking, ("ask", "requests"), number, text
+                yield asking, ("tasks", place, "ask", "requests", number), text
 
 
 def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
@@ -239,21 +238,29 @@ def _source(rule: TaskRule, slot: str) -> str:
 _FLAWS = (label_flaws, text_flaws, clause_flaws, contradictions, unsayable_flaws)
 
 
-def refuse(document: SynthesisDocument, path: str) -> None:
+def refuse(document: SynthesisDocument, contract: Contract | None, path: str) -> None:
     """Refuse a document that would make wrong labels or no rows.
 
     Raises:
         DocumentError: the first flaw.
     """
-    for flaw in chain(*(flaws(document) for flaws in _FLAWS)):
+    flaws = chain(*(kind(document) for kind in _FLAWS))
+    if contract is not None:
+        misfits = _of_tasks(document, lambda task: disagreements(task, contract.document))
+        flaws = chain(flaws, misfits, impossible_rows(document, contract))
+    for flaw in flaws:
         raise DocumentError(flaw.message, path=path, hint=flaw.hint)
+
+
+def _of_tasks(document: SynthesisDocument, check: Callable[[TaskRule], Iterator[Disagreement]]) -> Iterator[Flaw]:
+    for place, rule in enumerate(document.tasks):
+        for location, message, hint in check(rule):
+            yield Flaw(("tasks", place, *location), f"task `{rule.name}`: {message}", hint)
 
 
 def doubtful_answers(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield arguments that get each other's slot, and tasks of which the contract refuses some answers."""
-    for place, rule in enumerate(document.tasks):
-        for location, message, hint in exchanges(rule):
-            yield Flaw(("tasks", place, *location), f"task `{rule.name}`: {message}", hint)
+    yield from _of_tasks(document, exchanges)
     yield from (flaw for flaw, is_impossible in _refused(document, contract) if not is_impossible)
 
 
