@@ -6,7 +6,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from skillpm.evals.outcomes import Outcomes, TaskPlaces
 from skillpm.evals.statistics import CONFIDENCE, Interval, cluster_flip_test, mcnemar, mean_interval, paired_difference
@@ -78,13 +78,15 @@ class Comparison:
         gained: tasks that only the second arm got exactly right, or more often than the first.
         lost: the reverse.
         difference: of the shares of exact answers, second minus first.
-        reward: mean difference of the reward over the same pairs, or None.
+        reward_difference: of the mean rewards over the same pairs, or None.
         p: of McNemar's exact test, or of whole clusters' signs where rows name their templates. It is not corrected for
             the number of comparisons.
     """
 
+    json_keys: ClassVar = ("skill", "task_set", "first", "second", "pairs", "gained", "lost", "difference",
+                           "reward_difference", "p", "finding")  # fmt: skip
     skill: str
-    suite: str
+    task_set: str
     first: str
     second: str
     both: int
@@ -92,7 +94,7 @@ class Comparison:
     lost: int
     neither: int
     difference: Interval | None
-    reward: Interval | None
+    reward_difference: Interval | None
     p: float
 
     @property
@@ -110,10 +112,10 @@ class Comparison:
         return "better" if self.gained > self.lost else "worse"
 
 
-def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | None = None) -> Comparison:
+def compare(first: Arm, second: Arm, *, skill: str, task_set: str, reward: str | None = None) -> Comparison:
     """Pair two arms by task key; a task that either arm could not be judged on is left out."""
     before, after = outcomes_of(first), outcomes_of(second)
-    pairs = Paired(before, after, (skill, suite))
+    pairs = Paired(before, after, (skill, task_set))
     differences, places = array("d"), array("I")  # of the second arm's first answers, which have the clusters
     paid, paid_places = array("d"), array("I")
     both, units = 0, set[int]()
@@ -134,7 +136,7 @@ def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | No
     flips = mean_interval(differences, clusters, bounds=(-1, 1))
     return Comparison(
         skill=skill,
-        suite=suite,
+        task_set=task_set,
         first=first.name,
         second=second.name,
         both=both,
@@ -142,7 +144,7 @@ def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | No
         lost=lost,
         neither=neither,
         difference=paired_difference(both, gained, lost, neither) if independent else flips,
-        reward=mean_interval(paid, after.clusters(paid_places), bounds=(-2, 2)),
+        reward_difference=mean_interval(paid, after.clusters(paid_places), bounds=(-2, 2)),
         p=mcnemar(gained, lost) if independent else cluster_flip_test(differences, clusters, math.lcm(*units)),
     )
 
@@ -157,7 +159,7 @@ def comparisons(evaluation: Evaluation) -> list[Comparison]:
             for first in dict.fromkeys((0, position - 1)):
                 if 0 <= first < position:
                     skill, reward = task_set.skill, rewards.get(task_set.skill)
-                    results.append(compare(arms[first], second, skill=skill, suite=task_set.name, reward=reward))
+                    results.append(compare(arms[first], second, skill=skill, task_set=task_set.name, reward=reward))
     return [comparison for comparison in results if comparison.pairs]
 
 

@@ -54,7 +54,7 @@ def _not_worse(item: Comparison, margin: float) -> Finding:
 
     Source: G. Piaggio et al., Reporting of noninferiority and equivalence randomized trials, JAMA 308 (2012) 2594-2604.
     """
-    place = f"{item.skill}, {task_set_label(item.suite)}"
+    place = f"{item.skill}, {task_set_label(item.task_set)}"
     difference = item.difference
     if difference is None or item.pairs < MINIMUM_PAIRS:
         sentence = f"{place}: {item.pairs} tasks in common, and {MINIMUM_PAIRS} are the least that say anything"

@@ -103,22 +103,7 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
 
 def comparisons_document(pairs: Iterable[Comparison]) -> list[dict[str, Any]]:
     """Return one object for each pair of arms."""
-    return [
-        {
-            "skill": item.skill,
-            "task_set": item.suite,
-            "first": item.first,
-            "second": item.second,
-            "pairs": item.pairs,
-            "gained": item.gained,
-            "lost": item.lost,
-            "difference": as_json(item.difference),
-            "reward_difference": as_json(item.reward),
-            "p": item.p,
-            "finding": item.finding,
-        }
-        for item in pairs
-    ]
+    return [as_json(item) for item in pairs]
 
 
 def _gate_document(item: GateResult) -> dict[str, Any]:
@@ -262,7 +247,7 @@ def comparison_table(pairs: Iterable[Comparison]) -> Table:
     lines = [
         [
             item.skill,
-            task_set_label(item.suite),
+            task_set_label(item.task_set),
             arm_label(item.first),
             arm_label(item.second),
             str(item.pairs),

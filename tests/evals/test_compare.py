@@ -25,14 +25,14 @@ def assembled(server: Server, *arms: Arm) -> Evaluation:
 
 
 def paired(first: Arm, second: Arm) -> Comparison:
-    return compare(first, second, skill="server", suite="handwritten", reward="graded")
+    return compare(first, second, skill="server", task_set="handwritten", reward="graded")
 
 
 def test_flips_are_counted_to_both_sides(make_arm: MakeArm) -> None:
     found = paired(make_arm("base", [1, 2, 3]), make_arm("sft", [3, 4, 5, 6, 7]))
     assert (found.both, found.gained, found.lost, found.neither) == (1, 4, 2, 5)
     assert present(found.difference).estimate == pytest.approx(2 / 12)
-    assert present(found.reward).estimate == pytest.approx(2 / 12)
+    assert present(found.reward_difference).estimate == pytest.approx(2 / 12)
     assert found.finding == "no evidence"
 
 

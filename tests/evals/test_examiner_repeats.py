@@ -143,7 +143,7 @@ def test_the_figures_count_tasks_as_clusters_and_stand_in_table_json_and_page(
 def test_arms_are_paired_by_task_whatever_the_number_of_answers(server: Server, ask: Ask) -> None:
     first = ask(Coin(server, dict.fromkeys(range(1, 13), 0.0)), Asking(repeats=3, temperature=1))
     second = ask(Coin(server, dict.fromkeys(range(1, 9), 1.0)), Asking(repeats=2, temperature=1))
-    once = compare(first, second, skill="server", suite="handwritten")
+    once = compare(first, second, skill="server", task_set="handwritten")
     assert (once.pairs, once.gained, once.lost, once.finding) == (12, 8, 0, "better")
     assert present(once.difference).estimate == pytest.approx(8 / 12) and once.p == pytest.approx(2 / 2**8)
 

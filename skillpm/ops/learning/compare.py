@@ -92,7 +92,7 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
     one, other = (chosen.arm.model_copy(update={"name": name}) for chosen, name in ((first, FIRST), (second, SECOND)))
     rewards = {skill.name: skill.reward for skill in second.evaluation.skills}
     comparisons = [
-        compare(one, other, skill=task_set.skill, suite=task_set.name, reward=rewards.get(task_set.skill))
+        compare(one, other, skill=task_set.skill, task_set=task_set.name, reward=rewards.get(task_set.skill))
         for task_set in second.evaluation.task_sets
     ]
     comparisons = [item for item in comparisons if item.pairs]
