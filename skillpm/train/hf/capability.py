@@ -8,9 +8,9 @@ that are longer than it. What differs is not used, and neither is what fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,6 +21,7 @@ from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 
+W = TypeVar("W")
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 
 _PACKED: tuple[Collator, ...] = (PrefixPacking(), PrefixPacking(additive=True))
@@ -72,17 +73,25 @@ def _tried_way(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Way:
     """Try the ways from the fastest on; the last one is the plain computation itself."""
     follow = list(prompts[-1][:_STEPS]) or [pad]
     expected = [_plain(model, prompt, follow) for prompt in prompts]
-    for way in (Way.SHARED, Way.PADDED, Way.EQUAL):
+    exact = model.dtype == torch.float32
+
+    def is_same(way: Way) -> bool:
+        found = _decoded(model, prompts, follow, pad, way)
+        return all(same_distributions(one, other, exact=exact) for one, other in zip(found, expected, strict=True))
+
+    return first_that((Way.SHARED, Way.PADDED, Way.EQUAL), is_same) or Way.RECOMPUTED
+
+
+def first_that(ways: Iterable[W], is_same: Callable[[W], bool]) -> W | None:
+    """Return the first way that gives what the plain computation gives; a way that fails gives something else."""
+    for way in ways:
         try:
-            found = _decoded(model, prompts, follow, pad, way)
+            if is_same(way):
+                return way
         except FAILURES as error:
             if lacks_memory(error):
                 raise
-            continue
-        exact = model.dtype == torch.float32
-        if all(same_distributions(one, other, exact=exact) for one, other in zip(found, expected, strict=True)):
-            return way
-    return Way.RECOMPUTED
+    return None
 
 
 def _plain(model: Any, prompt: Sequence[int], follow: Sequence[int]) -> torch.Tensor:
@@ -149,9 +158,10 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
                 f"this model cannot be trained with this adapter: {reason_of(error)}",
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
-        chosen = next((way for way in _PACKED if _packs(model, way, trial, expected)), alone)
+        bound = (_EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT) * expected.norm().clamp(1e-12)
+        chosen = first_that(_PACKED, lambda way: bool((_gradient(model, [way(trial)]) - expected).norm() < bound))
     model.zero_grad(set_to_none=True)
-    return chosen
+    return chosen or alone
 
 
 def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Collator:
@@ -162,19 +172,14 @@ def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
         features: of ``encode_rows``; three of them are tried.
         pad: the padding token.
     """
-    trial, alone = _trial_rows(features), SeparateRows(pad)
+    trial, alone, exact = _trial_rows(features), SeparateRows(pad), model.dtype == torch.float32
     with torch.no_grad(), evaluating(model):
         expected = torch.cat([_answer_scores(model, alone([feature])) for feature in trial])
-        for way in _PACKED:
-            try:
-                packed = _answer_scores(model, way(trial))
-            except FAILURES as error:
-                if lacks_memory(error):
-                    raise
-                continue
-            if same_distributions(packed, expected, exact=model.dtype == torch.float32):
-                return way
-    return alone
+
+        def is_same(way: Collator) -> bool:
+            return same_distributions(_answer_scores(model, way(trial)), expected, exact=exact)
+
+        return first_that(_PACKED, is_same) or alone
 
 
 def _answer_scores(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -192,18 +197,6 @@ def _trial_rows(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     others = [feature for feature in features if feature["group"] == longest["group"] and feature is not longest]
     others.sort(key=lambda feature: (feature["answer"], len(feature["input_ids"])))
     return [longest, *others[:2]]
-
-
-def _packs(model: Any, way: Collator, trial: Sequence[Mapping[str, Any]], expected: torch.Tensor) -> bool:
-    """Does this way give the gradient of separate rows?"""
-    try:
-        packed = _gradient(model, [way(trial)])
-    except FAILURES as error:
-        if lacks_memory(error):
-            raise
-        return False
-    bound = _EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT
-    return float((packed - expected).norm() / expected.norm().clamp(min=1e-12)) < bound
 
 
 def _gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:

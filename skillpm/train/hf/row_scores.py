@@ -15,9 +15,8 @@ from trl import GRPOTrainer, RLOOTrainer
 from trl.trainer import grpo_trainer, rloo_trainer, utils
 
 from skillpm.model.task import Task
-from skillpm.train.hf.capability import FAILURES, evaluating, same_scores
+from skillpm.train.hf.capability import evaluating, first_that, same_scores
 from skillpm.train.hf.checkpoint import Resumable
-from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.packing import IGNORED, PrefixPacking
 from skillpm.train.hf.rollout import Rollouts
 from skillpm.train.hf.together import count, gathered, place
@@ -89,18 +88,12 @@ class ScoredRows(Resumable):
         dtype = self.accelerator.unwrap_model(model).dtype  # type: ignore[attr-defined]
         with torch.no_grad(), evaluating(model):
             expected, _ = self._one_by_one(model, ids, mask, kept)
-            for way in (packed(additive=False), packed(additive=True), self._padded):
-                try:
-                    scores, _ = way(model, ids, mask, kept)
-                except FAILURES as error:
-                    if lacks_memory(error):
-                        raise
-                    continue
-                if same_scores(scores, expected, mask[:, -kept:], dtype):
-                    self.alone = False
-                    return way
-        self.alone = True
-        return self._one_by_one
+            fast = first_that(
+                (packed(additive=False), packed(additive=True), self._padded),
+                lambda way: same_scores(way(model, ids, mask, kept)[0], expected, mask[:, -kept:], dtype),
+            )
+        self.alone = fast is None
+        return fast or self._one_by_one
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         whole = len(inputs["advantages"])
