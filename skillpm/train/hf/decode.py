@@ -38,7 +38,6 @@ class Sampling:
         samples: answers to each prompt.
         batch_size: rows that are decoded side by side.
         seed: of the sampling.
-        own_chance: does each answer have its own random numbers, whatever is decoded beside it?
         places: which sample of its group the answer to each prompt is, where it is not the first of its own.
         confidence: is the probability of each token looked at?
         grammar: what answers may be; anything where None.
@@ -52,7 +51,6 @@ class Sampling:
     samples: int = 1
     batch_size: int = 32
     seed: int = 0
-    own_chance: bool = False
     places: Sequence[int] = ()
     confidence: bool = False
     grammar: Grammar | None = None
@@ -150,11 +148,10 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
     Yields:
         Each answer when it has ended, in no order.
     """
-    # Chance comes from the CPU, and so do the draws: one seed gives the same random numbers on every device. One
-    # generator serves all batches, so sampled answers depend on the batch size as well as on the seed.
+    # Each answer has its own random numbers, from the CPU: one seed gives the same ones on every device, whatever is
+    # decoded beside it.
     way = decoding_way(model, prompts, sampling.pad, sampling.max_new_tokens)
     size = max(1, sampling.batch_size // sampling.samples)
-    generator = torch.Generator(device=model.device).manual_seed(sampling.seed)
     groups = equal_prompts(prompts) if way.equal else joined(like_prompts(prompts), prompts, sampling.samples)
     for alike in groups:
         for start in range(0, len(alike), size):
@@ -164,20 +161,20 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
             batch = open_batch(model, [prompts[i] for i in chosen], sampling.samples, sampling.pad, way)
             begin = (lambda: None) if sampling.grammar is None else sampling.grammar.begin
             rows = [_Row(prompt, sample, begin()) for prompt in chosen for sample in range(sampling.samples)]
-            if sampling.own_chance and sampling.temperature:
+            if sampling.temperature:
                 for row in rows:
                     place = sampling.places[row.prompt] if sampling.places else row.sample
                     row.chance = random.Random(f"{sampling.seed} {place} {list(prompts[row.prompt])}")
-            yield from _decode_batch(batch, rows, sampling, generator)
+            yield from _decode_batch(batch, rows, sampling)
 
 
-def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator: torch.Generator) -> Iterator[Decoded]:
+def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling) -> Iterator[Decoded]:
     length = 0  # of every answer that goes on
     while length < sampling.max_new_tokens:
         logits = batch.logits
         if sampling.grammar is not None:
             logits = sampling.grammar.allowed([row.matcher if row.going else None for row in rows], logits)
-        tokens = _choose(logits, sampling.temperature, generator, [row.chance for row in rows if row.chance])
+        tokens = _choose(logits, sampling.temperature, [row.chance for row in rows if row.chance])
         likely = _probabilities(logits, tokens) if sampling.confidence else [None] * len(rows)
         length += 1
         last = length == sampling.max_new_tokens
@@ -223,14 +220,10 @@ def _probabilities(logits: torch.Tensor, tokens: torch.Tensor) -> Sequence[float
     return probabilities
 
 
-def _choose(
-    logits: torch.Tensor, temperature: float, generator: torch.Generator, chances: Sequence[random.Random]
-) -> torch.Tensor:
+def _choose(logits: torch.Tensor, temperature: float, chances: Sequence[random.Random]) -> torch.Tensor:
+    """Return the next token of each row: the most likely one, or by the inverse of the row's own distribution."""
     if temperature < _COLDEST:
         return logits.argmax(dim=-1)
-    probabilities = torch.softmax(logits / temperature, dim=-1)
-    if chances:  # by the inverse of each row's own distribution
-        sums = probabilities.double().cumsum(dim=-1)
-        drawn = torch.tensor([[chance.random()] for chance in chances], dtype=sums.dtype, device=sums.device)
-        return torch.searchsorted(sums, drawn * sums[:, -1:], right=True)[:, 0].clamp(max=sums.shape[-1] - 1)
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    sums = torch.softmax(logits / temperature, dim=-1).double().cumsum(dim=-1)
+    drawn = torch.tensor([[chance.random()] for chance in chances], dtype=sums.dtype, device=sums.device)
+    return torch.searchsorted(sums, drawn * sums[:, -1:], right=True)[:, 0].clamp(max=sums.shape[-1] - 1)

@@ -164,7 +164,6 @@ class TransformersPolicy:
             temperature=self._temperature,
             batch_size=self._batch_size,
             seed=self._seed,
-            own_chance=True,
             confidence=True,
             grammar=self._grammar,
             unwanted=lambda prompt: self._unwanted(fitting[prompt]),

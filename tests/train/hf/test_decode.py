@@ -84,11 +84,10 @@ def test_an_unwanted_answer_is_cut_or_left_out_and_changes_no_other(loaded: Any)
     assert [found[number] for number in (2, 3, 4)] == [generated(loaded, asked[number], -1, 20) for number in (2, 3, 4)]
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_samples_follow_the_distribution(loaded: Any, own: bool) -> None:
+def test_samples_follow_the_distribution(loaded: Any) -> None:
     """The first sampled tokens of many samples are spread as the model's probabilities say."""
     prompt = prompts(1, 8)[0]
-    sampling = Sampling(1, frozenset(), 0, temperature=1.0, samples=4000, batch_size=4000, seed=3, own_chance=own)
+    sampling = Sampling(1, frozenset(), 0, temperature=1.0, samples=4000, batch_size=4000, seed=3)
 
     counts = Counter(answer.tokens[0] for answer in decode(loaded, [prompt], sampling))
 
@@ -112,9 +111,9 @@ def test_sampling_is_reproducible(loaded: Any) -> None:
     assert [(prompt, sample) for prompt, sample, _ in run(1)] == [(p, s) for p in range(4) for s in range(3)]
 
 
-def test_an_answer_of_its_own_chance_does_not_depend_on_its_neighbours(loaded: Any) -> None:
+def test_an_answer_does_not_depend_on_its_neighbours(loaded: Any) -> None:
     def run(asked: list[list[int]], batch: int) -> dict[tuple[int, ...], list[int]]:
-        sampling = Sampling(8, frozenset(), 0, temperature=1.0, batch_size=batch, seed=5, own_chance=True)
+        sampling = Sampling(8, frozenset(), 0, temperature=1.0, batch_size=batch, seed=5)
         return {tuple(asked[a.prompt]): a.tokens for a in decode(loaded, asked, sampling)}
 
     every = prompts(6, 4)
