@@ -25,9 +25,11 @@ StageName = Annotated[str, Field(pattern=STAGE_NAME)]
 class Stage(Document):
     """One stage of a recipe; the settings of each kind are a subclass of its own.
 
+    A subclass narrows ``kind`` to ``Literal["name-of-the-trainer"]``, and gives ``name`` a default.
+
     Attributes:
-        kind: the name of the trainer; a subclass narrows it to ``Literal["that-name"]``.
-        name: unique within the recipe; a subclass gives it a default.
+        kind: of the stage.
+        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
     """
 
     kind: str

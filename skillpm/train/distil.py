@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from skillpm.model.training import SELF, Material, Positive, Rate, Stage, StageName, StagePlan
+from skillpm.model.training import SELF, Material, Positive, StageName, StagePlan
+from skillpm.train.refining import Refining
 
 
-class Distil(Stage):
+class Distil(Refining):
     """On-policy distillation (GKD, arXiv 2306.13649): the model answers, a teacher says how likely each token is.
 
     Attributes:
-        kind: of the stage.
-        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         teacher: self is the model as it was when the stage began; or a larger one with the same tokenizer.
         context: the teacher reads the skill's text before the request, so that the text moves into the weights.
         steps: optimiser steps.
         prompts: prompts of one step, each answered once; all rows where there are fewer.
         micro_batch: answers in one forward and backward pass; fewer take less memory.
-        learning_rate: of the optimiser.
-        scheduler: how the rate falls.
-        temperature: of the sampling.
-        max_new_tokens: of one answer.
         max_length: tokens of the teacher's prompt and an answer; a longer row is left out.
-        validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
-        max_error_share: stop when more of the answers to these rows could not be judged.
     """
 
     kind: Literal["distil"]
@@ -36,13 +29,7 @@ class Distil(Stage):
     steps: Positive = 50
     prompts: Positive = 8
     micro_batch: Positive = 8
-    learning_rate: Rate = 1e-4
-    scheduler: Literal["cosine", "linear", "constant"] = "constant"
-    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
-    max_new_tokens: Positive = 96
     max_length: Positive = 4096
-    validate_on: Annotated[int, Field(ge=0)] = 48
-    max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
     @model_validator(mode="after")
     def _teaches_something(self) -> Distil:

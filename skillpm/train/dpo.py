@@ -7,38 +7,29 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.model.training import Material, Positive, Rate, Stage, StageName, StagePlan
+from skillpm.model.training import Material, Positive, Rate, StageName, StagePlan
+from skillpm.train.refining import Refining
 
 
-class Dpo(Stage):
+class Dpo(Refining):
     """Direct preference optimisation (arXiv 2305.18290): of two answers to a task the verifier's better one is chosen.
 
     Attributes:
-        kind: of the stage.
-        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         chosen: gold takes the expected answer, best the best of the sampled ones; the worst sampled one is rejected.
         generations: answers that are sampled for each row.
-        temperature: of the sampling.
-        max_new_tokens: of one answer.
         epochs: passes over the pairs.
         batch_size: pairs in one forward and backward pass.
         accumulate: passes of one optimiser step.
-        learning_rate: of the optimiser.
-        scheduler: how the rate falls.
         beta: how firmly the model is held to what it was when the stage began.
         loss: sigmoid, or ipo (arXiv 2310.12036), which does not overfit to certain pairs.
         sft_weight: of the chosen answer's own loss, added to that of the pair.
         max_length: tokens; a longer pair is left out.
-        validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
-        max_error_share: stop when more of the answers could not be judged.
     """
 
     kind: Literal["dpo"]
     name: StageName = "dpo"
     chosen: Literal["gold", "best"] = "gold"
     generations: Positive = 4
-    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
-    max_new_tokens: Positive = 96
     epochs: Annotated[float, Field(gt=0, le=1000)] = 1.0
     batch_size: Positive = 4
     accumulate: Positive = 1
@@ -48,11 +39,13 @@ class Dpo(Stage):
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
     max_length: Positive = 1024
-    validate_on: Annotated[int, Field(ge=0)] = 48
-    max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 
 def plan_dpo(stage: Dpo, material: Material) -> StagePlan:
     """Plan at most so many steps: every row may have a pair."""
-    steps = math.ceil(len(material.refine) * stage.epochs / (stage.batch_size * stage.accumulate))
-    return StagePlan(steps, material.refine)
+    return StagePlan(steps_of(stage, len(material.refine)), material.refine)
+
+
+def steps_of(stage: Dpo, pairs: int) -> int:
+    """Return the optimiser steps on so many pairs; the last step of a pass may have fewer."""
+    return math.ceil(math.ceil(pairs / (stage.batch_size * stage.accumulate)) * stage.epochs)

@@ -10,21 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from skillpm.model.training import (
-    Material,
-    Positive,
-    Rate,
-    Stage,
-    StageName,
-    StagePlan,
-)
+from skillpm.model.training import Material, Positive, StageName, StagePlan
+from skillpm.train.refining import Refining, held_for_validation
 
 Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _CLIP = {"gspo": (3e-4, 4e-4), "cispo": (0.2, 5.0)}  # of the papers: 2507.18071, 2506.13585
 _USUAL = (0.2, 0.28)  # DAPO
 
 
-class Sampled(Stage):
+class Sampled(Refining):
     """What the kinds have in common that learn from groups of sampled answers.
 
     Attributes:
@@ -34,14 +28,8 @@ class Sampled(Stage):
         updates: optimiser steps on the answers of one rollout; from the second on, ratios are clipped.
         micro_batch: completions in one forward and backward pass; fewer take less memory.
         refill: rounds in which a step asks other prompts in place of those whose answers were paid alike; 0 for none.
-        validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
-        learning_rate: of the optimiser.
-        scheduler: how the rate falls.
-        temperature: of the sampling.
-        max_new_tokens: of one answer.
         kl: weight of the divergence from the model as it was when the stage began; 0 for none.
         rewards: weights by reward name, for every skill that has a reward of that name.
-        max_error_share: stop when more of a step's answers could not be judged.
     """
 
     steps: Positive = 10
@@ -50,14 +38,8 @@ class Sampled(Stage):
     updates: Annotated[int, Field(ge=1, le=64)] = 1
     micro_batch: Positive = 8
     refill: Annotated[int, Field(ge=0, le=16)] = 1
-    validate_on: Annotated[int, Field(ge=0)] = 48
-    learning_rate: Rate = 1e-4
-    scheduler: Literal["cosine", "linear", "constant"] = "constant"
-    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
-    max_new_tokens: Positive = 96
     kl: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     rewards: dict[str, float] = Field(default_factory=lambda: {"graded": 1.0})
-    max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
     @field_validator("rewards")
     @classmethod
@@ -71,8 +53,6 @@ class Grpo(Sampled):
     """Group-relative policy optimisation (arXiv 2402.03300) against the skills' own verifiers.
 
     Attributes:
-        kind: of the stage.
-        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         loss: dr_grpo (arXiv 2503.20783), dapo (2503.14476), grpo (2402.03300), cispo (2506.13585) or gspo (2507.18071).
         epsilon: how far down a ratio may go; by default what the paper of the loss has.
         epsilon_high: how far up.
@@ -97,8 +77,6 @@ class Rloo(Sampled):
     """REINFORCE with the other answers to a prompt as the baseline (arXiv 2402.14740), whole answers as actions.
 
     Attributes:
-        kind: of the stage.
-        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         epsilon: how far down the ratio of an answer may go.
         epsilon_high: how far up.
     """
@@ -112,11 +90,6 @@ class Rloo(Sampled):
     def clip(self) -> tuple[float, float]:
         """How far down and up a ratio may go."""
         return self.epsilon, self.epsilon_high
-
-
-def held_for_validation(validate_on: int, rows: int) -> int:
-    """Return how many of a stage's rows are kept out of it, at most a third."""
-    return min(validate_on, rows // 3)
 
 
 def prompts_of_step(stage: Sampled, rows: int) -> int:

@@ -24,8 +24,6 @@ class Sft(Stage):
     """Supervised fine-tuning on the expected answers; only the answer's tokens are learned.
 
     Attributes:
-        kind: of the stage.
-        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         epochs: passes over the rows.
         batch_size: rows in one forward and backward pass.
         accumulate: passes of one optimiser step; half the batch and twice the passes is the same step in less memory.

@@ -24,7 +24,6 @@ from transformers import Trainer, TrainingArguments
 from skillpm.errors import TrainingError, UsageError
 from skillpm.model.task import before_prompt, skill_content
 from skillpm.model.training import SELF, StageInput, StageOutput, TrainRow
-from skillpm.train.columns import Rewarder
 from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, evaluating, packing_way, scoring_way
 from skillpm.train.hf.checkpoint import Resumable
@@ -35,6 +34,7 @@ from skillpm.train.hf.packing import GroupedOrder, answer_logits, encode_rows
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import sample_groups
 from skillpm.train.hf.sft import check_loss
+from skillpm.train.hf.together import passes
 from skillpm.train.hf.validation import Validation
 
 Asked = Callable[[], AbstractContextManager[Any]]  # yields the teacher's model
@@ -181,9 +181,7 @@ def run_distil(stage: Distil, given: StageInput) -> StageOutput:
         UsageError: the teacher cannot be loaded.
         TrainingError: every row is longer than ``max_length``, the loss rose, or answers could not be judged.
     """
-    tasks = {row.task.key: row.task for row in given.plan.rows}
-    rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
-    validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens)
+    validation = Validation(stage, given)
     try:
         lesson = _lesson(stage, given, validation.learned)
         trainer = DistilTrainer(
@@ -256,13 +254,10 @@ def _trial(
 
 
 def _arguments(stage: Distil, given: StageInput, rows: int) -> TrainingArguments:
-    prompts = min(stage.prompts, rows)
-    micro = max(size for size in range(1, min(stage.micro_batch, prompts) + 1) if prompts % size == 0)
     return TrainingArguments(
         **shared_arguments(given),
+        **passes(min(stage.prompts, rows), stage.micro_batch),
         max_steps=stage.steps,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=prompts // micro,
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.scheduler,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 from datasets import Dataset, load_from_disk
 from trl import DPOConfig, DPOTrainer
 
-from skillpm.errors import TrainingError
+from skillpm.errors import TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.model.training import StageInput, StageOutput, TrainRow
-from skillpm.train.columns import Rewarder
-from skillpm.train.dpo import Dpo
+from skillpm.train.dpo import Dpo, steps_of
 from skillpm.train.hf.checkpoint import Resumable, remembered
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary, room_for
@@ -45,10 +43,8 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     Raises:
         TrainingError: too many answers could not be judged, or no two answers to a task differ in worth.
     """
-    tasks = {row.task.key: row.task for row in given.plan.rows}
-    rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
-    validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens)
-    found: list[Pair] = remembered(given.work, "pairs", lambda: _pairs(stage, given, validation.learned, rewarder))
+    validation = Validation(stage, given)
+    found: list[Pair] = remembered(given.work, "pairs", lambda: _pairs(stage, given, validation))
     pairs = [pair for pair in found if _length(pair) <= stage.max_length]
     if not pairs:
         raise _without(found, stage, given.model)
@@ -80,8 +76,9 @@ def _dataset(pairs: Sequence[Pair], folder: Path) -> Dataset:
     return load_from_disk(folder)
 
 
-def _pairs(stage: Dpo, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> list[Json]:
+def _pairs(stage: Dpo, given: StageInput, validation: Validation) -> list[Json]:
     """Return a pair of each row whose answers differ in worth."""
+    rows, rewarder = validation.learned, validation.rewarder
     conversation, keys = given.conversation, [row.task.key for row in rows]
     groups = sample_groups(
         given.model,
@@ -114,8 +111,6 @@ def _pairs(stage: Dpo, given: StageInput, rows: Sequence[TrainRow], rewarder: Re
 
 def _ended(conversation: Any, row: TrainRow, text: str) -> list[int] | None:
     """Return the tokens of an answer with its end; None where the tokenizer cannot write it."""
-    from skillpm.errors import UsageError
-
     try:
         tokens: list[int] = conversation.finished(row.task.prompt, text)[1]
     except UsageError:
@@ -138,11 +133,10 @@ def _without(found: Sequence[Pair], stage: Dpo, model: Any) -> TrainingError:
 
 
 def _arguments(stage: Dpo, given: StageInput, pairs: int) -> DPOConfig:
-    steps = math.ceil(math.ceil(pairs / (stage.batch_size * stage.accumulate)) * stage.epochs)
     weighted = {"loss_type": [stage.loss, "sft"], "loss_weights": [1.0, stage.sft_weight]} if stage.sft_weight else {}
     return DPOConfig(
         **{**shared_arguments(given), "loss_type": [stage.loss], **weighted},
-        max_steps=steps,
+        max_steps=steps_of(stage, pairs),
         **passes(stage.batch_size * stage.accumulate, stage.batch_size),
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.scheduler,

@@ -18,7 +18,7 @@ from trl.trainer import utils
 
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
-from skillpm.train.columns import Rewarder, reward_functions
+from skillpm.train.columns import reward_functions
 from skillpm.train.grpo import Grpo, Rloo, Sampled
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
@@ -57,12 +57,8 @@ def _run(
     stage: Grpo | Rloo, given: StageInput, configuration: Callable[..., Any], make: Callable[..., Any]
 ) -> StageOutput:
     conversation, plan = given.conversation, given.plan
-    rewarder = Rewarder(
-        {row.task.key: row.task for row in plan.rows}, given.judge, stage.max_error_share, given.prefetch
-    )
-    turns = getattr(stage, "turns", 1)
-    validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens, turns)
-    learned = validation.learned
+    validation = Validation(stage, given)
+    learned, rewarder = validation.learned, validation.rewarder
     trainer = make(
         Rollouts(stage, given, learned, rewarder),
         model=given.model,

@@ -68,7 +68,6 @@ def sample_groups(
         samples=samples,
         batch_size=batch_size,
         seed=seed,
-        own_chance=True,
         places=[places[number] for number in own] if places else (),
     )
     groups: list[list[list[int]]] = [[[] for _ in range(samples)] for _ in prompts]
@@ -207,21 +206,6 @@ class Group:
     row: TrainRow
     played: list[Played]
     live: bool
-
-
-def greedy_scores(
-    given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int, turns: int
-) -> dict[str, float]:
-    """Return the mean score of the greedy answers to each skill's rows: what to take a stage back by.
-
-    Raises:
-        TrainingError: too many answers could not be judged.
-    """
-    if not rows:
-        return {}
-    how = Playing(1, 0.0, max_new_tokens, GREEDY_ROWS, 0, turns)
-    groups = play(given, given.model, rows, how, rewarder)
-    return rewarder.mean_scores([played.episode for (played,) in groups])
 
 
 class Rollouts:

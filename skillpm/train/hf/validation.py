@@ -8,45 +8,45 @@ from statistics import fmean
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder
-from skillpm.train.grpo import held_for_validation
 from skillpm.train.hf.checkpoint import remembered
 from skillpm.train.hf.model import window
-from skillpm.train.hf.rollout import greedy_scores
+from skillpm.train.hf.rollout import GREEDY_ROWS, Playing, play
 from skillpm.train.hf.together import agreed
+from skillpm.train.refining import Refining, held_for_validation
 
 
 class Validation:
     """Some rows of a stage, kept out of it.
 
     Args:
-        given: the stage's input.
-        rewarder: judges the answers.
-        validate_on: how many rows are wanted; at most a third is kept out.
-        max_new_tokens: of an answer.
-        turns: answers of one episode, at most, where a skill has an environment.
+        stage: as it is asked.
+        given: its input.
 
     Attributes:
         learned: the other rows, mixed.
+        rewarder: judges the answers.
 
     Raises:
         TrainingError: no row leaves room for an answer, or too many answers could not be judged.
     """
 
-    def __init__(
-        self, given: StageInput, rewarder: Rewarder, validate_on: int, max_new_tokens: int, turns: int = 1
-    ) -> None:
-        most = window(given.model) - max_new_tokens
+    def __init__(self, stage: Refining, given: StageInput) -> None:
+        tasks = {row.task.key: row.task for row in given.plan.rows}
+        self.rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
+        self._given = given
+        self._how = Playing(1, 0.0, stage.max_new_tokens, GREEDY_ROWS, 0, getattr(stage, "turns", 1))
+        most = window(given.model) - stage.max_new_tokens
         rows = [row for row in given.plan.rows if len(given.conversation.prompt(row.task.prompt)) <= most]
         if not rows:
             raise TrainingError(
-                f"no request and an answer of {max_new_tokens} tokens fit into the {window(given.model)} of this model",
+                f"no request and an answer of {stage.max_new_tokens} tokens fit into the {window(given.model)} of this "
+                "model",
                 hint="lower max_new_tokens, or use a model that reads longer texts",
             )
         mixed = random.Random(given.seed).sample(rows, k=len(rows))
-        held = held_for_validation(validate_on, len(mixed))
+        held = held_for_validation(stage.validate_on, len(mixed))
         self.learned: list[TrainRow] = mixed[held:]
         self._left_out = len(given.plan.rows) - len(rows)
-        self._given, self._rewarder, self._tokens, self._turns = given, rewarder, max_new_tokens, turns
         self._rows = mixed[:held]
         self._before: dict[str, float] = remembered(given.work, "validation", self._scores)
 
@@ -56,7 +56,7 @@ class Validation:
         Raises:
             TrainingError: too many answers could not be judged.
         """
-        before, after, rewarder = self._before, agreed(self._scores()), self._rewarder
+        before, after, rewarder = self._before, agreed(self._scores()), self.rewarder
         means = [fmean(scores.values()) if scores else 0.0 for scores in (before, after)]
         figures = {"validation_before": means[0], "validation_after": means[1]}
         self._given.report(steps, {**figures, "judged": rewarder.judged, "errored": rewarder.errored})
@@ -67,4 +67,8 @@ class Validation:
         return StageOutput(steps, note="; ".join(filter(None, (note, left_out))))
 
     def _scores(self) -> dict[str, float]:
-        return greedy_scores(self._given, self._rows, self._rewarder, self._tokens, self._turns)
+        """Return the mean score of the greedy answers to each skill's rows."""
+        if not self._rows:
+            return {}
+        groups = play(self._given, self._given.model, self._rows, self._how, self.rewarder)
+        return self.rewarder.mean_scores([played.episode for (played,) in groups])
