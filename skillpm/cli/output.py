@@ -101,6 +101,17 @@ def shown(version: str) -> str:
     return "-" if version == "0" else version
 
 
+def cell(value: object) -> str:
+    """Return a value for a table: "-" for nothing, words for flags, and what is in lists and mappings in one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {item}" for name, item in value.items()) or "-"
+    if isinstance(value, tuple):
+        return ", ".join(map(cell, value)) or "-"
+    return "-" if value in (None, "") else str(value)
+
+
 def clipped(text: str, width: int) -> str:
     """Return at most ``width`` characters of a text."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

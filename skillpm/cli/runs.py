@@ -12,7 +12,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, json_option, listing, note, print_json, safe, size, table
+from skillpm.cli.output import cell, count, json_option, listing, note, print_json, safe, size, table
 from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def compare(first: Path, second: Path) -> None:
         return
     columns = ("made of", compared.first, compared.second)
     if compared.differences:
-        table(columns, [(name, *map(_cell, pair)) for name, pair in compared.differences.items()])
+        table(columns, [(name, *map(cell, pair)) for name, pair in compared.differences.items()])
     else:
         note("both runs have the same inputs")
     if compared.exact:
@@ -139,7 +139,3 @@ def _figures(exact: Mapping[str, float | None]) -> str:
 
 def _share(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import registry_options
-from skillpm.cli.output import json_option, print_json, shown, size, table
+from skillpm.cli.output import cell, json_option, print_json, shown, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.show import Overview
@@ -31,29 +32,15 @@ def command(text: str) -> None:
 def _rows(overview: Overview) -> list[tuple[str, str]]:
     suites = ", ".join(f"{name} ({count} tasks)" for name, count in overview.suites.items())
     tools = ", ".join(f"{name} (confirm: {confirm})" for name, confirm in overview.tools.items())
-    return [
-        ("version", shown(overview.version)),
-        ("description", overview.description),
-        ("source", overview.source),
-        ("installed", "yes" if overview.installed else "no"),
-        ("tree", overview.tree),
-        ("archive", overview.archive or "-"),
-        ("signer", overview.signer or "-"),
-        ("published by", overview.publisher or "-"),
-        ("requires", ", ".join(f"{name}{specifier}" for name, specifier in overview.requires.items()) or "-"),
-        ("python", ", ".join(overview.python) or "-"),
-        ("files", f"{len(overview.files)}, {size(overview.size)}"),
-        ("tools", tools or "-"),
-        ("seeds", str(overview.seeds)),
-        ("rules", str(overview.rules)),
-        ("suites", suites or "-"),
-        ("cases", str(overview.cases)),
-        ("code", ", ".join(overview.code) or "none"),
-        ("network", "yes" if overview.network else "no"),
-        ("programs", ", ".join(overview.programs) or "-"),
-        ("releases", ", ".join(map(shown, overview.releases)) or "-"),
-        ("keywords", ", ".join(overview.keywords) or "-"),
-        ("authors", ", ".join(overview.authors) or "-"),
-        ("homepage", overview.homepage or "-"),
-        ("repository", overview.repository or "-"),
-    ]
+    cells = {
+        "version": shown(overview.version),
+        "requires": ", ".join(f"{name}{specifier}" for name, specifier in overview.requires.items()),
+        "files": f"{len(overview.files)}, {size(overview.size)}",
+        "tools": tools,
+        "suites": suites,
+        "code": overview.code or "none",
+        "releases": tuple(map(shown, overview.releases)),
+    }
+    names = [field.name for field in fields(overview) if field.name not in ("name", "size")]
+    labels = {"publisher": "published by"}
+    return [(labels.get(name, name), cell(cells.get(name, getattr(overview, name)))) for name in names]
