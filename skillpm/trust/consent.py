@@ -8,7 +8,7 @@ shown with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,10 +161,6 @@ class PackageResolver(Protocol):
         """Were these wheels chosen for this machine, and do they have what the requirements ask for?"""
 
 
-def _no_wheels(tree: str) -> tuple[WheelSet, ...]:
-    return ()
-
-
 class Consents:
     """The user's record.
 
@@ -172,8 +168,7 @@ class Consents:
         path: consents.json; need not exist.
         policies: what code may be given.
         rule: whose code may run without a question.
-        locked_trees: returns the contents that the project's lock names.
-        locked_wheels: returns the wheels that the project's lock names for a content, a set for each platform.
+        locked: returns the contents that the project's lock names, each with its wheels, a set for each platform.
         packages: chooses wheels that neither the lock nor the record names; None if no Python package can be used.
     """
 
@@ -183,15 +178,13 @@ class Consents:
         *,
         policies: Sequence[TrustPolicy] = (),
         rule: Consent = "ask",
-        locked_trees: Callable[[], frozenset[str]] = frozenset,
-        locked_wheels: Callable[[str], Sequence[WheelSet]] = _no_wheels,
+        locked: Callable[[], Mapping[str, Sequence[WheelSet]]] = dict,
         packages: PackageResolver | None = None,
     ) -> None:
         self._path = path
         self._policies = policies
         self._rule = rule
-        self._locked_trees = locked_trees
-        self._locked_wheels = locked_wheels
+        self._locked = locked
         self._packages = packages
         self._resolved: dict[str, WheelSet] = {}
 
@@ -253,7 +246,7 @@ class Consents:
     def grant_by_policy(self, skills: Iterable[Skill]) -> list[ConsentRequest]:
         """Record what a policy agrees to, and return the rest. A policy never agrees to a request that grows."""
         missing = self.missing(skills)
-        trees = self._locked_trees() if self._rule == "locked" and missing else frozenset()
+        trees = self._locked() if self._rule == "locked" and missing else {}
         agreed = [item for item in missing if (self._rule == "always" or item.skill.tree in trees) and not item.grows]
         if agreed:
             self.grant(*agreed, by="policy")
@@ -311,7 +304,7 @@ class Consents:
             return None
         consented = [] if grant is None or grant.wheels is None else [grant.wheels]
         chosen = [self._resolved[skill.tree]] if skill.tree in self._resolved else []
-        candidates = [*self._locked_wheels(skill.tree), *consented, *chosen]
+        candidates = [*self._locked().get(skill.tree, ()), *consented, *chosen]
         return next((item for item in candidates if self._packages.fits(item, access.python)), None)
 
     def _wheels(self, skill: Skill, access: Access) -> WheelSet | None:

@@ -75,7 +75,7 @@ def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: M
     old, more = version(make_skill, "old", "{run: [df]}"), version(make_skill, "more", "{run: [df, free]}")
     unlocked = make_skill(CODE, name="unlocked")
     trees = frozenset({old.tree, more.tree})
-    consents = Consents(tmp_path / "consents.json", rule="locked", locked_trees=lambda: trees)
+    consents = Consents(tmp_path / "consents.json", rule="locked", locked=lambda: dict.fromkeys(trees, ()))
     assert consents.grant_by_policy([old, unlocked]) == [consents.request(unlocked)]
     assert consents.grant_by_policy([more]) == [consents.request(more)], "it asks for more than it had"
     always = Consents(tmp_path / "consents.json", rule="always")

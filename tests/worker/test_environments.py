@@ -162,7 +162,7 @@ def test_a_consent_is_asked_for_again_where_other_wheels_would_be_installed(
     skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
     older = environments.resolve(skill, ("acme-colours==1.0",))
     of_lock: list[WheelSet] = []
-    consents = Consents(tmp_path / "c.json", packages=environments, locked_wheels=lambda tree: of_lock)
+    consents = Consents(tmp_path / "c.json", packages=environments, locked=lambda: {skill.tree: of_lock})
     request = consents.request(skill)
     consents.grant(request)
     assert consents.granted(skill)

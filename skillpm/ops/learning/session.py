@@ -58,18 +58,14 @@ def open_consents(context: Context) -> Consents:
     """Return the person's record, under the policies that hold here."""
     settings = context.settings
 
-    def locked_trees() -> frozenset[str]:
-        return frozenset(locked.tree for locked in context.lock().skills)
-
-    def locked_wheels(tree: str) -> Sequence[WheelSet]:
-        return [wheels for locked in context.lock().skills if locked.tree == tree for wheels in locked.python or ()]
+    def locked() -> dict[str, Sequence[WheelSet]]:
+        return {entry.tree: entry.python or () for entry in context.lock().skills}
 
     return Consents(
         settings.consents,
         policies=settings.trust_policies,
         rule=settings.consent,
-        locked_trees=locked_trees,
-        locked_wheels=locked_wheels,
+        locked=locked,
         packages=Environments(settings.environments, offline=settings.offline),
     )
 
