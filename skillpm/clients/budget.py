@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skillpm.clients.agent import Budget, Overflow
 
@@ -79,7 +79,7 @@ def _forget(whole: FittedList, _names: Sequence[str], _lines: Sequence[int], siz
         if over <= 0 or size == 0:
             break
         over, affected = over - size, affected + 1
-    return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, affected)
+    return replace(whole, affected=affected)
 
 
 def _shorten(whole: FittedList, names: Sequence[str], lines: Sequence[int], sizes: Sequence[int]) -> FittedList:
@@ -93,20 +93,20 @@ def _shorten(whole: FittedList, names: Sequence[str], lines: Sequence[int], size
     room = whole.limit - sum(bare)
     if room < 0:
         dropped = _beyond(names, bare, whole.limit, stop=False)
-        return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, whole.skills, dropped, 0)
+        return replace(whole, affected=whole.skills, dropped=dropped, length=0)
     length, remaining = 0, sorted(sizes)
     while remaining and (room // len(remaining)) >= remaining[0]:
         length = remaining.pop(0)
         room -= length
     length = room // len(remaining) if remaining else length
     affected = sum(1 for size in sizes if size > length)
-    return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, affected, (), length)
+    return replace(whole, affected=affected, length=length)
 
 
 def _cut(whole: FittedList, names: Sequence[str], lines: Sequence[int], _sizes: Sequence[int]) -> FittedList:
     """End the list before the first skill that does not fit."""
     dropped = _beyond(names, lines, whole.limit, stop=True)
-    return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, len(dropped), dropped)
+    return replace(whole, affected=len(dropped), dropped=dropped)
 
 
 def _beyond(names: Sequence[str], lines: Sequence[int], limit: int, *, stop: bool) -> tuple[str, ...]:

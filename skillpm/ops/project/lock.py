@@ -7,6 +7,7 @@ sides are read, and the newer pin of each name is kept as far as it fits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from skillpm.errors import DocumentError, LockOutOfDateError, UsageError
@@ -59,12 +60,12 @@ def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_
     settings = context.settings
     if settings.document is None and not settings.lock_path.exists():
         raise UsageError("there is no skillpm.yaml here", hint="run `skillpm init`")
-    if dry_run:
-        return _locking(context, *_relock_file(context, upgrade), dry_run=True)
-    with project_held(settings.project):
+    with nullcontext() if dry_run else project_held(settings.project):
         pins, selection = _relock_file(context, upgrade)
-        write_lock(settings.lock_path, selection.plan.lock)
-    return _locking(context, pins, selection, dry_run=False)
+        if not dry_run:
+            write_lock(settings.lock_path, selection.plan.lock)
+    merged = tuple(_merged(pins[0], pins[1], selection.plan.lock)) if len(pins) > 1 else ()
+    return Locking(lock_changes(selection.plan), merged, tuple(context.notices), dry_run)
 
 
 def check_lock(context: Context) -> Locking:
@@ -131,12 +132,6 @@ def _sides(text: str) -> tuple[Lock, Lock]:
             path="skillpm.lock",
             hint="take one side with `git checkout --ours skillpm.lock`, then run `skillpm lock`",
         ) from None
-
-
-def _locking(context: Context, pins: tuple[Lock, ...], selection: Selection, *, dry_run: bool) -> Locking:
-    plan = selection.plan
-    merged = tuple(_merged(pins[0], pins[1], plan.lock)) if len(pins) > 1 else ()
-    return Locking(lock_changes(plan), merged, tuple(context.notices), dry_run)
 
 
 def _merged(ours: Lock, theirs: Lock, now: Lock) -> Iterable[MergedPin]:

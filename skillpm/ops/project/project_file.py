@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -162,12 +163,11 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
     settings = context.settings
     for place in settings.typed_registries.values():
         _warn_of_missing(context, place)
-    if dry_run:
-        return _new(context, dry_run=True)
-    with project_held(settings.project):
-        project = _new(context, dry_run=False)
-        write_atomic(project.path, project.text)
-        if settings.lock_path.exists():
+    with nullcontext() if dry_run else project_held(settings.project):
+        project = _new(context, dry_run=dry_run)
+        if not dry_run:
+            write_atomic(project.path, project.text)
+        if not dry_run and settings.lock_path.exists():
             _retie(Context(replace(settings)))
     return project
 
