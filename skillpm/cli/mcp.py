@@ -47,7 +47,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], read_only: bool, htt
     if token and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
         hint = f"use {_SHORTEST} or more letters and digits, such as `openssl rand -hex 32` prints"
         raise UsageError(f"{TOKEN} is not a token", hint=hint)
-    from skillpm.ops.learning.serve_mcp import skill_server
+    from skillpm.ops.learning.serve import skill_server
 
     context = command_context()
     chosen = context.skills(skills)

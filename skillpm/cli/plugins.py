@@ -17,20 +17,19 @@ def command() -> None:
     only these distributions, SKILLPM_NO_PLUGINS=1 none. SKILLPM_TRACE_HOOKS=1 prints every call of a hook with its
     time. The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
-    from skillpm.ops.machine.plugins import plugins_report
+    from skillpm.runtime.skillfiles import SkillFiles
 
     context = command_context()
-    report = plugins_report(context.host, context.installed())
-    if print_json(report):
+    host, plugins = context.host, context.host.loaded()
+    coded = [(skill, files) for skill in context.installed() if (files := SkillFiles(skill).code())]
+    skills = [{"name": it.name, "version": it.version, "tree": it.tree, "code": files} for it, files in coded]
+    if print_json({"plugins": plugins, "skills": skills, "failures": host.failures}):
         return
     rows: list[tuple[object, ...]] = [
         (item.name, item.source, "skillpm", ", ".join(item.hooks), f"{item.seconds * 1000:.1f} ms", item.failures)
-        for item in report.plugins
+        for item in plugins
     ]
-    rows += [
-        (item.name, f"{item.name} {item.version}", "its own worker", ", ".join(item.code), "", "")
-        for item in report.skills
-    ]
+    rows += [(it.name, f"{it.name} {it.version}", "its own worker", ", ".join(files), "", "") for it, files in coded]
     table(("plugin", "from", "runs in", "hooks or files", "time", "failures"), rows)
-    for failure in report.failures:
+    for failure in host.failures:
         note(f"failed: {failure.plugin}: {failure.hook}: {failure.message}")

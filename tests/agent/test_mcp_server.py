@@ -177,7 +177,7 @@ def test_ctrl_c_ends_a_running_call_and_the_log_has_how_it_ended(place: Project)
 def skills(place: Project) -> Callable[..., Any]:
     """``skills(read_only)``: the skills behind the protocol, in this process."""
     from skillpm.ops.context import Context
-    from skillpm.ops.learning.serve_mcp import skill_server
+    from skillpm.ops.learning.serve import skill_server
     from skillpm.settings import load_settings
 
     def make(*, read_only: bool) -> Any:

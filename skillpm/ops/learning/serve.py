@@ -1,4 +1,4 @@
-"""``skillpm serve``: a model behind OpenAI's chat completions, or skills as a resources server of NeMo Gym."""
+"""``skillpm serve`` and ``mcp``: a model behind OpenAI's chat completions, skills for NeMo Gym and for MCP clients."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from skillpm.agent.together import Together
 from skillpm.errors import CheckError, UsageError
+from skillpm.layout.description import describe
+from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.learning.calibrate import calibration_of
-from skillpm.ops.learning.converse import Wanted, open_policy, system_prompt
+from skillpm.ops.learning.converse import Wanted, open_audit, open_policy, skill_texts, system_prompt, tool_place
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.session import open_session
+from skillpm.runtime.skillfiles import SkillFiles
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -63,10 +66,25 @@ def gym_server(context: Context, skills: Sequence[Skill]) -> Iterator[Starlette]
         yield server.GymServer(session.contributions, session.scorer.judge).application()
 
 
-def _server(name: str) -> Any:
+def skill_server(context: Context, skills: Sequence[Skill], *, read_only: bool) -> Any:
+    """Return the MCP server of some skills; ``serve`` of it runs until the client is gone. No code of a skill runs.
+
+    Raises:
+        UsageError: the package ``mcp`` is not installed, or two tools get one name.
+        DocumentError: a document of a skill is wrong.
+        PolicyError: this machine has no strong sandbox for tools.
+    """
+    module, served = _server("mcp_server", "MCP", "mcp"), []
+    for skill in skills:
+        place, description = tool_place(context.settings, skill), describe(skill_tree(skill)).description
+        served.append(module.Served(skill, description, SkillFiles(skill).contract(), place, skill_texts(skill)))
+    return module.SkillServer(served, open_audit(context.settings, context.note), read_only=read_only)
+
+
+def _server(name: str, what: str = "the server", extra: str = "serve") -> Any:
     try:
         return importlib.import_module(f"skillpm.agent.{name}")
     except ImportError as error:
         raise UsageError(
-            f"the server needs packages that are not installed: {error}", hint="pip install 'skillpm-core[serve]'"
+            f"{what} needs packages that are not installed: {error}", hint=f"pip install 'skillpm-core[{extra}]'"
         ) from None
