@@ -84,11 +84,11 @@ def ours(folder: Path, output: Path) -> None:
     """Evaluate the skill in ``folder`` and write evaluation.json and report.html."""
     from skillpm.cli.output import PlainProgress
     from skillpm.evals.examiner import Asking
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings(project=folder, environment={"SKILLPM_HOME": str(folder / "home")}))
+    context = Context(load_settings(project=folder, environment={"SKILLPM_HOME": str(folder / "home")}))
     evaluator = Evaluator(context, Asking(), PlainProgress(), lambda request, settings: Scripted())
     evaluate_model(evaluator, context.skills([str(folder / "bench")]), str(folder / "model"), output=output)
 

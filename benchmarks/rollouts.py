@@ -35,14 +35,14 @@ def main() -> None:
     parser.add_argument("--lora", action="store_true", help="compare an adapter beside the weights and a merged one")
     given = parser.parse_args()
 
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.models import ready_model
     from skillpm.ops.learning.session import open_session
     from skillpm.settings import load_settings
     from skillpm.train.hf.decode import Sampling, decode
     from skillpm.train.hf.model import load_conversation, load_model
 
-    context = open_context(load_settings())
+    context = Context(load_settings())
     source = ready_model("smollm2-135m", context.settings)
     conversation, model = load_conversation(source), load_model(source).eval()
     tokenizer = conversation.tokenizer

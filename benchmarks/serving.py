@@ -37,11 +37,11 @@ Times = tuple[float, float]  # seconds to the first piece of an answer, and to i
 
 def prompts(count: int) -> list[list[dict[str, str]]]:
     """Return the messages of some requests: the seeds of the skill, from the first again where they are fewer."""
-    from skillpm.ops.context import open_context
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.session import open_session
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = Context(load_settings())
     with open_session(context, [context.skill(SKILL)]) as session:
         given = session.contributions[SKILL]
     requests = [given.seeds[number % len(given.seeds)].request for number in range(count)]
