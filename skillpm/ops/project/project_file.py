@@ -161,8 +161,6 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
     """
     settings = context.settings
-    for place in settings.typed_registries.values():
-        _warn_of_missing(context, place)
     with nullcontext() if dry_run else project_held(settings.project):
         project = _new(context, dry_run=dry_run)
         if not dry_run:
@@ -195,6 +193,8 @@ def _new(context: Context, *, dry_run: bool) -> NewProject:
     path = context.settings.project_path
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path.name} already exists", hint="run `skillpm install NAME` to add a skill to it")
+    for place in context.settings.typed_registries.values():
+        _warn_of_missing(context, place)
     lock = context.lock()
     registries = _registries(context, lock)
     names = {source: name for source, (name, _) in registries.items()}
