@@ -24,7 +24,6 @@ from skillpm.errors import CheckError, RegistryError, UsageError, VerifierError
 
 if TYPE_CHECKING:
     from skillpm.evals.budget import Limits
-    from skillpm.evals.summary import Table
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
     from skillpm.ops.learning.evaluate import Evaluated, Evaluator
@@ -147,7 +146,8 @@ def _evaluate(kind: str, evaluator: Evaluator, skills: Sequence[Skill], options:
     if kind == TASKS:
         _answer_rows(evaluator, skills, options)
         return
-    evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
+    evaluated = _evaluated(kind, evaluator, skills, options)
+    _print(kind, evaluated, options)
     if evaluated.interrupted:
         raise KeyboardInterrupt(_continues(options))
     _refuse_unjudged(evaluated)
@@ -271,29 +271,16 @@ def _typed(click_context: click.Context, context: Context, options: Mapping[str,
     return shlex.join(words)
 
 
-def _evaluate_model(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
-    from skillpm.evals.figures import figures, novelty_figures
-    from skillpm.evals.summary import arm_table
-    from skillpm.ops.learning.evaluate import evaluate_model
+def _evaluated(kind: str, evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
+    if kind == MODEL:
+        from skillpm.ops.learning.evaluate import evaluate_model
 
-    held_out, output = options["held_out"], options["output"]
-    evaluated = evaluate_model(evaluator, skills, options["model"], held_out=held_out, output=output)
-    rows = [*figures(evaluated.evaluation), *novelty_figures(evaluated.evaluation)]
-    _print(evaluated, arm_table(rows), options)
-    return evaluated
-
-
-def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
-    from skillpm.evals.figures import figures, novelty_figures
-    from skillpm.evals.summary import metric_table
+        held_out, output = options["held_out"], options["output"]
+        return evaluate_model(evaluator, skills, options["model"], held_out=held_out, output=output)
     from skillpm.ops.learning.evaluate_run import evaluate_run
 
     before, with_base = options["before"], options["with_base"]
-    evaluated = evaluate_run(evaluator, skills, options["run"], before=before, with_base=with_base)
-    arms = [arm.name for arm in evaluated.evaluation.arms]
-    rows = [*figures(evaluated.evaluation), *novelty_figures(evaluated.evaluation)]
-    _print(evaluated, metric_table(rows, arms), options)
-    return evaluated
+    return evaluate_run(evaluator, skills, options["run"], before=before, with_base=with_base)
 
 
 def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> None:
@@ -317,14 +304,17 @@ def _continues(options: Mapping[str, Any]) -> str:
     return CONTINUES.format(" and another `--output`" if options["output"] else "")
 
 
-def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:
-    """Print an evaluation: ``shown`` is the table for people."""
-    from skillpm.evals.summary import evaluation_document
+def _print(kind: str, evaluated: Evaluated, options: Mapping[str, Any]) -> None:
+    """Print an evaluation; the stages of a run stand side by side, arms of a model one below the other."""
+    from skillpm.evals.figures import figures, novelty_figures
+    from skillpm.evals.summary import arm_table, evaluation_document, metric_table
 
     if is_set("json"):
         echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": evaluated.report})
         return
-    table(*shown)
+    rows = [*figures(evaluated.evaluation), *novelty_figures(evaluated.evaluation)]
+    arms = [arm.name for arm in evaluated.evaluation.arms]
+    table(*(arm_table(rows) if kind == MODEL else metric_table(rows, arms)))
     print_more(evaluated.evaluation, compare=options["compare"])
     if evaluated.report is not None:
         note(f"the report is {evaluated.report}")
