@@ -6,6 +6,7 @@ server or its database.
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,11 +49,32 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+class _Folder(click.Path):
+    """The path of a folder. An empty text, such as an unset variable, is not the present folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises click.BadParameter for an empty text and a file."""
+        return super().convert(value, param, ctx) if value else self.fail("the path is empty", param, ctx)
+
+
+def _proxies(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
+    """Return the addresses of proxies, if each is an address, a network or ``*``. Raises click.BadParameter."""
+    for item in filter(None, text.split(",")):
+        try:
+            _ = item.strip() == "*" or ipaddress.ip_network(item.strip(), strict=False)
+        except ValueError:
+            raise click.BadParameter(f"'{item.strip()}' is not an address or a network", ctx, parameter) from None
+    return text
+
+
 def _place(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where a registry is."""
     for option in (
         click.option("--database", default="", help="An SQLAlchemy URL.  [default: SQLite in the folder]"),
-        click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder."),
+        click.option("--data", type=_Folder(), required=True, help="The registry's folder."),
     ):
         function = option(function)
     return function
@@ -61,7 +83,14 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
 @group.command("serve", epilog="Example: skillpm-registry serve --data /srv/skills")
 @_place
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8700, show_default=True, help="The port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8700,
+    metavar="N",
+    show_default="8700",
+    help="The port to listen on; 0 takes a free one.",
+)
 @click.option("--url", default="", help="The public address.  [default: that of host and port]")
 @click.option("--owner", default="", help="The first owner's account.  [default: your user name]")
 @click.option("--private", is_flag=True, help="Demand a token for reading, too.")
@@ -85,7 +114,13 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
 @click.option("--blobs", default="", metavar="URL", help="Keep new archives in s3://BUCKET/PREFIX, gs:, az: or file:.")
-@click.option("--behind-proxy", default="", metavar="ADDRESSES", help="Trust X-Forwarded-For of these proxies.")
+@click.option(
+    "--behind-proxy",
+    default="",
+    metavar="ADDRESSES",
+    callback=_proxies,
+    help="Trust X-Forwarded-For of these proxies.",
+)
 def serve(
     data: Path,
     database: str,
@@ -109,13 +144,14 @@ def serve(
     import uvicorn
 
     from skillpm.index.folder_registry import make_registry
+    from skillpm.model.name import is_name
     from skillpm_registry.app import create_app
     from skillpm_registry.blobs import record_blobs
     from skillpm_registry.configuration import Configuration
     from skillpm_registry.edge import log_lines
 
-    make_registry(data, data.resolve().name)
-    record_blobs(data, blobs)
+    if owner and not is_name(owner):
+        raise click.BadParameter(f"'{owner}' is not a name", param_hint="'--owner'")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -127,6 +163,8 @@ def serve(
     configuration = Configuration(
         data=data, name=data.resolve().name, database=database, url=(url or place).rstrip("/"), **more
     )
+    make_registry(data, configuration.name)
+    record_blobs(data, blobs)
     log_lines()
     root = _sign_new(configuration, signed)
     app = create_app(configuration)
@@ -201,7 +239,7 @@ def _first_token(services: Services, owner: str) -> str | None:
 
 
 @group.command("check", epilog="Example: skillpm-registry check --data /srv/skills")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder.")
+@click.option("--data", type=_Folder(), required=True, help="The registry's folder.")
 def check(data: Path) -> None:
     """Read every page and every archive, and print what is lost or damaged. Exits 1 if there is anything."""
     from skillpm_registry.upkeep import damages
@@ -214,7 +252,7 @@ def check(data: Path) -> None:
 
 
 @group.command("gc", epilog="Example: skillpm-registry gc --data /srv/skills --dry-run")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder.")
+@click.option("--data", type=_Folder(), required=True, help="The registry's folder.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed.")
 def collect(data: Path, dry_run: bool) -> None:
     """Remove archives that no release has and that are older than a day."""
@@ -231,7 +269,7 @@ def collect(data: Path, dry_run: bool) -> None:
 @group.command("mirror", epilog="Example: skillpm-registry mirror https://skills.example.org --data /srv/copy")
 @click.argument("source", required=False)
 @click.argument("requirements", metavar="[REQUIREMENT]...", nargs=-1)
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The folder of the copy.")
+@click.option("--data", type=_Folder(), required=True, help="The folder of the copy.")
 @click.option(
     "--approved",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from limits import parse
+
+from skillpm.errors import UsageError
 from skillpm.index.pages import MAX_ADAPTER, MAX_ARCHIVE
 
 STATE = ".server"  # the folder of what is never served: database, uploads, keys
@@ -39,7 +43,14 @@ class Configuration:
     local_issuers: bool = False
 
     def __post_init__(self) -> None:
-        """Make the folder absolute: it is looked for in texts, to hide it."""
+        """Make the folder absolute: it is looked for in texts, to hide it. Raises UsageError for a bad URL or rate."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise UsageError(f"`{self.url}` is not the address of a server", hint="such as https://skills.example.org")
+        try:
+            _ = self.rate and parse(self.rate)
+        except ValueError:
+            raise UsageError(f"`{self.rate}` is not a rate", hint="such as 600/minute") from None
         object.__setattr__(self, "data", self.data.resolve())
 
     def without_place(self, text: str) -> str:

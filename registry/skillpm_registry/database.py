@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from skillpm.errors import BusyError, StorageError, UsageError
@@ -30,7 +30,10 @@ class Database:
     """Sessions over one database.
 
     Args:
-        url: an SQLAlchemy URL.
+        url: an SQLAlchemy URL, which no message repeats: it may hold a password.
+
+    Raises:
+        UsageError: it is not one, or its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,14 +61,23 @@ class Database:
             yield session
 
     def migrate(self, lock: Path, revision: str = HEAD) -> None:
-        """Bring the tables to a revision. Other processes wait at the lock, a file of the state folder."""
-        with locked(lock):
+        """Bring the tables to a revision. Other processes wait at the lock, a file of the state folder.
+
+        Raises:
+            StorageError: the database cannot be reached, or fails.
+        """
+        with locked(lock), reported():
             present = self._revision() or "base"
             if present != revision:
                 _migrate(self.engine, revision, down=present != "base" and (revision == "base" or revision < present))
 
     def _revision(self) -> str | None:
-        with self._reading.connect() as connection:
+        try:
+            connected = self._reading.connect()
+        except OperationalError as error:
+            reason = str(error.orig).partition("\n")[0]
+            raise StorageError(f"the database cannot be used: {reason}", hint="check `--database`") from None
+        with connected as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -82,7 +94,13 @@ def sqlite_url(path: Path) -> str:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        try:
+            return create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, ModuleNotFoundError) as error:
+            reason = "its driver is not installed" if isinstance(error, ModuleNotFoundError) else "it is not a URL"
+            raise UsageError(
+                f"`--database` names no database: {reason}", hint="such as postgresql+psycopg://HOST/NAME"
+            ) from None
     engine = create_engine(url, connect_args={"timeout": _WAIT, "check_same_thread": False, "isolation_level": None})
 
     @event.listens_for(engine, "connect")

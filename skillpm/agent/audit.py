@@ -122,7 +122,8 @@ class AuditLog:
             try:
                 yield AuditEntry.model_validate(strict_json(text))
             except (ValueError, ValidationError):
-                raise IntegrityError(f"line {line} of {self.path} is not an entry of the audit log") from None
+                problem = f"line {line} of {self.path} is not an entry of the audit log"
+                raise IntegrityError(problem, hint="keep the file as evidence elsewhere; a new log begins") from None
 
     def ends_well(self) -> bool:
         """Is the last entry the one that the head names? Entries before it are not looked at."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from skillpm.agent.shown import MASK, masked
 from skillpm.errors import DocumentError, UsageError
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Json, problem_words
 from skillpm.model.task import TRACE, Seed, request_key
 from skillpm.storage.files import read_text, write_atomic
 
@@ -236,5 +238,6 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
 def _read(path: Path) -> Trace:
     try:
         return Trace.model_validate_json(read_text(path))
-    except ValueError as error:
-        raise DocumentError(f"not a trace: {str(error).splitlines()[0]}", path=str(path), hint="remove it") from None
+    except ValidationError as error:
+        problem = f"not a trace: {problem_words(error.errors()[0])}"
+        raise DocumentError(problem, path=str(path), hint="remove the file") from None

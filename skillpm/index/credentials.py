@@ -88,9 +88,8 @@ class Credentials:
             tokens = strict_json(path.read_text(encoding="utf-8")).get("tokens", {})
             return {str(host): str(token) for host, token in tokens.items()}
         except (OSError, ValueError, AttributeError) as error:
-            raise UsageError(
-                f"{path} cannot be read: {type(error).__name__}", hint="remove it, and log in again"
-            ) from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not what `skillpm login` writes"
+            raise UsageError(f"{path} cannot be read: {reason}", hint="remove it, and log in again") from None
 
     def store(self, url: str, token: str | None) -> Path | None:
         """Write the token of a URL's host, or remove it; return the file, or None if there was nothing to remove.

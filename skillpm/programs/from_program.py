@@ -63,9 +63,17 @@ def _own(draft: Draft, drafts: list[Draft]) -> tuple[str, ...]:
 
 
 def _shorter(phrase: str) -> list[str]:
-    """Return an imperative and its first part alone: ``show changes`` for ``show changes between commits``."""
-    found = re.match(
-        r"((?:\S+ ){1,5}?\S+?),? (?:with|using|from|in|into|between|along|to|for|of the|on|that|recursively)\b", phrase
+    """Return an imperative and its first part alone: ``show changes`` for ``show changes between commits``.
+
+    What asks whether something holds has no such part: ``check if the file with this name exists``.
+    """
+    found = (
+        None
+        if re.search(r"\b(?:if|whether)\b", phrase)
+        else re.match(
+            r"((?:\S+ ){1,5}?\S+?),? (?:with|using|from|in|into|between|along|to|for|of the|on|that|recursively)\b",
+            phrase,
+        )
     )
     return (
         [phrase, found[1]] if found and "{" not in phrase[len(found[1]) :] and len(found[1].split()) > 1 else [phrase]
@@ -127,9 +135,9 @@ def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iter
             yield f"{text} [*]"
         if ask != plain:
             yield f"use {line} to {phrase} [*]"
-            yield f"with {line}, {phrase} [*]"
+            yield f"{phrase} with {line} [*]"
             if names:
-                yield f"{phrase} with {line} [*]"
+                yield f"{phrase} by means of {line} [*]"
                 yield f"let {line.split()[0]} {phrase} [*]"
     yield f"run {line} [*]"
     yield f"{line} [*]"

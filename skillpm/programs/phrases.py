@@ -26,7 +26,7 @@ _THIRD = re.compile(r"^([a-z]+?)(es|s)$")
 def clean(text: str, longest: int = 90) -> str:
     """Return the core of a description: one clause without brackets, quotes and explanations."""
     text = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", text)
-    text = re.sub(r"[`\"{}\[\]()|\\<>*]|'(?=\w)|(?<=\w)'(?!\w)", "", text)
+    text = re.sub(r"[`\"{}\[\]()|\\<>*]|(?<!\w)'(?=\w)|(?<=\w)'(?!\w)", "", text)
     text = _CUT.sub("", " ".join(text.split())).strip(" .,:;")
     if len(text) > longest:
         text = re.split(r", |\. |: ", text)[0]

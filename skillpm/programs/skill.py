@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from typing import Any
 
 import yaml
@@ -141,12 +141,10 @@ def _sentence(text: str) -> str:
 def _synthesis(drafts: Sequence[Draft]) -> str:
     values: dict[str, Any] = {}
     tasks = []
+    names: set[str] = set()
     for draft in drafts:
-        task: dict[str, Any] = {
-            "name": re.sub(r"[^a-z0-9_-]", "-", f"{draft.name} {draft.rule}".strip().lower()).strip("-_")[:64]
-            or "task",
-            "tool": draft.name,
-        }
+        names.add(name := _rule_name(draft, names))
+        task: dict[str, Any] = {"name": name, "tool": draft.name}
         task["draw"] = {slot.name: _draw(slot, values) for slot in draft.slots}
         task["args"] = dict(draft.args)
         task["requests"] = list(dict.fromkeys(draft.requests))
@@ -161,6 +159,13 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
             source["choice"] = [item for item in source["choice"] if str(item) not in asked]
     document = {"synthesis": 1, "held_out": 0.2, "slips": 0.02, "frames": _FRAMES, "values": values, "tasks": tasks}
     return _yaml({key: item for key, item in document.items() if item})
+
+
+def _rule_name(draft: Draft, taken: Container[str]) -> str:
+    """Return a name of at most 64 characters that no other rule has: long names may begin alike."""
+    name = re.sub(r"[^a-z0-9_-]", "-", f"{draft.name} {draft.rule}".strip().lower()).strip("-_") or "task"
+    names = chain([name[:64]], (f"{name[:60]}-{number}" for number in count(2)))
+    return next(item for item in names if item not in taken)
 
 
 def _clauses(draft: Draft) -> dict[str, list[str]]:

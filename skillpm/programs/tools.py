@@ -59,9 +59,7 @@ def operations_of_tools(document: Any) -> Iterator[Operation]:
     for step in ("result", "tools"):
         document = document.get(step, document) if isinstance(document, dict) else document
     if not isinstance(document, list) or not document:
-        raise DocumentError(
-            "is not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}'
-        )
+        raise DocumentError("not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}')
     for place, item in enumerate(document):
         tool = item.get("function", item) if isinstance(item, dict) else {}
         schema: Any = next((tool[key] for key in ("parameters", "input_schema", "inputSchema") if key in tool), {})
@@ -78,7 +76,7 @@ def operations_of_openapi(document: Any) -> Iterator[Operation]:
     """
     version = str(document.get("openapi", "")) if isinstance(document, dict) else ""
     if not version.startswith("3.") or not isinstance(document.get("paths"), dict):
-        raise DocumentError("is not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
+        raise DocumentError("not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
     for path, item in document["paths"].items():
         for method, verb in _METHODS.items():
             operation = item.get(method) if isinstance(item, dict) else None

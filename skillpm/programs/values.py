@@ -33,7 +33,7 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
     hinted = [pool for part in words for pool, hint in _HINTS if re.search(hint, part)]
     if kind in ("path", "folder"):
         return next((pool for pool in hinted if pool in ("path", "folder", "reference", "url")), kind)
-    described = [pool for pool, hint in _HINTS[:16] if re.search(hint, text.lower()[:60])]
+    described = [pool for pool, hint in _HINTS[:17] if re.search(hint, text.lower()[:60])]
     chosen = (hinted or described or ["word"])[0]
     if chosen in ("path", "folder") and (_NO_FILE.search(words[1]) or _NO_FILE.match(text.lower())):
         return "word"  # `--output <list>`: columns

@@ -104,8 +104,14 @@ def test_traces_are_removed_by_name_by_age_and_all_at_once(place: Project) -> No
     assert len(place.call("traces", "list", "--json").ok().document) == 3
     place.call("traces", "prune", "--older-than", "1").ok()
     assert "there is no trace yet" in place.call("traces", "list").ok().err
+    place.call("traces", "show", "latest").fails(2, "there is no trace yet")
 
 
 def test_only_its_owner_can_read_a_trace(place: Project) -> None:
     files = list((Path(place.environment["SKILLPM_HOME"]) / "data" / "traces").iterdir())
     assert len(files) == 4 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_what_is_no_trace_is_told_in_words(place: Project) -> None:
+    (Path(place.environment["SKILLPM_HOME"]) / "data/traces/t0.json").write_text('{"id": "t0"}')
+    place.call("traces", "list").fails(2, "t0.json: not a trace: missing key `when`", "remove the file")

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillpm.programs.from_program import drafts
+from skillpm.programs.from_program import drafts, phrasings
 from skillpm.programs.help_text import read_help
+from skillpm.programs.phrases import clean, imperative
 from skillpm.programs.program import Command, Option, Program
 from skillpm.programs.values import kind_of
 from tests.conftest import ROOT
@@ -87,6 +88,11 @@ Flags:
         ("output", "list", "the output columns to be shown", "word"),
         ("output", "FILE", "write to this file", "path"),
         ("host", "[USER@]HOST", "operate on remote host", "host"),
+        ("uds", "", "Bind to a UNIX domain socket.", "path"),
+        ("input-range", "LO-HI", "treat each number LO through HI as an input line", "range"),
+        ("revision-range", "", "show these commits", "reference"),
+        ("timezone", "", "all timestamps are returned as local time", "timezone"),
+        ("longitude", "", "of the place", "coordinate"),
     ],
 )
 def test_a_place_holder_says_more_than_a_name(name: str, label: str, text: str, kind: str) -> None:
@@ -114,3 +120,13 @@ def test_values_listed_below_an_option_are_its_choices() -> None:
     [draft] = drafts(program)
     assert set(draft.args) == {"format", "until"}
     assert draft.left_out == ("--strategy",)
+
+
+def test_every_request_is_an_imperative_in_whole_words() -> None:
+    assert clean("write to 'standard output' and don't delete the users' files") == (
+        "write to standard output and don't delete the users files"
+    )
+    asked = imperative("Check if the command with a name has pending changes")
+    requests = list(phrasings(asked, "tool check", [(asked, [])]))
+    assert not [text for text in requests if text.startswith(("with ", "check if the command [*]"))], requests
+    assert imperative("Indicate the current revision") == "indicate the current revision"

@@ -137,3 +137,18 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         assert result.exit_code != 0
         assert file.name in f"{result.exception} {getattr(result.exception, 'path', '')}"
     assert not (tmp_path / "api").exists()
+
+
+def test_a_large_document_with_long_names_becomes_a_valid_skill(tmp_path: Path) -> None:
+    long = "update_the_settings_of_the_members_of_an_organisation_by_the_id_of_their_"
+    paths = {f"/{name}": {"get": {"operationId": f"{long}{name}", "summary": f"Get the {name}"}} for name in ("a", "b")}
+    whole = {"openapi": "3.1.0", "paths": paths, "x-filler": "x" * (1 << 20)}
+    (tmp_path / "api.json").write_text(json.dumps(whole))
+    words = ["new", "api", "--from-openapi", str(tmp_path / "api.json"), "--directory", str(tmp_path)]
+    made = CliRunner().invoke(main, words)
+    assert made.exit_code == 0, made.output
+    [report] = validate([tmp_path / "api"], level=Level.PUBLISH)
+    assert [(finding.code, finding.message) for finding in report.findings] == []
+    (tmp_path / "api.json").write_text(f"# not JSON\n{json.dumps(whole)}")
+    refused = CliRunner().invoke(main, [*words[:1], "other", *words[2:]])
+    assert isinstance(refused.exception, DocumentError) and "too large for YAML" in refused.exception.rule

@@ -259,3 +259,25 @@ answer = Person(TestClient(app), token).publish(files)
 assert answer.status_code == 201, answer.text
 os._exit(0)
 """
+
+
+NO_START = {
+    "a port that is none": ("--port 99999", "--port"),
+    "a database that is none": ("--database x", "names no database"),
+    "a database that is away": ("--database postgresql://127.0.0.1:1/x", "cannot be used"),
+    "a public address that is none": ("--url skills.example.org", "is not the address of a server"),
+    "a rate that is none": ("--rate often", "is not a rate"),
+    "an owner that is none": ("--owner A!B", "is not a name"),
+    "a proxy that is none": ("--behind-proxy 10.0.0.0/8,proxy", "is not an address or a network"),
+    "an unset variable": ("--data=", "the path is empty"),
+}
+
+
+@pytest.mark.parametrize("case", NO_START)
+def test_a_server_that_cannot_start_says_why(tmp_path: Path, case: str) -> None:
+    options, text = NO_START[case]
+    command = [sys.executable, "-m", "skillpm_registry", "serve", "--data", "team", "--port", "0", *options.split()]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'registry'}"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode in (2, 6) and text in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert "database" in case or not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.skeleton import Kind, skeleton
@@ -83,10 +83,6 @@ def create_from_api(
         DocumentError: the file is not what it should be, or holds nothing that a contract can take.
         StorageError: the file cannot be read, or the disk refused; nothing is left behind.
     """
-    from pydantic import TypeAdapter
-
-    from skillpm.formats.document import Json
-    from skillpm.formats.strict_yaml import read_yaml
     from skillpm.programs.skill import About, skill_files
     from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
 
@@ -96,7 +92,7 @@ def create_from_api(
     with DiskErrors("read", file), file.open("rb") as opened:
         text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
     try:
-        document = TypeAdapter(Json).validate_python(read_yaml(text, path=str(file)))
+        document = _api_document(text, str(file))
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
         tools = drafts_of(list(reader(document)), warn)
     except DocumentError as error:
@@ -105,6 +101,24 @@ def create_from_api(
     title = str(info.get("title") or name) if isinstance(info, dict) else name
     about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
     return _write(target, skill_files(about, tools, runs_of))
+
+
+def _api_document(text: str, path: str) -> Any:
+    """Return what JSON or YAML describes. Raises DocumentError."""
+    from pydantic import TypeAdapter
+
+    from skillpm.formats.document import Json
+    from skillpm.formats.strict import strict_json
+    from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
+
+    try:
+        return strict_json(text)
+    except ValueError as error:
+        if len(text) <= MAX_DOCUMENT:
+            return TypeAdapter(Json).validate_python(read_yaml(text, path=path))
+        raise DocumentError(
+            f"not JSON, and too large for YAML: {error}", path=path, hint="write it as JSON, up to 16 MiB"
+        ) from None
 
 
 def runs_of(request: str) -> Iterator[tuple[str, ...]]:

@@ -85,7 +85,7 @@ def refuse_unknown(context: Context, exporter: str) -> None:
     """
     exporters = context.host.exporters()
     if exporter not in (*exporters, *OWN_EXPORTERS):
-        more = "" if exporters else "; install a distribution that brings more"
+        more = "" if exporters else "; the plugin of docs/bridges.md brings nemo-gym and verifiers"
         known = f"known here: {', '.join((*exporters, *OWN_EXPORTERS))}{more}; `skillpm plugins` lists what is loaded"
         raise UsageError(
             f"no exporter `{exporter[:80]}`", hint=did_you_mean(exporter, (*exporters, *OWN_EXPORTERS), known)

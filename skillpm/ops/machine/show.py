@@ -10,6 +10,7 @@ from skillpm.layout.description import describe
 from skillpm.layout.package import Package
 from skillpm.layout.source_tree import skill_tree
 from skillpm.layout.tree import Tree, file_size, tree_digest
+from skillpm.model.name import near_names
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
@@ -101,9 +102,12 @@ def _newest(context: Context, index: Index | None, requirement: Requirement) -> 
     """Return the release that an install would choose, ignoring its dependencies."""
     page = index.page(requirement.name) if index else None
     alone = [replace(release, requires={}) for release in page.releases] if page else []
-    chosen = resolve(
-        [requirement], lambda name: Page(name=name, releases=tuple(alone)) if page else None, near=context.index.near
-    )
+    installed = [entry.name for entry in context.lock().skills]
+
+    def near(name: str) -> list[str]:
+        return near_names(name, installed) or list(context.index.near(name))
+
+    chosen = resolve([requirement], lambda name: Page(name=name, releases=tuple(alone)) if page else None, near=near)
     return chosen[requirement.name]
 
 

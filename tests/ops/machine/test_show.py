@@ -29,3 +29,9 @@ def test_a_skill_s_permissions_are_shown(project: MakeProject, skill_files: Skil
         assert (shown["network"], shown["programs"]) == (network, programs)
         lines = [" ".join(line.split()) for line in place.call("show", f"./{name}").ok().out.splitlines()]
         assert {f"network {'yes' if network else 'no'}", f"programs {', '.join(programs) or '-'}"} <= {*lines}
+
+
+def test_a_namesake_that_is_installed_is_meant_first(project: MakeProject, skill_files: SkillFiles) -> None:
+    place = project({"a/skills/one/access": skill_files("access"), "a/skills/two/access": skill_files("access", "2.0")})
+    place.call("install", "./a", "--all").ok()
+    place.call("show", "access").fails(2, "did you mean `one/access` or `two/access`?")
