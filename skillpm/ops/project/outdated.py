@@ -86,13 +86,13 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
     sources = _Sources(context, lock)
     wanted = _wanted(context, lock, sources)
     states = standing(context)
-    skills = tuple(_against_folders(_freshness(entry, sources, wanted), states[entry.name]) for entry in entries)
-    skills = tuple(
-        _against_skills(skill, lag_of(context, entry, lock)) for skill, entry in zip(skills, entries, strict=True)
-    )
-    return Outdated(
-        skills, next((sources.failures[entry.name] for entry in entries if entry.name in sources.failures), None)
-    )
+    skills = []
+    for entry in entries:
+        skill = _freshness(entry, sources, wanted, states[entry.name])
+        behind = lag_of(context, entry, lock) if skill.state == "current" else ""
+        skills.append(replace(skill, state="behind", reason=behind) if behind else skill)
+    failed = (sources.failures[entry.name] for entry in entries if entry.name in sources.failures)
+    return Outdated(tuple(skills), next(failed, None))
 
 
 class _Sources:
@@ -154,25 +154,17 @@ def _wanted(context: Context, lock: Lock, sources: _Sources) -> dict[str, Releas
         return resolve(requirements, sources.page, preferred=locked, near=near, withheld=withheld)
 
 
-def _against_folders(skill: Freshness, state: SkillState) -> Freshness:
-    news = "stale" if state.is_stale and skill.state == "current" else skill.state
-    return replace(skill, state=news, installed=state.installed)
-
-
-def _against_skills(skill: Freshness, behind: str) -> Freshness:
-    return replace(skill, state="behind", reason=behind) if behind and skill.state == "current" else skill
-
-
-def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]) -> Freshness:
+def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release], folders: SkillState) -> Freshness:
     page = sources.present(entry)
     best = wanted[entry.name].version if entry.name in wanted else entry.version
     newest = _newest(page, entry.version)
-    failure = sources.failures.get(entry.name)
-    if failure is not None:
-        return Freshness(entry.name, entry.version, best, newest, "unknown", str(entry.source), failure.message)
     state, reason = _state(entry, page, best, newest)
     reason = sources.gone.get(entry.name, reason)
-    return Freshness(entry.name, entry.version, best, newest, state, str(entry.source), reason)
+    if entry.name in sources.failures:
+        state, reason = "unknown", sources.failures[entry.name].message
+    elif state == "current" and folders.is_stale:
+        state = "stale"
+    return Freshness(entry.name, entry.version, best, newest, state, str(entry.source), reason, folders.installed)
 
 
 def _state(entry: LockedSkill, page: Page | None, wanted: str, newest: str) -> tuple[State, str]:
