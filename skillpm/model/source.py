@@ -79,6 +79,10 @@ class Source(TextValue):
         """Is it the same place, at this or at another commit?"""
         return self == other or (self.floating and other.floating and self._unpinned() == other._unpinned())
 
+    def same_origin(self, other: Source) -> bool:
+        """Is it the same place, or another folder or commit of the same repository?"""
+        return self == other or (self.floating and other.floating and self.entry()["git"] == other.entry()["git"])
+
     def _unpinned(self) -> dict[str, str]:
         return {key: value for key, value in self.entry().items() if key != "ref"}
 

@@ -254,7 +254,7 @@ def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) ->
 
 def _refuse_other_source(entry: LockedSkill | None, source: Source, root: Requirement | None) -> None:
     """Refuse to replace another source's skill of the same name, unless the project names the new source."""
-    if entry is None or entry.source.same_place(source) or (root is not None and root.source):
+    if entry is None or entry.source.same_origin(source) or (root is not None and root.source):
         return
     raise UsageError(
         f"{entry.name} is installed from {entry.source}; {source} has a skill of that name too",
