@@ -1,8 +1,9 @@
 """A skill in a git repository at one commit: read with the system's git, object by object, never checked out.
 
 No part of a repository can run or be followed. There is no work tree, so hooks, filters, submodules and links have no
-effect. Only three protocols are allowed. git has no terminal, so it cannot ask questions. Clones are bare, as shallow
-as the server allows, and kept in the cache under the digest of their address.
+effect; a link to a file of the same skill is read as that file. Only three protocols are allowed. git has no terminal,
+so it cannot ask questions. Clones are bare, as shallow as the server allows, and kept in the cache under the digest of
+their address.
 
 A tree is read in two calls of git. ``ls-tree -r -l -z`` gives the mode, the object and the size of every path, so
 limits are checked before any content is read, and its lines are counted while they come. ``cat-file --batch`` then
@@ -30,7 +31,7 @@ from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.index.git_url import GitUrl, is_commit
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.discovery import skill_folders
-from skillpm.layout.tree import MappingTree, Tree, left_out
+from skillpm.layout.tree import MappingTree, Tree, left_out, linked_file
 from skillpm.model.name import did_you_mean
 from skillpm.storage.process_lock import locked
 
@@ -174,16 +175,21 @@ class GitRepository:
             raise self._no_folder(folder)
         entries = {path: entry for path, entry in below.items() if not left_out(path)}
         regular = {path: (mode, name) for path, (mode, name, _) in entries.items() if mode not in _KINDS}
+        links = {path: name for path, (mode, name, _) in entries.items() if mode == _LINK}
         if sum(size for _, _, size in entries.values()) > MAX_ARCHIVE:
             raise IntegrityError(
                 f"{self.url}: `{folder or '.'}` has more than {MAX_ARCHIVE} bytes",
                 hint="name a smaller folder after `#subdirectory=`",
             )
-        contents = self._blobs({name for _, name in regular.values()})
+        contents = self._blobs({*links.values(), *(name for _, name in regular.values())})
+        for path, name in links.items():
+            file = linked_file(path, contents[name].decode("utf-8", "replace"), entries)
+            if file is not None and entries[file][0] not in _KINDS:
+                regular[path] = entries[file][:2]
         return MappingTree(
             {path: contents[name] for path, (_, name) in regular.items()},
             frozenset(path for path, (mode, _) in regular.items() if mode == "100755"),
-            {path: _KINDS[mode] for path, (mode, _, _) in entries.items() if mode in _KINDS},
+            {path: _KINDS[mode] for path, (mode, _, _) in entries.items() if mode in _KINDS and path not in regular},
         )
 
     def _no_folder(self, folder: str, ends: Sequence[str] = ()) -> UsageError:

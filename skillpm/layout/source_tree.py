@@ -6,8 +6,9 @@ A working folder is not a clean folder. These entries are not part of the skill:
 - what a working folder collects by itself: secrets, editor state, caches, installed modules, and skillpm's own output.
 
 A `!pattern` of .skillpmignore brings back what the others leave out; version control and bytecode stay out, and
-SKILL.md and skill.yaml stay in. Stored, installed and committed trees are whole already: for them there is FolderTree.
-Source of the patterns' meaning: gitignore(5), as pathspec implements it; .gitignore of other tools is read the same.
+SKILL.md and skill.yaml stay in. A link to a file of the skill is read as that file. Stored, installed and committed
+trees are whole already: for them there is FolderTree. Source of the patterns' meaning: gitignore(5), as pathspec
+implements it; .gitignore of other tools is read the same.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import json
 import os
 import re
 import stat
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skillpm.layout.tree import FolderTree, UnreadableFileError
+from skillpm.layout.tree import FolderTree, UnreadableFileError, linked_file
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
@@ -149,6 +151,13 @@ class SourceTree(FolderTree):
                 except (UnreadableFileError, ValueError):
                     irregular[f"{prefix}{name}"] = "list of patterns that cannot be read"
         return bool(prefix) and (names >= _SYNTHESIS or _VIRTUAL_ENVIRONMENT in names)
+
+    def _links(self, files: Container[str], irregular: Iterable[str]) -> dict[str, str]:
+        links = {}
+        for path in irregular:
+            with suppress(OSError):  # it is not a link
+                links[path] = linked_file(path, str(Path(f"{self._prefix}{path}").readlink()), files)
+        return {path: file for path, file in links.items() if file is not None}
 
     def _leaves_out(self, path: str, name: str, mode: int) -> bool:
         if super()._leaves_out(path, name, mode):

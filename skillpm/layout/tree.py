@@ -1,6 +1,8 @@
 """A read-only tree of files: a folder, a mapping, an unpacked archive. Everything in it is hostile until checked.
 
 Invariants: paths are relative, posix, sorted; links are never followed; reading never blocks on a pipe or a device.
+Where a skill comes from, a link to a file of the same skill is read as that file, as ``CLAUDE.md`` often is
+``AGENTS.md``: ``linked_file``.
 """
 
 from __future__ import annotations
@@ -8,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import stat
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +50,12 @@ def left_out(path: str) -> bool:
 
 def _file_left_out(name: str) -> bool:
     return name in LEFT_OUT_FILES or name.endswith(".pyc")
+
+
+def linked_file(path: str, target: str, files: Container[str]) -> str | None:
+    """Return the one of these files that a link at a path leads to; None if it leads elsewhere or to another link."""
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return place if place in files else None
 
 
 class Tree(Protocol):
@@ -144,6 +153,7 @@ class FolderTree:
         self.root = root
         self._kept: dict[str, bytes] | None = {} if keep else None
         self._prefix = f"{root}{os.sep}"
+        self._linked: dict[str, str] = {}  # links, and the files of the tree that they lead to
         self._left_out = VERSION_CONTROL if whole else LEFT_OUT_FOLDERS
         self._whole = whole
 
@@ -175,7 +185,18 @@ class FolderTree:
                     irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
                 else:
                     files[path] = bool(mode & stat.S_IXUSR), size
-        return dict(sorted(files.items())), dict(sorted(irregular.items())), sorted(uncounted)
+        self._linked = self._links(files, irregular)
+        files |= {path: files[file] for path, file in self._linked.items()}
+        others = {path: kind for path, kind in irregular.items() if path not in self._linked}
+        return dict(sorted(files.items())), dict(sorted(others.items())), sorted(uncounted)
+
+    def _links(self, files: Container[str], irregular: Iterable[str]) -> dict[str, str]:
+        """Return the links that are read as a file of the tree, and that file: none in a folder that runs."""
+        return {}
+
+    def _place(self, path: str) -> str:
+        """Return where the bytes of a file lie: a link is not opened."""
+        return f"{self._prefix}{self._linked.get(path, path)}"
 
     @cached_property
     def digest(self) -> str | None:
@@ -206,7 +227,7 @@ class FolderTree:
         if self._entries[0].get(path, (False, 0))[1] <= PIECE:
             yield self.read(path)
             return
-        with _readable(path, f"{self._prefix}{path}") as descriptor:
+        with _readable(path, self._place(path)) as descriptor:
             while piece := os.read(descriptor, PIECE):
                 yield piece
 
@@ -239,7 +260,7 @@ class FolderTree:
 
     def _opened(self, path: str, expected: int, limit: int) -> bytes:
         """Read at most ``limit`` bytes, all if negative, of a file that should have ``expected`` bytes."""
-        with _readable(path, f"{self._prefix}{path}") as descriptor:
+        with _readable(path, self._place(path)) as descriptor:
             return _drained(descriptor, expected, limit)
 
 

@@ -145,11 +145,13 @@ def test_the_root_of_a_repository_can_be_a_skill(tmp_path: Path, skill_files: Sk
 
 def test_links_and_submodules_are_named_and_never_followed(repository: Path) -> None:
     (repository / "skills/one/passwd").symlink_to("/etc/passwd")
+    (repository / "skills/one/CLAUDE.md").symlink_to("SKILL.md")
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},skills/one/module")
-    git(repository, "add", "skills/one/passwd")
+    git(repository, "add", "skills/one/passwd", "skills/one/CLAUDE.md")
     git(repository, "commit", "--quiet", "-m", "links")
     tree = opened(repository).tree("skills/one")
     assert tree.irregular() == {"passwd": "symlink", "module": "submodule"}
+    assert tree.read("CLAUDE.md") == tree.read("SKILL.md"), "a link to a file of the skill is that file once more"
     with pytest.raises(IntegrityError, match=r"symlink|submodule"):
         build_archive(tree)
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skillpm.layout.source_tree import SourceTree
-from skillpm.layout.tree import FolderTree, tree_digest
+from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
 SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa", "keys/id_ed25519", "cert.p12",
@@ -136,3 +136,28 @@ def test_git_leaves_out_the_same_files(
     if not expected:
         return  # the whole folder may be left out, and then the patterns above do not hold
     assert SourceTree(root / "s").paths() == sorted(expected)
+
+
+def test_a_link_to_a_file_of_the_tree_is_that_file_once_more(tmp_path: Path) -> None:
+    root = tmp_path / "skill"
+    write(root, "SKILL.md", "AGENTS.md", "scripts/run")
+    (root / "scripts/run").chmod(0o755)
+    (root / "CLAUDE.md").symlink_to("AGENTS.md")
+    (root / "scripts/again").symlink_to("run")
+    (root / "references").mkdir()
+    (root / "references/rules.md").symlink_to("../AGENTS.md")
+    tree = SourceTree(root)
+    assert (tree.irregular(), tree.read("CLAUDE.md"), tree.executable("scripts/again")) == ({}, b"x", True)
+    plain = {"SKILL.md": b"x", "references/rules.md": b"x", "scripts/run": b"x", "scripts/again": b"x"}
+    copied = MappingTree({**plain, "AGENTS.md": b"x", "CLAUDE.md": b"x"}, {"scripts/run", "scripts/again"})
+    assert tree_digest(tree) == tree_digest(copied)
+
+
+def test_a_link_to_another_link_or_out_of_the_tree_is_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "skill"
+    write(tmp_path, "skill/SKILL.md", "skill/a", "secret")
+    links = {"b": "a", "c": "b", "out": "../secret", "back": "../skill/a", "whole": str(root / "a"), "self": "self"}
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    tree = SourceTree(root)
+    assert (tree.paths(), set(tree.irregular())) == (["SKILL.md", "a", "b"], links.keys() - {"b"})

@@ -36,10 +36,10 @@ def nested_skill(subject: Subject) -> Iterator[Problem]:
 @RULES.install_error(
     "SK402",
     "not a regular file",
-    why="Links may point at a host's own files, pipes and devices may never end; none of them is packed.",
+    why="Links out of the skill may lead to a host's own files, pipes may never end; none of them is packed.",
 )
 def irregular_entry(subject: Subject) -> Iterator[Problem]:
-    """A link, a pipe, a socket, a device, or a folder that cannot be listed."""
+    """A link to anything but a file of the skill, a pipe, a socket, a device, or a folder that cannot be listed."""
     for path, kind in subject.tree.irregular().items():
         yield Problem(f"is a {kind}, not a regular file", path=path, hint="replace or remove it")
 
