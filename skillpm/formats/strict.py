@@ -10,6 +10,8 @@ import json
 import math
 from typing import Any
 
+_DIGITS = 300  # a number with fewer is a finite float
+
 
 class PlainScalar(str):
     """An unquoted YAML scalar: text, until a ``Json`` field gives it a type."""
@@ -60,7 +62,15 @@ def _finite(text: str) -> float:
     return number
 
 
-STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        _finite(text)
+    return int(text)
+
+
+STRICT_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
+)
 
 
 def strict_json(text: str) -> Any:

@@ -89,6 +89,7 @@ ROWS = [
     Row("duplicate keys", GOLD[:-2] + ', "port": 8124}}', "failed", False, "duplicate key"),
     Row("NaN", GOLD.replace("8124", "NaN"), "failed", False, "NaN"),
     Row("1e999", GOLD.replace("8124", "1e999"), "failed", False, "out of range"),
+    Row("four hundred digits", GOLD.replace("8124", "1" * 400), "failed", False, "out of range"),
     Row("-Infinity", GOLD.replace("8124", "-Infinity"), "failed", False, "not JSON"),
     Row("5,000 digits", GOLD.replace("8124", "9" * 5000), "failed", False),
     Row("true where an integer belongs", GOLD.replace("8124", "true"), "failed", False, "integer"),
