@@ -76,7 +76,7 @@ def report(services: Services, reporter: str, name: str, version: str, content: 
         ApiError: 404 if there is no such skill or release.
     """
     page = services.registry.page(parse_name(name))
-    if page is None or (version and all(item.version != version for item in page.releases)):
+    if page is None or (version and page.release(version) is None):
         raise ApiError(404, "unknown-skill", f"there is no {name} {version}".rstrip())
     row = Report(
         time=time.time(), reporter=reporter, name=name, version=version, content=content, state="open", answer=""

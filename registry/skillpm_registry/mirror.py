@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from packaging.utils import canonicalize_version
+from packaging.version import Version
 
 from skillpm.errors import ConflictError, IntegrityError, RegistryError, SkillpmError, StorageError, UsageError
 from skillpm.index.directory import DirectoryIndex
@@ -179,9 +179,9 @@ class Copier:
     def _refuse_others(self, page: Page) -> None:
         """Raise ConflictError if the folder has a release that its source has not: somebody published it here."""
         own = self._registry.page(page.name)
-        theirs = {canonicalize_version(release.version) for release in page.releases}
+        theirs = {Version(release.version) for release in page.releases}
         for release in own.releases if own else ():
-            if canonicalize_version(release.version) not in theirs:
+            if Version(release.version) not in theirs:
                 raise ConflictError(f"the copy has {page.name} {release.version}, which its source does not have")
 
     def _frozen(self, context: Context, entry: LockedSkill) -> list[Requirement]:
@@ -198,10 +198,7 @@ class Copier:
             return []
         self._done.add((name, release.version))
         own = self._registry.page(name)
-        same = canonicalize_version(release.version)
-        present = (
-            next((item for item in own.releases if canonicalize_version(item.version) == same), None) if own else None
-        )
+        present = own.release(release.version) if own else None
         if present is None:
             signer(name, release)
             if isinstance(source, LoggedIndex) and release.proof is not None:

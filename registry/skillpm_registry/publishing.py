@@ -28,7 +28,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_version
 from packaging.version import Version
 from sqlalchemy import ColumnElement, delete, false, select, update
 from sqlalchemy.orm import Session
@@ -100,7 +99,7 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
     if unknown := set(wish["allow"]) - ALLOWABLE:
         raise UsageError(f"`{min(unknown)[:20]}` cannot be allowed", hint="`skillpm scan --rules` lists what can")
     page = services.registry.page(name)
-    present = next((item for item in page.releases if _same(item, release)), None) if page else None
+    present = page.release(release.version) if page else None
     new_scope = is_new(services.configuration.data, name)
     if page is None and new_scope:
         refuse_look_alike(services.catalogue, name, wish["like"])
@@ -163,10 +162,6 @@ def _refuse_version(release: Release) -> None:
         )
     if Version(release.version).local:
         raise UsageError(f"`{release.version}` cannot be published", hint="remove the `+` and the text after it")
-
-
-def _same(one: Release, other: Release) -> bool:
-    return canonicalize_version(one.version) == canonicalize_version(other.version)
 
 
 def _refuse_many(identity: Identity, present: list[str]) -> None:
@@ -434,7 +429,8 @@ def _is_stated(services: Services, upload: Upload) -> bool:
 
 def _is_live(services: Services, upload: Upload) -> bool:
     page, release = services.registry.page(upload.name), read_light(Release, upload.release)
-    return page is not None and any(_same(item, release) and item.tree == release.tree for item in page.releases)
+    present = page.release(release.version) if page else None
+    return present is not None and present.tree == release.tree
 
 
 def _claim(services: Services, number: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.name import is_name
@@ -110,6 +110,14 @@ class Page(GrowingDocument):
     releases: tuple[Release, ...] = ()
     status: Annotated[str, Limit(longest=32)] = "active"
     reason: Annotated[str, Limit(longest=1024)] = ""
+
+    def release(self, version: str) -> Release | None:
+        """Return the release of a version, however that is written (`1.0` is `1.0.0`), or None."""
+        try:
+            wanted = Version(version)
+        except InvalidVersion:
+            return None
+        return next((release for release in self.releases if Version(release.version) == wanted), None)
 
     def newest_first(self) -> list[Release]:
         """Return the releases by version, newest first."""

@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -75,6 +75,16 @@ def _size(count: int) -> str:
     return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
 
 
+class MissingError(Exception):
+    """What cannot be shown, and why; it gets a page of its own. ``near`` are names that may have been meant."""
+
+    def __init__(
+        self, title: str, detail: str = "Check the spelling.", *, near: Sequence[str] = (), status: int = 404
+    ) -> None:
+        super().__init__(title)
+        self.values = {"title": visible(title), "detail": visible(detail), "near": near, "status": status}
+
+
 class Pages:
     """Renders pages and remembers them until the registry changes.
 
@@ -95,14 +105,17 @@ class Pages:
 
         Args:
             request: its path and query are the name of the page.
-            make: returns the template and its values; ``status`` among them is that of the answer.
+            make: returns the template and its values, or raises MissingError.
             keep: does the page change only with the registry's folder?
         """
         stamp = self._catalogue.stamp() if keep else ""
         key = (f"{stamp} {time.time() // _SECONDS}", f"{request.url.path}?{request.url.query}")
         kept = self._kept.get(key) if stamp else None
         if kept is None:
-            template, values = make()
+            try:
+                template, values = make()
+            except MissingError as missing:
+                template, values = "missing.html.j2", missing.values
             kept = values.get("status", 200), self.render(template, request.url.path, **values)
             if stamp and kept[0] == 200 and len(kept[1]) <= _LARGEST:
                 self._kept[key] = kept

@@ -12,6 +12,7 @@ from skillpm.errors import SkillpmError
 from skillpm.model.name import is_name, near_names
 from skillpm.model.release import Page, Release
 from skillpm_registry.access import Number
+from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.pages import approvals, log
@@ -19,8 +20,7 @@ from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.comparison import lines
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.file_view import file_values
-from skillpm_registry.pages.markdown import visible
-from skillpm_registry.pages.rendering import Pages, static_answer, static_path
+from skillpm_registry.pages.rendering import MissingError, Pages, static_answer, static_path
 from skillpm_registry.pages.skill import shown
 from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
 from skillpm_registry.routing import reading_router
@@ -57,10 +57,8 @@ def router(services: Services) -> APIRouter:
         request: Request, q: str = "", has: Annotated[list[str] | None, Query()] = None, owner: str = "", start: int = 0
     ) -> Response:
         """Show the skills that match."""
-        if unknown := [name for name in has or () if name not in FILTERS]:
-            return pages.answer(request, lambda: _no_filter(unknown[0]), keep=False)
-        wanted = Wanted(q, tuple(name for name in FILTERS if name in (has or ())), owner[:64], _HITS, _page(start))
-        return pages.answer(request, lambda: _results(search(catalogue, wanted), wanted))
+        wanted = Wanted(q, tuple(dict.fromkeys(has or ())), owner[:64], _HITS, _page(start))
+        return pages.answer(request, lambda: _results(catalogue, wanted))
 
     @routes.get("/skill/{place:path}")
     def skill(request: Request, place: str) -> Response:
@@ -73,11 +71,9 @@ def router(services: Services) -> APIRouter:
 
         def make() -> Made:
             rows = catalogue.of_owner(owner) if is_name(owner) else []
-            return (
-                ("owner.html.j2", {"owner": owner, "rows": rows})
-                if rows
-                else _missing("Nobody publishes here as", owner)
-            )
+            if not rows:
+                raise MissingError(f"Nobody publishes here as {owner[:80]}")
+            return "owner.html.j2", {"owner": owner, "rows": rows}
 
         return pages.answer(request, make)
 
@@ -140,7 +136,12 @@ def _page(start: int) -> int:
     return max(0, min(start, _MOST) // _HITS * _HITS)
 
 
-def _results(found: Any, wanted: Wanted) -> Made:
+def _results(catalogue: Catalogue, wanted: Wanted) -> Made:
+    for name in wanted.filters:
+        if name not in FILTERS:
+            raise MissingError(f"There is no filter {name[:80]}", f"There are {', '.join(FILTERS)}.", status=400)
+    found = search(catalogue, wanted)
+
     def at(start: int) -> str:
         items = [("q", wanted.text), *(("has", name) for name in wanted.filters), ("owner", wanted.owner)]
         return "/search?" + urlencode([(key, value) for key, value in items if value] + [("start", str(start))])
@@ -153,53 +154,38 @@ def _results(found: Any, wanted: Wanted) -> Made:
     }  # fmt: skip
 
 
-def _no_filter(name: str) -> Made:
-    title = f"There is no filter {visible(name[:80])}"
-    return "missing.html.j2", {"title": title, "detail": f"There are {', '.join(FILTERS)}.", "near": [], "status": 400}
-
-
-def _missing(what: str, name: str, near: list[str] | None = None) -> Made:
-    title = f"{what} {visible(name[:80])}"
-    return "missing.html.j2", {"title": title, "detail": "Check the spelling.", "near": near or [], "status": 404}
-
-
-def _found(services: Services, name: str) -> Page | Made:
-    """Return the page of a name, or what to show in its place."""
+def _found(services: Services, name: str) -> Page:
+    """Return the page of a name, which has a release. Raises MissingError."""
     try:
         page = services.catalogue.page(name)
     except SkillpmError as error:
-        title = f"The page of {name} is damaged"
-        return "missing.html.j2", {"title": title, "detail": visible(error.message), "near": [], "status": 500}
+        raise MissingError(f"The page of {name} is damaged", error.message, status=500) from None
     if page is None or not page.releases:
         near = near_names(name[:80], (row.name for row in services.catalogue.recent(2000)))
-        return _missing("There is no skill", name, near)
+        raise MissingError(f"There is no skill {name[:80]}", near=near)
     return page
+
+
+def _chosen(page: Page, version: str) -> Release:
+    """Return a release, by default the one by which the skill is listed. Raises MissingError."""
+    release = page.release(version) if version else page.shown()
+    if release is None:
+        raise MissingError(f"{page.name} has no version {version[:80]}")
+    return release
 
 
 def _skill(services: Services, place: str) -> Made:
     name, _, version = place.partition("@")
     page = _found(services, name)
-    if not isinstance(page, Page):
-        return page
-    view = shown(services, page, version)
-    if view is None:
-        return _missing(f"{name} has no version", version)
     return "skill.html.j2", {
-        "skill": view, "plugin": plugin_name(name), "shown_versions": _VERSIONS, "shown_files": _FILES,
-        "state": getattr(page, "status", "active"), "reason": getattr(page, "reason", ""),
+        "skill": shown(services, page, _chosen(page, version)), "plugin": plugin_name(name),
+        "shown_versions": _VERSIONS, "shown_files": _FILES, "state": page.status, "reason": page.reason,
     }  # fmt: skip
 
 
 def _compared(services: Services, *names: str) -> Made:
-    both = []
-    for name in names:
-        page = _found(services, name)
-        if not isinstance(page, Page):
-            return page
-        both.append(shown(services, page, ""))
-    left, right = both
-    assert left is not None  # a page has a release
-    assert right is not None
+    pages = [_found(services, name) for name in names]
+    left, right = (shown(services, page, _chosen(page, "")) for page in pages)
     return "compare.html.j2", {"left": left, "right": right, "lines": lines(left, right)}
 
 
@@ -214,41 +200,26 @@ def _events(services: Services, subject: str, before: int | None) -> Made:
     }  # fmt: skip
 
 
-def _release(page: Page, version: str) -> Release | None:
-    return next((item for item in page.releases if item.version == version), None)
-
-
 def _file(services: Services, place: str) -> Made:
     name, _, rest = place.partition("@")
     version, _, path = rest.partition("/")
-    page = _found(services, name)
-    if not isinstance(page, Page):
-        return page
-    release = _release(page, version)
-    if release is None:
-        return _missing(f"{name} has no version", version)
+    release = _chosen(_found(services, name), version)
     try:
         tree = services.catalogue.tree(name, release)
         values = file_values(tree, path, name=name, version=version, back=f"/skill/{name}@{version}")
     except SkillpmError:
-        return _missing(f"{name} {version} has no file", path)
+        raise MissingError(f"{name} {version} has no file {path[:80]}") from None
     return "file.html.j2", values
 
 
 def _difference(services: Services, name: str, old: str, new: str) -> Made:
     page = _found(services, name)
-    if not isinstance(page, Page):
-        return page
     versions = [release.version for release in page.newest_first()]
     new = new or versions[0]
     old = old or versions[min(versions.index(new) + 1, len(versions) - 1) if new in versions else 0]
-    before, after = _release(page, old), _release(page, new)
-    if before is None or after is None:
-        return _missing(f"{name} has no version", old if before is None else new)
+    before, after = _chosen(page, old), _chosen(page, new)
     try:
         found = changes(services.catalogue.tree(name, before), services.catalogue.tree(name, after))
     except SkillpmError as error:
-        return "missing.html.j2", {
-            "title": "They cannot be compared", "detail": visible(error.message), "near": [], "status": 500,
-        }  # fmt: skip
+        raise MissingError("They cannot be compared", error.message, status=500) from None
     return "diff.html.j2", {"name": name, "versions": versions, "old": old, "new": new, "changes": found}

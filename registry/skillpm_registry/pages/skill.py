@@ -126,16 +126,9 @@ class Shown:
         )
 
 
-def shown(services: Services, page: Page, version: str) -> Shown | None:
-    """Return the page of a release; an empty version is the one by which the skill is listed. None if there is none.
-
-    A release whose archive is lost or damaged is shown with that problem.
-    """
-    catalogue, listed = services.catalogue, page.shown()
-    release = next((item for item in page.releases if item.version == version), None) if version else listed
-    if release is None:
-        return None
-    key, key_problem = "", ""
+def shown(services: Services, page: Page, release: Release) -> Shown:
+    """Return the page of a release. One whose archive is lost or damaged is shown with that problem."""
+    catalogue, key, key_problem = services.catalogue, "", ""
     try:
         public = signer(page.name, release)
         key = public.short if public else ""
@@ -148,7 +141,7 @@ def shown(services: Services, page: Page, version: str) -> Shown | None:
     archives, dependants = [item.archive for item in page.releases], catalogue.dependants(page.name)
     measured = catalogue.measured([page.name, *dependants])
     return Shown(
-        page.name, release, release is listed, tuple(page.newest_first()), content, key, key_problem,
+        page.name, release, release is page.shown(), tuple(page.newest_first()), content, key, key_problem,
         dependants, frozenset(name for name in release.requires if catalogue.row(name)),
         services.downloads.totals(archives), page.status,
         tuple(weeks(services.downloads.days(archives), today())), tuple(lifts(page.name, measured)),
