@@ -18,10 +18,12 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm_registry.identity import PREFIX
+from skillpm_registry.problems import ApiError, of_ours
 from skillpm_registry.static_files import SERVED
 
 _NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
@@ -80,7 +82,11 @@ class Edge:
 
         try:
             if PREFIX in scope["path"] or PREFIX.encode() in unquote_to_bytes(scope["query_string"]):
-                await _refuse_secret(number, answer)
+                refused = ApiError(
+                    400, "token-in-address", "a token stands in the address, where logs keep it",
+                    "revoke that token, and send a new one in the Authorization header",
+                )  # fmt: skip
+                await (await of_ours(Request(scope), refused))(scope, receive, answer)
             else:
                 await self._app(inner, self._limited(scope, receive), answer)
         finally:
@@ -122,17 +128,6 @@ class Edge:
             return message
 
         return limited
-
-
-async def _refuse_secret(number: str, send: Send) -> None:
-    document = {
-        "type": "urn:skillpm:problem:token-in-address", "title": "Bad Request", "status": 400, "request": number,
-        "detail": "a token stands in the address, where logs keep it",
-        "hint": "revoke that token, and send a new one in the Authorization header",
-    }  # fmt: skip
-    headers = [(b"content-type", b"application/problem+json")]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(document).encode()})
 
 
 class _Lines(logging.Formatter):
