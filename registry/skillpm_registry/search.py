@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from skillpm_registry.catalogue.catalogue import Row
+from skillpm_registry.catalogue.row import Row
 from skillpm_registry.catalogue.search import FILTERS, Found, search
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.routing import reading_router

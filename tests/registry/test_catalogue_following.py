@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import shutil
 import sqlite3
@@ -19,7 +18,6 @@ from skillpm.index.pages import LISTING
 from skillpm.storage.process_lock import locked
 from skillpm_registry.catalogue import following
 from skillpm_registry.catalogue.catalogue import Catalogue
-from skillpm_registry.catalogue.sqlite import _Connection
 from skillpm_registry.lister import Lister
 from tests.index.signed_shop import release
 
@@ -178,20 +176,14 @@ def test_an_error_of_the_index_does_not_end_the_listing(registry: FolderRegistry
     assert "other" in (registry.root / LISTING).read_text()
 
 
-def test_a_connection_of_the_index_is_closed_when_its_thread_has_ended(
-    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_connections_of_an_index_end_with_it(registry: FolderRegistry) -> None:
     """One that the garbage collector finds open is a warning of Python 3.13."""
-    gc.collect()  # those of other tests
-    catalogue, close, closed = Catalogue(registry, registry.root / ".server"), _Connection.close, list[_Connection]()
-
-    def noted(connection: _Connection) -> None:
-        closed.append(connection)
-        close(connection)
-
-    monkeypatch.setattr(_Connection, "close", noted)
+    catalogue = Catalogue(registry, registry.root / ".server")
     thread = threading.Thread(target=catalogue.refresh)
     thread.start()
     thread.join()
-    gc.collect()  # it is in a cycle with its statements
-    assert len(closed) == 1
+    opened = list(catalogue.engine._idle.queue)  # type: ignore[attr-defined]
+    assert len(opened) == 1, "threads one after the other share one"
+    catalogue.engine.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from skillpm.errors import IntegrityError
 from skillpm.index.directory import DirectoryIndex
@@ -14,54 +12,13 @@ from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.name import ALIKE, as_seen, is_name
 from skillpm.model.release import Page, Release
 from skillpm.storage.archive import limits_of, read_archive
-from skillpm_registry.catalogue.facts import Facts
 from skillpm_registry.catalogue.following import Follower
 from skillpm_registry.catalogue.port import Engine
+from skillpm_registry.catalogue.row import ROW, Row
 from skillpm_registry.catalogue.sqlite import SqliteEngine
 
 _TREES = 8  # unpacked releases in memory
 _ADAPTERS = 900  # names of one question to the index
-ROW = "name, version, summary, published, releases, usable, archive, served, size, signed, adapter, facts"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A skill at a glance: what lists show.
-
-    Attributes:
-        version: of the release by which the skill is listed.
-        published: ISO 8601, or empty.
-        usable: may that release be chosen anew?
-        served: the hex SHA-256 of its archive's bytes as they are served.
-        adapter: is it a trained adapter?
-    """
-
-    name: str
-    version: str
-    summary: str
-    published: str
-    releases: int
-    usable: bool
-    archive: str
-    served: str
-    size: int
-    signed: bool
-    adapter: bool
-    facts: Facts
-
-    @property
-    def for_others(self) -> bool:
-        """May other skill managers have it? They know no adapters."""
-        return self.usable and not self.adapter and not self.facts.problem
-
-    @classmethod
-    def of(cls, values: tuple[Any, ...]) -> Row:
-        """Return the row of the columns ``ROW``."""
-        name, version, summary, published, releases, usable, archive, served, size, signed, adapter, facts = values
-        return cls(
-            name, version, summary, published, releases, bool(usable), archive, served, size, bool(signed),
-            bool(adapter), Facts.of_text(facts),
-        )  # fmt: skip
 
 
 class Catalogue:

@@ -19,7 +19,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.errors import BusyError, IntegrityError, RegistryError, SkillpmError
@@ -32,6 +31,7 @@ from skillpm.storage.process_lock import locked
 from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.facts import Facts, facts_of
 from skillpm_registry.catalogue.port import Engine, Execute, Texts
+from skillpm_registry.catalogue.row import Row
 from skillpm_registry.catalogue.words import letter_triples, split_words
 
 _COARSE = 100_000_000  # nanoseconds; a folder's time is exact to a tick of the kernel, which is some milliseconds
@@ -42,36 +42,7 @@ _LONGEST_PAUSE = 60.0  # seconds
 _BATCH = 200  # pages that become visible together
 _WAIT = 3600.0  # seconds for another server that indexes
 _LONGEST = 80  # characters of a word that a misspelt one is compared with
-_COLUMNS = (
-    "name", "owner", "last", "page", "version", "summary", "published", "releases", "usable", "archive", "served",
-    "size", "verifier", "suite", "signed", "adapter", "network", "programs", "measured",
-    "facts",
-)  # fmt: skip
 _log = logging.getLogger("skillpm_registry")
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A skill as it is indexed: the release by which it is listed, and what that one's files say."""
-
-    name: str
-    page: str
-    release: Release
-    releases: int
-    served: str
-    signed: bool
-    facts: Facts
-
-    def values(self) -> tuple[str | int, ...]:
-        """Return the values of ``_COLUMNS``."""
-        owner, _, last = self.name.rpartition("/")
-        release, facts = self.release, self.facts
-        return (
-            self.name, owner, last, self.page, release.version, release.summary, (release.published or "")[:40],
-            self.releases, release.usable, release.archive, self.served, release.size, facts.verified,
-            bool(facts.suites), self.signed, release.adapter is not None, facts.network, bool(facts.run),
-            bool(facts.measured), facts.text(),
-        )  # fmt: skip
 
 
 class Follower:
@@ -216,15 +187,15 @@ class Follower:
         """Index pages, each with its stamp, some at a time."""
         stale = sorted(stamps)
         for start in range(0, len(stale), _BATCH):
-            batch = [(name, self._read(name, stamps[name])) for name in stale[start : start + _BATCH]]
+            batch = [(name, self._read(name)) for name in stale[start : start + _BATCH]]
             with self._engine.writing() as execute:
-                for name, shown in batch:
+                for name, found in batch:
                     _forget(execute, name)
-                    if shown:
-                        self._put(execute, shown)
+                    if found:
+                        self._put(execute, *found, stamps[name])
 
-    def _read(self, name: str, stamp: str) -> _Shown | None:
-        """Read what is indexed of a skill; None if its page is damaged or has no release."""
+    def _read(self, name: str) -> tuple[Row, Release] | None:
+        """Read what is indexed of a skill, and its listed release; None if its page is damaged or has no release."""
         page, release = None, None
         with contextlib.suppress(RegistryError):
             page = self._folder.page(name)
@@ -241,19 +212,24 @@ class Follower:
         signed = False
         with contextlib.suppress(IntegrityError):
             signed = signer(name, release) is not None
-        return _Shown(name, stamp, release, len(page.releases), served, signed, facts)
+        published, is_adapter = (release.published or "")[:40], release.adapter is not None
+        row = Row(
+            name, release.version, release.summary, published, len(page.releases), release.usable, release.archive,
+            served, release.size, signed, is_adapter, facts,
+        )  # fmt: skip
+        return row, release
 
-    def _put(self, execute: Execute, shown: _Shown) -> None:
-        facts, marks = shown.facts, ", ".join("?" * len(_COLUMNS))
-        statement = f"INSERT INTO skill ({', '.join(_COLUMNS)}) VALUES ({marks}) RETURNING id"
-        ((number,),) = execute(statement, shown.values())
-        for item in sorted(shown.release.requires.items()):
+    def _put(self, execute: Execute, row: Row, release: Release, stamp: str) -> None:
+        columns, facts = {**row.columns(), "page": stamp}, row.facts
+        statement = f"INSERT INTO skill ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING id"
+        ((number,),) = execute(statement, tuple(columns.values()))
+        for item in sorted(release.requires.items()):
             execute("INSERT INTO requirement VALUES (?, ?, ?)", (number, *item))
         keywords, tools = " ".join(facts.keywords), " ".join((*facts.tools, *facts.run))
-        texts = Texts(shown.name, keywords, tools, shown.release.summary, f"{facts.body}\n{facts.readme}")
+        texts = Texts(row.name, keywords, tools, row.summary, f"{facts.body}\n{facts.readme}")
         self._engine.add_texts(execute, number, texts)
-        names = {shown.name, shown.name.rpartition("/")[2]}
-        _learn(execute, names.union(split_words(f"{shown.name} {keywords} {tools} {shown.release.summary}")))
+        names = {row.name, row.name.rpartition("/")[2]}
+        _learn(execute, names.union(split_words(f"{row.name} {keywords} {tools} {row.summary}")))
 
 
 def _stamp_of(status: os.stat_result) -> str:

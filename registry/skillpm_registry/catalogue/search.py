@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from skillpm.model.name import near_names
-from skillpm_registry.catalogue.catalogue import ROW, Catalogue, Row
+from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.port import Term
+from skillpm_registry.catalogue.row import ROW, Row
 from skillpm_registry.catalogue.words import asked_words, letter_triples
 
 FILTERS = {

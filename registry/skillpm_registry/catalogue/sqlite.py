@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import Empty, LifoQueue
 
 from skillpm_registry.catalogue.port import FORMAT, SCHEMA, Execute, Match, Rows, Term, Texts, Value
 
@@ -22,16 +22,8 @@ CREATE VIRTUAL TABLE words_of USING fts5 (
 _SCORE = "bm25(words_of, 20.0, 8.0, 6.0, 4.0, 1.0)"
 
 
-class _Connection(sqlite3.Connection):
-    """A connection that can be referred to weakly: it ends with its thread, or with the index."""
-
-    def __del__(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # it was never open
-            self.close()
-
-
 class SqliteEngine:
-    """An index in a file, with a connection for each thread, because SQLite's are not shared.
+    """An index in a file. Threads that are done with a connection leave it to the next one.
 
     Args:
         folder: for the file; it is made, and made again if it is damaged.
@@ -39,13 +31,13 @@ class SqliteEngine:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"catalogue-{FORMAT}.sqlite"
-        self._threads = threading.local()
-        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
+        self.close = weakref.finalize(self, _close, self._idle)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._prepare()
         except sqlite3.DatabaseError:  # not an index; whatever it is, it can be made again
-            self._threads = threading.local()
+            _close(self._idle)
             for ending in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
             self._prepare()
@@ -58,42 +50,34 @@ class SqliteEngine:
                     execute(statement)
                 execute(f"PRAGMA user_version = {FORMAT:d}")
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        """The connection of this thread."""
-        connection: _Connection | None = getattr(self._threads, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=_Connection
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA mmap_size = 268435456")
-            self._threads.connection = connection
-            self._open.add(connection)
-        return connection
-
-    def close(self) -> None:
-        """Close the connections of all threads."""
-        self._threads = threading.local()
-        for connection in list(self._open):
-            connection.close()
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Execute]:
+        """Yield what runs a statement in a connection that no other thread uses meanwhile."""
+        try:
+            connection = self._idle.get_nowait()
+        except Empty:
+            connection = _opened(self.path)
+        try:
+            yield lambda statement, values=(): connection.execute(statement, values).fetchall()
+        finally:
+            self._idle.put(connection)
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> Rows:
         """Return the rows of one statement."""
-        return self._connection.execute(statement, values).fetchall()
+        with self._connection() as execute:
+            return execute(statement, values)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Execute]:
         """Hold the one right to write until the end of the block, and keep all of it or nothing."""
-        self.rows("BEGIN IMMEDIATE")
-        try:
-            yield self.rows
-        except BaseException:
-            self.rows("ROLLBACK")
-            raise
-        self.rows("COMMIT")
+        with self._connection() as execute:
+            execute("BEGIN IMMEDIATE")
+            try:
+                yield execute
+            except BaseException:
+                execute("ROLLBACK")
+                raise
+            execute("COMMIT")
 
     def add_texts(self, execute: Execute, number: int, texts: Texts) -> None:
         """Add the texts of a skill."""
@@ -105,6 +89,18 @@ class SqliteEngine:
         """Return what finds skills with all of some terms, or with any of them; perhaps in their names alone."""
         expression = (" AND " if every else " OR ").join(map(_expression, terms))
         return Match("words_of MATCH ?", (f"{{name}} : ({expression})" if in_name else expression,), _SCORE)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "mmap_size = 268435456"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _close(idle: LifoQueue[sqlite3.Connection]) -> None:
+    while not idle.empty():
+        idle.get().close()
 
 
 def _expression(term: Term) -> str:

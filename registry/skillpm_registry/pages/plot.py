@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from skillpm_registry.catalogue.catalogue import Row
 from skillpm_registry.catalogue.facts import BASE, Measured
+from skillpm_registry.catalogue.row import Row
 
 
 @dataclass(frozen=True, slots=True)

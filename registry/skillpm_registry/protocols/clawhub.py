@@ -25,7 +25,8 @@ from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
 from skillpm.storage.files import write_atomic
 from skillpm_registry.access import Number, Writer
-from skillpm_registry.catalogue.catalogue import Catalogue, Row
+from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.catalogue.row import Row
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
 from skillpm_registry.drafts import parts, remove_abandoned

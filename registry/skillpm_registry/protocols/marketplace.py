@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from skillpm_registry.catalogue.catalogue import Row
+from skillpm_registry.catalogue.row import Row
 from skillpm_registry.protocols.semantic import semantic
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services

@@ -18,7 +18,7 @@ from fastapi import APIRouter, HTTPException
 from skillpm.index.pages import archive_path
 from skillpm.index.well_known import INDEX, SCHEMA
 from skillpm.model.name import is_name
-from skillpm_registry.catalogue.catalogue import Row
+from skillpm_registry.catalogue.row import Row
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
