@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import DocumentError, RegistryError
@@ -23,7 +24,7 @@ Document = dict[str, Any]
 
 
 class RegistryLog:
-    """The log of one folder.
+    """The log of one folder, in one turn of a writer.
 
     Args:
         origin: the log's name.
@@ -56,7 +57,7 @@ class RegistryLog:
             StorageError: the disk refused.
         """
         with _damage():
-            note = self._newest()
+            note = self._newest
             log = TileLog(Checkpoint.parse(note).size if note else 0, self._tile)
             items = [(item, entry) for name, page in pages.items() for item, entry in _entries(name, page)]
             self._find(items, log)
@@ -91,8 +92,7 @@ class RegistryLog:
     def unseen(self) -> set[str]:
         """Return the names of the releases that are logged and not in the visible head. Raises RegistryError."""
         with _damage():
-            shown, newest = self._shown_size(), self._newest()
-            size = Checkpoint.parse(newest).size if newest else 0
+            shown, size = self._shown[1], Checkpoint.parse(self._newest).size if self._newest else 0
             entries = self._entries_from(shown, size) if size > shown else ()
             return {json.loads(entry)["name"] for entry, place in entries if place >= shown}
 
@@ -100,20 +100,21 @@ class RegistryLog:
         """Return the head of the log before its first entry."""
         return Checkpoint(self._origin, 0, TileLog(0, self._tile).root()).signed(keys)
 
+    @cached_property
+    def _shown(self) -> tuple[str, int]:
+        """The visible head and its size; empty and 0 if there is none."""
+        note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
+        return note, open_checkpoint(note, self._origin, self._known).size if note else 0
+
+    @cached_property
     def _newest(self) -> str:
-        """Return the longest head that was signed, which may not be visible yet; empty if there is none."""
-        note, size = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode(), self._shown_size()
-        later = (self._read(NEXT) or b"").decode()
+        """The longest head that was signed, which may not be visible yet; empty if there is none."""
+        (note, size), later = self._shown, (self._read(NEXT) or b"").decode()
         with contextlib.suppress(ValueError):  # it is missing, of a key that was replaced, or was never flushed
-            head = open_checkpoint(later, self._origin, self._known)
-            if (not note or head.size > size) and TileLog(head.size, self._tile).root() == head.root:
+            head = open_checkpoint(later, self._origin, self._known) if later != note else None
+            if head and (not note or head.size > size) and TileLog(head.size, self._tile).root() == head.root:
                 return later
         return note
-
-    def _shown_size(self) -> int:
-        """Return the size of the visible head."""
-        note = (self._read(f"{LOG}/{CHECKPOINT}") or b"").decode()
-        return open_checkpoint(note, self._origin, self._known).size if note else 0
 
     def _find(self, items: Iterable[tuple[Document, bytes]], log: TileLog) -> None:
         """Find out where entries are: where their proofs say, or among the last ones, which may have no proofs yet."""
@@ -123,7 +124,7 @@ class RegistryLog:
         self._places = proved | self._places
         if wanted := {entry for _, entry in items} - self._places.keys():
             # those that wait for witnesses are behind the visible head, and a killed writer's are the last before it
-            found = self._entries_from(self._shown_size() - 1, log.size)
+            found = self._entries_from(self._shown[1] - 1, log.size)
             self._places |= {entry: place for entry, place in found if entry in wanted}
 
     def _visible(self, name: str) -> set[str]:
