@@ -157,6 +157,7 @@ def _methods(request: Request) -> set[str]:
         path = context.path or (route.path if isinstance(route, APIRoute) else "")
         if isinstance(route, APIRoute) and _pattern(path).match(request.url.path):
             methods.setdefault(path, set()).update(route.methods or ())
+            methods[path] |= {"HEAD"} if "GET" in methods[path] else set()  # it is answered like GET
     return methods[min(methods, key=lambda path: path.count("{"))] if methods else set()
 
 

@@ -289,7 +289,10 @@ class GitRepository:
         git is ended as soon as it has listed too much: a few objects can name 10^8 paths.
         """
         listing, count = bytearray(), 0
-        with tempfile.TemporaryFile() as errors, self._start(arguments, errors, inside=inside) as process:
+        with (
+            tempfile.TemporaryFile() as errors,
+            self._started(arguments, subprocess.DEVNULL, errors, inside=inside) as process,
+        ):
             assert process.stdout is not None
             timer = threading.Timer(WAIT, process.kill)
             timer.start()
@@ -308,46 +311,32 @@ class GitRepository:
                 process.kill()
         return bytes(listing).split(end)[:-1]
 
-    def _start(self, arguments: Sequence[str], errors: IO[bytes], *, inside: bool) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                self._words(arguments, inside=inside),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=_environment(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise self._not_started(error) from None
-
     def _run(
         self, arguments: Sequence[str], *, stdin: bytes = b"", inside: bool = True
     ) -> subprocess.CompletedProcess[bytes]:
-        try:
-            return subprocess.run(
-                self._words(arguments, inside=inside),
-                input=stdin,
-                capture_output=True,
-                timeout=WAIT,
-                env=_environment(),
-                start_new_session=True,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise RegistryError(f"{self.url}: git took more than {WAIT:.0f} seconds", hint="try again") from None
-        except OSError as error:
-            raise self._not_started(error) from None
+        with self._started(arguments, subprocess.PIPE, subprocess.PIPE, inside=inside) as process:
+            try:
+                output, errors = process.communicate(stdin, WAIT)
+            except subprocess.TimeoutExpired:
+                raise RegistryError(f"{self.url}: git took more than {WAIT:.0f} seconds", hint="try again") from None
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
-    def _words(self, arguments: Sequence[str], *, inside: bool) -> list[str]:
+    def _started(
+        self, arguments: Sequence[str], stdin: int, stderr: int | IO[bytes], *, inside: bool
+    ) -> subprocess.Popen[bytes]:
         program = shutil.which("git")
         if program is None:
             raise RegistryError(f"{self.url}: git is not installed", hint="install git, then run the command again")
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        return [program, *settings, *([f"--git-dir={self._clone}"] if inside else []), *arguments]
-
-    def _not_started(self, error: OSError) -> RegistryError:
-        return RegistryError(f"{self.url}: git cannot be started: {error.strerror}")
+        words = [program, *settings, *([f"--git-dir={self._clone}"] if inside else []), *arguments]
+        try:
+            return subprocess.Popen(
+                words, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=_environment(), start_new_session=True
+            )
+        except OSError as error:
+            raise RegistryError(f"{self.url}: git cannot be started: {error.strerror}") from None
 
 
 def _cached(reference: str) -> str:

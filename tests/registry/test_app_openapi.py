@@ -33,9 +33,9 @@ def test_every_operation_says_how_it_fails_and_who_needs_a_token(server: Server)
 
 def test_a_wrong_method_is_answered_with_the_right_ones(server: Server) -> None:
     right = {
-        "/api/v1/approvals": "GET, PUT", "/api/v1/releases/yank": "POST", "/skills/demo.json": "GET, HEAD",
+        "/api/v1/approvals": "GET, HEAD, PUT", "/api/v1/releases/yank": "POST", "/skills/demo.json": "GET, HEAD",
         "/api/v1/trusted-publishers/token": "POST", "/skill/demo": "GET, HEAD", "/": "GET, HEAD",
-        "/api/v1/approvals/needed": "GET", "/api/v1/approvals/0f": "POST",
+        "/api/v1/approvals/needed": "GET, HEAD", "/api/v1/approvals/0f": "POST",
     }  # fmt: skip
     answers = {path: server.client.request("PATCH", path) for path in right}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from skillpm_registry.pages.routes import router
@@ -10,9 +9,5 @@ from skillpm_registry.services import Services
 
 
 def routes(services: Services) -> list[BaseRoute]:
-    """Return the routes of all pages; who asks for a page's head gets it."""
-    routes = router(services).routes
-    for route in routes:
-        if isinstance(route, APIRoute) and route.methods:
-            route.methods.add("HEAD")
-    return routes
+    """Return the routes of all pages."""
+    return router(services).routes

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from html import escape
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -41,11 +42,7 @@ class _Renderer(RendererHTML):
         """Return a link with the picture's description as its text."""
         token = tokens[idx]
         text = self.renderInlineAsText(token.children or [], options, env) or "picture"
-        return f'<a href="{_escaped(str(token.attrs.get("src", "")))}">{_escaped(text)}</a>'
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+        return f'<a href="{escape(str(token.attrs.get("src", "")))}">{escape(text)}</a>'
 
 
 @lru_cache(maxsize=1)
