@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Interval
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
-from limits import parse
+from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
@@ -33,19 +33,21 @@ class Rates:
 
     def count(self, client: str) -> None:
         """Count one request that writes. Raises ApiError 429."""
-        if self._rate is not None and not self._limiter.hit(self._rate, "write", client):
-            raise _too_often(self._limiter.get_window_stats(self._rate, "write", client).reset_time)
+        if self._rate is not None:
+            self._hit(self._rate, "write", client)
 
     def failed(self, client: str) -> None:
         """Count a wrong token. Raises ApiError 429 for a client that has sent many."""
-        if not self._limiter.hit(_FAILED, "failed", client):
-            raise _too_often(self._limiter.get_window_stats(_FAILED, "failed", client).reset_time)
+        self._hit(_FAILED, "failed", client)
 
-
-def _too_often(until: float) -> ApiError:
-    problem = ApiError(429, "too-many-requests", "this client asks too often", "wait as long as Retry-After says")
-    problem.headers["Retry-After"] = str(max(1, round(until - time.time())))
-    return problem
+    def _hit(self, rate: RateLimitItem, what: str, client: str) -> None:
+        if not self._limiter.hit(rate, what, client):
+            until = self._limiter.get_window_stats(rate, what, client).reset_time
+            problem = ApiError(
+                429, "too-many-requests", "this client asks too often", "wait as long as Retry-After says"
+            )
+            problem.headers["Retry-After"] = str(max(1, round(until - time.time())))
+            raise problem
 
 
 def services_of(request: Request) -> Services:

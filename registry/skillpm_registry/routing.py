@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, Request
 
 from skillpm_registry.access import reader
@@ -10,8 +9,6 @@ from skillpm_registry.problems import RESPONSES
 
 API = "/api/v1"
 """Where the API is."""
-_CHECKED_AT_ONCE = 4  # archives: each is unpacked in memory
-_GOING_LIVE = 20  # requests at once: they wait for the disk, and for the witnesses of a log
 
 
 def api_router(tag: str, prefix: str = "") -> APIRouter:
@@ -30,21 +27,3 @@ def is_known(request: Request, tag: str) -> bool:
     """Has the client the answer with this ETag? A proxy that compresses answers makes a tag weak (RFC 9110, 13.1.2)."""
     known = request.headers.get("if-none-match", "")
     return known.strip() == "*" or tag in [item.strip().removeprefix("W/") for item in known.split(",")]
-
-
-def checking(request: Request) -> CapacityLimiter:
-    """Return what bounds how many archives an application checks at once, by whatever protocol they came."""
-    return _limiter(request, "checking", _CHECKED_AT_ONCE)
-
-
-def going_live(request: Request) -> CapacityLimiter:
-    """Return what bounds how many releases an application makes visible at once, so that readers do not wait."""
-    return _limiter(request, "going_live", _GOING_LIVE)
-
-
-def _limiter(request: Request, work: str, at_once: int) -> CapacityLimiter:
-    state = request.app.state
-    if not hasattr(state, work):
-        setattr(state, work, CapacityLimiter(at_once))
-    limiter: CapacityLimiter = getattr(state, work)
-    return limiter

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from anyio import CapacityLimiter
 
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.storage.keys import Keys
@@ -28,6 +30,8 @@ class Services:
         downloads: counts them.
         lister: renews the listing after a publication.
         gate: self-tests verifiers; None if the operator does not want that.
+        checking: bounds the archives that are checked at once, by whatever protocol they came: each is in memory.
+        going_live: bounds the releases that become visible at once: they wait for the disk and for witnesses.
     """
 
     configuration: Configuration
@@ -37,6 +41,8 @@ class Services:
     downloads: Downloads
     lister: Lister
     gate: Gate | None = None
+    checking: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    going_live: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(20))
 
     def changed(self, name: str) -> None:
         """Index and list a skill anew, whose page has changed."""

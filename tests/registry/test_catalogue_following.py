@@ -62,10 +62,10 @@ def test_a_request_waits_while_another_thread_indexes_what_was_published(
     catalogue.refresh()
     reading, read = threading.Event(), catalogue._follower._read
 
-    def slowly(name: str, stamp: str) -> object:
+    def slowly(name: str) -> object:
         reading.set()
         time.sleep(0.05)
-        return read(name, stamp)
+        return read(name)
 
     monkeypatch.setattr(catalogue._follower, "_read", slowly)
     registry.add(*release("demo", "1.1"))

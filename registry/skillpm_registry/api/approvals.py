@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from anyio.to_thread import run_sync
-from fastapi import Request
 
 from skillpm_registry import approval
 from skillpm_registry.access import Reader, Shared, Writer
 from skillpm_registry.api.forms import ApprovalForm, Decision, UploadState, WaitingState
 from skillpm_registry.membership import is_scope, no_scope
-from skillpm_registry.routing import api_router, going_live
+from skillpm_registry.routing import api_router
 from skillpm_registry.tables import Approval
 
 router = api_router("approvals", "/approvals")
@@ -45,10 +44,10 @@ def demand(form: ApprovalForm, services: Shared, identity: Writer) -> ApprovalFo
 
 
 @router.post("/{number}")
-async def decide(number: str, form: Decision, request: Request, services: Shared, identity: Writer) -> UploadState:
+async def decide(number: str, form: Decision, services: Shared, identity: Writer) -> UploadState:
     """Let a waiting release of another account go live, or end it."""
     if form.approve:
-        upload = await run_sync(approval.approve, services, identity, number, limiter=going_live(request))
+        upload = await run_sync(approval.approve, services, identity, number, limiter=services.going_live)
     else:
         upload = await run_sync(approval.refuse, services, identity, number, form.reason)
     return UploadState.model_validate(upload)

@@ -21,7 +21,7 @@ from skillpm_registry.api.forms import (
 from skillpm_registry.drafts import draft
 from skillpm_registry.identity import Identity
 from skillpm_registry.problems import ApiError
-from skillpm_registry.routing import api_router, checking, going_live
+from skillpm_registry.routing import api_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
 
@@ -55,7 +55,7 @@ async def send_archive(number: str, request: Request, services: Shared, identity
                     raise ApiError(413, "too-large", "the archive is larger than it was announced", "publish again")
                 file.write(piece)
         return UploadState.model_validate(
-            await run_sync(publishing.receive, services, identity, number, place, limiter=checking(request))
+            await run_sync(publishing.receive, services, identity, number, place, limiter=services.checking)
         )
 
 
@@ -74,9 +74,9 @@ def _known(services: Services, identity: Identity, number: str) -> tuple[str, in
         202: {"description": "It waits for another owner, or is staged until the gate has judged it: ask again."},
     },
 )
-async def publish(number: str, request: Request, services: Shared, identity: Writer, response: Response) -> UploadState:
+async def publish(number: str, services: Shared, identity: Writer, response: Response) -> UploadState:
     """Make a staged release visible: 201 if it was done now, 200 if before, 202 while it waits for owner or gate."""
-    upload, added = await run_sync(publishing.go_live, services, identity, number, limiter=going_live(request))
+    upload, added = await run_sync(publishing.go_live, services, identity, number, limiter=services.going_live)
     response.status_code = 201 if added else 202 if upload.state in ("waiting", "staged") else 200
     return UploadState.model_validate(upload)
 

@@ -75,7 +75,7 @@ def router(services: Services) -> APIRouter:
     ) -> dict[str, str]:
         """Publish the skill in a package: 201, or 202 while it waits for an owner or the gate."""
         data, name = await request.body(), _name(owner, repo)
-        state = await publication.publish(services, identity, request, lambda: Sent(name, version, _skill(data, repo)))
+        state = await publication.publish(services, identity, lambda: Sent(name, version, _skill(data, repo)))
         answer.status_code = 201 if state == "live" else 202
         return {
             "package": f"{owner}/{repo}",

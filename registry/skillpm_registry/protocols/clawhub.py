@@ -214,11 +214,11 @@ def _add_publishing(routes: APIRouter, services: Services) -> None:
         return {"storageId": digest}
 
     @routes.post("/skills")
-    async def publish(form: SkillForm, request: Request, identity: Writer) -> dict[str, Any]:
+    async def publish(form: SkillForm, identity: Writer) -> dict[str, Any]:
         """Publish the files that were sent. What is pending goes live by itself, when the gate or an owner lets it."""
         owner, folder = form.ownerHandle or "", parts(uploads, identity.account_id)
         name = form.slug if owner in ("", NOBODY) else f"{owner}/{form.slug}"
-        state = await publication.publish(services, identity, request, lambda: _sent(name, form, folder))
+        state = await publication.publish(services, identity, lambda: _sent(name, form, folder))
         await run_sync(_remove, form, folder)
         status = "published" if state == "live" else "pending"
         return {

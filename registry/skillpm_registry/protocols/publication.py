@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from anyio.to_thread import run_sync
-from fastapi import Request
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import SkillpmError, UsageError
@@ -23,7 +22,6 @@ from skillpm.storage.archive import build_archive, compressed
 from skillpm_registry.drafts import draft
 from skillpm_registry.identity import Identity
 from skillpm_registry.publishing import announce, forget, go_live, receive
-from skillpm_registry.routing import checking, going_live
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Upload
 
@@ -58,7 +56,7 @@ class Sent:
     files: Mapping[str, bytes]
 
 
-async def publish(services: Services, identity: Identity, request: Request, read: Callable[[], Sent]) -> str:
+async def publish(services: Services, identity: Identity, read: Callable[[], Sent]) -> str:
     """Publish the files of a skill; return its state: ``live``, ``waiting`` for an owner, or ``staged`` for the gate.
 
     What waits for the gate goes live by itself when it has passed.
@@ -66,16 +64,15 @@ async def publish(services: Services, identity: Identity, request: Request, read
     Args:
         services: of this process.
         identity: who publishes.
-        request: of the client.
         read: returns what was sent, in a thread.
 
     Raises:
         SkillpmError: as a publication of skillpm; UsageError if the files state another version.
     """
-    upload = await run_sync(lambda: _staged(services, identity, read()), limiter=checking(request))
+    upload = await run_sync(lambda: _staged(services, identity, read()), limiter=services.checking)
     if upload is None:
         return "live"
-    return await run_sync(_live, services, identity, upload, limiter=going_live(request))
+    return await run_sync(_live, services, identity, upload, limiter=services.going_live)
 
 
 def _staged(services: Services, identity: Identity, sent: Sent) -> Upload | None:

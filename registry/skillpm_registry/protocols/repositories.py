@@ -14,7 +14,7 @@ from skillpm.model.release import Page, Release
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.protocols import git
 from skillpm_registry.protocols.releases import available, page_of
-from skillpm_registry.routing import checking, reading_router
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 _SHOWN = 100  # releases of a repository, newest first
@@ -44,7 +44,7 @@ def router(services: Services) -> APIRouter:
             asked = git.read_request(body)
         except ValueError as error:
             raise HTTPException(400, f"this is not a request of git: {error}") from None
-        packed = await run_sync(_packed, services, name, asked, limiter=checking(request))
+        packed = await run_sync(_packed, services, name, asked, limiter=services.checking)
         return StreamingResponse(
             git.answer(asked, packed), headers=_FRESH, media_type="application/x-git-upload-pack-result"
         )
