@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from skillpm.errors import BusyError, StorageError, UsageError
 from skillpm.storage.process_lock import locked
 
-HEAD = "0004"  # the newest migration; a test compares it with the folder
+HEAD = "0001"  # the newest migration; a test compares it with the folder
 _WAIT = 30  # seconds for another writer
 _TURN = 8700  # the number of the lock by which PostgreSQL's writers take turns
 

@@ -1,4 +1,4 @@
-"""Accounts, tokens, uploads, events, reports and trusted publishers."""
+"""The tables of the first release."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def upgrade() -> None:
         _text("version", 64), _json("wish"), sa.Column("release", sa.JSON), sa.Column("publisher", sa.JSON),
         _text("state", 16), _float("expires", index=True),
     )  # fmt: skip
+    op.create_table("approval", sa.Column("scope", _NAME, primary_key=True))
+    op.create_table(
+        "download", sa.Column("archive", sa.String(64), primary_key=True),
+        sa.Column("day", sa.String(10), primary_key=True), sa.Column("count", sa.Integer, nullable=False),
+    )  # fmt: skip
+    op.create_table(
+        "gate_report", sa.Column("tree", sa.String(80), primary_key=True), _float("time"), _text("outcome", 16),
+        _json("report"),
+    )  # fmt: skip
     op.create_table(
         "event", _number(), _float("time", index=True), _text("actor", 160), _text("action", 32),
         _text("subject", 240, index=True), _json("detail"),
@@ -54,8 +63,10 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP TRIGGER event_stays ON event")
         op.execute("DROP FUNCTION event_stays")
-    names = ("used_statement", "trusted_publisher", "report", "event", "upload", "token", "member", "account")
-    for name in names:
+    for name in (
+        "used_statement", "trusted_publisher", "report", "event", "gate_report", "download", "approval", "upload",
+        "token", "member", "account",
+    ):  # fmt: skip
         op.drop_table(name)
 
 
