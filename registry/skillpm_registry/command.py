@@ -256,14 +256,12 @@ def check(data: Path) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would be removed.")
 def collect(data: Path, dry_run: bool) -> None:
     """Remove archives that no release has and that are older than a day."""
-    from skillpm_registry.upkeep import collect_blobs, unneeded
+    from skillpm_registry import upkeep
 
-    paths, stored = unneeded(data), collect_blobs(data, dry_run=dry_run)
-    for path in (*paths, *stored):
+    paths = upkeep.collect(data, dry_run=dry_run)
+    for path in paths:
         click.echo(path)
-    for path in () if dry_run else paths:
-        path.unlink(missing_ok=True)
-    click.echo(f"{'would remove' if dry_run else 'removed'} {len(paths) + len(stored)} archives", err=True)
+    click.echo(f"{'would remove' if dry_run else 'removed'} {len(paths)} archives", err=True)
 
 
 @group.command("mirror", epilog="Example: skillpm-registry mirror https://skills.example.org --data /srv/copy")

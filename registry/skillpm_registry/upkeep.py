@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.errors import SkillpmError, StorageError
-from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.pages import archive_path
 from skillpm.ops.project.fetch import open_release
 from skillpm.ops.project.identity import refuse_impostor
+from skillpm.storage.files import DiskErrors
 from skillpm_registry.blobs import StoredRegistry, open_registry
 
 _YOUNG = 24 * 3600.0  # seconds in which a publication may still need its archive
@@ -44,38 +44,38 @@ def damages(root: Path) -> Iterator[str]:
             yield f"{name}: {error.message}"
 
 
-def unneeded(root: Path) -> list[Path]:
-    """Return the archives that no release has and that are older than a day: what killed publishers left.
+def collect(root: Path, *, dry_run: bool) -> list[str]:
+    """Remove the archives that no release has and that are older than a day: what killed publishers left.
+
+    Args:
+        root: the registry's folder.
+        dry_run: remove nothing.
+
+    Returns:
+        Their paths in the folder and in the object store.
 
     Raises:
-        RegistryError: the folder is not a registry, or a page cannot be read, so nobody knows what it needs.
+        RegistryError: the folder is not a registry, or is damaged, so nobody knows what it needs.
+        StorageError: the disk or the object store refuses.
     """
     index = open_registry(root, "registry")
     _ = index.config  # raises RegistryError
-    oldest = time.time() - _YOUNG
-    old = [path for path in sorted(root.glob("archives/*/*")) if path.is_file() and path.stat().st_mtime < oldest]
-    needed = {root / path for path in _needed(index)}
-    return [path for path in old if path not in needed]
+    oldest = time.time() - _YOUNG  # what a release gets meanwhile is young
+    files = [path.relative_to(root).as_posix() for path in sorted(root.glob("archives/*/*")) if _is_old(path, oldest)]
+    blobs = index.blobs if isinstance(index, StoredRegistry) else None
+    stored = blobs.older(oldest) if blobs else []
+    needed = {archive_path(release.archive) for release in index.releases()}
+    files, stored = ([path for path in paths if path not in needed] for paths in (files, stored))
+    if dry_run:
+        return [*files, *stored]
+    for path in files:
+        with DiskErrors("remove", root / path):
+            (root / path).unlink(missing_ok=True)
+    if blobs:
+        for path in stored:
+            blobs.remove(path)
+    return [*files, *stored]
 
 
-def collect_blobs(root: Path, *, dry_run: bool) -> list[str]:
-    """Remove the same from the object store, if the registry has one; return the paths in it.
-
-    Raises:
-        RegistryError: like ``unneeded``.
-        StorageError: the store is away, or refuses.
-    """
-    index = open_registry(root, "registry")
-    if not isinstance(index, StoredRegistry):
-        return []
-    old = index.blobs.older(time.time() - _YOUNG)  # first: what a page gets meanwhile is young
-    needed = _needed(index)
-    unneeded = [path for path in old if path not in needed]
-    for path in () if dry_run else unneeded:
-        index.blobs.remove(path)
-    return unneeded
-
-
-def _needed(index: FolderRegistry) -> set[str]:
-    pages = [page for name in index.names() if (page := index.page(name)) is not None]
-    return {archive_path(release.archive) for page in pages for release in page.releases}
+def _is_old(path: Path, oldest: float) -> bool:
+    return path.is_file() and path.stat().st_mtime < oldest

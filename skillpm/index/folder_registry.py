@@ -247,6 +247,13 @@ class FolderRegistry(DirectoryIndex):
         known = {_key(release.version): release for release in (page.releases if page else ())}
         return known | {key: self._read_statement(place) for key, place in self._stated(name)}
 
+    def releases(self) -> Iterator[Release]:
+        """Yield every release that somebody sees or will see. Raises RegistryError if the folder is damaged."""
+        folder = self.root / "releases"
+        stated = (path.relative_to(folder).as_posix() for pattern in ("*.d", "*/*.d") for path in folder.glob(pattern))
+        for name in {*self.names(), *(place.removesuffix(".d") for place in stated)}:
+            yield from self._known(name).values()
+
     def _written(self, name: str) -> dict[str, Any]:
         """Return the same releases as they are written, with keys and releases that only a newer skillpm reads."""
         items = self._page_written(name).get("releases", [])

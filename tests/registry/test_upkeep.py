@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from skillpm.errors import SkillpmError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import archive_path
 from skillpm_registry.command import group
-from skillpm_registry.upkeep import damages, unneeded
+from skillpm_registry.upkeep import damages
 from tests.shop import snapshot
 
 OLD = time.time() - 2 * 24 * 3600
@@ -35,7 +37,7 @@ def test_what_is_lost_or_damaged_is_named(shop: Path) -> None:
 @pytest.mark.attack(77)
 def test_only_old_archives_that_no_release_has_are_removed(shop: Path) -> None:
     before = snapshot(shop)
-    for digest, stamp in (("ab" * 32, OLD), ("cd" * 32, time.time())):
+    for digest, stamp in (("ab" * 32, OLD), ("cd" * 32, time.time()), ("ef" * 32, OLD)):
         path = shop / archive_path(digest)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"left behind")
@@ -44,12 +46,17 @@ def test_only_old_archives_that_no_release_has_are_removed(shop: Path) -> None:
         if path.read_bytes() != b"left behind":
             os.utime(path, (OLD, OLD))
 
-    assert unneeded(shop) == [shop / archive_path("ab" * 32)]
-    assert CliRunner().invoke(group, ["gc", "--data", str(shop), "--dry-run"]).exit_code == 0
-    assert unneeded(shop)
-    assert CliRunner().invoke(group, ["gc", "--data", str(shop)]).exit_code == 0
-    assert not unneeded(shop)
-    (shop / archive_path("cd" * 32)).unlink()
+    waiting = shop / "releases/later.d/1.0/1/release.json"  # it is in no page before witnesses have signed
+    waiting.parent.mkdir(parents=True)
+    waiting.write_text(json.dumps({"version": "1.0", "archive": "ef" * 32, "tree": "ef" * 32, "size": 11}))
+
+    for words in (["--dry-run"], []):
+        outcome = CliRunner().invoke(group, ["gc", "--data", str(shop), *words])
+        assert (outcome.exit_code, outcome.stdout) == (0, f"{archive_path('ab' * 32)}\n")
+    assert CliRunner().invoke(group, ["gc", "--data", str(shop)]).stdout == ""
+    for digest in ("cd" * 32, "ef" * 32):
+        (shop / archive_path(digest)).unlink()
+    shutil.rmtree(shop / "releases/later.d")
     assert snapshot(shop) == before
 
 
