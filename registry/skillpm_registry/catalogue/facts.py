@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
 
 from skillpm.errors import SkillpmError
 from skillpm.formats.document import read_model
@@ -76,14 +76,15 @@ class Facts:
 
     def text(self) -> str:
         """Return the form in which the index stores it, without the texts that it stores beside."""
-        return json.dumps({key: value for key, value in asdict(self).items() if key not in ("body", "readme")})
+        return _FACTS.dump_json(self, exclude={"body", "readme"}).decode()
 
     @classmethod
     def of_text(cls, text: str) -> Facts:
         """Read what ``text`` wrote."""
-        root = json.loads(text)
-        values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in root.items()}
-        return cls(**values | {"measured": tuple(Measured(**item) for item in root["measured"])})
+        return _FACTS.validate_json(text)
+
+
+_FACTS = TypeAdapter(Facts)
 
 
 def facts_of(tree: Tree) -> Facts:
