@@ -18,6 +18,8 @@ from skillpm.errors import SkillpmError
 from skillpm_registry import __version__
 
 if TYPE_CHECKING:
+    import socket
+
     from skillpm_registry.configuration import Configuration
     from skillpm_registry.mirror import Copied
     from skillpm_registry.services import Services
@@ -139,8 +141,6 @@ def serve(
     A new folder becomes a registry, and a folder that is one gets a server without a change. At the first start, the
     first owner's token is printed, once. Stop it with Ctrl-C or SIGTERM: requests that run are finished.
     """
-    import socket
-
     import uvicorn
 
     from skillpm.index.folder_registry import make_registry
@@ -152,37 +152,46 @@ def serve(
 
     if owner and not is_name(owner):
         raise click.BadParameter(f"'{owner}' is not a name", param_hint="'--owner'")
+    with _bound(host, port) as listener:
+        place = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        more["largest_adapter"] = largest_adapter << 20
+        configuration = Configuration(
+            data=data, name=data.resolve().name, database=database, url=(url or place).rstrip("/"), **more
+        )
+        make_registry(data, configuration.name)
+        record_blobs(data, blobs)
+        log_lines()
+        root = _sign_new(configuration, signed)
+        app = create_app(configuration)
+        _greet(app.state.services, owner, root)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=30,
+                timeout_keep_alive=30,
+                limit_concurrency=1000,
+                proxy_headers=bool(behind_proxy),
+                forwarded_allow_ips=behind_proxy or None,
+            )
+        )
+        server.run(sockets=[listener])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket with this address, on which nobody listens yet."""
+    import socket
+
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
+        listener.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    place = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    more["largest_adapter"] = largest_adapter << 20
-    configuration = Configuration(
-        data=data, name=data.resolve().name, database=database, url=(url or place).rstrip("/"), **more
-    )
-    make_registry(data, configuration.name)
-    record_blobs(data, blobs)
-    log_lines()
-    root = _sign_new(configuration, signed)
-    app = create_app(configuration)
-    _greet(app.state.services, owner, root)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=30,
-            timeout_keep_alive=30,
-            limit_concurrency=1000,
-            proxy_headers=bool(behind_proxy),
-            forwarded_allow_ips=behind_proxy or None,
-        )
-    )
-    server.run(sockets=[listener])
+    return listener
 
 
 def _sign_new(configuration: Configuration, wanted: bool | None) -> str | None:
