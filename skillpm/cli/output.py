@@ -151,7 +151,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
             drawn.add_column(column, width=width, overflow="fold")
         for row in cells[1:]:
             drawn.add_row(*map(Text, row))
-        console.print(drawn)
+        console.print(*[""] if title else [], drawn, sep="\n")
         return
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -160,14 +160,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 def _fitted(cells: list[list[str]], widths: list[int], room: int) -> list[int]:
     """Return the widths of columns, two blanks apart, that fit into ``room`` characters.
 
-    The widest column gives way first. A column is as wide as its longest word, up to a limit, while that is possible.
+    The widest column gives way first. A column is as wide as its longest word, up to a limit, while that is possible;
+    the first, which has names, counts as 8 narrower.
     """
     least = [
         min(_WORD, max(len(word) for cell in column for word in cell.split(" "))) for column in zip(*cells, strict=True)
     ]
     fitted = list(widths)
     while sum(fitted) + 2 * len(fitted) > room and max(fitted) > 1:
-        widest = max(range(len(fitted)), key=lambda place: (fitted[place] > least[place], fitted[place]))
+        widest = max(range(len(fitted)), key=lambda at: (fitted[at] > least[at], fitted[at] - (0 if at else 8)))
         fitted[widest] -= 1
     return fitted
 

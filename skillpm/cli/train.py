@@ -108,8 +108,8 @@ def command(
     if dry_run:
         plans = [plan_training(context, recipe, progress=progress(), launch=launch) for recipe in recipes]
         documents = [print_plan(plan, estimate(context.settings, plan, launch)) for plan in plans]
-        if print_json(documents if each else documents[0]):
-            return
+        print_json(documents if each else documents[0])
+        return
     print_trained(context, _trained(context, recipes, output, launch), each=each)
 
 

@@ -35,7 +35,8 @@ def test_a_table_on_a_terminal_breaks_lines_between_words(
     table(("skill", "source", "description"), [("a" * 70, "b" * 70, "what it does")])
     told = capsys.readouterr().out
     assert {*" ".join(columns).split(), *map(str, rows[0])} <= set(told.split())
-    assert "a" * 24 in told and "b" * 24 in told
+    table(("name", "value", "meaning"), [("incident-triage", "v" * 40, "m" * 40)])
+    assert "a" * 24 in told and "b" * 24 in told and "incident-triage" in capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= 80
 
 

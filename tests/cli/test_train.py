@@ -85,6 +85,8 @@ def test_each_skill_is_planned_alone(project: MakeProject) -> None:
     world = project()
     (plan,) = world.call("train", "shell-tools", "--each", *small, "--json").ok().document
     assert (list(plan["rows"]), plan["recipe"]["name"]) == (["shell-tools"], "shell-tools")
+    assert "training rows" in world.call("train", "shell-tools", *small).ok().out
+    assert not (world.root / "runs").exists(), "a dry run trains nothing"
     world.call("train", "--resume", "latest", "--each").fails(2, "`--resume` takes no skills")
 
 
