@@ -96,8 +96,8 @@ class RegistrySigner:
             BusyError: other writers had their turns for a minute.
         """
 
-        def commit(pages: dict[str, Document], head: str) -> None:
-            keys, metadata = [self._online()], self._metadata([self._online()])
+        def commit(pages: dict[str, Document], head: str, keys: Sequence[PrivateKey]) -> None:
+            metadata = self._metadata(keys)
             texts = {item: page_text(page) for item, page in pages.items() if page["releases"] or self._has(item)}
             fresh = {item: text for item, text in texts.items() if not metadata.lists(item, text)}
             for item in texts.keys() - fresh.keys():
@@ -111,9 +111,7 @@ class RegistrySigner:
                     self._log().prove(pages, head)
                     self._sign_all(keys, pages, head)
 
-        return self._reveal(
-            lambda: {name: {**self._store.page_document(name), **changes}}, lambda: [self._online()], commit
-        )
+        return self._reveal(lambda: {name: {**self._store.page_document(name), **changes}}, commit)
 
     def refresh(self, *, whole: bool = True) -> dict[str, str]:
         """Sign the timestamp anew, and every other role; remove what no client needs.
@@ -134,10 +132,10 @@ class RegistrySigner:
                 self._remove_old(metadata)
                 return {}
 
-        def commit(pages: dict[str, Document], head: str) -> None:
-            self._remove_old(self._sign_all([self._online()], pages, head))
+        def commit(pages: dict[str, Document], head: str, keys: Sequence[PrivateKey]) -> None:
+            self._remove_old(self._sign_all(keys, pages, head))
 
-        return self._reveal(self._pages, lambda: [self._online()], commit, all_witnesses=True)
+        return self._reveal(self._pages, commit, all_witnesses=True)
 
     @property
     def is_due(self) -> bool:
@@ -164,15 +162,15 @@ class RegistrySigner:
                 f"{len(signers)} of the root keys are on this machine, {needed} are needed",
                 hint="add one with `skillpm key import NAME FILE`",
             )
-        keys = [online, *self._keys.private_of(keys_of(root, "timestamp"))]
 
-        def commit(pages: dict[str, Document], head: str) -> None:
+        def commit(pages: dict[str, Document], head: str, keys: Sequence[PrivateKey]) -> None:
             self._sign_all(keys, pages, head)
             self._root_read = None  # what follows changes it
             data = signed(next_root(root, online.public), signers)
             self._store.write(root_path(root.signed.version), data)
 
-        return self._reveal(self._pages, lambda: keys, commit, again=True)
+        changed = [online, *self._keys.private_of(keys_of(root, "timestamp"))]
+        return self._reveal(self._pages, commit, changed=changed)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -183,10 +181,9 @@ class RegistrySigner:
     def _reveal(
         self,
         read: Callable[[], dict[str, Document]],
-        online: Callable[[], Sequence[PrivateKey]],
-        commit: Callable[[dict[str, Document], str], None],
+        commit: Callable[[dict[str, Document], str, Sequence[PrivateKey]], None],
         *,
-        again: bool = False,
+        changed: Sequence[PrivateKey] = (),
         all_witnesses: bool = False,
     ) -> dict[str, str]:
         """Log pages, and show those releases that the newest head has which enough witnesses signed.
@@ -198,23 +195,22 @@ class RegistrySigner:
 
         Args:
             read: returns the pages as they are to be.
-            online: returns the keys.
-            commit: writes pages under a head, in each turn.
-            again: sign the head and the proofs anew, in one turn, because the keys changed.
+            commit: writes pages under a head, signed by the keys, in each turn.
+            changed: keys instead of the online key; head and proofs are signed anew by them, in one turn.
             all_witnesses: ask also those that are not needed.
 
         Returns:
             Why releases are not visible, by `NAME VERSION`.
         """
-        asked, reason = "", ""
+        asked, reason, again = "", "", bool(changed)
         for is_last in (False, False, True):
             with self._turn():
-                wanted, keys, log = read(), online(), self._log()
+                wanted, keys, log = read(), changed or [self._online()], self._log()
                 pages = {name: self._store.page_document(name) for name in log.unseen()} | wanted
                 newest = log.add(pages, keys, again=again)
                 newest, head = self._heads(newest, asked, keys, again=again)
                 waiting = [item for item in log.prove(pages, head, again=again) if item[0] in wanted]
-                commit(pages, head)
+                commit(pages, head, keys)
             is_same = Checkpoint.parse(newest) == Checkpoint.parse(asked) if asked else False
             is_wanted = waiting or (all_witnesses and not asked and missing(newest, self._witnesses().urls))
             if not is_wanted or is_last or again or (reason and is_same):
