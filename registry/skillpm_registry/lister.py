@@ -17,6 +17,7 @@ from skillpm.index.folder_registry import FolderRegistry
 
 _PAUSE = 0.3  # seconds in which publications come together, at least
 _SHARE = 10  # a listing of many skills takes long: it is renewed so that this takes a tenth of the time
+_NOTHING = ""  # no name: the thread is woken, and no listing changes
 _HOUR = 3600.0  # seconds between two looks at the signatures
 _log = logging.getLogger("skillpm_registry")
 
@@ -50,7 +51,7 @@ class Lister:
 
     def wake(self) -> None:
         """Have ``after`` called soon."""
-        self._names.put("")
+        self._names.put(_NOTHING)
 
     def close(self) -> None:
         """Renew what is to be renewed, and end the thread."""
@@ -71,7 +72,8 @@ class Lister:
                 ended = self._collect(names, end - time.monotonic())
             if not ended:
                 self._attempt("the index cannot be renewed", self._index)
-            took = self._list(names)
+            if names != {_NOTHING}:
+                took = self._list(names)
 
     def _collect(self, names: set[str], seconds: float) -> bool:
         """Add the next name, and those that are there already; return True at the end of the work."""
