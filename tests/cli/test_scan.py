@@ -165,7 +165,7 @@ def test_on_another_machine_it_is_asked_again(project: MakeProject) -> None:
     root.call("install", "--allow", "SK417", **elsewhere).ok()
 
 
-@pytest.mark.parametrize("text", ["SK41", "SK101", "SK004", "demo:", "", "a:b:SK999"])
+@pytest.mark.parametrize("text", ["SK41", "SK101", "SK004", "demo:", " ", "a:b:SK999"])
 def test_only_rules_of_the_scan_can_be_allowed(project: MakeProject, text: str) -> None:
     root = project({"demo/SKILL.md": skill()})
     for command in ("scan", "install", "validate"):
