@@ -32,10 +32,9 @@ def command(locked: bool, frozen: bool, **placing: object) -> None:
     fast = not place.agents  # a run with agents records them
     installation = unchanged(place.settings, place.folders, place.link, frozen=frozen) if fast else None
     if installation is None:
-        from skillpm.ops.project.sync import LockMode, sync
+        from skillpm.ops.project.sync import sync
 
-        mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
-        installation = sync(place.context(), place.options(), mode)
+        installation = sync(place.context(), place.options(), locked=locked, frozen=frozen)
     render(installation)
     if not is_set("json") and place.agents and all(skill.change == "kept" for skill in installation.skills):
         _tell_filled(place)

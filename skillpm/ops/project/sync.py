@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 from skillpm.errors import LockOutOfDateError, SkillpmError, UsageError
 from skillpm.model.lock import Lock
@@ -20,24 +19,16 @@ from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
 
 
-class LockMode(StrEnum):
-    """How a sync treats the lock."""
+def sync(context: Context, options: InstallOptions, *, locked: bool = False, frozen: bool = False) -> Installation:
+    """Install the required skills and remove all others. No index is queried for a skill in the store.
 
-    RENEWED = "renewed"  # is updated first
-    LOCKED = "locked"  # must be up to date
-    FROZEN = "frozen"  # is used as it is
-
-
-def sync(context: Context, options: InstallOptions, mode: LockMode = LockMode.RENEWED) -> Installation:
-    """Install the required skills and remove all others.
-
-    With ``LOCKED`` and ``FROZEN`` the lock is never written. No index is queried for a skill in the store.
+    The lock is updated first. One that is ``locked`` must be up to date, and one that is ``frozen`` is used as it is.
 
     Raises:
         UsageError: there is neither a project file nor a lock, or a folder has foreign content.
         LockOutOfDateError: the lock does not agree with the requirements, or there is no lock.
     """
-    choose = {LockMode.RENEWED: _renewed, LockMode.LOCKED: _locked, LockMode.FROZEN: _frozen}[mode]
+    choose = _frozen if frozen else _locked if locked else _renewed
     return carry_out(context, lambda to: choose(context, to), options)
 
 
