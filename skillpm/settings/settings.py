@@ -19,7 +19,7 @@ from skillpm.settings.switches import without_off
 from skillpm.settings.table import Row
 
 if TYPE_CHECKING:
-    from skillpm.model.project import ProjectDocument, UserDocument
+    from skillpm.model.project import ProjectDocument
     from skillpm.model.trust_policy import TrustPolicy
 
 T = TypeVar("T")
@@ -173,15 +173,6 @@ class Settings:
 
         return parse(ProjectDocument, self.project_text, PROJECT_FILE)
 
-    @cached_property
-    def user_document(self) -> UserDocument | None:
-        """The user file. Raises DocumentError with its line."""
-        if self.user_text is None:
-            return None
-        from skillpm.model.project import UserDocument
-
-        return parse(UserDocument, self.user_text, str(self.config))
-
     def digest(self, project_text: str | None = None) -> str:
         """Return the digest of all settings that decide what is installed and where.
 
@@ -234,12 +225,16 @@ class Settings:
 
     @cached_property
     def _files(self) -> tuple[SettingsFile, ...]:
-        project, user = self.document, self.user_document
         files = []
-        if project is not None:
-            files.append(SettingsFile(project, self.project_text or "", self.project, Level.PROJECT, PROJECT_FILE))
-        if user is not None:
-            files.append(SettingsFile(user, self.user_text or "", self.config.parent, Level.USER, str(self.config)))
+        if self.document is not None:
+            text = self.project_text or ""
+            files.append(SettingsFile(self.document, text, self.project, Level.PROJECT, PROJECT_FILE))
+        if self.user_text is not None:
+            from skillpm.model.project import UserDocument
+
+            path, text = self.config, self.user_text
+            document = parse(UserDocument, text, str(path))
+            files.append(SettingsFile(document, text, path.parent, Level.USER, str(path)))
         _refuse_redefined(files)
         return tuple(files)
 
