@@ -68,7 +68,7 @@ class Lister:
             names: set[str] = set()
             ended = self._collect(names, _HOUR)
             end = time.monotonic() + max(_PAUSE, _SHARE * took)
-            while names and not ended and time.monotonic() < end:
+            while names - {_NOTHING} and not ended and time.monotonic() < end:
                 ended = self._collect(names, end - time.monotonic())
             if not ended:
                 self._attempt("the index cannot be renewed", self._index)
