@@ -64,10 +64,15 @@ class Database:
         """Bring the tables to a revision. Other processes wait at the lock, a file of the state folder.
 
         Raises:
-            StorageError: the database cannot be reached, or fails.
+            StorageError: the database cannot be reached, fails, or has the tables of a newer server.
         """
         with locked(lock), reported():
             present = self._revision() or "base"
+            if present != "base" and present > HEAD:
+                raise StorageError(
+                    f"the database has the tables of another server: revision {present}, and this one knows {HEAD}",
+                    hint="upgrade skillpm-registry, or restore the database's backup",
+                )
             if present != revision:
                 _migrate(self.engine, revision, down=present != "base" and (revision == "base" or revision < present))
 

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from skillpm.errors import StorageError
 from skillpm_registry import database as database_module
 from skillpm_registry import migrations
 from skillpm_registry.database import HEAD, Database, sqlite_url
@@ -56,6 +57,17 @@ def test_a_busy_database_is_told_and_leaves_nothing_half(
     other.close()
     assert server.versions("demo") == []
     assert server.owner.publish(skill_files("demo")).status_code == 201
+
+
+def test_the_tables_of_a_newer_server_are_left_as_they_are(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "registry.sqlite3"))
+    database.migrate(tmp_path / "lock")
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="9999") as caught:
+        database.migrate(tmp_path / "lock")
+    assert "upgrade" in str(caught.value.hint)
+    database.close()
 
 
 def _up_and_down(database: Database, tmp_path: Path) -> None:
