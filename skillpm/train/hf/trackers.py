@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from skillpm.errors import TrainingError
 from skillpm.train.recipe import Recipe
@@ -17,52 +17,35 @@ PROJECT = "skillpm"
 Track = Callable[[Mapping[str, Any]], None]  # takes a row of metrics.jsonl
 
 
-class _Tracker(Protocol):
-    def log(self, stage: str, step: int, figures: Mapping[str, float]) -> None: ...
-
-    def close(self) -> None: ...
+Log = Callable[[str, int, Mapping[str, float]], None]  # takes a stage, a step and its figures
 
 
-class _Boards:
-    """Files of TensorBoard in the folder tensorboard/ of the run."""
-
-    def __init__(self, run: Path, recipe: Recipe) -> None:
+def _opened(name: str, run: Path, recipe: Recipe) -> tuple[Log, Callable[[], None]]:
+    """Open a program, and return what takes figures, and what closes it."""
+    if name == "tensorboard":
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(run / "tensorboard"))
+        boards: Any = SummaryWriter(str(run / "tensorboard"))
 
-    def log(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
-        for name, figure in figures.items():
-            self._writer.add_scalar(f"{stage}/{name}", figure, step)
+        def draw(stage: str, step: int, figures: Mapping[str, float]) -> None:
+            for figure, value in figures.items():
+                boards.add_scalar(f"{stage}/{figure}", value, step)
 
-    def close(self) -> None:
-        self._writer.close()
+        return draw, boards.close
+    library: Any = importlib.import_module(name)  # trackio has the functions of wandb
+    more = {"id": run.name} if name == "wandb" else {"embed": False}
+    with redirect_stdout(sys.stderr):
+        library.init(project=PROJECT, name=run.name, config=recipe.model_dump(mode="json"), resume="allow", **more)
 
-
-class _Runs:
-    """A run of wandb, or of trackio, which has the same functions."""
-
-    def __init__(self, library: str, run: Path, recipe: Recipe) -> None:
-        self._library: Any = importlib.import_module(library)
-        more = {"id": run.name} if library == "wandb" else {"embed": False}
-        config = recipe.model_dump(mode="json")
-        with redirect_stdout(sys.stderr):
-            self._library.init(project=PROJECT, name=run.name, config=config, resume="allow", **more)
-
-    def log(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
+    def log(stage: str, step: int, figures: Mapping[str, float]) -> None:
         # Each stage counts its steps from 1, and these programs want one count that grows: they make their own.
-        self._library.log({f"{stage}/{name}": figure for name, figure in {**figures, "step": step}.items()})
+        library.log({f"{stage}/{figure}": value for figure, value in {**figures, "step": step}.items()})
 
-    def close(self) -> None:
+    def close() -> None:
         with redirect_stdout(sys.stderr):
-            self._library.finish()
+            library.finish()
 
-
-_MAKERS: Mapping[str, Callable[[Path, Recipe], _Tracker]] = {
-    "tensorboard": _Boards,
-    "trackio": lambda run, recipe: _Runs("trackio", run, recipe),
-    "wandb": lambda run, recipe: _Runs("wandb", run, recipe),
-}
+    return log, close
 
 
 def check_trackers(recipe: Recipe) -> None:
@@ -85,7 +68,7 @@ def tracking(recipe: Recipe, run: Path, note: Callable[[str], None]) -> Iterator
         run: its folder.
         note: says what failed.
     """
-    going: dict[str, _Tracker] = {}
+    going: dict[str, tuple[Log, Callable[[], None]]] = {}
 
     def guarded(name: str, act: Callable[[], None]) -> None:
         try:
@@ -96,17 +79,17 @@ def tracking(recipe: Recipe, run: Path, note: Callable[[str], None]) -> Iterator
             note(f"{name} shows no more of this run: {reason}")
 
     def begin(name: str) -> None:
-        going[name] = _MAKERS[name](run, recipe)
+        going[name] = _opened(name, run, recipe)
 
     def track(row: Mapping[str, Any]) -> None:
         figures = {name: figure for name, figure in row.items() if name not in ("stage", "step")}
-        for name, tracker in list(going.items()):
-            guarded(name, partial(tracker.log, row["stage"], row["step"], figures))
+        for name, (log, _) in list(going.items()):
+            guarded(name, partial(log, row["stage"], row["step"], figures))
 
     for asked in recipe.report_to:
         guarded(asked, partial(begin, asked))
     try:
         yield track
     finally:
-        for name, tracker in list(going.items()):
-            guarded(name, tracker.close)
+        for name, (_, close) in list(going.items()):
+            guarded(name, close)

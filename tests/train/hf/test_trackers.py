@@ -41,7 +41,7 @@ def test_a_program_that_fails_is_left_alone(tmp_path: Path, monkeypatch: pytest.
         def close(self) -> None:
             raise ConnectionError("no route")
 
-    monkeypatch.setattr(trackers, "_MAKERS", {"trackio": lambda run, recipe: Failing()})
+    monkeypatch.setattr(trackers, "_opened", lambda *_: (Failing().log, Failing().close))
     with tracking(Recipe(report_to=("trackio",)), tmp_path, notes.append) as track:
         track(ROW)
         track({**ROW, "step": 2})
