@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -239,27 +240,13 @@ class Bench:
 
     def rollouts(self) -> tuple[float, float]:
         """Return the seconds of ``generate()`` and ours for the same groups of answers, none of which ends."""
-        from skillpm.train.hf.decode import Sampling, decode
         from skillpm.train.hf.model import load_model
 
         size = self.size
-        model = load_model(self.source).eval()
-        prompts = self.prompts[: size.prompts]
-        rows = len(prompts) * size.generations
-
-        def ours() -> None:
-            pad = self.tokenizer.pad_token_id
-            how = Sampling(size.tokens, frozenset(), pad, 1.0, samples=size.generations, batch_size=rows)
-            for _ in decode(model, prompts, how):
-                pass
-
-        def padded() -> None:
-            asked = {"input_ids": [ids for ids in prompts for _ in range(size.generations)]}
-            batch = self.tokenizer.pad(asked, padding_side="left", return_tensors="pt").to(model.device)
-            ends = {"min_new_tokens": size.tokens, "max_new_tokens": size.tokens}
-            model.generate(**batch, do_sample=True, temperature=1.0, top_k=0, **ends)
-
-        return least(padded, size.rounds), least(ours, size.rounds)
+        model, prompts = load_model(self.source).eval(), self.prompts[: size.prompts]
+        works = (partial(work, model, self.tokenizer, prompts, size.generations, size.tokens) for work in ROLLOUTS)
+        generated, ours = (least(work, size.rounds) for work in works)
+        return generated, ours
 
     def packed_tokens(self) -> float:
         """Return how many tokens of a packed batch go through the model for each row, on average."""
@@ -268,6 +255,27 @@ class Bench:
         features = encode_rows(self.features, 1024)
         batches = [features[start : start + self.size.batch] for start in range(0, len(features), self.size.batch)]
         return sum(PrefixPacking()(batch)["input_ids"].shape[1] for batch in batches) / len(features)
+
+
+def generate(model: Any, tokenizer: Any, prompts: Sequence[list[int]], samples: int, tokens: int) -> None:
+    """Answer each prompt as often as it is to be, padded, as TRL's GRPOTrainer does by default; no answer ends."""
+    asked = {"input_ids": [ids for ids in prompts for _ in range(samples)]}
+    batch = tokenizer.pad(asked, padding_side="left", return_tensors="pt").to(model.device)
+    ends = {"min_new_tokens": tokens, "max_new_tokens": tokens}
+    model.generate(**batch, do_sample=True, temperature=1.0, top_k=0, **ends)
+
+
+def decode(model: Any, tokenizer: Any, prompts: Sequence[list[int]], samples: int, tokens: int) -> None:
+    """Answer the same with our loop."""
+    from skillpm.train.hf import decode as loop
+
+    rows = len(prompts) * samples
+    how = loop.Sampling(tokens, frozenset(), tokenizer.pad_token_id, 1.0, samples=samples, batch_size=rows)
+    for _ in loop.decode(model, prompts, how):
+        pass
+
+
+ROLLOUTS = (generate, decode)
 
 
 def common_arguments() -> dict[str, Any]:
@@ -302,15 +310,15 @@ def timed(trainer: Any) -> Steps:
     return steps
 
 
-def least(work: Callable[[], Any], rounds: int) -> float:
+def least(work: Callable[[], Any], rounds: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the least seconds of a few rounds, after one that warms up."""
     spans = []
     for _ in range(rounds + 1):
         synchronise()
-        start = time.perf_counter()
+        start = clock()
         work()
         synchronise()
-        spans.append(time.perf_counter() - start)
+        spans.append(clock() - start)
     return min(spans[1:])
 
 
