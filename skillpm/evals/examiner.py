@@ -78,20 +78,18 @@ class Asking:
     @property
     def settings(self) -> dict[str, Any]:
         """What an arm records of it."""
-        settings: dict[str, Any] = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
-        if self.answer_form != "json":
-            settings["answer_form"] = self.answer_form
-        if self.limit is not None or self.temperature:
-            settings |= {"seed": self.seed}
-        if self.limit is not None:
-            settings |= {"limit": self.limit}
-        if self.repeats > 1:
-            settings["repeats"] = self.repeats
-        if self.temperature:
-            settings["temperature"] = self.temperature
-        if self.limits.price is not None:
-            settings["price"] = [self.limits.price.prompt, self.limits.price.answer]
-        return settings
+        price = self.limits.price
+        settings = {
+            "max_new_tokens": self.max_new_tokens,
+            "batch_size": self.batch_size,
+            "answer_form": None if self.answer_form == "json" else self.answer_form,
+            "seed": self.seed if self.limit is not None or self.temperature else None,
+            "limit": self.limit,
+            "repeats": self.repeats if self.repeats > 1 else None,
+            "temperature": self.temperature or None,
+            "price": None if price is None else [price.prompt, price.answer],
+        }
+        return {name: value for name, value in settings.items() if value is not None}
 
     def seed_of(self, repeat: int) -> int:
         """Return the seed of one round of answers, below 2**31."""

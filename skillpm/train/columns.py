@@ -118,23 +118,19 @@ def _pay(judgement: Judgement, weights: Mapping[str, float]) -> float:
     return sum(weight * (judgement.rewards.get(name) or 0.0) for name, weight in weights.items())
 
 
-class _Column:
-    """One reward function as TRL calls it."""
+def reward_functions(columns: Sequence[RewardColumn], rewarder: Rewarder) -> list[Callable[..., list[float | None]]]:
+    """Return what ``GRPOTrainer(reward_funcs=…)`` takes, in the order of the columns."""
+    return [_reward_function(column, rewarder) for column in columns]
 
-    def __init__(self, column: RewardColumn, rewarder: Rewarder) -> None:
-        self.__name__ = column.name
-        self._column = column
-        self._rewarder = rewarder
 
-    def __call__(self, *, episode: Sequence[Episode], **_: Any) -> list[float | None]:
+def _reward_function(column: RewardColumn, rewarder: Rewarder) -> Callable[..., list[float | None]]:
+    def rewards(*, episode: Sequence[Episode], **_: Any) -> list[float | None]:
         """Return one reward for each episode, None where this column does not apply."""
-        judgements = self._rewarder.remembered(episode)
+        judgements = rewarder.remembered(episode)
         return [
-            judgement.rewards.get(self._column.reward) if item.task.skill == self._column.skill else None
+            judgement.rewards.get(column.reward) if item.task.skill == column.skill else None
             for item, judgement in zip(episode, judgements, strict=True)
         ]
 
-
-def reward_functions(columns: Sequence[RewardColumn], rewarder: Rewarder) -> list[Callable[..., list[float | None]]]:
-    """Return what ``GRPOTrainer(reward_funcs=…)`` takes, in the order of the columns."""
-    return [_Column(column, rewarder) for column in columns]
+    rewards.__name__ = column.name
+    return rewards
