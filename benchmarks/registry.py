@@ -12,13 +12,11 @@ folder is kept and used again, with its index. The parts are ``peer``, ``search`
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import http.client
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,7 +30,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "registry")]
+sys.path[:0] = [str(ROOT), str(ROOT / "registry"), str(ROOT / "benchmarks/parts")]
+
+from running import running  # noqa: E402
 
 from skillpm.formats.light import json_form  # noqa: E402
 from skillpm.index.folder_registry import FolderRegistry, make_registry  # noqa: E402
@@ -84,33 +84,6 @@ def fill(root: Path, count: int) -> list[str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
     return sorted(names)
-
-
-@contextlib.contextmanager
-def running(command: list[str], port: int, path: str, log: str = os.devnull) -> Iterator[float]:
-    """Run a server, whose stderr goes into a file; give the seconds until it answers."""
-    begin = time.monotonic()
-    with (
-        Path(log).open("w") as lines,
-        subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=lines) as server,
-    ):
-        try:
-            while True:
-                with contextlib.suppress(OSError):
-                    if ask(http.client.HTTPConnection("127.0.0.1", port), "GET", path)[0] == 200:
-                        break
-                if server.poll() is not None:
-                    raise SystemExit(f"{command[0]} ended at once")
-                time.sleep(0.05)
-            yield time.monotonic() - begin
-        finally:
-            server.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(
@@ -214,13 +187,13 @@ def pages(connection: http.client.HTTPConnection, names: list[str], asked: int) 
 
 
 def ours(root: Path, names: list[str], asked: int, parts: set[str], options: list[str]) -> Iterator[Row]:
-    port, log = free_port(), root / "tmp" / f"{uuid.uuid4().hex}.log"
+    log = root / "tmp" / f"{uuid.uuid4().hex}.log"
     log.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "skillpm_registry"]
-    serve = [*command, "serve", "--data", str(root), "--port", str(port), "--rate", "1000000/minute", *options]
-    with running(serve, port, "/healthz", str(log)) as seconds:
-        yield f"start with {len(names):,} skills, s", f"{seconds:.1f}"
-        connection = http.client.HTTPConnection("127.0.0.1", port)
+    serve = [*command, "serve", "--data", str(root), "--rate", "1000000/minute", *options, "--port"]
+    with running(serve, environment(), log) as server:
+        yield f"start with {len(names):,} skills, s", f"{server.seconds:.1f}"
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
         if "search" in parts:
             yield from searches(connection, names, asked)
         if "pages" in parts:
@@ -242,10 +215,9 @@ def pypiserver(place: Path, asked: int) -> dict[str, str]:
         return {}
     (place / "packages").mkdir()
     data = os.urandom(3000)
-    port = free_port()
-    serve = [str(place / "venv/bin/pypi-server"), "run", "-p", str(port), "-P", ".", "-a", ".", str(place / "packages")]
-    with running(serve, port, "/"):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
+    serve = [str(place / "venv/bin/pypi-server"), "run", "-P", ".", "-a", ".", str(place / "packages"), "-p"]
+    with running(serve, environment()) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
 
         def upload(number: int) -> None:
             border, name = uuid.uuid4().hex, f"demo-1.0.{number}.tar.gz"

@@ -35,6 +35,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def openenv(pairs: list[Pair], passes: int) -> dict[str, float]:
 
 SERVER = """
 import sys
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[1])
 from scoring import weighted
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -254,13 +255,13 @@ async def verify(body: Request) -> Response:
     text = body.response["output"][-1]["content"]
     return Response(**body.model_dump(), reward=weighted(text, body.verifier_metadata))
 
-uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
 """
 
 
 GYM_SERVER = """
 import sys
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[1])
 from scoring import weighted
 import uvicorn
 from nemo_gym.base_resources_server import (
@@ -275,11 +276,11 @@ class Server(SimpleResourcesServer):
         text = body.response.output[-1].content[-1].text
         return BaseVerifyResponse(**body.model_dump(), reward=weighted(text, body.verifier_metadata))
 
-config = BaseResourcesServerConfig(name="bench", host="127.0.0.1", port=int(sys.argv[1]), entrypoint="", domain="agent")
+config = BaseResourcesServerConfig(name="bench", host="127.0.0.1", port=int(sys.argv[2]), entrypoint="", domain="agent")
 server = Server.model_construct(config=config)
 app = server.setup_webserver()
 server.setup_exception_middleware(app)
-uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
 """
 
 
@@ -305,16 +306,12 @@ def nemo_gym(pairs: list[Pair], passes: int) -> dict[str, float]:
 
 def posted(program: str, bodies: list[dict[str, Any]], passes: int) -> dict[str, float]:
     """Measure a server that answers one POST for each completion, with its client."""
-    import socket
-
     import aiohttp
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-c", program, str(port), str(Path(__file__).parent)])
+    sys.path.insert(0, str(Path(__file__).parent / "parts"))
+    from running import running
 
-    async def verify() -> float:
+    async def verify(port: int) -> float:
         turn = asyncio.Semaphore(64)
 
         async def one(session: Any, body: dict[str, Any]) -> float:
@@ -324,20 +321,14 @@ def posted(program: str, bodies: list[dict[str, Any]], passes: int) -> dict[str,
         async with aiohttp.ClientSession() as session:
             return sum(await asyncio.gather(*(one(session, body) for body in bodies)))
 
-    try:
-        for _ in range(600):
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        checked(asyncio.run(verify()))
-        return rate(
-            len(bodies), lambda: asyncio.run(verify()), passes, lambda: time.process_time() + cpu_seconds(server.pid)
-        )
-    finally:
-        server.terminate()
-        server.wait()
+    with running([sys.executable, "-c", program, str(Path(__file__).parent)]) as server:
+        checked(asyncio.run(verify(server.port)))
+        clock = partial(_with_server, server.pid)
+        return rate(len(bodies), lambda: asyncio.run(verify(server.port)), passes, clock)
+
+
+def _with_server(pid: int) -> float:
+    return time.process_time() + cpu_seconds(pid)
 
 
 AS_PEER = {

@@ -15,22 +15,23 @@ Needs the extras ``train`` and ``serve`` and the model ``smollm2-135m``; the pee
 from __future__ import annotations
 
 import argparse
-import contextlib
 import http.client
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent / "parts"))
+
+from running import running
+
 SKILL = "langgraph-cli"
-STARTING = 180  # seconds
 
 Times = tuple[float, float]  # seconds to the first piece of an answer, and to its end
 
@@ -46,28 +47,6 @@ def prompts(count: int) -> list[list[dict[str, str]]]:
         given = session.contributions[SKILL]
     requests = [given.seeds[number % len(given.seeds)].request for number in range(count)]
     return [[{"role": "system", "content": given.prompt}, {"role": "user", "content": text}] for text in requests]
-
-
-@contextlib.contextmanager
-def server(command: Sequence[str], environment: dict[str, str]) -> Iterator[int]:
-    """Yield the port of a server once it accepts connections."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    words = [*command, "--port", str(port)]
-    with tempfile.TemporaryFile() as log, subprocess.Popen(words, env=environment, stdout=log, stderr=log) as process:
-        try:
-            end = time.monotonic() + STARTING
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                if process.poll() is not None or time.monotonic() > end:
-                    log.seek(0)
-                    raise SystemExit(f"{' '.join(command)} does not start:\n{log.read().decode()[-2000:]}")
-                time.sleep(0.1)
-            yield port
-        finally:
-            process.terminate()
 
 
 def ask(port: int, model: str, messages: list[dict[str, str]], tokens: int) -> Times:
@@ -131,9 +110,9 @@ def main() -> None:
     given = prompts(options.requests)
     figures: dict[str, list[list[float]]] = {}
     for name, (command, called) in sides.items():
-        with server(command, environment) as port:
-            measure(port, called, given[:2], 1, 4)  # the first request loads and warms
-            figures[name] = [measure(port, called, given, most, options.tokens) for most in options.together]
+        with running([*command, "--port"], environment) as server:
+            measure(server.port, called, given[:2], 1, 4)  # the first request loads and warms
+            figures[name] = [measure(server.port, called, given, most, options.tokens) for most in options.together]
     print(f"{'what':44} " + " ".join(f"{name:>9}" for name in sides) + "     ratio")
     for number, most in enumerate(options.together):
         for place, what in enumerate(("requests/s", "first token, s, median", "whole answer, s, median")):
