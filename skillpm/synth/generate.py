@@ -126,7 +126,7 @@ class _Maker:
                 Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
                 for seed in self._seeds_to_learn()[:asked]
             ]
-            rows.verify([row for offer in seeds if (row := rows.offer(offer))], self._judge)
+            rows.verify([row for row in map(rows.offer, seeds) if isinstance(row, Row)], self._judge)
             if progress is not None:
                 progress.advance(rows.count)
         families = self._families(split, asked, run)
@@ -206,11 +206,11 @@ class _Maker:
                     in_a_row = MISSES_IN_A_ROW
                     break
                 row = None if offer is None else rows.offer(offer)
-                if row is None:
-                    misses, in_a_row = misses + 1, in_a_row + 1
-                else:
+                if isinstance(row, Row):
                     candidates.append(row)
                     in_a_row = 0
+                else:
+                    misses, in_a_row = misses + 1, in_a_row + 1
             if not candidates:
                 return False
             # Rows count from when they are offered, so the batch is taken off again here. An ambiguous request may

@@ -142,23 +142,18 @@ class RowCollector:
                 continue  # `skillpm validate` tells; an answer out of the contract has no near duplicate here
             self._duplicates.add(normal_form(task.request), answer)
 
-    def offer(self, offer: Offer) -> Row | None:
-        """Take a row, or count why not. It stays for good once ``verify`` has kept it."""
-        taken = self._take(offer)
-        return taken if isinstance(taken, Row) else None
-
-    def _take(self, offer: Offer) -> Row | str:
-        """Take a row, or count and return why not."""
+    def offer(self, offer: Offer) -> Row | str:
+        """Take a row, or count and return why not. It stays for good once ``verify`` has kept it."""
         try:
             completed = self._answers.complete(offer.target)
         except DocumentError as error:
-            self._reject(error.rule)
+            self.rejected[error.rule] += 1
             return error.rule
         form, answer = normal_form(offer.request), self._answers.write(completed)
         token = special_token(offer.request, answer)
         refusal = self._refusal(form, answer) if token is None else f"holds the special token `{token}`"
         if refusal is not None:
-            self._reject(refusal)
+            self.rejected[refusal] += 1
             return refusal
         task = Task.of(
             skill=self._skill,
@@ -175,7 +170,7 @@ class RowCollector:
 
     def replace(self, row: Row, request: str) -> Row | str:
         """Take a row that was just taken with another request; where that is refused, why, and the row as it was."""
-        other = self._take(row.offer._replace(request=request, tags=(*row.offer.tags, REPHRASED)))
+        other = self.offer(row.offer._replace(request=request, tags=(*row.offer.tags, REPHRASED)))
         if isinstance(other, Row) and self._pending.pop(row.form, None) is not None:
             self.families[row.offer.family] -= 1
         return other
@@ -205,13 +200,10 @@ class RowCollector:
             del self._pending[row.form]
             self.kept.add(digest_of(row.form), _stored(row), row.offer.origin)
 
-    def _reject(self, reason: str) -> None:
-        self.rejected[reason] += 1
-
     def _drop(self, form: str, reason: str) -> None:
         """Drop the row of a form, if there is one."""
         pending = self._pending.pop(form, None)
         family = self.kept.drop(digest_of(form)) if pending is None else pending.offer.family
         if family is not None:
             self.families[family] -= 1
-            self._reject(reason)
+            self.rejected[reason] += 1
