@@ -6,11 +6,11 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
+from skillpm.model.rule_fit import Flaw
 from skillpm.model.synthesis import (
     CLAUSE,
     SLOT,
@@ -34,19 +34,6 @@ _PATH = re.compile(r"\S*/\S*")
 _BRACES = re.compile(r"(?<![^\s\"'])(\{\{)\s*[A-Za-z][\w-]*\s*\}|(?<![${\w])\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
 _FILLED = frozenset({"requests", "clauses", "args", "ask"})  # of a task
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """One thing that is wrong.
-
-    Attributes:
-        location: keys and places that lead to it in synthesis.yaml.
-    """
-
-    location: Location
-    message: str
-    hint: str
 
 
 def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:

@@ -11,11 +11,10 @@ from typing import Any
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
-from skillpm.model.rule_fit import Disagreement, disagreements, exchanges
+from skillpm.model.rule_fit import Flaw, disagreements, exchanges
 from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
-    Flaw,
     label_flaws,
     says_a_value,
     silent_values,
@@ -252,7 +251,7 @@ def refuse(document: SynthesisDocument, contract: Contract | None, path: str) ->
         raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
 
-def _of_tasks(document: SynthesisDocument, check: Callable[[TaskRule], Iterator[Disagreement]]) -> Iterator[Flaw]:
+def _of_tasks(document: SynthesisDocument, check: Callable[[TaskRule], Iterator[Flaw]]) -> Iterator[Flaw]:
     for place, rule in enumerate(document.tasks):
         for location, message, hint in check(rule):
             yield Flaw(("tasks", place, *location), f"task `{rule.name}`: {message}", hint)

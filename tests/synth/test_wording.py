@@ -9,8 +9,8 @@ import pytest
 
 from skillpm.contract.contract import Contract
 from skillpm.model.contract import ContractDocument
+from skillpm.model.rule_fit import Flaw
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.synth.checker import Flaw
 from skillpm.synth.wording import clause_flaws, contradictions, doubtful_answers, doubtful_wordings, impossible_rows
 
 NAMES = ["ada", "bob", "cyd"]

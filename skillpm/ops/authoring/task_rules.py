@@ -15,9 +15,9 @@ from skillpm.model.finding import Problem
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
     from skillpm.layout.package import Row
+    from skillpm.model.rule_fit import Flaw
     from skillpm.model.synthesis import SynthesisDocument
     from skillpm.model.task import Seed
-    from skillpm.synth.checker import Flaw
 
 MAX_PROBLEMS = 50  # of one rule in one skill
 TASK_RULES = RuleSet()
