@@ -126,13 +126,14 @@ class Bench:
     Args:
         source: its folder.
         size: how much is run.
-        work: an empty folder.
+        work: a new folder.
     """
 
     def __init__(self, source: Path, size: Size, work: Path) -> None:
         from skillpm.train.hf.model import load_conversation
 
         self.source, self.size, self.work = source, size, work
+        work.mkdir()
         conversation = load_conversation(source)
         self.tokenizer = conversation.tokenizer
         self.rows = make_rows(size.rows)
@@ -148,6 +149,7 @@ class Bench:
         from skillpm.train.hf.stages import Training, open_model, run_stages
         from skillpm.train.kinds import BUILT_IN
         from skillpm.train.plan import make_plan
+        from skillpm.train.processes import Job
         from skillpm.train.recipe import Data, Recipe
         from skillpm.train.run_folder import RunFolder
         from skillpm.train.sft import Sft
@@ -171,7 +173,7 @@ class Bench:
             shares = [pay(episode.completion) for episode in episodes]
             return [Judgement(verdict=Verdict(status="failed", score=s), rewards={"graded": s}) for s in shares]
 
-        opened = open_model(recipe, self.source)
+        opened = open_model(Job(recipe, self.source))
         training = Training(opened, judge, lambda episodes: None, Timed(self.work), PlainProgress())
         run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
         return found

@@ -156,12 +156,19 @@ def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What each process opens: a recipe, its model, the adapter to begin from, and the teachers."""
+    """What is opened to train.
+
+    Attributes:
+        recipe: what was asked.
+        model: a folder or a hub id.
+        adapter: to begin from.
+        teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
+    """
 
     recipe: Recipe
     model: Path | str
-    adapter: Path | None
-    teachers: Mapping[str, Path | str]
+    adapter: Path | None = None
+    teachers: Mapping[str, Path | str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

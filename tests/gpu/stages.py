@@ -17,6 +17,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import make_plan
+from skillpm.train.processes import Job
 from skillpm.train.recipe import Data, Recipe
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
@@ -48,7 +49,7 @@ def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judg
     folder = RunFolder(target)
     target.mkdir(parents=True, exist_ok=True)
     runs = [stage.trainer.load() for stage in plan.stages]
-    training = Training(open_model(recipe, source), judge, lambda episodes: None, folder, PlainProgress())
+    training = Training(open_model(Job(recipe, source)), judge, lambda episodes: None, folder, PlainProgress())
     run_stages(plan, runs, training)
     return [json.loads(line) for line in (target / "metrics.jsonl").read_text().splitlines()]
 

@@ -282,7 +282,7 @@ def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn
     recipe = job.recipe
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
     runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
-    opened = stages.open_model(recipe, job.model, job.adapter, job.teachers)
+    opened = stages.open_model(job)
     if (gpus := stages.visible_gpus()) > 1:
         context.note(f"{gpus} GPUs are visible, training uses the first; `--processes {gpus}` uses all of them")
 
@@ -290,7 +290,7 @@ def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn
         asked = (judging.judge, judging.prefetch, folder, progress, track, judging.observe)
         return stages.run_stages(plan, runners, stages.Training(opened, *asked))
 
-    yield stages.machine_record(job.model, recipe.dtype, job.adapter, job.teachers), learn
+    yield stages.machine_record(job), learn
 
 
 def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> Trained:

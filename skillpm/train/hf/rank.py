@@ -27,6 +27,7 @@ from skillpm.train.hf.stages import Training, machine_record, open_model, run_st
 from skillpm.train.hf.together import agreed, place
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import PlannedStage, TrainPlan
+from skillpm.train.processes import Job
 from skillpm.train.recipe import recipe_model
 from skillpm.train.run_folder import RunFolder
 
@@ -121,8 +122,9 @@ def _train(launcher: Launcher) -> list[RunStage]:
     os.environ["ACCELERATE_USE_CPU"] = str(on_cpu)  # else the trainer of transformers sees one process there
     PartialState(cpu=on_cpu)
     recipe = recipe_model(BUILT_IN).model_validate(document)
-    opened = open_model(recipe, model, adapter, teachers)
-    launcher.tell("ready", machine_record(model, recipe.dtype, adapter, teachers) if place() == 0 else {})
+    job = Job(recipe, model, adapter, teachers)
+    opened = open_model(job)
+    launcher.tell("ready", machine_record(job) if place() == 0 else {})
     plans, folder, observing = launcher.answer()
     trainers = [BUILT_IN.trainers[stage.kind] for stage in recipe.stages]
     planned = [PlannedStage(*parts) for parts in zip(recipe.stages, trainers, plans, strict=True)]

@@ -6,7 +6,7 @@ import gc
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +33,22 @@ from skillpm.train.hf.tuned import (
 )
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import PlannedStage, TrainPlan
+from skillpm.train.processes import Job
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
 Run = Callable[[Any, StageInput], StageOutput]
 
 
-Sources = Mapping[str, Path | str]  # folders and hub ids of models, by what a recipe calls them
-
-
-def machine_record(
-    model: Path | str, dtype: str, adapter: Path | None = None, teachers: Sources | None = None
-) -> dict[str, Any]:
+def machine_record(job: Job) -> dict[str, Any]:
     """Return what the manifest records of the models, of the adapter that training began from, and of this machine."""
-    record: dict[str, Any] = {**machine_settings(dtype), "model_digest": weights_digest(model)}
-    if adapter is not None:
-        record["adapter_digest"] = weights_digest(adapter)
-    if teachers:
-        record["teachers"] = {name: weights_digest(source) or _revision(source) for name, source in teachers.items()}
-    revision = _revision(model)
+    record: dict[str, Any] = {**machine_settings(job.recipe.dtype), "model_digest": weights_digest(job.model)}
+    if job.adapter is not None:
+        record["adapter_digest"] = weights_digest(job.adapter)
+    if job.teachers:
+        digests = {name: weights_digest(source) or _revision(source) for name, source in job.teachers.items()}
+        record["teachers"] = digests
+    revision = _revision(job.model)
     return record if revision is None else {**record, "revision": revision}
 
 
@@ -83,33 +80,26 @@ class Opened:
 
     model: Any
     conversation: Conversation
-    teachers: Sources = field(default_factory=dict)
+    teachers: Mapping[str, Path | str]
 
 
-def open_model(
-    recipe: Recipe, model: Path | str, adapter: Path | None = None, teachers: Sources | None = None
-) -> Opened:
+def open_model(job: Job) -> Opened:
     """Load a model and make it ready to be trained.
-
-    Args:
-        recipe: what was asked.
-        model: a folder or a hub id.
-        adapter: to begin from.
-        teachers: that its stages name.
 
     Raises:
         TrainingError: a program of ``report_to`` is not installed.
         UsageError: the model cannot be loaded, its template writes no answers, no adapter of the recipe fits, or a
             teacher has another tokenizer.
     """
+    recipe = job.recipe
     check_trackers(recipe)
     transformers.set_seed(recipe.seed)
-    conversation = load_conversation(model, recipe.chat_template_kwargs)
-    for name, source in (teachers or {}).items():
+    conversation = load_conversation(job.model, recipe.chat_template_kwargs)
+    for name, source in job.teachers.items():
         check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
-    loaded = load_model(model, dtype, recipe.lora.quantization)
-    opened = Opened(tuned(loaded, recipe, adapter), conversation, teachers or {})
+    loaded = load_model(job.model, dtype, recipe.lora.quantization)
+    opened = Opened(tuned(loaded, recipe, job.adapter), conversation, job.teachers)
     if recipe.lora.quantization != "none":
         loaded.is_loaded_in_4bit = False  # TRL would round the adapter to bfloat16, whatever the data type
     return opened

@@ -69,7 +69,8 @@ def recipe_of(server: Server, model: Path, *changes: str) -> Recipe:
     small = ("data.rows=8", "data.refine=0", "data.held_out=4", "data.evaluate=2", "dtype=float32")
     stages = "stages=[{kind: sft, epochs: 1, batch_size: 4}]"
     recipe = load_recipe(None, None, (stages, *small, *changes), BUILT_IN)
-    return recipe.model_copy(update={"model": str(model), "skills": (str(server.folder),)})
+    folders = {"model": os.path.relpath(model), "skills": (f"./{os.path.relpath(server.folder)}",)}
+    return recipe.model_copy(update=folders)
 
 
 Train = Callable[..., Trained]

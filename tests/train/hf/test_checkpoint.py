@@ -15,6 +15,7 @@ from skillpm.model.training import Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
+from skillpm.train.processes import Job
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 from tests.train.hf.test_stages import digest, plan_of, tell_nobody
@@ -47,7 +48,7 @@ def each_step(*stages: Stage, rows: int = 24) -> TrainPlan:
 
 def go(plan: TrainPlan, model: Path, target: Path, progress: Any = None) -> None:
     target.mkdir(exist_ok=True)
-    opened = open_model(plan.recipe, model)
+    opened = open_model(Job(plan.recipe, model))
     training = Training(opened, pay_by_text, tell_nobody, RunFolder(target), progress or PlainProgress())
     run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
 

@@ -18,6 +18,7 @@ from skillpm.train.hf.packing import PrefixPacking, SeparateRows
 from skillpm.train.hf.stages import open_model
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.processes import Job
 from skillpm.train.recipe import load_recipe
 from tests.random_models import TINY, save_random_model
 from tests.train.hf.test_checkpoint import Killed, Killing, go, same
@@ -41,7 +42,7 @@ def told_plan(*stages: Any, rows: int = 8, **settings: Any) -> TrainPlan:
 
 
 def given_of(plan: TrainPlan, model: Path, work: Path, teachers: Any = None) -> StageInput:
-    opened = open_model(plan.recipe, model, None, teachers)
+    opened = open_model(Job(plan.recipe, model, None, teachers or {}))
     with torch.no_grad():  # as after a stage: the adapter is not the zero that it begins with
         for name, parameter in opened.model.named_parameters():
             if "lora_B" in name:
@@ -133,7 +134,7 @@ def test_a_teacher_of_another_tokenizer_is_refused(tiny_model: Path, tmp_path: P
     other.add_tokens(["<new>"])
     other.save_pretrained(tmp_path / "other")
     with pytest.raises(UsageError, match="has another tokenizer: 1 entries of the vocabularies differ"):
-        open_model(told_plan(stage_of()).recipe, tiny_model, None, {"other": tmp_path / "other"})
+        open_model(Job(told_plan(stage_of()).recipe, tiny_model, None, {"other": tmp_path / "other"}))
 
 
 def test_what_cannot_teach_is_refused() -> None:

@@ -14,6 +14,7 @@ from skillpm.train.hf import gguf_file
 from skillpm.train.hf.merge import export_gguf
 from skillpm.train.hf.stages import open_model
 from skillpm.train.hf.tuned import save_weights
+from skillpm.train.processes import Job
 from tests.random_models import TINY, random_architecture, random_tokenizer, save_random_model
 from tests.train.hf.test_stages import plan_of
 from tests.train.hf.test_stages_kinds import first
@@ -54,7 +55,7 @@ def test_weights_can_take_less(tmp_path: Path, file_type: str) -> None:
 @pytest.mark.slow
 def test_an_adapter_is_merged_in(tiny_model: Path, tmp_path: Path) -> None:
     recipe = plan_of(first()).recipe
-    model = open_model(recipe, tiny_model).model
+    model = open_model(Job(recipe, tiny_model)).model
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:

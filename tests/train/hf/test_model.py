@@ -27,6 +27,7 @@ from skillpm.train.hf import model
 from skillpm.train.hf.model import load_conversation, load_model, with_adapter
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.processes import Job
 from skillpm.train.recipe import Lora
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
@@ -227,7 +228,7 @@ def test_a_model_of_four_bits_learns_as_its_weights_do_in_full(tiny_model: Path,
 
     plan = plan_of(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-3))
     four = replace(plan, recipe=plan.recipe.model_copy(update={"lora": Lora(rank=8, quantization="nf4")}))
-    opened = [open_model(plan.recipe, tmp_path / "model"), open_model(four.recipe, tiny_model)]
+    opened = [open_model(Job(plan.recipe, tmp_path / "model")), open_model(Job(four.recipe, tiny_model))]
     for folder, model_of_it in zip((tmp_path / "full", tmp_path / "four"), opened, strict=True):
         folder.mkdir()
         training = Training(model_of_it, judge, tell_nobody, RunFolder(folder), PlainProgress())

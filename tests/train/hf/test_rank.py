@@ -129,7 +129,7 @@ def test_two_processes_play_the_episodes_that_one_plays(ending_model: Path, tmp_
     shape: dict[str, Any] = {"steps": 2, "prompts": 4, "generations": 3, "refill": 1, "temperature": 2.0}
     shape |= {"max_new_tokens": 16, "micro_batch": 6, "learning_rate": 1e-3, "validate_on": 3, "turns": 3}
     plan = plan_of(Grpo(kind="grpo", **shape), rows=12)
-    opened, folder = open_model(plan.recipe, ending_model), RunFolder(tmp_path / "one")
+    opened, folder = open_model(Job(plan.recipe, ending_model)), RunFolder(tmp_path / "one")
     folder.path.mkdir()
     alone = Training(opened, pay_by_text, tell_nobody, folder, PlainProgress(), observe=observing(0))
     run_stages(plan, [stage.trainer.load() for stage in plan.stages], alone)

@@ -21,6 +21,7 @@ from skillpm.train.hf.model import load_conversation, load_model
 from skillpm.train.hf.rollout import Playing, Rollouts, play, sample_groups
 from skillpm.train.hf.row_scores import GroupTrainer, packed
 from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.processes import Job
 from skillpm.train.run_folder import RunFolder
 from tests.train.hf.test_stages import plan_of, tell_nobody
 from tests.train.hf.test_stages_kinds import pay_by_text
@@ -141,7 +142,7 @@ def test_grpo_learns_from_all_answers_of_an_episode_and_not_from_what_was_shown(
     plan = plan_of(stage.model_copy(update={"temperature": 2.0, "micro_batch": 12, "learning_rate": 1e-2}), rows=6)
     folder = RunFolder(tmp_path)
     training = Training(
-        open_model(plan.recipe, ending_model), pay, tell_nobody, folder, PlainProgress(), observe=look_once
+        open_model(Job(plan.recipe, ending_model)), pay, tell_nobody, folder, PlainProgress(), observe=look_once
     )
     run_stages(plan, [item.trainer.load() for item in plan.stages], training)
 

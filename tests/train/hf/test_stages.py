@@ -28,6 +28,7 @@ from skillpm.train.hf.sft import check_loss
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.processes import Job
 from skillpm.train.recipe import Data, Lora, Recipe
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
@@ -80,7 +81,7 @@ def run(
 ) -> list[Mapping[str, Any]]:
     target.mkdir(exist_ok=True)
     runners = [stage.trainer.load() for stage in plan.stages]
-    opened = open_model(plan.recipe, model, None, teachers)
+    opened = open_model(Job(plan.recipe, model, None, teachers or {}))
     training = Training(opened, judging, prefetch, RunFolder(target), PlainProgress())
     run_stages(plan, runners, training)
     log = target / "metrics.jsonl"
@@ -209,7 +210,7 @@ def test_an_adapter_is_asked_with_the_template_arguments_of_its_training(tiny_mo
 def test_target_modules_that_cannot_be_trained_are_refused(tiny_model: Path, module: str, told: str) -> None:
     recipe = Recipe(stages=(Sft(kind="sft"),), lora=Lora(target_modules=(module,)), dtype="float32")
     with pytest.raises(UsageError, match=told):
-        open_model(recipe, tiny_model)
+        open_model(Job(recipe, tiny_model))
 
 
 @pytest.mark.parametrize("ratio", [1.0, 8.0])

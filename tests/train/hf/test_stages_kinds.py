@@ -24,6 +24,7 @@ from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.sft import AnswerTrainer
 from skillpm.train.hf.stages import open_model
 from skillpm.train.plan import TrainPlan
+from skillpm.train.processes import Job
 from skillpm.train.recipe import Lora
 from skillpm.train.sft import Sft
 from tests.train.hf.test_stages import digest, plan_of, run
@@ -164,13 +165,13 @@ def test_all_weights_or_those_of_some_layers_can_be_trained(tiny_model: Path, tm
 
 def test_a_layer_that_the_model_does_not_have_is_refused(tiny_model: Path) -> None:
     with pytest.raises(UsageError, match="layer 2 is not a layer of smollm2-135m, which has 2"):
-        open_model(changed(plan_of(first()), layers=(2,)).recipe, tiny_model)
+        open_model(Job(changed(plan_of(first()), layers=(2,)).recipe, tiny_model))
 
 
 def test_training_begins_from_an_adapter(tiny_model: Path, tmp_path: Path) -> None:
     run(plan_of(first()), tiny_model, tmp_path)
     adapter = tmp_path / "stages/sft/adapter"
-    opened = open_model(plan_of(first()).recipe, tiny_model, adapter)
+    opened = open_model(Job(plan_of(first()).recipe, tiny_model, adapter))
     weights, given = load_file(adapter / "adapter_model.safetensors"), dict(opened.model.named_parameters())
     name = next(iter(weights))
     parameter = given[name.replace(".weight", ".default.weight")]
