@@ -163,7 +163,7 @@ def test_a_run_folder_is_finished_by_its_manifest(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "x")
     folder.write("data/a.jsonl", "{}\n")
     folder.log({"step": 1})
-    with pytest.raises(UsageError, match="unfinished"):
+    with pytest.raises(UsageError, match="is not a finished run"):
         RunFolder.open(folder.path)
 
     folder.finish(manifest())
