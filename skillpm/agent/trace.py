@@ -137,21 +137,29 @@ class Traces:
 
     def all(self, skill: str | None = None) -> Iterator[Trace]:
         """Yield the episodes, oldest first. Raises DocumentError where a file is wrong."""
-        for path in sorted(self._folder.glob("*.json")):
-            trace = _read(path)
+        for identity in self.identities():
+            trace = _read(self._folder / f"{identity}.json")
             if skill is None or trace.skill == skill:
                 yield trace
 
+    def identities(self) -> list[str]:
+        """Return the ids of the episodes, oldest first, whatever their files hold."""
+        return sorted(path.stem for path in self._folder.glob("*.json"))
+
     def find(self, word: str) -> Trace:
-        """Return the episode whose id begins with a word, or the newest for ``latest``. Raises UsageError."""
-        names = sorted(path.stem for path in self._folder.glob("*.json"))
+        """Return the episode that ``identity`` names. Raises UsageError, DocumentError where its file is wrong."""
+        return _read(self._folder / f"{self.identity(word)}.json")
+
+    def identity(self, word: str) -> str:
+        """Return the one id that begins with a word, or the newest for ``latest``. Raises UsageError."""
+        names = self.identities()
         fitting = names[-1:] if word == "latest" else [name for name in names if word and name.startswith(word)]
         if not names:
             raise UsageError("there is no trace yet", hint="`skillpm run` stores one for each request")
         if len(fitting) != 1:
             problem = "several traces begin" if fitting else "no trace begins"
             raise UsageError(f"{problem} with `{word[:80]}`", hint="run `skillpm traces list` to see them")
-        return _read(self._folder / f"{fitting[0]}.json")
+        return fitting[0]
 
     def remove(self, identities: Sequence[str]) -> None:
         """Delete episodes."""
@@ -240,4 +248,4 @@ def _read(path: Path) -> Trace:
         return Trace.model_validate_json(read_text(path))
     except ValidationError as error:
         problem = f"not a trace: {problem_words(error.errors()[0])}"
-        raise DocumentError(problem, path=str(path), hint="remove the file") from None
+        raise DocumentError(problem, path=str(path), hint=f"run `skillpm traces prune {path.stem}`") from None

@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from skillpm.errors import UsageError
+
 # other names, as the users of npm, pip, apt, cargo and gh type them: our command with its arguments
 ALIASES = {
     "add": ("install",),
@@ -22,6 +24,7 @@ OF_USER = frozenset(
     ["eval", "export", "init", "lock", "rescore", "run", "scan", "score", "selftest", "show", "synth", "train"]
 )  # they read installed skills, and take those of the user with --user
 _ADDED = "skillpm.everywhere"
+_MOST = (1 << 31) - 1
 
 
 def _change_folder(ctx: click.Context, parameter: click.Parameter, folder: str | None) -> None:
@@ -83,14 +86,19 @@ def printed() -> None:
         context.obj.append(True)
 
 
-def _refuse_empty(parameter: click.Parameter) -> None:
-    """Refuse an empty text that was typed: it comes from an unset variable, and must not mean a default."""
+def _check_typed(parameter: click.Parameter) -> None:
+    """Refuse what no parameter means: an empty text, which an unset variable is, and a number beyond 32 bits."""
     checked = parameter.callback
 
     def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         texts = value if isinstance(value, tuple) else (value,)
         if "" in texts and ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
             raise click.BadParameter("the text is empty", ctx, parameter)
+        if isinstance(value, int) and value > _MOST:
+            raise UsageError(
+                f"a number of {len(str(value))} digits is larger than {_MOST:,}",
+                hint=f"see `{ctx.command_path} --help`",
+            )
         return value if checked is None else checked(ctx, parameter, value)
 
     parameter.callback = callback
@@ -106,7 +114,7 @@ def add_options(command: click.Command, of_user: bool = False) -> click.Command:
     setattr(command, _ADDED, True)
     for parameter in command.params:
         if getattr(parameter, "flag_value", None) != "":  # what the option without a value means
-            _refuse_empty(parameter)
+            _check_typed(parameter)
     taken = {option for parameter in command.params for option in parameter.opts}
     for option in _options():
         option.opts = [name for name in option.opts if name not in taken]

@@ -132,7 +132,7 @@ def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool) -> 
 
 @command.command("prune", epilog="Example: skillpm traces prune --older-than 30")
 @click.argument("words", metavar="[TRACE]...", nargs=-1)
-@click.option("--older-than", type=click.IntRange(0), metavar="DAYS", help="Remove what is older than this.")
+@click.option("--older-than", type=click.IntRange(0, 3650), metavar="DAYS", help="Remove what is older than this.")
 @click.option("--all", "everything", is_flag=True, help="Remove every trace.")
 def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> None:
     """Remove episodes. The audit log keeps what was decided and run."""
@@ -140,10 +140,12 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
         raise UsageError("give TRACEs, `--older-than DAYS` or `--all`", hint="run `skillpm traces list` to see them")
     traces = _traces()
     if words:
-        chosen = [traces.find(word).id for word in words]
+        chosen = [traces.identity(word) for word in words]
+    elif older_than is None:
+        chosen = traces.identities()
     else:
-        day = (datetime.now(UTC) - timedelta(days=older_than or 0)).isoformat()
-        chosen = [trace.id for trace in traces.all() if everything or trace.when < day]
+        day = (datetime.now(UTC) - timedelta(days=older_than)).isoformat()
+        chosen = [trace.id for trace in traces.all() if trace.when < day]
     traces.remove(chosen)
     note(f"removed {count(len(chosen), 'trace')}")
 
@@ -154,8 +156,6 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
 @json_option
 def redact(word: str, text: str) -> None:
     """Replace a text in an episode. It counts wherever you, the model or a tool wrote it."""
-    if not text:
-        raise UsageError("`--text` is empty", hint="give the text to replace")
     traces = _traces()
     trace = traces.find(word)
     number = traces.redact(trace, text)

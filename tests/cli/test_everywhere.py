@@ -149,3 +149,9 @@ def test_an_unset_variable_names_nothing(project: MakeProject) -> None:
     for words in ("traces import", "install", "serve shop --model", "sync --registry", "registry init"):
         place.call(*words.split(), "").fails(2, "is empty", "--help`")
     assert not (place.root / "config.json").exists()
+
+
+def test_no_number_is_too_large_to_be_refused(project: MakeProject) -> None:
+    place = project()
+    for words in ("eval shell-tools --model x --limit", "audit list --last", "audit show", "runs prune --keep"):
+        place.call(*words.split(), "1" + "0" * 400).fails(2, "is larger than 2,147,483,647")

@@ -114,4 +114,7 @@ def test_only_its_owner_can_read_a_trace(place: Project) -> None:
 
 def test_what_is_no_trace_is_told_in_words(place: Project) -> None:
     (Path(place.environment["SKILLPM_HOME"]) / "data/traces/t0.json").write_text('{"id": "t0"}')
-    place.call("traces", "list").fails(2, "t0.json: not a trace: missing key `when`", "remove the file")
+    place.call("traces", "list").fails(2, "t0.json: not a trace: missing key `when`", "skillpm traces prune t0")
+    place.call("traces", "prune", "--older-than", "9" * 12).fails(2, "`--older-than` must be a whole number from 0 to")
+    place.call("traces", "prune", "t0").ok()
+    assert len(place.call("traces", "list", "--json").ok().document) == 4
