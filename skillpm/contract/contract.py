@@ -11,7 +11,6 @@ from skillpm.contract.command import Argv
 from skillpm.contract.judge import EXACT, AnyGold, Gold, GoldReply, is_near, judge_answer, judge_arguments, judge_reply
 from skillpm.contract.prompt import render_prompt
 from skillpm.contract.replies import Replies
-from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.schema import ToolSchema
 from skillpm.errors import DocumentError
 from skillpm.model.contract import ContractDocument, Tool
@@ -158,6 +157,8 @@ class Contract:
         Raises:
             DocumentError: the schema does not say how to make one.
         """
+        from skillpm.contract.sampler import sample_arguments  # no worker samples
+
         for _ in range(SAMPLE_TRIES):
             value = {"tool": tool, "args": sample_arguments(self.tools[tool], chance)}
             if not self.problems(value):

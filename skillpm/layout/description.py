@@ -10,7 +10,6 @@ from skillpm.errors import LayoutError, UsageError
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
 from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.name import is_name
-from skillpm.model.requirement import parse_version
 
 if TYPE_CHECKING:
     from skillpm.model.manifest import Manifest
@@ -175,6 +174,8 @@ def _manifest(tree: Tree) -> Manifest:
 
 
 def _version(metadata: Any) -> str:
+    from skillpm.model.requirement import parse_version  # which no worker needs
+
     text = metadata.get("version") if isinstance(metadata, dict) else None
     try:
         if not isinstance(text, str):

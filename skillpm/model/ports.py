@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from skillpm.formats.gathered import Bytes
-from skillpm.model.release import Listing
 
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
-    from skillpm.model.release import Page, Release, Status
+    from skillpm.model.release import Listing, Page, Release, Status
     from skillpm.model.task import Message, Seed, Task
     from skillpm.model.verdict import Judgement, Verdict
 

@@ -49,6 +49,12 @@ def test_validate_and_list_import_no_model_library(tmp_path: Path) -> None:
     assert imported(code, *HEAVY) == set()
 
 
+def test_a_worker_imports_nothing_of_packages_and_samplers() -> None:
+    """A cold worker's first verdict waits for all that it imports."""
+    unused = ("packaging", "jinja2", "skillpm.model.release", "skillpm.model.requirement", "skillpm.contract.sampler")
+    assert imported("import skillpm.worker.main", *unused, *HEAVY) == set()
+
+
 def test_an_install_from_a_folder_imports_no_pydantic_and_no_network(tmp_path: Path) -> None:
     """Neither the first, nor a second beside a lock, nor one with nothing to do: each costs 0.02 s or more."""
     steps = []
