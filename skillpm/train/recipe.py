@@ -26,6 +26,8 @@ from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
 
+_Rows = Annotated[int, Field(ge=0, le=10_000_000)]  # as many as `skillpm synth` makes
+
 
 class Rephrase(Document):
     """A model that writes training requests in other words; what it does not answer the same itself is not kept.
@@ -55,10 +57,10 @@ class Data(Document):
         rephrase: let a model write training requests in other words.
     """
 
-    rows: Positive = 400
-    refine: Annotated[int, Field(ge=0)] = 64
-    held_out: Annotated[int, Field(ge=0)] = 50
-    evaluate: Annotated[int, Field(ge=0)] = 20
+    rows: Annotated[int, Field(ge=1, le=10_000_000)] = 400
+    refine: _Rows = 64
+    held_out: _Rows = 50
+    evaluate: _Rows = 20
     caps: dict[str, Positive] = Field(default_factory=dict)
     weights: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     traces: bool = False

@@ -33,6 +33,7 @@ BAD = [
     ("stages: [{kind: grpo, rewards: {}}]", "rewards"),
     ("stages: [{kind: sft, learning_rate: .nan}]", "learning_rate"),
     ("lora: {rank: 0}", "rank"),
+    ("data: {rows: 1000000000000}", "`data.rows`: must be at most 10000000"),
     ("a: 1\na: 2", "duplicate key"),
     ("[]", "mapping"),
 ]
