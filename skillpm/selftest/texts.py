@@ -24,7 +24,7 @@ _SCRIPTS = {
     | {code: code + 0x1D41A - 0x61 for code in range(0x61, 0x7B)},
 }
 _TYPOGRAPHIC = str.maketrans({"-": "\u2013", "'": "\u2019", '"': "\u201d"})
-_INVISIBLE = "\u200b\u00ad\u2060\u200d\u200e\u034f\ufe0f\ufeff\U000e0041\x07\x7f"  # spaces, marks, controls
+_INVISIBLE = "\u200b\u00ad\u2060\u200d\u200e\u034f\ufe0f\ufeff\U000e0041\x07\x7f\r"  # spaces, marks, controls
 LONG = 600  # characters of a long echo
 _SEPARATORS = (" ", ",", ", ", "|", " or ", "\n", ";", "/", " and ")
 _ANY = (".*", "^.*$", ".+", r"[\s\S]*", "*", "%", "?")
