@@ -41,6 +41,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.ASCII)
 
 
+_OTHER_BLANKS = re.compile(r"[^\S\x00-\x7f]")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _BLANKED = bytes(code if chr(code) in _LETTERS else ord(" ") for code in range(256))
 
@@ -60,7 +61,7 @@ _NAMED = frozenset(_WORDS)
 
 def instructions(text: str) -> Iterator[Sighting]:
     """Yield what a text tells an agent to do, each kind in its order. Positions are 0-based."""
-    text = text[:MAX_TEXT]
+    text = _plain_blanks(text[:MAX_TEXT])
     lower, joined = _lower(text), ""
     named = (b"", *_NAMED.intersection(_names(lower)))
     present = {word for name in named for word in _WORDS[name] if word in lower}
@@ -76,6 +77,11 @@ def instructions(text: str) -> Iterator[Sighting]:
                     yield Sighting(what, match.start() + _leading(match[0]), _quoted(match[0]))
     if "<!--" in text or "]:" in text or "hidden" in lower or "style=" in lower:
         yield from _hidden_orders(text)
+
+
+def _plain_blanks(text: str) -> str:
+    """Return a text in which no-break and other wide or narrow spaces are blanks, as an agent reads them."""
+    return text if text.isascii() else _OTHER_BLANKS.sub(" ", text)
 
 
 def _blank(end: re.Match[str]) -> str:

@@ -24,12 +24,14 @@ class Told(Enum):
 
 # --- words of command lines
 
-_PLACE = r"(?:\.exe)?(?=\s)(?=[^\n|]{0,400}?(?:\w[./:]\w|[${]))"  # `curl | bash` in prose has no place
+_LETTERS = r"\w\x80-\U0010ffff"  # of names of files, and of what people choose: of any script
+# `curl | bash` in prose has no place
+_PLACE = rf"(?:\.exe)?(?=\s)(?=[^\n|]{{0,400}}?(?:[{_LETTERS}][./:][{_LETTERS}]|[${{]))"
 _DOWNLOAD = rf"(?:curl|wget2?|iwr|irm|invoke-webrequest|invoke-restmethod|aria2c|lynx|xh){_PLACE}"
 _FETCH = rf"(?:{_DOWNLOAD}|(?:nc|ncat|netcat|dig|ftp){_PLACE})"
 _PIPED = r"[^\n|]{0,600}+\|&?"  # what is left of a command and its pipe, which a table of Markdown escapes
 _STAGES = rf"(?:{_PIPED}){{0,4}}"
-_FOLDER = r"(?:/[\w./-]{0,60}/)?"
+_FOLDER = rf"(?:/[{_LETTERS}./-]{{0,60}}/)?"
 _BEFORE = (
     rf"(?:{_FOLDER}(?:sudo|doas|env|exec|nohup|command|time|xargs|busybox)\b[^\n|]{{0,60}}?\s"
     rf"|\w{{1,40}}+=\S{{0,80}}+\s+){{0,6}}"
@@ -59,7 +61,7 @@ _DECODE = (
 # --- what is secret
 
 _HOME = (
-    r"(?:~|\$\{?home\}?|%userprofile%|\$env:userprofile|/root|/home/[\w.$-]{1,32}|/users/[\w.$-]{1,32}"
+    rf"(?:~|\$\{{?home\}}?|%userprofile%|\$env:userprofile|/root|/(?:home|users)/[{_LETTERS}.$-]{{1,32}}"
     r"|path\.home\(\)|homedir\(\))"
 )
 _KEY_FILE = (
@@ -129,8 +131,8 @@ _UNPACK_WORDS = (
 )  # fmt: skip
 _KEY_WORDS = (
     ".ssh", ".aws", ".gnupg", ".netrc", ".pypirc", "credentials", ".docker", ".kube", ".config", ".bash_history",
-    ".zsh_history", "keychains", "shadow", "login data", "login\\ data", "cookies", "wallet", "id_rsa", "id_ed25519",
-    ".openclaw", ".clawdbot", ".moltbot",
+    ".zsh_history", "keychains", "shadow", "login data", "login\\ data", "cookies", ".sqlite", ".db", ".dat", "id_rsa",
+    "id_ed25519", ".openclaw", ".clawdbot", ".moltbot",
 )  # fmt: skip
 _SUBSTITUTION = ("<", "$", "`")
 
@@ -154,7 +156,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.RUN_DOWNLOAD,
-        ("urlopen", "urllib", "requests.get", "httpx.get", "fetch"),
+        ("urlopen", ".request", ".get", "fetch"),
         ("exec", "eval"),
         r"\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\()",
     ),
@@ -171,14 +173,15 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         ("curl", "wget", "iwr", "invoke-webrequest"),
         (),
         r"\b(?:curl|wget|iwr|invoke-webrequest)\b[^\n|;&]{0,300}?"
-        r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>[\w./~$\\-]{1,100}+)[^\n|;&]{0,300}+"
+        r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>["
+        rf"{_LETTERS}./~$\\-]{{1,100}}+)[^\n|;&]{{0,300}}+"
         r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?(?:(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl"
         r"|start)\s+(?:-\w{1,8}\s+)?)?[\"']?(?:\./|\.\\)?(?P=file)(?=[\s\"'`;&|]|$)",
     ),
     (
         Told.RUN_DOWNLOAD,
         ("paste", "copy"),
-        ("http", "https"),
+        ("://",),
         r"https?://[^\n]{0,200}\b(?:copy|paste)\b[^\n]{0,120}\b(?:terminal|powershell|command prompt|shell|console)\b"
         r"|\b(?:copy|paste)\b[^\n]{0,120}https?://[^\n]{0,200}\b(?:into|in)\s+(?:your\s+|a\s+|the\s+)?"
         r"(?:terminal|powershell|command prompt|shell|console)\b",
@@ -190,7 +193,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         _UNPACK_WORDS,
         ("exec", "eval", "function"),
         r"\b(?:exec|eval|new function"
-        r"|function)\s*\(\s*(?:[\w.]{1,40}\(\s*){0,4}(?:__import__\(\s*[\"']\w{1,20}[\"']\s*\)\.)?"
+        rf"|function)\s*\(\s*(?:[{_LETTERS}.]{{1,40}}\(\s*){{0,4}}(?:__import__\(\s*[\"']\w{{1,20}}[\"']\s*\)\.)?"
         r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex"
         r"|codecs\.decode|marshal\.loads|binascii\.\w+|atob|buffer\.from|base64_decode|gzinflate|str_rot13|unescape"
         r"|string\.fromcharcode)\s*\(",
@@ -222,8 +225,8 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"|\barchive\b)[^\n]{0,200}?(?:\n[^\n]{0,100}?)?"
         r"\b(?:pass(?:word|phrase|code|wd)?\b[*_]{0,2}\s*(?:is|=|:)[\s*_]{0,4}[`\"'*]{0,3}(?!none|required|optional|str"
         r"|the\b|your\b|a\b|if\b|when\b)"
-        r"[\w!@#$%-]{3,40}(?:[`\"'*.),]|\s*$|\s+(?:and|to|then)\b)|pass(?:word|phrase|code"
-        r"|wd)\s*[`\"'][\w!@#$%-]{3,40}[`\"'])",
+        rf"[{_LETTERS}!@#$%-]{{3,40}}(?:[`\"'*.),]|\s*$|\s+(?:and|to|then)\b)|pass(?:word|phrase|code"
+        rf"|wd)\s*[`\"'][{_LETTERS}!@#$%-]{{3,40}}[`\"'])",
     ),
     (
         Told.READ_SECRETS,
@@ -263,7 +266,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         _NET_WORDS,
         (*_KEY_WORDS, ".env", "passwd", "secret", "secrets"),
         rf"\b{_NET}\s[^\n]{{0,400}}(?:(?<=\s)(?:-d|--data(?:-\w{{1,10}})?|-F|--form|-T|--upload-file|--post-file|-infile)"
-        rf"|<)[ =]*[\"']?(?:\w{{1,40}}=)?[@<]?[\w./~$\{{}}%:\\-]{{0,60}}?{_KEYS_OR_VALUES}",
+        rf"|<)[ =]*[\"']?(?:[{_LETTERS}]{{1,40}}=)?[@<]?[{_LETTERS}./~$\{{}}%:\\-]{{0,60}}?{_KEYS_OR_VALUES}",
     ),
     (
         Told.SEND_SECRETS,
@@ -274,7 +277,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.SEND_SECRETS,
-        ("os.environ", "process.env", ".ssh", ".aws", ".env"),
+        (".environ", ".env", *_KEY_WORDS),
         (".post", ".put", ".get", ".request", ".urlopen", "fetch"),
         r"\b(?:requests|httpx|session|client|aiohttp|urllib\.request|axios|http|got)\.(?:post|put|get|request"
         r"|urlopen)\s*\("
