@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skillpm.layout.tree import FolderTree, UnreadableFileError, linked_file
+from skillpm.layout.tree import FolderTree, UnreadableFileError, left_out, linked_file
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
@@ -155,6 +155,8 @@ class SourceTree(FolderTree):
     def _links(self, files: Container[str], irregular: Iterable[str]) -> dict[str, str]:
         links = {}
         for path in irregular:
+            if left_out(path) or path.rpartition("/")[2] in (GIT, OWN):
+                continue  # what is stored has no such file; nobody has read these patterns
             with suppress(OSError):  # it is not a link
                 links[path] = linked_file(path, str(Path(f"{self._prefix}{path}").readlink()), files)
         return {path: file for path, file in links.items() if file is not None}

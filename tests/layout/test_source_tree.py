@@ -161,3 +161,11 @@ def test_a_link_to_another_link_or_out_of_the_tree_is_not_followed(tmp_path: Pat
         (root / name).symlink_to(target)
     tree = SourceTree(root)
     assert (tree.paths(), set(tree.irregular())) == (["SKILL.md", "a", "b"], links.keys() - {"b"})
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "a.pyc", ".gitignore", ".skillpmignore", "folder/.skillpmignore"])
+def test_a_link_is_no_file_where_a_file_is_left_out_or_has_patterns(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "SKILL.md", "patterns", "folder/file")
+    (tmp_path / name).symlink_to("../patterns" if "/" in name else "patterns")
+    tree = SourceTree(tmp_path)
+    assert (tree.paths(), list(tree.irregular())) == (["SKILL.md", "folder/file", "patterns"], [name])
