@@ -103,7 +103,7 @@ class RegistrySigner:
             for item in texts.keys() - fresh.keys():
                 if self._note(page_path(item)) != texts[item]:  # a killed writer did not come so far
                     self._store.write(page_path(item), texts[item])
-            if fresh:
+            if fresh or self._note(f"{LOG}/{CHECKPOINT}") != head:  # a power cut may have lost the head alone
                 is_full = metadata.update(fresh)
                 self._commit(metadata, head, {page_path(item): text for item, text in fresh.items()})
                 if is_full:
@@ -235,7 +235,8 @@ class RegistrySigner:
             is_shown = Checkpoint.parse(head) == Checkpoint.parse(newest)
             if not is_shown:  # witnesses are asked about it next
                 flush([self._store.root])
-            self._store.write(NEXT, newest, durable=not is_shown)
+            # what they were asked about must not be lost with the file that replaces it
+            self._store.write(NEXT, newest, durable=bool(asked) or not is_shown)
         return newest, head
 
     def _pages(self) -> dict[str, Document]:

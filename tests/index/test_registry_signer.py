@@ -120,6 +120,19 @@ def test_a_power_cut_that_loses_one_of_the_last_files_leads_to_no_other_history(
     assert logged(shop) == ["1.0", "1.1", "1.0"], "no release is logged twice"
 
 
+@pytest.mark.parametrize("lost", ["log/checkpoint", "metadata/timestamp.json", "skills/demo.json"])
+def test_what_a_power_cut_has_lost_is_written_again_by_the_same_publication(
+    shop: SignedShop, tmp_path: Path, lost: str
+) -> None:
+    old = (shop.root / lost).read_bytes()
+    shop.publish(version="1.1")
+    whole = (shop.root / lost).read_bytes()
+    (shop.root / lost).write_bytes(old)
+    shop.publish(version="1.1")
+    assert (shop.root / lost).read_bytes() == whole or lost.startswith("metadata"), "a timestamp has a time"
+    assert shop.versions(tmp_path / "seen") == ["1.0", "1.1"]
+
+
 def test_a_head_whose_tiles_were_never_flushed_does_not_count(shop: SignedShop, tmp_path: Path) -> None:
     before = (shop.root / "log/checkpoint").read_bytes()
     shop.publish(version="1.1")

@@ -15,6 +15,7 @@ import pytest
 from skillpm.errors import IntegrityError, RegistryError, StorageError
 from skillpm.formats.light import json_form
 from skillpm.index import registry_metadata
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.note import Checkpoint, WitnessKey, missing
 from skillpm.index.signed_pages import SignedPages
 from skillpm.index.witnesses import Witnesses
@@ -108,6 +109,21 @@ def test_the_head_that_shows_a_release_shows_all_that_waited_before_it(
     shop.publish("third")
     for name in ("demo", "second", "third"):
         assert versions(shop, tmp_path / "seen", pair, 2, name) == ["1.0"]
+
+
+def test_a_head_that_witnesses_were_asked_about_is_always_on_the_disk(
+    shop: SignedShop, pair: list[Witness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They refuse another history, so a power cut must not lose it with the file that replaces it."""
+    write, written = FolderRegistry.write, list[bool]()
+
+    def noted(own: FolderRegistry, path: str, data: bytes | str, *, durable: bool = True) -> None:
+        written.extend([durable] if path == "log/next" else [])
+        write(own, path, data, durable=durable)
+
+    monkeypatch.setattr(FolderRegistry, "write", noted)
+    shop.publish(version="1.1")
+    assert written == [True, True], "before they are asked, and with their signatures"
 
 
 def test_none_of_many_releases_that_wait_is_logged_twice(shop: SignedShop) -> None:
