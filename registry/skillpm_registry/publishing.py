@@ -477,6 +477,8 @@ def _settle(services: Services, session: Session, wanted: ColumnElement[bool]) -
             if _is_live(services, upload):
                 upload.state = "live"
                 _record(session, upload)
+                services.changed(upload.name)
+                archive_of(services, upload.id).unlink(missing_ok=True)
             elif upload.state == "publishing" and not _is_stated(services, upload):
                 upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
             claim.path.unlink(missing_ok=True)

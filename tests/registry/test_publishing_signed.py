@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +112,23 @@ def test_what_the_witnesses_sign_for_another_release_goes_live_and_is_logged_too
     assert uploads(server) == ["live", "live"]
     with server.services.database.reading() as session:
         assert [event.action for event in events(session, subject=name)].count("publish") == 1
+
+
+def test_what_the_witnesses_sign_for_another_release_is_listed_too(server: Server, skill_files: SkillFiles) -> None:
+    keys = Keys(server.root / STATE / "keys")
+    assert server.owner.publish(skill_files("demo")).status_code == 201
+    while "demo" not in (server.root / "listing.json").read_text():
+        time.sleep(0.01)
+    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+        (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
+        witness.away = True
+        assert problem(server.owner.publish(skill_files("demo", version="1.1"))) == (503, "storage")
+        witness.away = False
+        assert server.owner.publish(skill_files("other")).status_code == 201
+        finish(server.services)
+    server.services.lister.close()
+    listed = json.loads((server.root / "listing.json").read_bytes())["skills"]
+    assert {item["name"]: item["version"] for item in listed} == {"demo": "1.1", "other": "1.0"}
 
 
 def test_dead_witnesses_are_asked_once_for_all_that_waits(
