@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -254,6 +255,19 @@ def test_an_index_that_is_no_database_is_made_again(tmp_path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
 
     assert [row.name for row in Catalogue(registry, root / ".server").rows()] == ["one"]
+
+
+def test_a_transaction_that_cannot_be_kept_is_nobody_elses(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path)
+    with engine.writing() as execute:
+        execute("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+        execute("CREATE TABLE other (one REFERENCES one DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), engine.writing() as execute:
+        execute("INSERT INTO other VALUES (1)")
+    assert engine.rows("SELECT * FROM other") == []
+    with engine.writing() as execute:
+        execute("INSERT INTO one VALUES (1)")
+    assert engine.rows("SELECT id FROM one") == [(1,)]
 
 
 @pytest.fixture

@@ -59,8 +59,10 @@ class SqliteEngine:
             connection = _opened(self.path)
         try:
             yield lambda statement, values=(): connection.execute(statement, values).fetchall()
-        finally:
-            self._idle.put(connection)
+        except BaseException:
+            connection.close()  # nobody gets a transaction that somebody else has begun
+            raise
+        self._idle.put(connection)
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> Rows:
         """Return the rows of one statement."""
@@ -72,11 +74,7 @@ class SqliteEngine:
         """Hold the one right to write until the end of the block, and keep all of it or nothing."""
         with self._connection() as execute:
             execute("BEGIN IMMEDIATE")
-            try:
-                yield execute
-            except BaseException:
-                execute("ROLLBACK")
-                raise
+            yield execute
             execute("COMMIT")
 
     def add_texts(self, execute: Execute, number: int, texts: Texts) -> None:
