@@ -11,6 +11,7 @@ import ctypes
 import datetime as dt
 import functools
 import gc
+import math
 import os
 import sys
 import threading
@@ -27,8 +28,7 @@ _TAKING = (
     "kill", "killpg", "getpgid", "getsid", "sched_getaffinity", "sched_setaffinity", "sched_getparam",
     "sched_getscheduler",
 )  # fmt: skip
-_MOST = 1 << 22  # the kernel's highest process number
-_SHIFT = _MOST + 1  # so moved numbers are higher than all real ones, and differ in their last digits, too
+_SHIFT = 4_194_319  # higher than all real ones, which end at 2**22, and a prime, so that remainders differ, too
 _SHIFTS = 500  # then it begins again; all fit into 32 bits
 
 
@@ -70,7 +70,7 @@ class Moving:
     def _moving(self, number: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(number)
         def moved(*arguments: Any) -> int:
-            of_child = any(0 < item < _MOST for item in arguments)  # its group is compared with its real number
+            of_child = any(0 < item < _SHIFT for item in arguments)  # its group is compared with its real number
             moves = not of_child and self._place() is not None
             return number(*arguments) + (self._requests % _SHIFTS * _SHIFT if moves else 0)
 
@@ -126,10 +126,10 @@ class Moving:
 
 
 def _taking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that takes a moved process number as the real one."""
+    """Return a function that takes a moved process number as the real one; a negative one, of a group, as well."""
 
     @functools.wraps(function)
     def taking(number: Any, *others: Any) -> Any:
-        return function(number - number // _MOST * _SHIFT if isinstance(number, int) else number, *others)
+        return function(int(math.fmod(number, _SHIFT)) if isinstance(number, int) else number, *others)
 
     return taking

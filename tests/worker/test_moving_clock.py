@@ -23,7 +23,8 @@ looks = {
     "text": lambda: time.strftime("%H"), "month": lambda: moment.now().month,
     "zone": lambda: moment.now(datetime.UTC).hour, "clock": lambda: int(time.clock_gettime(time.CLOCK_REALTIME)) % 10,
     "nanoseconds": lambda: time.time_ns() // 10**9 % 7, "text of it": time.ctime, "thread": threading.get_native_id,
-    "process": lambda: os.getpid() % 64, "parent": os.getppid, "group": lambda: os.getpgid(0) % 7,
+    "process": lambda: os.getpid() % 64, "digit": lambda: os.getpid() % 10, "parent": os.getppid,
+    "group": lambda: os.getpgid(0) % 7,
 }
 for name, look in looks.items():
     assert len({(moving.begin(), look()) for _ in range(900)}) > 6, name
@@ -74,6 +75,8 @@ for _ in range(3):
     assert os.getpgid(os.getpid()) == os.getpgrp() and os.sched_getaffinity(os.getpid())
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as reader:
         assert os.getpgid(reader.pid) == os.getsid(reader.pid) == reader.pid
+        os.kill(-reader.pid, 0)
+        os.kill(-os.getpgrp(), 0)
 """
 
 
