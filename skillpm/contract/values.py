@@ -79,12 +79,16 @@ def _size(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    """Drop what names no other file: ``//``, ``/./``, a leading ``./``, a slash at the end. ``..`` may cross a link."""
+    """Drop what names no other file: ``//``, ``/./``, a leading ``./``, a slash at the end. ``..`` may cross a link.
+
+    ``-`` alone is the standard input of a program, and ``./-`` is a file.
+    """
     if not text:
         raise ValueError("a path")
     absolute = "/" if text.startswith("/") else ""
     steps = [step for step in text.split(posixpath.sep) if step not in ("", ".")]
-    return absolute + "/".join(steps) or "."
+    path = absolute + "/".join(steps) or "."
+    return "./-" if path == "-" != text else path
 
 
 def _link(text: str) -> str:

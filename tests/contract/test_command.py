@@ -187,6 +187,7 @@ UNEQUAL = [
     (SHELL, "du -d1 -s /srv", "du -s /srv"),
     (SHELL, "wc -lw f", "wc f"),
     (SHELL, "grep ./x f", "grep x f"),
+    (SHELL, "grep x ./-", "grep x -"),
     (TRIAGE, "ps 12", "ps 21"),
     (TRIAGE, "ps -e --sort=-rss", "ps -e --sort=rss"),
     (TRIAGE, "top -bn1 -o %CPU", "top -bn1 -o -%CPU"),
