@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -107,11 +107,22 @@ def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
         is_frame = location[:1] == ("frames",)
         if not isinstance(text, str) or not (is_frame or location[2] in _FILLED):
             continue
-        braces = _BRACES.finditer(text if is_frame else _PATH.sub(" ", text))
-        left = [found[0] for found in braces if found[1] or is_frame or not SLOT.fullmatch(found[0])]
+        left = [*_braces(text, None if is_frame else document.tasks[int(location[1])].draw)]
         if left:
             message = f"`{left[0][:60]}` is not filled, so it stands in every row as it is"
             yield Flaw(location, message, "write a slot as {slot}: small letters, digits and `_`, with one brace")
+
+
+def _braces(text: str, slots: Container[str] | None) -> Iterator[str]:
+    """Yield braces that no slot fills; a frame has no slots, and a path may have such braces if they name none."""
+    in_path = {place for path in _PATH.finditer(text) for place in range(*path.span())}
+    for found in _BRACES.finditer(text):
+        if slots is not None:
+            is_slot = not found[1] and SLOT.fullmatch(found[0])
+            names_slot = found[0].strip("{} ").lower() in slots
+            if is_slot or (found.start() in in_path and not names_slot):
+                continue
+        yield found[0]
 
 
 def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:

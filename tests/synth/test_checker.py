@@ -131,6 +131,8 @@ def test_null_among_values_is_a_flaw_and_a_blank_is_doubtful(choice: list[Any], 
         ({"requests": ["go [x]", "pop stash@{{x}}"]}, {}, None),
         ({"requests": ["get /users/{userId} [x]", "call {baseUrl}/v1/{Kind}.json?q={term_A} [x]"]}, {}, None),
         ({"requests": ["get /users of {userId} [x]"]}, {}, ("tasks", 0, "requests", 0)),
+        ({"requests": ["get /users/{X} [x]"]}, {}, ("tasks", 0, "requests", 0)),
+        ({"requests": ["go [x]", "open {{x}}/tcp"]}, {}, ("tasks", 0, "requests", 1)),
     ],
 )
 def test_braces_that_no_slot_fills_are_a_flaw(task: dict[str, Any], more: dict[str, Any], location: Any) -> None:
