@@ -31,6 +31,7 @@ from typing import IO, Any, Literal
 
 from skillpm.agent.inside import BEGAN
 from skillpm.errors import PolicyError, UsageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.contract import Tool
 from skillpm.model.manifest import Permissions
 from skillpm.sandbox import bubblewrap, seccomp
@@ -151,7 +152,7 @@ class Place:
     @property
     def hidden(self) -> list[Path]:
         """The secrets that are there, without links."""
-        named = (*(_home() / name for name in _SECRETS), *self.secrets)
+        named = (*(typed_path("~") / name for name in _SECRETS), *self.secrets)
         return sorted({path.resolve() for path in named if os.path.exists(path)})  # noqa: PTH110  no error where one may not look
 
     @property
@@ -196,7 +197,7 @@ class Place:
         """
         if not os.path.isdir(self.folder):  # noqa: PTH112  no error for a name that no folder can have
             raise UsageError(f"{str(self.folder)[:200]} is not a folder", hint="name one that exists")
-        if self.writes and self.folder.resolve() in (Path("/"), _home().resolve()):
+        if self.writes and self.folder.resolve() in (Path("/"), typed_path("~").resolve()):
             raise UsageError(f"a tool that writes does not start in {self.folder}", hint="run skillpm in a project")
         if self.sandbox.level != "bubblewrap":
             self._check_secrets(argv)
@@ -505,10 +506,6 @@ def _interpreters(program: Path) -> list[Path]:
                 named = next((word for word in words[1:] if not word.startswith("-")), "")
                 chain += [Path(found)] if (found := shutil.which(named, path=_path())) else []
     return chain
-
-
-def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111  no error without a home
 
 
 def _path() -> str:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.outcomes import TaskNumbers
 from skillpm.formats.document import Document, read_json_lines
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.storage.file_rows import FileRows
@@ -37,7 +38,7 @@ def is_recorded(model: str) -> bool:
 
 def recorded_file(model: str) -> Path:
     """Return the file of answers that a model's name is. Raises UsageError where it is not there."""
-    path = Path(model).expanduser()
+    path = typed_path(model)
     if not path.is_file():
         raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "completion": …}')
     return path

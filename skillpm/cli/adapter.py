@@ -12,6 +12,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import count, json_option, note, print_json, progress, safe
 from skillpm.cli.paths import TypedPath
+from skillpm.formats.typed_path import typed_path
 
 
 @click.group("adapter", cls=Group, epilog="Example: skillpm adapter pack latest --output my-adapter")
@@ -62,7 +63,7 @@ def verify(place: str, replay: bool, model: str) -> None:
 
     context = command_context()
     entry = context.lock().skill(place)
-    folder = Path(place).expanduser() if entry is None else context.store.path(entry.tree)
+    folder = typed_path(place) if entry is None else context.store.path(entry.tree)
     checked = check_adapter(context, folder)
     replayed = asked_again(context.settings, folder, checked.release, model, progress()) if replay or model else None
     release = checked.release

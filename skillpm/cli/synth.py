@@ -17,6 +17,7 @@ from skillpm.cli.output import json_option, note, print_json, progress, safe, ta
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.errors import UsageError
+from skillpm.formats.typed_path import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,11 +146,11 @@ def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, .
     """Return the skills, and the episodes of a file; what is no file is a skill, whose name stood behind the option."""
     if not source:
         return skills, ()
-    if not Path(source).expanduser().is_file() and "." not in Path(source).name:
+    if not typed_path(source).is_file() and "." not in Path(source).name:
         return (*skills, source), ()
     from skillpm.ops.learning.import_traces import read_traces
 
-    read = read_traces([Path(source).expanduser()], command_context().skills(skills))
+    read = read_traces([typed_path(source)], command_context().skills(skills))
     for reason, number in read.left.most_common():
         note(f"left out: {reason}: {number}")
     if not read.traces:

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from skillpm.errors import UsageError
+from skillpm.formats.typed_path import typed_path
 
 _PORTS = {"http": 80, "https": 443}
 _FILE = "credentials.json"
@@ -119,7 +120,7 @@ class Credentials:
     @property
     def _netrc(self) -> Path:
         file = self._environment.get("NETRC")
-        return Path(file) if file else Path(self._environment.get("HOME", "~")).expanduser() / ".netrc"
+        return Path(file) if file else typed_path(self._environment.get("HOME", "~")) / ".netrc"
 
     @property
     def _file(self) -> Path | None:

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 from skillpm.errors import PolicyError, RegistryError, UsageError
 from skillpm.formats.strict import strict_json
+from skillpm.formats.typed_path import typed_path
 from skillpm.index.credentials import checked_token
 from skillpm.index.transport import KEEPER, Transport, followed
 
@@ -141,7 +142,7 @@ class OciLogin:
     @property
     def _file(self) -> Path:
         folder = self._environment.get("DOCKER_CONFIG")
-        home = Path(self._environment.get("HOME") or "~").expanduser()
+        home = typed_path(self._environment.get("HOME") or "~")
         return (Path(folder) if folder else home / ".docker") / "config.json"
 
     def _damaged(self, reason: str) -> UsageError:

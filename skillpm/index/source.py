@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from skillpm.errors import RegistryError, UsageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
@@ -323,7 +324,7 @@ def _folder(text: str) -> str:
         hint = f"write `git+{text[:200]}`" if text.endswith(".git") else _SUPPORTED
         raise RegistryError(f"`{text[:200]}`: this kind of source is not supported by this version", hint=hint)
     if scheme is None:
-        return str(Path(text).expanduser())
+        return str(typed_path(text))
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
         raise RegistryError(f"`{text[:200]}` names another machine", hint=_SUPPORTED)

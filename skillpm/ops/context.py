@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.shipped import bundled_skills
@@ -242,7 +243,7 @@ class Context:
             UnknownSkillError: there is no such skill; the hint has similar names.
         """
         if is_path(text):
-            return self._folder(Path(text).expanduser())
+            return self._folder(typed_path(text))
         entry = self.lock().skill(text)
         if entry is not None:
             return self._stored(entry)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.errors import DocumentError, StorageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.settings.origin import Level, Origin
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class SettingsFile:
         if self.document.registries is None:
             return None
         return {
-            name: place if _SCHEME.match(place) else str(self.folder / Path(place).expanduser())
+            name: place if _SCHEME.match(place) else str(self.folder / typed_path(place))
             for name, place in self.document.registries.items()
         }
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from skillpm.formats.typed_path import typed_path
+
 PROJECT_FILE = "skillpm.yaml"
 LOCK_FILE = "skillpm.lock"
 HOME = "SKILLPM_HOME"  # variable: one folder for data, cache and configuration
@@ -28,7 +30,7 @@ def project_above(here: Path) -> Path:
     The home folder is not a project, because its lock belongs to ``--user``. A file of another user in a parent, such
     as /tmp, does not count: it would decide what is installed and where.
     """
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111  no error without a home
+    home = typed_path("~")
     for folder in (here, *here.parents):
         if folder == home and folder != here:
             break

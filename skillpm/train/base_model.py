@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.name import did_you_mean
 from skillpm.storage.files import DiskErrors
 
@@ -76,7 +77,7 @@ def portable_name(text: str) -> str:
     """Return a base model's name as other machines know it: a hub id, or the last part of a folder's path."""
     if text in KNOWN_MODELS:
         return KNOWN_MODELS[text].hub_id
-    return text if _HUB_ID.match(text) and not Path(text).is_dir() else Path(text).expanduser().resolve().name
+    return text if _HUB_ID.match(text) and not Path(text).is_dir() else typed_path(text).resolve().name
 
 
 def known_name(base: str) -> str:
@@ -99,7 +100,7 @@ def locate_model(text: str, models: Path) -> Path | str | None:
     if text in KNOWN_MODELS:
         folder = cached_folder(models, KNOWN_MODELS[text])
         return folder if folder.is_dir() else None
-    path = Path(text).expanduser()
+    path = typed_path(text)
     if path.is_dir():
         if (path / "config.json").is_file():
             return path.resolve()

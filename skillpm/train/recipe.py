@@ -19,6 +19,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, create_model, model
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import Document, Json, PlacedValueError, model_errors
 from skillpm.formats.strict_yaml import read_yaml
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.training import SELF, STAGE_NAME, Positive, Stage
 from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.distil import Distil
@@ -243,7 +244,7 @@ def with_whole_paths(recipe: Recipe) -> Recipe:
     """
 
     def model(text: str) -> str:
-        path = Path(text).expanduser()
+        path = typed_path(text)
         return str(path.resolve()) if text not in (*KNOWN_MODELS, SELF) and path.is_dir() else text
 
     def typed_as_path(text: str) -> str:  # else it is a run, or what is installed

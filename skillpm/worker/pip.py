@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import skillpm
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.wheel import Wheel
 from skillpm.sandbox.sandbox import Confinement, readable
 
@@ -200,7 +201,7 @@ class _Settings:
 
 def _absolute(word: str) -> str:
     """Return a place that means the same in another working folder."""
-    return word if urlsplit(word).scheme in ("http", "https", "file") else str(Path.cwd() / _expanded(word))
+    return word if urlsplit(word).scheme in ("http", "https", "file") else str(Path.cwd() / typed_path(word))
 
 
 def _local(word: str) -> str:
@@ -218,11 +219,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _netrc() -> str:
-    return os.environ.get("NETRC") or _expanded("~/.netrc")
-
-
-def _expanded(path: str) -> str:
-    return os.path.expanduser(path)  # noqa: PTH111 - Path raises an error if there is no home
+    return os.environ.get("NETRC") or str(typed_path("~/.netrc"))
 
 
 def _resolved(item: dict[str, Any]) -> Resolved:

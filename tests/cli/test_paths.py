@@ -69,3 +69,19 @@ def test_a_result_never_replaces_a_folder_or_a_document_of_the_project(project: 
     for target, text in (("skillpm.lock", "is a document of a project"), (".", "is a folder")):
         place.call("export", "sbom", "-o", target).fails(2, text)
     assert (place.root / "skillpm.lock").read_bytes() == lock
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("install ~nobody-here/x", 2, "there is no ~nobody-here/x"),
+        ("show ~nobody-here/x", 2, "~nobody-here/x is not a folder"),
+        ("scan ~nobody-here/x", 2, "there is no file or folder ~nobody-here/x"),
+        ("train ./demo --model ~nobody-here/x --dry-run", 2, "no model `~nobody-here/x`"),
+        ("eval ./demo --model ~nobody-here/x", 2, "no model `~nobody-here/x`"),
+    ],
+)
+def test_the_home_of_nobody_is_a_path_that_is_not_there(
+    project: MakeProject, skill_files: SkillFiles, words: str, code: int, message: str
+) -> None:
+    project({"demo": skill_files()}).call(*words.split()).fails(code, message)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import UnknownSkillError
+from skillpm.formats.typed_path import typed_path
 from skillpm.index.path import ARCHIVES, OWN
 from skillpm.index.source import is_path
 from skillpm.layout import scan as layout
@@ -50,7 +51,7 @@ def _report(tree: Tree, name: str, allow: Allowance) -> Report:
 
 
 def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
-    path = Path(text).expanduser()
+    path = typed_path(text)
     if not is_path(text) and not path.is_file():
         yield text, FolderTree(context.skill(text).root)
     elif path.is_dir():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from skillpm.errors import LockOutOfDateError, UsageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.layout.filenames import ADAPTER
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
@@ -53,7 +54,7 @@ class Answerer:
         """
         name, _, base = text.partition("@")
         entry = context.lock().skill(name)
-        folder = _stored(context, entry) if entry and entry.adapter else Path(name).expanduser()
+        folder = _stored(context, entry) if entry and entry.adapter else typed_path(name)
         if (folder / ADAPTER).is_file():
             answerer = cls(base or known_name(read_release(folder).base_model), folder)
         else:

@@ -13,6 +13,7 @@ from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
 from skillpm.agent.recorded import RecordedPolicy, is_recorded, recorded_file
 from skillpm.errors import IntegrityError, TrainingError, UsageError
 from skillpm.formats.document import Json
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.ops.learning.runs import LATEST, find_run
@@ -133,7 +134,7 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
 
 def _run(settings: Settings, source: str) -> RunFolder | None:
     """Return the run that a word stands for; None where it stands for a model."""
-    if source in KNOWN_MODELS or (Path(source).expanduser() / "config.json").is_file():
+    if source in KNOWN_MODELS or (typed_path(source) / "config.json").is_file():
         return None
     is_run = source == LATEST or (Path(source) / MANIFEST).is_file() or (settings.runs / source).is_dir()
     return RunFolder.open(find_run(settings, Path(source))) if is_run else None

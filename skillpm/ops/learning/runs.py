@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import UsageError
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
 from skillpm.storage.lockfile import read_lock
@@ -52,7 +53,7 @@ def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
     """
     if not recipe.adapter:
         return None
-    typed = Path(recipe.adapter).expanduser()
+    typed = typed_path(recipe.adapter)
     entry = read_lock(settings.lock_path).skill(recipe.adapter)
     stored = Store(settings.store).path(entry.tree) if entry and entry.adapter else typed
     folder = stored if (stored / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"

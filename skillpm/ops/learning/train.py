@@ -21,6 +21,7 @@ from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Asking, record
 from skillpm.evals.tasks import EvalTask
 from skillpm.formats.document import read_model
+from skillpm.formats.typed_path import typed_path
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.ports import Judge, Progress
@@ -453,7 +454,7 @@ def _following(contributions: Contributions, typed: str) -> Contributions:
     """
     from skillpm.model.synthesis import SynthesisDocument
 
-    places = (Path(typed).expanduser(), contributions.skill.root / typed)
+    places = (typed_path(typed), contributions.skill.root / typed)
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise UsageError(
