@@ -248,7 +248,7 @@ def with_whole_paths(recipe: Recipe) -> Recipe:
         return str(path.resolve()) if text not in (*KNOWN_MODELS, SELF) and path.is_dir() else text
 
     def typed_as_path(text: str) -> str:  # else it is a run, or what is installed
-        return model(text) if text.startswith((".", "/", "~")) else text
+        return model(text) if "/" in text or text.startswith((".", "~")) else text
 
     stages = (
         stage.model_copy(update={"teacher": model(stage.teacher)}) if isinstance(stage, Distil) else stage

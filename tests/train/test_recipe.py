@@ -72,19 +72,20 @@ def test_a_change_finds_a_stage_that_another_has_written_without_a_name() -> Non
 
 
 def test_folders_of_a_recipe_are_named_by_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("m", "teacher", "skill", "smollm2-135m", "self", "old", "newest"):
-        (tmp_path / name).mkdir()
+    for name in ("m", "teacher", "skill", "below/other", "smollm2-135m", "self", "old", "newest"):
+        (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     here = load_recipe(
         None,
-        "{model: m, skills: [./skill, newest], adapter: ./old, stages: [{kind: distil, teacher: teacher}]}",
+        "{model: m, skills: [./skill, below/other, newest, ~nobody/x], adapter: ./old, "
+        "stages: [{kind: distil, teacher: teacher}]}",
         (),
         BUILT_IN,
     )
     whole = with_whole_paths(here)
     assert (whole.model, whole.skills, whole.adapter) == (
         f"{tmp_path}/m",
-        (f"{tmp_path}/skill", "newest"),
+        (f"{tmp_path}/skill", f"{tmp_path}/below/other", "newest", "~nobody/x"),
         f"{tmp_path}/old",
     )
     assert whole.teachers == (f"{tmp_path}/teacher",)
