@@ -157,7 +157,9 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: MakePr
     run(world, "export", "columns", "./finder", "--output", "gone").fails(
         2, "no exporter `columns`", "known here: pairs"
     )
-    world.call("export", "pairs", "./finder", "--output", "gone").fails(2, "no exporter `pairs`", "brings nemo-gym and verifiers")
+    world.call("export", "pairs", "./finder", "--output", "gone").fails(
+        2, "no exporter `pairs`", "brings nemo-gym and verifiers"
+    )
 
 
 IMPORTER = """
