@@ -25,7 +25,19 @@ from skillpm.model.synthesis import (
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import NoValueError, Sampled, is_constant, listed, pool_of, used_pools, value_text
+from skillpm.synth.pools import (
+    NoValueError,
+    Sampled,
+    is_constant,
+    listed,
+    members,
+    parts,
+    pool_of,
+    pool_with,
+    texts_of,
+    used_pools,
+    value_text,
+)
 from skillpm.synth.sample import REDRAWS, Sampler, Side
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
@@ -303,12 +315,20 @@ def _made(
 
 def _values(side: Side, draw: Draw) -> Iterator[Any]:
     """Yield values of a slot that a side of the split shows; of an unlisted pool one stands for all."""
-    every, division = listed(pool_of(side.document, draw), side.document.values), side.division
-    if not isinstance(draw.source, str):
-        yield from (member.value for member in every or ())
-    elif every is None:
-        with suppress(NoValueError):
-            yield side.sources[draw.source].draw(random.Random(0).random)[0]
+    if isinstance(draw.source, str):
+        yield from _shown(side, draw.source)
     else:
-        shared = division.pools[draw.source].shared is not None
+        yield from (member.value for member in members(draw.source))
+
+
+def _shown(side: Side, name: str) -> Iterator[Any]:
+    pools, division = side.document.values, side.division
+    every, names = listed(pools[name], pools), parts(pools[name].template or "")[1]
+    if every is None:
+        with suppress(NoValueError):
+            yield side.sources[name].draw(random.Random(0).random)[0]
+    elif any(division.pools[part].shared is None for part in names):  # made of what the side shows of its parts
+        yield from texts_of(pools[name], {part: pool_with(tuple(_shown(side, part))) for part in names})
+    else:
+        shared = division.pools[name].shared is not None
         yield from (item.value for item in every if shared or not division.is_held_out(value_text(item.value)))

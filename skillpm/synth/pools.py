@@ -102,7 +102,12 @@ def pool_of(document: SynthesisDocument, draw: Draw) -> Pool:
     """Return the pool that fills a slot; values in its place are a pool without a name."""
     if isinstance(draw.source, str):
         return document.values[draw.source]
-    return Pool.made(choice=draw.source, integers=None, template=None, json_schema=None)
+    return pool_with(draw.source)
+
+
+def pool_with(values: Sequence[Any]) -> Pool:
+    """Return a pool of these values."""
+    return Pool.made(choice=values, integers=None, template=None, json_schema=None)
 
 
 def is_constant(document: SynthesisDocument, draw: Draw) -> bool:

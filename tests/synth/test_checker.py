@@ -13,6 +13,7 @@ from skillpm.model.rule_fit import disagreements, exchanges
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
 from skillpm.synth.generate import synthesise
+from skillpm.synth.split import divide
 from skillpm.synth.wording import doubtful_wordings
 from tests.synth.conftest import Given, Judge
 
@@ -219,6 +220,18 @@ def test_classes_that_training_never_shows_are_named() -> None:
         "training never shows `dev` with `port` given",
         "no task makes answers of the tool `stop`",
     ]
+
+
+def test_a_template_never_shows_what_is_made_of_held_out_parts() -> None:
+    parts = {"a": {"choice": [*"abcdefgh"]}, "b": {"choice": [*"12345678"]}, "p": {"template": "{a}-{b}"}}
+    one = document({"draw": {"x": {"from": "p"}}, "args": {"tag": "{x}"}}, values=parts)
+    every = [f"{a}-{b}" for a in "abcdefgh" for b in "12345678"]
+    tools = [{"name": "dev", "input_schema": {"type": "object", "properties": {"tag": {"enum": every}}}}]
+    (tool,) = ContractDocument.model_validate({"contract": 1, "tools": tools}).tools
+    said = [*missing_classes(one, {"dev": tool}, [])]
+    pools = divide(one).pools
+    assert 0 < (pools["p"].train or 0) < 64
+    assert sum('"' in flaw.message for flaw in said) == 64 - (pools["p"].train or 0)
 
 
 def test_a_class_that_only_a_held_out_phrasing_says_is_named() -> None:
