@@ -43,14 +43,14 @@ class FilesIndex(Protocol):
         """
 
 
-def release_of(tree: Tree, archive: Bytes) -> tuple[str, Release]:
-    """Return the name and the release of a tree.
+def release_of(tree: Tree, archive: Bytes, *, place: str = "") -> tuple[str, Release]:
+    """Return the name and the release of a tree; ``place`` is what a message calls it.
 
     Raises:
         LayoutError: it is not a skill.
         DocumentError: its skill.yaml is invalid.
     """
-    description = describe(tree)
+    description = describe(tree, place=place)
     manifest = description.manifest
     return description.name, Release(
         version=description.version,
@@ -103,7 +103,7 @@ class TreeIndex:
         except IntegrityError:
             describe(self.tree, place=self.name)  # that it is no skill at all says more than that it cannot be packed
             raise
-        return release_of(self.tree, packed)
+        return release_of(self.tree, packed, place=self.name)
 
     def _packed(self) -> Bytes:
         return build_archive(self.tree)
