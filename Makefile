@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
+# To rewrite the asserts takes each worker as long as a thirtieth of the whole run, and is of use to failures alone.
+FAST := -n auto --dist worksteal --assert=plain
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo demo-rl test check wheel interpreters coverage slow benchmarks site clean
@@ -28,7 +30,7 @@ demo-rl: $(VENV)/.train
 
 test: $(VENV)/.test
 	$(BIN)/python -m compileall -q skillpm registry # the tests start it some thousand times, perhaps where no caches are written
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q $(FAST) || { $(BIN)/python -m pytest -q --last-failed; exit 1; } # again, with the values of the failed asserts
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -33,8 +33,8 @@ SKILLS = ROOT / "skills"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the workers of ``-n auto``: four more than cores, because tests wait for disks and processes."""
-    return (os.cpu_count() or 1) + 4
+    """Return the workers of ``-n auto``: six more than cores, because tests wait for disks and processes."""
+    return (os.cpu_count() or 1) + 6
 
 
 def pytest_collection_finish() -> None:
