@@ -62,6 +62,10 @@ class Contract:
         except RecursionError:
             return [TOO_DEEP], None
 
+    def may_take(self, tool: str, argument: str, value: str | int) -> bool:
+        """Can an answer with this value of an argument be valid, whatever the others are?"""
+        return self._schemas[tool].may_take(argument, value)
+
     def complete(self, expected: Any) -> dict[str, Any]:
         """Return an expected answer with every argument present, in the order of the schema.
 

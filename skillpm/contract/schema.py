@@ -8,6 +8,7 @@ outside the schema. In one point the check is stricter than JSON Schema: 8123.0 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import jsonschema_rs
@@ -78,6 +79,22 @@ class ToolSchema:
             return [], self._line.argv(line) if line is not None else ()
         except CommandError as error:
             return [str(error)], None
+
+    @cached_property
+    def _without_rules(self) -> Any:
+        """Validates each argument by itself: none is required, and no rule ties one to another."""
+        kept = ("properties", "$defs", "definitions")
+        schema = {key: item for key, item in self.tool.input_schema.items() if key in kept}
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
+            )
+        except (jsonschema_rs.ReferencingError, ValueError):  # a reference to something else
+            return jsonschema_rs.Draft202012Validator(True)
+
+    def may_take(self, name: str, value: str | int) -> bool:
+        """Can an answer with this value of an argument be valid, whatever the others are?"""
+        return bool(self._without_rules.is_valid({name: value}))
 
     def complete(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return arguments with null for every absent optional property, in objects inside arguments too."""

@@ -30,7 +30,7 @@ from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import Division, HeldOut, divide
 from skillpm.synth.spool import RowStore, StoredRow, TaskLines
-from skillpm.synth.wording import refuse
+from skillpm.synth.wording import check_document
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -39,6 +39,7 @@ BATCH = 512  # rows that go to the verifier in one message
 REPHRASED_BATCH = 32  # where a model writes anew: a person sees how far it is
 MISSES_IN_A_ROW = 1_000  # a family that gives nothing new so often is exhausted
 MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of it
+DOUBTS = 10  # about the rules of a skill that are told one by one
 SEED = "seed"
 _NO_RULES = SynthesisDocument.made(
     synthesis=1, held_out=0.0, slips=0.0, frames=(), clauses={}, values={}, tasks=()
@@ -86,7 +87,10 @@ class _Maker:
         self._measured: dict[Split, SplitProfile] = {}
         self._values: dict[Split, DigestSet] = {"train": DigestSet(), "held_out": DigestSet()}
         document = self._document = contributions.synthesis or _NO_RULES
-        refuse(document, contributions.contract, f"{self.name}/synthesis.yaml")
+        doubts = check_document(document, contributions.contract, f"{self.name}/synthesis.yaml")
+        self.notes += (doubt.message for doubt in doubts[:DOUBTS])
+        if len(doubts) > DOUBTS:
+            self.notes.append(f"{len(doubts) - DOUBTS} more doubts about its rules: run `skillpm validate`")
         # What people approved in use is no part of the skill. If it moved the split, a later round would measure on
         # what an earlier one has learned.
         own = [seed for seed in contributions.seeds if TRACE not in seed.tags]

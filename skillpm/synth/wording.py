@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, islice
 from typing import Any
@@ -28,6 +28,7 @@ from skillpm.synth.sample import Sampler
 
 _ROWS = 100  # of each task, which the contract judges
 _TRIES = 5_000  # rows of which it refuses every one, before a task counts as impossible
+_INTERVAL = frozenset(("type", "minimum", "maximum", "title", "description", "default", "examples"))
 _FORMS = 100_000  # of all requests together, which are compared
 
 
@@ -237,16 +238,23 @@ def _source(rule: TaskRule, slot: str) -> str:
 _FLAWS = (label_flaws, text_flaws, clause_flaws, contradictions, unsayable_flaws)
 
 
-def refuse(document: SynthesisDocument, contract: Contract | None, path: str) -> None:
-    """Refuse a document that would make wrong labels or no rows.
+def check_document(document: SynthesisDocument, contract: Contract | None, path: str) -> list[Flaw]:
+    """Return what is doubtful in a document.
 
     Raises:
-        DocumentError: the first flaw.
+        DocumentError: it would make wrong labels or no rows; the first flaw.
     """
-    flaws = chain(*(kind(document) for kind in _FLAWS))
+    _raise_first(chain(*(kind(document) for kind in _FLAWS)), path)
+    doubts = [*doubtful_wordings(document)]
     if contract is not None:
-        misfits = _of_tasks(document, lambda task: disagreements(task, contract.document))
-        flaws = chain(flaws, misfits, impossible_rows(document, contract))
+        _raise_first(_of_tasks(document, lambda task: disagreements(task, contract.document)), path)
+        refused = [*_refused(document, contract)]
+        _raise_first((flaw for flaw, is_impossible in refused if is_impossible), path)
+        doubts += [*_of_tasks(document, exchanges), *(flaw for flaw, _ in refused)]
+    return doubts
+
+
+def _raise_first(flaws: Iterable[Flaw], path: str) -> None:
     for flaw in flaws:
         raise DocumentError(flaw.message, path=path, hint=flaw.hint)
 
@@ -278,14 +286,48 @@ def _refused(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[
             continue
         outcomes = _outcomes(Sampler(whole, rule), contract)
         seen = [*islice(outcomes, _ROWS)]
-        while all(seen) and len(seen) < _TRIES:
-            seen.append(next(outcomes))
+        if all(seen) and not _never_fits(document, rule, contract):
+            while all(seen) and len(seen) < _TRIES:
+                seen.append(next(outcomes))
         reasons = Counter(filter(None, seen))
         if reasons:
             ((reason, _),) = reasons.most_common(1)
             count = f"{reasons.total():,} of {len(seen):,} answers"
             message = f"task `{rule.name}`: the contract refuses {count}: {reason[:160]}"
             yield Flaw(("tasks", place), message, "draw values that the contract takes"), all(seen)
+
+
+def _never_fits(document: SynthesisDocument, rule: TaskRule, contract: Contract) -> bool:
+    """Is there an argument of which the contract takes no value that the task has? False where they are too many."""
+    tool = contract.tools.get(str(rule.tool))
+    for name, value in rule.args.items() if tool is not None else ():
+        assert tool is not None
+        whole = SLOT.fullmatch(value) if isinstance(value, str) else None
+        schema = tool.properties[name]
+        values = _slot_values(document, rule.draw[whole[1]], schema) if whole else [] if slots_of(value) else [value]
+        if values and not any(_may_take(contract, tool.name, name, item) for item in values):
+            return True
+    return False
+
+
+def _slot_values(document: SynthesisDocument, draw: Draw, schema: Mapping[str, Any]) -> list[Any]:
+    """Return the values of a slot that decide whether a schema takes one; none where they are too many.
+
+    These are all values. Of a long range of integers they are its ends and the bounds of the schema, if that has no
+    other keyword: if it takes a number of the range, it takes one of these.
+    """
+    pool = pool_of(document, draw)
+    values = [member.value for member in listed(pool, document.values) or ()]
+    bounds = [schema[key] for key in ("minimum", "maximum") if key in schema]
+    if pool.integers is not None and not values and schema.keys() <= _INTERVAL and all(type(b) is int for b in bounds):
+        low, high = pool.integers
+        values = [low, high, *(bound for bound in bounds if low <= bound <= high)]
+    return [*values, draw.otherwise] if values and draw.probability < 1 else values
+
+
+def _may_take(contract: Contract, tool: str, name: str, value: Any) -> bool:
+    """Can an answer with this value be valid? Null and what holds other values may."""
+    return type(value) not in (str, int) or contract.may_take(tool, name, value)
 
 
 def _outcomes(sampler: Sampler, contract: Contract) -> Iterator[str]:

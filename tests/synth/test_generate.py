@@ -503,6 +503,24 @@ def test_a_class_that_is_held_out_but_never_trained_is_said(given: Given, judge:
     assert any("held-out rows show `dev` with `tag` given" in note for note in notes)
 
 
+def test_what_is_doubtful_in_the_rules_is_said(given: Given, judge: Judge) -> None:
+    """Exchanged slots, values of blanks, requests that say a value by themselves, and answers that are refused."""
+    task = {
+        "name": "move",
+        "tool": "dev",
+        "draw": {"path": {"from": ["a1", "b2", ""]}, "tag": {"from": ["c3", "d4", "e5"]}},
+        "args": {"path": "{tag}", "tag": "{path}"},
+        "requests": ["move {path} to {tag}", "put {path} to c3 [tag]"],
+        "clauses": {"tag": ["or {tag}"]},
+    }
+    made = synthesise([given({"tasks": [task]})], judge, rows=2, held_out=0, seed=0)
+    notes = " ".join(made.profile.skills["small"].notes)
+    assert "`path` gets the value of `tag`" in notes
+    assert 'nothing says the value ""' in notes
+    assert "says a value of `tag` by itself" in notes
+    assert "the contract refuses" in notes
+
+
 def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(
     given: Given, judge: Judge, document: dict[str, Any]
 ) -> None:

@@ -142,10 +142,23 @@ def test_a_clause_that_leaves_its_value_out_does_not_write_out_all_values() -> N
         ({"port": {"from": [8000, 9001]}}, doubtful_answers),
         ({"port": {"from": [8000, *range(9001, 9400)]}}, doubtful_answers),  # one of 400 fits
         ({"port": {"from": ["8000", "8001"]}}, impossible_rows),
+        ({"port": {"from": "beyond"}}, impossible_rows),
+        ({"port": {"from": "reaching"}}, doubtful_answers),  # one of 91 fits
+        ({"tag": {"from": [7, 8], "probability": 0.5}}, doubtful_answers),
+        ({"tag": {"from": [7, 8], "probability": 0.5, "otherwise": 9}}, impossible_rows),
         ({"tag": {"from": NAMES, "probability": 0.5, "otherwise": 7}}, doubtful_answers),
     ],
 )
 def test_answers_that_the_contract_refuses_are_counted(draw: dict[str, Any], refused: Any) -> None:
-    rules = document({"draw": TASK["draw"] | draw})
+    values = {"port": {"integers": [3000, 9000]}, "beyond": {"integers": [9001, 99000]}}
+    rules = document({"draw": TASK["draw"] | draw}, values=values | {"reaching": {"integers": [8000, 99000]}})
     for flaws in (doubtful_answers, impossible_rows):
         assert places(flaws(rules, CONTRACT)) == ["tasks.0"] * (flaws is refused)
+
+
+@pytest.mark.parametrize("source", [["8000", "8001"], "beyond"])
+def test_a_value_that_never_fits_is_seen_without_drawing_thousands_of_rows(source: Any) -> None:
+    values = {"port": {"integers": [3000, 9000]}, "beyond": {"integers": [9001, 99000]}}
+    rules = document({"draw": TASK["draw"] | {"port": {"from": source}}}, values=values)
+    (flaw,) = impossible_rows(rules, CONTRACT)
+    assert "refuses 100 of 100 answers" in flaw.message
