@@ -140,6 +140,11 @@ class SourceTree(FolderTree):
             or self._leaves_out(path, parts[-1], stat.S_IFREG)
         )
 
+    def links(self) -> dict[str, str]:
+        """Return the links that are read as a file of the skill, and that file."""
+        self.paths()
+        return dict(self._linked)
+
     def _enter(self, prefix: str, names: set[str], irregular: dict[str, str]) -> bool:
         if not prefix and ".skillpm" in names:
             self._installed = self._installed_folders()
@@ -195,6 +200,21 @@ class SourceTree(FolderTree):
             return b"PRIVATE KEY-----" in self._opened(path, _HEAD, _HEAD)
         except UnreadableFileError:
             return False
+
+
+class WholeTree(FolderTree):
+    """A working folder with what is left out of its skill, except version control: for looking, never for packing."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, whole=True)
+        self._skill = SourceTree(root)
+
+    def is_part(self, path: str) -> bool:
+        """Does a file of this path belong to the skill?"""
+        return not self._skill.leaves_out(path)
+
+    def _links(self, files: Container[str], irregular: Iterable[str]) -> dict[str, str]:
+        return self._skill.links()
 
 
 def skill_tree(skill: Skill, *, keep: bool = False) -> FolderTree:

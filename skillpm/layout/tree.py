@@ -194,8 +194,8 @@ class FolderTree:
         """Return the links that are read as a file of the tree, and that file: none in a folder that runs."""
         return {}
 
-    def _place(self, path: str) -> str:
-        """Return where the bytes of a file lie: a link is not opened."""
+    def place(self, path: str) -> str:
+        """Return where the bytes of a file lie: a link is neither opened nor replaced."""
         return f"{self._prefix}{self._linked.get(path, path)}"
 
     @cached_property
@@ -227,7 +227,7 @@ class FolderTree:
         if self._entries[0].get(path, (False, 0))[1] <= PIECE:
             yield self.read(path)
             return
-        with _readable(path, self._place(path)) as descriptor:
+        with _readable(path, self.place(path)) as descriptor:
             while piece := os.read(descriptor, PIECE):
                 yield piece
 
@@ -260,7 +260,7 @@ class FolderTree:
 
     def _opened(self, path: str, expected: int, limit: int) -> bytes:
         """Read at most ``limit`` bytes, all if negative, of a file that should have ``expected`` bytes."""
-        with _readable(path, self._place(path)) as descriptor:
+        with _readable(path, self.place(path)) as descriptor:
             return _drained(descriptor, expected, limit)
 
 

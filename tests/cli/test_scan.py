@@ -244,6 +244,36 @@ def test_what_can_be_scanned(project: MakeProject) -> None:
     root.call("scan", "shell-tool").fails(2, "shell-tools")
 
 
+# a link at a place, its target, and whether a skill may have it
+LINKS: dict[str, tuple[str, str, bool]] = {
+    "to a file": ("CLAUDE.md", "AGENTS.md", True),
+    "to a file in a folder": ("a/x.md", "../docs/x.md", True),
+    "to what is left out": ("config", ".env", False),
+    "to a folder": ("a", "docs", False),
+    "to another link": ("b.md", "broken.md", False),
+    "out of the skill": ("b.md", "../other/SKILL.md", False),
+    "in modules, which are left out": ("node_modules/.bin/x", "../../../x", True),
+    "in a cache, which is left out": ("__pycache__/x", "nowhere", True),
+}
+
+
+@pytest.mark.parametrize("case", LINKS)
+def test_scan_validate_and_install_agree_about_links(project: MakeProject, case: str) -> None:
+    place, target, allowed = LINKS[case]
+    root = project(
+        {
+            "demo": {"SKILL.md": skill(), "AGENTS.md": "x\n", "docs/x.md": "x\n", ".env": "A=1\n"},
+            "other/SKILL.md": skill("other"),
+        }
+    )
+    (root.root / "demo/broken.md").symlink_to("AGENTS.md")
+    link = root.root / "demo" / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target)
+    accepted = {command: root.call(command, "./demo").code == 0 for command in ("scan", "validate", "install")}
+    assert set(accepted.values()) == {allowed}, accepted
+
+
 def test_an_archive_is_opened_strictly_and_scanned(project: MakeProject) -> None:
     from skillpm.layout.tree import MappingTree
     from skillpm.storage.archive import build_archive

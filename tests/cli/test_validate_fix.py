@@ -80,6 +80,14 @@ def test_other_files_modes_and_links_are_left(project: MakeProject) -> None:
     assert sorted(path.name for path in (root.root / "my-skill").iterdir()) == ["SKILL.md", "notes.md", "skill.yaml"]
 
 
+def test_the_file_behind_a_link_is_mended_and_the_link_stays(project: MakeProject) -> None:
+    root = project({"my-skill/AGENTS.md": BROKEN})
+    link = root.root / "my-skill/SKILL.md"
+    link.symlink_to("AGENTS.md")
+    root.call("validate", "my-skill", "--fix")
+    assert link.is_symlink() and (root.root / "my-skill/AGENTS.md").read_bytes() == MENDED.encode()
+
+
 @pytest.mark.parametrize(
     "data",
     [

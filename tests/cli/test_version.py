@@ -158,3 +158,12 @@ def test_files_that_a_person_names_are_missed_by_their_names(project: MakeProjec
     place.call("key", "import", "a", "binary.pem").fails(2, "not a PEM key")
     place.call("export", "sbom").fails(2, "skillpm install")
     place.call("export", "sbon", "x").fails(2, "no exporter", "sbom")
+
+
+def test_the_file_behind_a_link_gets_the_version_and_the_link_stays(project: MakeProject) -> None:
+    place = project({"mine": {"AGENTS.md": SKILL, "skill.yaml": MANIFEST}})
+    link = place.root / "mine/SKILL.md"
+    link.symlink_to("AGENTS.md")
+    place.call("version", "set", "3.0", "mine").ok()
+    assert place.call("version", "bump", "patch", "mine").ok().out == "3.0.1\n"
+    assert link.is_symlink() and (place.root / "mine/AGENTS.md").read_text() == SKILL.replace('"1.0"', '"3.0.1"')

@@ -16,6 +16,7 @@ from skillpm.layout.check import examine
 from skillpm.layout.contents import MAX_SIZE
 from skillpm.layout.discovery import discover
 from skillpm.layout.rule import Level
+from skillpm.layout.source_tree import WholeTree
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
 from skillpm.model.finding import Severity
@@ -33,7 +34,7 @@ RULES = layout.RULES
 def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Report]:
     """Scan each text: a path (a skill's folder, a folder of skills, an archive, a file) or the name of a skill.
 
-    Files of a folder that packing leaves out are scanned too, except version control.
+    Files of a folder that packing leaves out are scanned too, except version control; their errors are warnings.
 
     Raises:
         UnknownSkillError: there is no such path or skill.
@@ -46,8 +47,13 @@ def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Repor
 
 def _report(tree: Tree, name: str, allow: Allowance) -> Report:
     report = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
-    excused = (replace(item, severity=Severity.WARNING) if left_out(item.path) else item for item in report.findings)
-    return allow.judged(replace(report, findings=tuple(excused)), report.name or "")
+    is_part = tree.is_part if isinstance(tree, WholeTree) else _is_part
+    findings = (item if is_part(item.path) else replace(item, severity=Severity.WARNING) for item in report.findings)
+    return allow.judged(replace(report, findings=tuple(findings)), report.name or "")
+
+
+def _is_part(path: str) -> bool:
+    return not left_out(path)
 
 
 def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
@@ -56,7 +62,7 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
         yield text, FolderTree(context.skill(text).root)
     elif path.is_dir():
         for folder in discover(path).skills or (path,):
-            yield str(folder), FolderTree(folder, whole=True)
+            yield str(folder), WholeTree(folder)
     elif path.is_file():
         yield text, _file(path)
     else:

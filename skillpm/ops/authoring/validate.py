@@ -21,7 +21,6 @@ from skillpm.layout.rule import Level, Rule, RuleSet
 from skillpm.layout.rules import publication
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.subject import Subject
-from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
 from skillpm.model.name import did_you_mean
 from skillpm.ops.authoring.task_rules import MAX_PROBLEMS, TASK_RULES, compiled_contract, seed_rows, suite_rows
@@ -216,7 +215,7 @@ def mend_skills(paths: Sequence[Path], *, dry_run: bool = False) -> list[Mending
 
 
 def _mended(folder: Path, dry_run: bool) -> Iterator[Mending]:
-    tree = FolderTree(folder)
+    tree = SourceTree(folder)
     name = skill_file(tree.paths())
     if name is None:
         return
@@ -230,7 +229,7 @@ def _mended(folder: Path, dry_run: bool) -> Iterator[Mending]:
     mended = mend(text, folder.resolve().name)
     if mended.text == text:
         return
-    path = folder / name
+    path = Path(tree.place(name))
     if not dry_run:
         write_atomic(path, mended.text)
     yield Mending(str(path), mended.codes, _diff(str(path), text, mended.text))

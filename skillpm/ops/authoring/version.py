@@ -8,7 +8,8 @@ from pathlib import Path
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.description import describe, has_manifest, skill_file
 from skillpm.layout.edit import with_frontmatter_value, with_value
-from skillpm.layout.tree import FolderTree, MappingTree
+from skillpm.layout.source_tree import SourceTree
+from skillpm.layout.tree import MappingTree
 from skillpm.model.requirement import parse_version
 from skillpm.storage.files import read_text, write_atomic
 
@@ -36,7 +37,7 @@ def version_of(root: Path) -> tuple[str, str]:
     """
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
-    description = describe(FolderTree(root), place=root.resolve())
+    description = describe(SourceTree(root), place=root.resolve())
     return description.name, description.version
 
 
@@ -54,17 +55,18 @@ def set_version(root: Path, version: str, *, dry_run: bool = False) -> VersionCh
     version = version.strip()
     parse_version(version)
     name, before = version_of(root)
-    texts = _edited(root, version)
-    _refuse_other(root, texts, version)
+    tree = SourceTree(root)
+    texts = _edited(tree, version)
+    _refuse_other(tree, texts, version)
     if not dry_run:
         for path, text in texts.items():
-            write_atomic(root / path, text)
+            write_atomic(Path(tree.place(path)), text)
     return VersionChange(name, before, version, tuple(texts), dry_run)
 
 
-def _edited(root: Path, version: str) -> dict[str, str]:
+def _edited(tree: SourceTree, version: str) -> dict[str, str]:
     """Return the new text of each file with the version, SKILL.md first."""
-    tree = FolderTree(root)
+    root = tree.root
     document = skill_file(tree.paths()) or "SKILL.md"
     texts = {}
     edited = with_frontmatter_value(read_text(root / document), ("metadata", "version"), version, path=document)
@@ -80,9 +82,8 @@ def _edited(root: Path, version: str) -> dict[str, str]:
     return texts or {_MANIFEST: f'manifest: 1\nversion: "{version}"\n'}
 
 
-def _refuse_other(root: Path, texts: dict[str, str], version: str) -> None:
+def _refuse_other(tree: SourceTree, texts: dict[str, str], version: str) -> None:
     """Raise DocumentError if the edited files would be read as another version."""
-    tree = FolderTree(root)
     files = {path: tree.read(path) for path in tree.paths() if path in ("SKILL.md", "skill.md", _MANIFEST)}
     result = describe(MappingTree(files | {path: text.encode() for path, text in texts.items()})).version
     if result != version:

@@ -58,8 +58,11 @@ def open_consents(context: Context) -> Consents:
     """Return the person's record, under the policies that hold here."""
     settings = context.settings
 
-    def locked() -> dict[str, Sequence[WheelSet]]:
-        return {entry.tree: entry.python or () for entry in context.lock().skills}
+    def locked() -> Mapping[str, Sequence[WheelSet]]:
+        wheels: dict[str, list[WheelSet]] = {}
+        for entry in context.lock().skills:  # one content may be locked under two names, and one of them lack wheels
+            wheels.setdefault(entry.tree, []).extend(entry.python or ())
+        return wheels
 
     return Consents(
         settings.consents,
