@@ -27,13 +27,15 @@ from skillpm.runtime.collect import Given, Note, collect, described, implemented
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
 from skillpm.runtime.guarded import sendable
 from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.sandbox import seccomp
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
 from skillpm.worker.judging import BatchJudge
-from skillpm.worker.lifeline import end_with, watch
+from skillpm.worker.lifeline import end_with
 from skillpm.worker.moving_clock import Moving
 from skillpm.worker.protocol import FrameError, encode, pack, read_frame
 from skillpm.worker.skillcode import VerifierFile, import_from, load_module
+from skillpm.worker.watcher import watch
 
 _PLUGIN, _VERIFIER = "plugin.py", "verifier.py"
 
@@ -185,14 +187,16 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     return LoadedSkill(skill, start["code"], note, moving.begin)
 
 
-def _serve(requests: BinaryIO, replies: int, lifeline: int | None) -> None:
+def _serve(requests: BinaryIO, replies: int, lifeline: int) -> None:
     first = read_frame(requests, 1 << 20)
     if first is None:
         return
     start = json.loads(first)
     limits = _limits(start["limits"])
-    if lifeline is not None and start["programs"]:
-        watch(lifeline)
+    if start["programs"]:
+        kill = watch(lifeline)
+        if seccomp.available():
+            os.kill = kill
     calls: list[dict[str, Any]] = []
 
     def note(plugin: str, hook: str, seconds: float, outcome: str) -> None:
@@ -229,7 +233,7 @@ def main(arguments: Sequence[str]) -> None:
         os.set_inheritable(descriptor, False)
     try:
         with os.fdopen(requests, "rb") as file:
-            _serve(file, replies, lifeline if host else None)
+            _serve(file, replies, lifeline)
     except (FrameError, BrokenPipeError):
         sys.exit(3)  # the host is gone or confused; it sees our end
 

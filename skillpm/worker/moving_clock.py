@@ -69,10 +69,11 @@ class Moving:
 
     def _moving(self, number: Callable[..., int]) -> Callable[..., int]:
         @functools.wraps(number)
-        def moved(*arguments: Any) -> int:
-            of_child = any(0 < item < _SHIFT for item in arguments)  # its group is compared with its real number
+        def moved(*arguments: Any, **named: Any) -> int:
+            given = (*arguments, *named.values())
+            of_child = any(0 < item < _SHIFT for item in given)  # its group is compared with its real number
             moves = not of_child and self._place() is not None
-            return number(*arguments) + (self._requests % _SHIFTS * _SHIFT if moves else 0)
+            return number(*arguments, **named) + (self._requests % _SHIFTS * _SHIFT if moves else 0)
 
         return moved
 
@@ -129,7 +130,12 @@ def _taking(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that takes a moved process number as the real one; a negative one, of a group, as well."""
 
     @functools.wraps(function)
-    def taking(number: Any, *others: Any) -> Any:
-        return function(int(math.fmod(number, _SHIFT)) if isinstance(number, int) else number, *others)
+    def taking(*arguments: Any, **named: Any) -> Any:
+        first, others = arguments[:1], arguments[1:]
+        return function(*map(_real, first), *others, **{name: _real(value) for name, value in named.items()})
 
     return taking
+
+
+def _real(number: Any) -> Any:
+    return int(math.fmod(number, _SHIFT)) if isinstance(number, int) else number

@@ -158,6 +158,21 @@ def test_only_a_program_that_the_manifest_names_can_be_run(ask: Callable[..., li
     assert answers[0] == "0" and answers[1] in DENIED
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_program_can_be_ended_before_its_end(
+    ask: Callable[..., list[str]], level: str, offered: Callable[[str], Sandbox]
+) -> None:
+    """`subprocess.run(timeout=...)` kills the program and waits for it; so do pools and pipes that are given up."""
+    offered(level)
+    late = "subprocess.run(['sleep', '600'], timeout=0.1)"
+    ended = "[(p := subprocess.Popen(['sleep', '600'])).terminate(), p.wait()][1]"
+    gone = "[p := subprocess.Popen(['sleep', '0']), p.wait(), os.kill(p.pid, 0)]"
+    wrong = "os.kill(os.getpid(), 1000)"
+    huge = "os.kill(1 << 70, 9)"
+    answers = ask(late, ended, gone, wrong, huge, manifest="permissions: {run: [sleep]}\n", level=level)
+    assert answers == ["TimeoutExpired", "-15", "ProcessLookupError", "OSError", "OverflowError"]
+
+
 def test_a_daemon_ends_with_the_worker(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
 ) -> None:

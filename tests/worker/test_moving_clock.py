@@ -72,7 +72,8 @@ for _ in range(3):
     assert os.getpid() == os.getpid()
     os.kill(os.getpid(), 0)
     os.killpg(os.getpgrp(), 0)
-    assert os.getpgid(os.getpid()) == os.getpgrp() and os.sched_getaffinity(os.getpid())
+    assert os.getpgid(os.getpid()) == os.getpgid(pid=os.getpid()) == os.getpgrp()
+    assert os.sched_getaffinity(os.getpid())
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as reader:
         assert os.getpgid(reader.pid) == os.getsid(reader.pid) == reader.pid
         os.kill(-reader.pid, 0)
