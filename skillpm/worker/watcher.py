@@ -79,8 +79,9 @@ def _serve(lifeline: int, worker: socket.socket) -> None:
     os.closerange(first + 1, second)
     os.closerange(second + 1, os.sysconf("SC_OPEN_MAX"))
     worker.setblocking(False)
+    ends = [lifeline, worker.fileno()]
     with contextlib.suppress(OSError):
-        while lifeline not in select.select([lifeline, worker], [], [])[0] and (question := worker.recv(2 * _BYTES)):
+        while lifeline not in select.select(ends, [], [])[0] and (question := worker.recv(2 * _BYTES)):
             if len(question) == 2 * _BYTES:
                 _answer(worker, _signal(*array(_NUMBER, question)))
     os.read(lifeline, 1)
