@@ -25,8 +25,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from skillpm.errors import UsageError
 from skillpm.index.git_url import GitUrl, is_git
-from skillpm.index.path import ARCHIVES
 from skillpm.model.source import SourceKind, cut_reference, git_place
+from skillpm.storage.archive import ARCHIVES
 
 _HOSTS = {
     "github": "https://github.com",

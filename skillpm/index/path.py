@@ -11,23 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UsageError
-from skillpm.formats.gathered import Bytes, read_file
-from skillpm.index.pages import MAX_ADAPTER
+from skillpm.errors import IntegrityError, LockOutOfDateError, UsageError
+from skillpm.formats.gathered import Bytes
 from skillpm.layout.description import describe
-from skillpm.layout.discovery import skill_folders
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
-from skillpm.storage.archive import build_archive, read_any_archive, read_own_archive
+from skillpm.storage.archive import build_archive
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report
-
-
-OWN = ".tar.gz"  # how the name of what ``skillpm pack`` makes ends; it is read strictly
-ARCHIVES = (OWN, ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".zip", ".skill")  # how the name of a packed skill ends
-_SHOWN = 10  # folders that one message names
 
 
 @runtime_checkable
@@ -170,51 +163,3 @@ class PathIndex(TreeIndex):
                 hint="name the folder that holds SKILL.md; a name without `/` is looked up in registries",
             )
         return SourceTree(self.folder, keep=True)
-
-
-class ArchiveIndex(TreeIndex):
-    """A packed skill or adapter on this disk, as ``skillpm pack`` or another program made it."""
-
-    def __init__(self, file: Path, name: str) -> None:
-        super().__init__(name, self._unpacked, str(file))
-        self.file = file
-
-    def _unpacked(self) -> Tree:
-        try:
-            with self.file.open("rb") as file:
-                data = read_file(file, MAX_ADAPTER)
-        except OSError as error:
-            raise UsageError(f"{self.file} cannot be read: {error.strerror}", hint="check the path") from None
-        if not self.file.name.lower().endswith(ARCHIVES):
-            raise UsageError(
-                f"{self.file} is neither a folder nor an archive ({', '.join(ARCHIVES)})",
-                hint="name the folder that holds SKILL.md",
-            )
-        if len(data) > MAX_ADAPTER:
-            raise RegistryError(
-                f"{self.file} is larger than {MAX_ADAPTER} bytes", hint="an archive of a skill is never that large"
-            )
-        ours = self.file.name.endswith(OWN)
-        try:
-            tree = read_own_archive(data) if ours else read_any_archive(data)
-        except IntegrityError as error:
-            error.message = f"{self.file}: {error.message}"
-            if ours and _is_foreign(data):
-                again = self.file.with_name(f"{self.file.name.removesuffix(OWN)}.tgz")
-                error.hint = f"if another program than skillpm packed it, rename it to {again}"
-            raise
-        folders = skill_folders(tree.paths())
-        if len(folders) > 1:
-            raise UsageError(
-                f"{self.file} has {len(folders)} skills: {', '.join(folders[:_SHOWN])}",
-                hint="unpack it, then run `skillpm install ./FOLDER --all`",
-            )
-        return tree
-
-
-def _is_foreign(data: Bytes) -> bool:
-    """Can an archive that is not ours be read as one of another program?"""
-    try:
-        return bool(skill_folders(read_any_archive(data).paths()))
-    except IntegrityError:
-        return False

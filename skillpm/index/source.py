@@ -8,6 +8,7 @@ a person writes                                 a lock says
 ``--registry https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
 ``--registry oci://host/a``, ``oci://host/a/x:1``  ``registry:oci://host/a``
 ``./mine``, ``./mine-1.0.tar.gz``               ``path:mine``, ``archive:mine-1.0.tar.gz``
+``./many.zip#subdirectory=a``                   ``archive:many.zip#subdirectory=a``
 ``owner/repo``, ``https://host/owner/repo``     as the next line; ``forge.py`` has all forms
 ``git+https://host/x@v1#subdirectory=a``        ``git+https://host/x@<commit>#subdirectory=a``
 (nothing: it is bundled with skillpm)           ``bundled``
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -34,10 +35,11 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.oci_reference import OciReference, is_oci
-from skillpm.index.path import ARCHIVES, ArchiveIndex, PathIndex, TreeIndex
+from skillpm.index.packed import ArchiveIndex, PackedFile, cut_folder, is_archive
+from skillpm.index.path import PathIndex, TreeIndex
 from skillpm.layout.discovery import discover, plugin_of, skill_folder
 from skillpm.model.name import is_name
-from skillpm.model.source import Source, SourceKind, git_place
+from skillpm.model.source import Source, SourceKind, git_place, in_folder
 
 if TYPE_CHECKING:
     from skillpm.index.git import GitRepository
@@ -76,6 +78,7 @@ class Surroundings:
     witnesses: Callable[[str], Witnesses] = field(default=lambda place: ())
     overlooked: list[str] = field(default_factory=list)
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
+    _archives: dict[Path, PackedFile] = field(default_factory=dict)
 
     @cached_property
     def transport(self) -> Transport:
@@ -119,6 +122,10 @@ class Surroundings:
             )
         return self._repositories[key]
 
+    def archive(self, file: Path) -> PackedFile:
+        """Return an archive on this disk, read once."""
+        return self._archives.setdefault(file, PackedFile(file))
+
     def first_reference(self, address: str, references: list[str]) -> str | None:
         """Return the first of some references that a repository has. Raises RegistryError if there is none."""
         url = GitUrl.parse(git_place(address), self.project)
@@ -129,7 +136,7 @@ def is_path(text: str) -> bool:
     """Is this text a folder, a file or a URL, and not a name?"""
     if text.startswith((".", "/", "~")) or is_git(text) or _SCHEME.match(text):
         return True
-    if text.lower().endswith(ARCHIVES) and Path(text).is_file():
+    if is_archive(text) and Path(cut_folder(text)[0]).is_file():
         return True
     return "/" in text and (Path(text).exists() or not is_name(re.split(r"[<>=!~@\s]", text, maxsplit=1)[0]))
 
@@ -161,9 +168,11 @@ def place_source(text: str, around: Surroundings, base: Path | None = None) -> S
     """
     if is_git(text):
         return Source.parse(str(GitUrl.parse(text, around.project)))
-    place = skill_folder((base or Path.cwd()) / _folder(text))
-    archive = place.is_file() or text.lower().endswith(ARCHIVES)
-    return Source(SourceKind.ARCHIVE if archive else SourceKind.PATH, _relative(place, around.project))
+    typed, folder = cut_folder(text)
+    place = skill_folder((base or Path.cwd()) / _folder(typed))
+    if place.is_file() or is_archive(text):
+        return _packed_source(place, folder, around)
+    return Source(SourceKind.PATH, _relative(place, around.project))
 
 
 def open_skills(text: str, around: Surroundings) -> list[Index]:
@@ -184,9 +193,10 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
             raise
     if _is_web(text):
         return [_web_registry(_web_address(text), around)]
-    place = skill_folder(Path.cwd() / _folder(text))
+    typed, inside = cut_folder(text)
+    place = skill_folder(Path.cwd() / _folder(typed))
     if place.is_file():
-        return [ArchiveIndex(place, _named(SourceKind.ARCHIVE, place, around))]
+        return [*_skills_of_archive(place, inside, around)]
     discovery = discover(place) if place.is_dir() else None
     if discovery is None or place in discovery.skills or not discovery.skills:
         return [PathIndex(place, _named(SourceKind.PATH, place, around), again=text)]
@@ -207,6 +217,17 @@ def _skills_of_repository(text: str, around: Surroundings) -> list[TreeIndex]:
         indexes[-1].within, indexes[-1].plugin = folder, plugin_of(folder, repository.has)
     around.overlooked += [f"{text}: {sentence}" for sentence in repository.overlooked(url.subdirectory)]
     return indexes
+
+
+def _skills_of_archive(file: Path, folder: str, around: Surroundings) -> Iterator[ArchiveIndex]:
+    packed = around.archive(file)
+    folders = packed.folders if not folder and len(packed.folders) > 1 else [packed.folder(folder)]
+    for each in folders:
+        yield ArchiveIndex(packed, str(_packed_source(file, each, around)), each)
+
+
+def _packed_source(file: Path, folder: str, around: Surroundings) -> Source:
+    return Source(SourceKind.ARCHIVE, in_folder(_relative(file, around.project), quote(folder)))
 
 
 def _skill_in(place: Path, folder: Path, around: Surroundings) -> Index:
@@ -243,10 +264,15 @@ def _locked_commit(source: Source, around: Surroundings) -> Index:
     return _commit(url, url.subdirectory, around)
 
 
+def _locked_archive(source: Source, around: Surroundings) -> Index:
+    place, folder = cut_folder(source.place)
+    return ArchiveIndex(around.archive(around.project / place), str(source), folder)
+
+
 _KINDS: dict[SourceKind, Callable[[Source, Surroundings], Index]] = {
     SourceKind.BUNDLED: lambda source, around: BundledIndex(),
     SourceKind.PATH: lambda source, around: PathIndex(around.project / source.place, str(source)),
-    SourceKind.ARCHIVE: lambda source, around: ArchiveIndex(around.project / source.place, str(source)),
+    SourceKind.ARCHIVE: _locked_archive,
     SourceKind.GIT: _locked_commit,
     SourceKind.REGISTRY: _locked_registry,
     SourceKind.SITE: lambda source, around: _web_registry(_web_address(source.place), around),

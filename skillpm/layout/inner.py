@@ -72,7 +72,7 @@ def members(data: bytes, path: str, kind: str, bounds: Bounds) -> list[tuple[str
 def packed_tree(data: bytes) -> MappingTree:
     """Return the tree that any program has packed as a zip, a tar or a compressed tar.
 
-    It is at the top, or in the one folder there. What is left out of a package is left out.
+    What is left out of a package is left out.
 
     Raises:
         SealedError: it is none of them, or as ``members`` says.
@@ -90,12 +90,7 @@ def packed_tree(data: bytes) -> MappingTree:
     files = {name: content for name, content, _ in listed if not (left_out(name) or _of_macos(name))}
     if len({name for name, _, _ in listed}) < len(listed):
         raise SealedError("has a name twice")
-    tops = {name.partition("/")[0] for name in files}
-    top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in files) else ""
-    return MappingTree(
-        {name.removeprefix(top): content for name, content in files.items()},
-        {name.removeprefix(top) for name, _, runs in listed if runs and name in files},
-    )
+    return MappingTree(files, {name for name, _, runs in listed if runs})
 
 
 def _of_macos(name: str) -> bool:

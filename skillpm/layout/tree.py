@@ -84,6 +84,16 @@ class Tree(Protocol):
         """Return the kind of each entry that is not a regular file, by path: symlink, fifo, socket, device."""
 
 
+def subtree(tree: Tree, folder: str) -> MappingTree:
+    """Return the files below a folder of a tree, the whole tree for ""; links and the like are left out."""
+    top = f"{folder}/" if folder else ""
+    paths = [path for path in tree.paths() if path.startswith(top)]
+    return MappingTree(
+        {path.removeprefix(top): tree.read(path) for path in paths},
+        {path.removeprefix(top) for path in paths if tree.executable(path)},
+    )
+
+
 class UnreadableFileError(StorageError):
     """A file of a tree is missing, or cannot be read; ``reason`` follows the path and a colon."""
 

@@ -11,7 +11,7 @@ from skillpm.errors import UsageError
 from skillpm.formats.document import Document
 from skillpm.model.release import SkillNameText
 from skillpm.model.requirement import Requirement
-from skillpm.model.source import BUNDLED, git_place
+from skillpm.model.source import BUNDLED, git_place, in_folder
 from skillpm.model.trust_policy import TrustPolicy
 
 BUNDLED_REGISTRY = str(BUNDLED)  # the skills that ship with skillpm; asked last, and always there
@@ -51,8 +51,10 @@ class Wish(Document):
             raise ValueError(f"`{versions[0]}` has no meaning beside `{places[0]}`")
         if not places and not versions:
             raise ValueError("needs one of `version`, `registry`, `path`, `git`, `archive`")
-        if self.git is None and (self.ref or self.subdirectory):
-            raise ValueError(f"`{'ref' if self.ref else 'subdirectory'}` has no meaning without `git`")
+        if self.ref and self.git is None:
+            raise ValueError("`ref` has no meaning without `git`")
+        if self.subdirectory and self.git is None and self.archive is None:
+            raise ValueError("`subdirectory` has no meaning without `git` or `archive`")
         try:
             Requirement.of("any", self.version or "")
         except UsageError as error:
@@ -66,7 +68,9 @@ class Wish(Document):
     @property
     def place(self) -> str | None:
         """The folder, repository or archive, as a person would type it; None for a requirement of a registry."""
-        return self.path or self.archive if self.git is None else git_place(self.git, self.ref, self.subdirectory)
+        if self.git is not None:
+            return git_place(self.git, self.ref, self.subdirectory)
+        return in_folder(self.archive, self.subdirectory) if self.archive is not None else self.path
 
 
 def _not_bundled(registries: dict[str, str]) -> dict[str, str]:

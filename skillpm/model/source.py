@@ -83,16 +83,25 @@ class Source(TextValue):
         """Is it the same place, or another folder or commit of the same repository?"""
         return self == other or (self.floating and other.floating and self.entry()["git"] == other.entry()["git"])
 
+    def _cut_folder(self) -> tuple[str, str]:
+        """Split the place into that of a repository or an archive, and the folder in it; a folder has none."""
+        if self.kind is SourceKind.PATH:
+            return self.place, ""
+        place, _, inside = self.place.partition(SUBDIRECTORY)
+        return place, inside
+
     def _unpinned(self) -> dict[str, str]:
         return {key: value for key, value in self.entry().items() if key != "ref"}
 
     def entry(self) -> dict[str, str]:
         """Return the keys that name it under ``requires`` of a project file; none where a registry is named there."""
         if self.kind in (SourceKind.PATH, SourceKind.ARCHIVE):
-            return {self.kind.name.lower(): self.place if self.place.startswith((".", "/")) else f"./{self.place}"}
+            place, inside = self._cut_folder()
+            keys = {self.kind.name.lower(): place if place.startswith((".", "/")) else f"./{place}"}
+            return {**keys, "subdirectory": inside} if inside else keys
         if self.kind is not SourceKind.GIT:
             return {}
-        address, _, subdirectory = self.place.partition(SUBDIRECTORY)
+        address, subdirectory = self._cut_folder()
         host = max(address.find("/", address.find("://") + 3), 0)
         path, reference = cut_reference(address[host:])
         keys = {"git": address[:host] + path, "ref": reference or "", "subdirectory": subdirectory}
@@ -116,5 +125,10 @@ def cut_reference(path: str) -> tuple[str, str | None]:
 
 def git_place(address: str, reference: str | None = "", subdirectory: str | None = "") -> str:
     """Return how a person types a folder of a repository at a reference; both may be left out."""
-    at, inside = f"@{reference}" if reference else "", f"{SUBDIRECTORY}{subdirectory}" if subdirectory else ""
-    return f"{SourceKind.GIT.value}{address.removeprefix(SourceKind.GIT.value)}{at}{inside}"
+    at = f"@{reference}" if reference else ""
+    return in_folder(f"{SourceKind.GIT.value}{address.removeprefix(SourceKind.GIT.value)}{at}", subdirectory)
+
+
+def in_folder(place: str, subdirectory: str | None) -> str:
+    """Return how a person types a folder of a repository or of an archive; "" or None for the whole."""
+    return f"{place}{SUBDIRECTORY}{subdirectory}" if subdirectory else place

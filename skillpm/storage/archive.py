@@ -25,8 +25,10 @@ from skillpm.formats.gathered import IN_MEMORY, PIECE, Bytes, gathered, inflated
 from skillpm.layout.discovery import skill_folders
 from skillpm.layout.filenames import ADAPTER, ADAPTER_LIMITS, LIMITS, Limits, Members, problems, ustar_fields
 from skillpm.layout.inner import SealedError, packed_tree
-from skillpm.layout.tree import MappingTree, Tree
+from skillpm.layout.tree import MappingTree, Tree, subtree
 
+OWN = ".tar.gz"  # how the name of what ``skillpm pack`` makes ends
+ARCHIVES = (OWN, ".tgz", ".tar", ".tar.xz", ".tar.bz2", ".zip", ".skill")  # how the name of a packed skill ends
 MAX_FOREIGN = 24 << 20  # bytes of an archive that another program has packed
 _BLOCK = 512
 _SHOWN = 5  # files that one message names
@@ -234,14 +236,29 @@ def read_any_archive(data: Bytes) -> MappingTree:
     """
     tree = read_package(data)
     skills = skill_folders(tree.paths())
-    if len(skills) != 1 or not skills[0]:
-        return tree
-    top = f"{skills[0]}/"
-    paths = [path for path in tree.paths() if path.startswith(top)]
-    return MappingTree(
-        {path.removeprefix(top): tree.read(path) for path in paths},
-        {path.removeprefix(top) for path in paths if tree.executable(path)},
-    )
+    return subtree(tree, skills[0]) if len(skills) == 1 and skills[0] else tree
+
+
+def read_packed(data: Bytes, name: str) -> MappingTree:
+    """Return all files of an archive with this file name, without the one folder that holds all of them.
+
+    ``.tar.gz`` is what ``skillpm pack`` makes, with a SKILL.md at its top, and is read strictly unless all its skills
+    are in folders.
+
+    Raises:
+        IntegrityError: it is not acceptable; ``details["foreign"]`` if it were under another name.
+    """
+    if not name.endswith(OWN):
+        return read_package(data)
+    try:
+        return read_own_archive(data)
+    except IntegrityError as error:
+        with suppress(IntegrityError):
+            tree = _foreign(data)
+            if all(skill_folders(tree.paths()) or [""]):
+                return _without_top(tree)
+            error.details["foreign"] = True
+        raise
 
 
 def read_package(data: Bytes) -> MappingTree:
@@ -254,12 +271,23 @@ def read_package(data: Bytes) -> MappingTree:
         tree = read_own_archive(data)
         if not {"SKILL.md", ADAPTER}.isdisjoint(tree.paths()):
             return tree
+    return _without_top(_foreign(data))
+
+
+def _foreign(data: Bytes) -> MappingTree:
+    """Return the tree that another program has packed. Raises IntegrityError."""
     if len(data) > MAX_FOREIGN:
         raise _refused("", f"is not one of skillpm, and has more than {MAX_FOREIGN:,} bytes")
     try:
         return packed_tree(bytes(data))
     except SealedError as error:
         raise _refused("", str(error)) from None
+
+
+def _without_top(tree: MappingTree) -> MappingTree:
+    """Return a tree without the one folder at its top, if all files are in it."""
+    tops = {path.partition("/")[0] for path in tree.paths()}
+    return subtree(tree, tops.pop()) if len(tops) == 1 and all("/" in path for path in tree.paths()) else tree
 
 
 def _refused(path: str, problem: str) -> IntegrityError:

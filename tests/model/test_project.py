@@ -11,7 +11,7 @@ import pytest
 from skillpm.errors import DocumentError
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.project import ProjectDocument, Wish
-from skillpm.model.source import Source
+from skillpm.model.source import Source, in_folder
 from skillpm.ops.machine.schema import document_schema
 from skillpm.settings import load_settings
 
@@ -64,6 +64,7 @@ def test_what_is_said_of_a_folder_of_agents_and_of_registries_is_kept_in_order(t
         ),
         ("archive:a.tar.gz", {"archive": "./a.tar.gz"}),
         ("archive:/srv/a.tar.gz", {"archive": "/srv/a.tar.gz"}),
+        ("archive:a.zip#subdirectory=skills/b", {"archive": "./a.zip", "subdirectory": "skills/b"}),
         ("path:../mine", {"path": "../mine"}),
         ("path:mine", {"path": "./mine"}),
         ("registry:../shop", {}),
@@ -75,4 +76,5 @@ def test_what_is_said_of_a_folder_of_agents_and_of_registries_is_kept_in_order(t
 def test_a_source_and_the_keys_of_a_project_file_name_the_same_place(text: str, keys: dict[str, str]) -> None:
     assert Source.parse(text).entry() == keys
     if keys:
-        assert Wish.model_validate(keys).place == (text if "git" in keys else next(iter(keys.values())))
+        place = in_folder(next(iter(keys.values())), keys.get("subdirectory"))
+        assert Wish.model_validate(keys).place == (text if "git" in keys else place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import UnknownSkillError
 from skillpm.formats.typed_path import typed_path
-from skillpm.index.path import ARCHIVES, OWN
+from skillpm.index.packed import PackedFile, is_archive
 from skillpm.index.source import is_path
 from skillpm.layout import scan as layout
 from skillpm.layout.check import examine
@@ -20,7 +20,6 @@ from skillpm.layout.source_tree import WholeTree
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
 from skillpm.model.finding import Severity
-from skillpm.storage.archive import read_any_archive, read_own_archive
 from skillpm.storage.files import DiskErrors
 from skillpm.trust.allowance import Allowance
 
@@ -64,7 +63,7 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
         for folder in discover(path).skills or (path,):
             yield str(folder), WholeTree(folder)
     elif path.is_file():
-        yield text, _file(path)
+        yield from _packed(path, text) if is_archive(path.name) else [(text, _file(path))]
     else:
         raise UnknownSkillError(
             f"there is no file or folder {text}", hint="name a path, or a skill that `skillpm list` shows"
@@ -74,6 +73,12 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
 def _file(path: Path) -> Tree:
     with DiskErrors("read", path), path.open("rb") as file:
         data = file.read(MAX_SIZE + 1)
-    if path.name.endswith(OWN):
-        return read_own_archive(data)
-    return read_any_archive(data) if path.name.lower().endswith(ARCHIVES) else MappingTree({path.name: data})
+    return MappingTree({path.name: data})
+
+
+def _packed(path: Path, text: str) -> Iterator[tuple[str, Tree]]:
+    """Yield each skill of an archive, or all of an archive without one."""
+    packed = PackedFile(path)
+    several = len(packed.folders) > 1
+    for folder in packed.folders or [""]:
+        yield f"{text}/{folder}" if several else text, packed.skill(folder)

@@ -438,9 +438,67 @@ def test_an_archive_that_is_not_taken_names_the_way(project: MakeProject, skill_
     place.call("install", "./mine.tar.gz").fails(4, "mine.tar.gz: ", "rename it to mine.tgz")
     (place.root / "mine.tar.gz").rename(place.root / "mine.tgz")
     place.call("install", "./mine.tgz").ok()
-    packed(place.root / "two.zip", {"r/a/SKILL.md": text, "r/b/SKILL.md": text}, "zip")
-    place.call("install", "./two.zip").fails(2, "two.zip has 2 skills: a, b", "unpack it")
     place.call("install", "./none.zip").fails(2, "there is no none.zip")
+
+
+SEVERAL = {
+    "tar czf": ("many.tar.gz", "gz", ""),
+    "a repository's": ("many.tgz", "gz", "repo-main/"),
+    "zip": ("many.zip", "zip", ""),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_several_skills_of_one_archive_are_installed_and_required_again(
+    project: MakeProject, skill_files: SkillFiles, case: str
+) -> None:
+    name, kind, top = SEVERAL[case]
+    place = project({})
+    files = {
+        f"{top}skills/{skill}/{path}": text.encode() for skill in "ab" for path, text in skill_files(skill).items()
+    }
+    packed(place.root / name, {f"{top}README.md": b"of the repository\n", **files}, kind)
+    place.call("install", f"./{name}").fails(
+        2, f"{name} has 2 skills: a, b", f"--skill a`, or `skillpm install ./{name} --all"
+    )
+    place.call("install", f"./{name}", "--skill", "b").ok()
+    assert not (place.root / UNIVERSAL / "a").exists()
+    place.call("install", f"./{name}", "--all").ok()
+    sources = [entry["source"] for entry in json.loads((place.root / "skillpm.lock").read_text())["skills"]]
+    assert sources == [f"archive:{name}#subdirectory=skills/{skill}" for skill in "ab"]
+    place.call("init").ok()
+    place.call("lock", "--check").ok()
+    (place.root / "skillpm.lock").unlink()
+    assert place.call("sync", "--json").ok().document["skills"][0]["source"] == sources[0]
+    assert "2 skills scanned" in place.call("scan", f"./{name}").ok().err
+
+
+@pytest.mark.parametrize(
+    ("folder", "outcome"),
+    [
+        ("skills/a", "a"),
+        ("a", "a"),
+        ("repo-main/skills/a", "a"),
+        ("skills/A", "did you mean `skills/a`"),
+        ("docs", "no SKILL.md"),
+        ("none", "it has skills/a, skills/b"),
+        ("..", "it has skills/a, skills/b"),
+    ],
+)
+def test_a_folder_of_an_archive_is_named_as_one_of_a_repository(
+    project: MakeProject, skill_files: SkillFiles, folder: str, outcome: str
+) -> None:
+    place = project({})
+    files = {
+        f"repo-main/skills/{skill}/{path}": text.encode() for skill in "ab" for path, text in skill_files(skill).items()
+    }
+    packed(place.root / "many.zip", {"repo-main/docs/x.md": b"x\n", **files}, "zip")
+    done = place.call("install", f"./many.zip#subdirectory={folder}")
+    assert (outcome == "a") == (done.code == 0)
+    if done.code:
+        assert outcome in done.err
+    else:
+        assert (place.root / UNIVERSAL / "a/SKILL.md").is_file()
 
 
 def test_a_skill_is_named_by_its_folder_its_skill_file_or_an_archive(
