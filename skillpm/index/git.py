@@ -30,7 +30,7 @@ from typing import IO
 from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.index.git_url import GitUrl, is_commit
 from skillpm.index.pages import MAX_ARCHIVE
-from skillpm.layout.discovery import skill_folders
+from skillpm.layout.discovery import deep_folders, skill_folders, too_deep
 from skillpm.layout.tree import MappingTree, Tree, left_out, linked_file
 from skillpm.model.name import did_you_mean
 from skillpm.storage.process_lock import locked
@@ -134,9 +134,9 @@ class GitRepository:
         return [f"{prefix}{folder}".rstrip("/") for folder in skill_folders(below)] or [base]
 
     def overlooked(self, base: str) -> list[str]:
-        """Return a sentence for each submodule, and for each link to a folder with skills, at or below a folder.
+        """Return a sentence for each submodule, each link to a folder with skills, and the skills too deep to be found.
 
-        Neither is followed. What is inside a skill is a matter of its check.
+        Nothing of it is followed. What is inside a skill is a matter of its check.
         """
         folders = [folder for folder in self.folders(base) if f"{folder}/SKILL.md".lstrip("/") in self._files]
         below = [
@@ -155,7 +155,9 @@ class GitRepository:
             target = os.path.normpath(os.path.join(os.path.dirname(path), blobs[name].decode("utf-8", "replace")))  # noqa: PTH118, PTH120
             if any(file.startswith(f"{target}/") and file.endswith("/SKILL.md") for file in self._files):
                 sentences.append(f"`{path}` is a link to `{target}`, which is not followed")
-        return sentences
+        prefix = f"{base}/" if base else ""
+        paths = (path.removeprefix(prefix) for path in self._files if path.startswith(prefix))
+        return [*sentences, *too_deep([f"{prefix}{folder}" for folder in deep_folders(paths)])]
 
     def has(self, path: str) -> bool:
         """Has the commit this file? Raises RegistryError."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.oci_reference import OciReference, is_oci
 from skillpm.index.packed import ArchiveIndex, PackedFile, cut_folder, is_archive
 from skillpm.index.path import PathIndex, TreeIndex
-from skillpm.layout.discovery import discover, plugin_of, skill_folder
+from skillpm.layout.discovery import Discovery, deep_folders, discover, plugin_of, skill_folder, too_deep
 from skillpm.model.name import is_name
 from skillpm.model.source import Source, SourceKind, git_place, in_folder
 
@@ -66,7 +66,7 @@ class Surroundings:
         seen: a folder for what was seen of signed registries; without it, their signatures are not checked.
         tell: takes a sentence for the person.
         witnesses: returns the sets of witnesses that a registry's place needs, each with how many of them.
-        overlooked: sentences about the links and submodules of opened repositories.
+        overlooked: by typed place, sentences about links, submodules and deep folders, which are not searched.
     """
 
     project: Path
@@ -76,7 +76,7 @@ class Surroundings:
     seen: Path | None = None
     tell: Callable[[str], None] = field(default=lambda sentence: None)
     witnesses: Callable[[str], Witnesses] = field(default=lambda place: ())
-    overlooked: list[str] = field(default_factory=list)
+    overlooked: dict[str, list[str]] = field(default_factory=dict)
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
     _archives: dict[Path, PackedFile] = field(default_factory=dict)
 
@@ -86,6 +86,10 @@ class Surroundings:
         from skillpm.index.transport import Transport
 
         return Transport(offline=self.offline)
+
+    def overlook(self, text: str, sentences: Iterable[str]) -> None:
+        """Remember what was passed over in a place; a person learns it where it matters."""
+        self.overlooked.setdefault(text, []).extend(sentences)
 
     def stop(self) -> None:
         """Stop the downloads of other threads."""
@@ -196,17 +200,22 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
     typed, inside = cut_folder(text)
     place = skill_folder(Path.cwd() / _folder(typed))
     if place.is_file():
-        return [*_skills_of_archive(place, inside, around)]
+        return [*_skills_of_archive(text, place, inside, around)]
     discovery = discover(place) if place.is_dir() else None
+    if discovery is not None:
+        around.overlook(text, _overlooked(place, discovery))
     if discovery is None or place in discovery.skills or not discovery.skills:
         return [PathIndex(place, _named(SourceKind.PATH, place, around), again=text)]
     if not discovery.complete:
         raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
-    around.overlooked += [
-        f"{text}: `{link.relative_to(place)}` is a link to `{link.readlink()}`, which is not followed"
-        for link in discovery.links
-    ]
     return [_skill_in(place, folder, around) for folder in discovery.skills]
+
+
+def _overlooked(place: Path, discovery: Discovery) -> list[str]:
+    """Return the sentences about what a search below a folder has passed over."""
+    links = [(link.relative_to(place).as_posix(), link.readlink()) for link in discovery.links]
+    deep = [folder.relative_to(place).as_posix() for folder in discovery.deep]
+    return [*(f"`{link}` is a link to `{target}`, which is not followed" for link, target in links), *too_deep(deep)]
 
 
 def _skills_of_repository(text: str, around: Surroundings) -> list[TreeIndex]:
@@ -215,15 +224,17 @@ def _skills_of_repository(text: str, around: Surroundings) -> list[TreeIndex]:
     for folder in repository.folders(url.subdirectory):
         indexes.append(_commit(url, folder, around))
         indexes[-1].within, indexes[-1].plugin = folder, plugin_of(folder, repository.has)
-    around.overlooked += [f"{text}: {sentence}" for sentence in repository.overlooked(url.subdirectory)]
+    around.overlook(text, repository.overlooked(url.subdirectory))
     return indexes
 
 
-def _skills_of_archive(file: Path, folder: str, around: Surroundings) -> Iterator[ArchiveIndex]:
+def _skills_of_archive(text: str, file: Path, folder: str, around: Surroundings) -> Iterator[ArchiveIndex]:
     packed = around.archive(file)
     folders = packed.folders if not folder and len(packed.folders) > 1 else [packed.folder(folder)]
     for each in folders:
         yield ArchiveIndex(packed, str(_packed_source(file, each, around)), each)
+    if not folder:
+        around.overlook(text, too_deep(deep_folders(packed.tree.paths())))
 
 
 def _packed_source(file: Path, folder: str, around: Surroundings) -> Source:

@@ -6,7 +6,7 @@ Source: Agent Skills, guide for clients: skip ``.git`` and ``node_modules``, bou
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -16,20 +16,31 @@ from skillpm.layout.tree import LEFT_OUT_FOLDERS
 
 MAX_DEPTH = 6  # levels below the folder that was asked for
 MAX_FOLDERS = 2000  # that hold no skill themselves; a folder of skills may be larger
+_NAMED = 10  # folders in one message
 _MAX_LINKS = 200  # that are looked at
 _SKIPPED = LEFT_OUT_FOLDERS | {"node_modules"}
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What was found: the skills' folders and the links to folders with skills, sorted, and whether all were looked at.
+    """What was found below a folder.
 
-    There may be too many folders to look at all.
+    Attributes:
+        skills: the folders of skills, sorted.
+        complete: was every folder looked at? There may be too many.
+        links: links to folders with skills, which are not followed.
+        deep: folders of skills that are deeper than ``MAX_DEPTH``, as far as they were looked for.
     """
 
     skills: tuple[Path, ...]
     complete: bool
     links: tuple[Path, ...] = ()
+    deep: tuple[Path, ...] = ()
+
+    @property
+    def at_any_depth(self) -> tuple[Path, ...]:
+        """The folders of all skills."""
+        return (*self.skills, *self.deep)
 
 
 def skill_folder(path: Path) -> Path:
@@ -40,33 +51,56 @@ def skill_folder(path: Path) -> Path:
 def discover(root: Path) -> Discovery:
     """Return the folders with a SKILL.md: ``root`` itself, else all below it; a skill's own folders are not entered."""
     skills: list[Path] = []
+    deep: list[Path] = []
     links: list[Path] = []
-    level, looked = [root], 0
-    for _ in range(MAX_DEPTH + 1):
+    level, depth, looked = [root], 0, 0
+    while level and looked <= MAX_FOLDERS:
         below: list[Path] = []
         for folder in level:
             names, folders, linked = _listing(folder)
             if not {"SKILL.md", "skill.md"}.isdisjoint(names):
-                skills.append(folder)
+                (deep if depth > MAX_DEPTH else skills).append(folder)
                 continue
             looked += 1
             if looked > MAX_FOLDERS:
-                return Discovery(tuple(sorted(skills)), complete=False)
+                break
             below += [folder / name for name in folders]
             links += [folder / name for name in linked]
-        level = below
-    leading = filter(_leads_to_skills, sorted(links)[:_MAX_LINKS])
-    return Discovery(tuple(sorted(skills)), complete=True, links=tuple(leading))
+        level, depth = below, depth + 1
+    complete = looked <= MAX_FOLDERS or depth > MAX_DEPTH + 1
+    leading = filter(_leads_to_skills, sorted(links)[:_MAX_LINKS] if complete else ())
+    return Discovery(tuple(sorted(skills)), complete, tuple(leading), tuple(sorted(deep)))
 
 
 def skill_folders(paths: Iterable[str]) -> list[str]:
     """Return, for the posix paths of a tree's files, what ``discover`` finds in a folder: "" for the tree itself."""
+    return [folder for folder in _folders_of(paths) if folder.count("/") < MAX_DEPTH]
+
+
+def deep_folders(paths: Iterable[str]) -> list[str]:
+    """Return the folders of skills that are deeper than ``MAX_DEPTH``."""
+    return [folder for folder in _folders_of(paths) if folder.count("/") >= MAX_DEPTH]
+
+
+def too_deep(folders: Sequence[str]) -> list[str]:
+    """Return a sentence about folders of skills that are deeper than ``MAX_DEPTH``, if there is one."""
+    if not folders:
+        return []
+    named = ", ".join(f"`{folder}`" for folder in folders[:_NAMED])
+    more = f" and {len(folders) - _NAMED} more" if len(folders) > _NAMED else ""
+    verb = "is" if len(folders) == 1 else "are"
+    return [
+        f"{named}{more} {verb} more than {MAX_DEPTH} folders deep, too deep for a search; name a folder nearer to it"
+    ]
+
+
+def _folders_of(paths: Iterable[str]) -> list[str]:
     parts = (path.rpartition("/") for path in paths)
     skills: set[str] = set()
     for folder in sorted({folder for folder, _, name in parts if name in ("SKILL.md", "skill.md")}):
         steps = folder.split("/") if folder else []
         above = {"/".join(steps[:count]) for count in range(len(steps))}
-        if len(steps) <= MAX_DEPTH and _SKIPPED.isdisjoint(steps) and skills.isdisjoint(above):
+        if _SKIPPED.isdisjoint(steps) and skills.isdisjoint(above):
             skills.add(folder)
     return sorted(skills)
 

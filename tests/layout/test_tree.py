@@ -127,6 +127,7 @@ def test_discovery_is_bounded_and_follows_nothing(tmp_path: Path) -> None:
     names = [folder.relative_to(tmp_path / "root").as_posix() for folder in found.skills]
     assert names == sorted(within)
     assert MAX_DEPTH == 6 and found.complete
+    assert found.deep == (tmp_path / "root/1/2/3/4/5/6/7",)
     assert discover(tmp_path / "root/a").skills == (tmp_path / "root/a",)
 
 

@@ -60,7 +60,7 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
     if not is_path(text) and not path.is_file():
         yield text, FolderTree(context.skill(text).root)
     elif path.is_dir():
-        for folder in discover(path).skills or (path,):
+        for folder in discover(path).at_any_depth or (path,):
             yield str(folder), WholeTree(folder)
     elif path.is_file():
         yield from _packed(path, text) if is_archive(path.name) else [(text, _file(path))]

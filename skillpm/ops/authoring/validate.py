@@ -140,7 +140,7 @@ def skill_folders(path: Path) -> tuple[Path, ...]:
     """Return the skills' folders of a path: the path itself, the parent of a SKILL.md, or folders below."""
     try:
         root = skill_folder(path)
-        return discover(root).skills if root.is_dir() else ()
+        return discover(root).at_any_depth if root.is_dir() else ()
     except (OSError, ValueError):
         return ()
 
@@ -156,11 +156,11 @@ def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report
         yield _no_skill(path, "there is no such path" if missing else "is neither a folder nor a SKILL.md")
         return
     discovery = discover(root)
-    for folder in discovery.skills:
+    for folder in discovery.at_any_depth:
         yield validate_skill(folder, level=level, rules=rules)
     if not discovery.complete:
         yield _no_skill(path, f"there are more than {MAX_FOLDERS} folders without a skill; the rest was not searched")
-    elif not discovery.skills:
+    elif not discovery.at_any_depth:
         yield validate_skill(root, level=level, rules=rules)
 
 

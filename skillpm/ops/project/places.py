@@ -63,8 +63,9 @@ def open_places(context: Context, asked: Asked, allow: Allowance = NOTHING) -> O
         LayoutError: the only skill of a place cannot be installed, or no skill of a place can.
     """
     places = [_look(context, text) for text in asked.places]
-    for sentence in context.around.overlooked if asked.every else ():
-        context.note(sentence)
+    for text, sentences in context.around.overlooked.items() if asked.every else ():
+        for sentence in sentences:
+            context.note(f"{text}: {sentence}")
     _refuse_missing(context, places, asked.names, broken_too=False)
     _refuse_missing(context, places, asked.skip, broken_too=True)
     indexes: dict[str, Index] = {}
@@ -88,7 +89,7 @@ def _look(context: Context, text: str) -> _Place:
                 skills.setdefault(name, []).append(index)
         except (LayoutError, DocumentError, IntegrityError) as error:
             if len(indexes) == 1:
-                _raise_all(index, text)
+                _raise_all(context, index, text)
                 raise
             bad.append(_broken(index, error.message))
     named = {}
@@ -198,10 +199,11 @@ def _refuse_missing(context: Context, places: Sequence[_Place], names: Sequence[
     missing = [name for name in names if name not in known]
     if missing:
         bad = [f"{item.name}: {item.reason}" for place in places for item in place.broken]
+        passed_over = [sentence for sentences in context.around.overlooked.values() for sentence in sentences]
         there = f"it has {', '.join(sorted(known)[:_SHOWN]) or 'no skills'}"
         raise UsageError(
             f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in places)}",
-            hint=did_you_mean(missing[0], known, "; ".join([there, *bad[:3], *context.around.overlooked[:3]])),
+            hint=did_you_mean(missing[0], known, "; ".join([there, *bad[:3], *passed_over[:3]])),
             names=missing,
         )
 
@@ -234,7 +236,12 @@ def _broken(index: Index, message: str) -> LeftOut:
     return LeftOut(own or where, f"{where}: {broken(index.report)}" if own else broken(index.report))
 
 
-def _raise_all(index: Index, text: str) -> None:
-    """Raise all findings of a tree that cannot become a release; ``fetch`` checks the others."""
-    if isinstance(index, TreeIndex):
+def _raise_all(context: Context, index: Index, text: str) -> None:
+    """Raise all findings of a tree that cannot become a release, and what was passed over; ``fetch`` checks others."""
+    if not isinstance(index, TreeIndex):
+        return
+    try:
         refuse_broken(index.report, index.report.name or text, final=True)
+    except LayoutError as error:
+        error.hint = "; ".join([error.hint or "", *context.around.overlooked.get(text, [])[:3]]).lstrip("; ")
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,31 @@ def test_links_submodules_and_pointers_are_named(project: MakeProject, tmp_path:
     here.call("verify").ok()  # the file `.git` of a submodule is no part of a skill
     assert not (here.root / ".agents/skills/two/.git").exists()
     here.call("install", f"{root}/", "--skill", "three").fails(2, "`skills` is a link to `real`")
+
+
+@pytest.mark.parametrize("kind", ["folder", "git", "archive"])
+def test_a_skill_too_deep_to_be_looked_for_is_named(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, kind: str
+) -> None:
+    folder = "a/b/c/d/e/f/low"
+    skills = {folder: text(skill_files, "low"), "high": text(skill_files, "high")}
+    root = write_tree(tmp_path / "deep", {**skills, "README.md": "of the repository"})
+    place = project()
+
+    def source() -> str:
+        if kind == "git":
+            commit_all(root)
+        if kind == "archive":
+            return shutil.make_archive(str(tmp_path / "packed"), "zip", root)
+        return f"git+file:{root}" if kind == "git" else f"{root}/"
+
+    done = place.call("install", source(), "--all").ok()
+    assert f"`{folder}` is more than 6 folders deep" in done.err and not (place.root / ".agents/skills/low").exists()
+    place.call("install", source(), "--skill", "low").fails(2, f"`{folder}` is more than 6 folders deep")
+    named = source().rstrip("/") + (f"/{folder}" if kind == "folder" else f"#subdirectory={folder}")
+    place.call("install", named).ok()
+    shutil.rmtree(root / "high")
+    place.call("install", source(), "--all").fails(1, "no SKILL.md", f"`{folder}` is more than 6 folders deep")
+    if kind == "folder":
+        assert "1 skill checked" in place.call("validate", str(root)).err
+        assert "1 skill scanned" in place.call("scan", f"{root}/").err
