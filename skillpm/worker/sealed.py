@@ -43,12 +43,12 @@ class SealedCopies:
         copy = self.copies.path(skill.tree)
         if skill.root in (copy, self.store.path(skill.tree)) and _is_exact(skill):
             return skill
+        files = SkillFiles(skill)
+        _refuse_irregular(skill, files)  # whether there is a copy already or not
+        if not files.code():
+            return skill
         sealed = replace(skill, root=copy, folder=skill.place, is_source=False)
         if not _is_exact(sealed):
-            files = SkillFiles(skill)
-            _refuse_irregular(skill, files)
-            if not files.code():
-                return skill
             tree = skill_tree(skill, keep=True)  # the bytes that are counted are the bytes that are copied
             if tree.irregular() or tree_digest(tree) != skill.tree:
                 raise _changed(skill)

@@ -82,6 +82,14 @@ def test_a_folder_with_anything_irregular_does_not_run_and_says_why(
         copies.seal(skill)
 
 
+def test_a_copy_from_earlier_lets_nothing_irregular_pass(make_skill: MakeSkill, copies: SealedCopies) -> None:
+    skill = make_skill({"verifier.py": SAYS % "x"})
+    copies.seal(skill)
+    (skill.root / "data").symlink_to("/etc")
+    with pytest.raises(IntegrityError, match="data is a symlink"):
+        copies.seal(skill)
+
+
 def test_a_folder_that_changes_after_it_was_read_is_refused_and_one_that_was_sealed_runs_as_it_was(
     make_skill: MakeSkill, copies: SealedCopies
 ) -> None:
@@ -139,7 +147,7 @@ def test_a_worker_finds_no_file_that_the_digest_does_not_count(
 
 def test_the_copies_are_a_store_of_their_own(make_skill: MakeSkill, copies: SealedCopies) -> None:
     skill = make_skill({"verifier.py": SAYS % "x"})
-    copies.seal(skill)
+    sealed = copies.seal(skill)
     assert Store(copies.copies.root).digests() == [skill.tree] and copies.store.digests() == []
     shutil.rmtree(skill.root)
-    assert copies.seal(skill).root.is_dir()
+    assert copies.seal(sealed) == sealed and sealed.root.is_dir()
