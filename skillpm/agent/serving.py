@@ -120,6 +120,8 @@ def application(model: VerifiedModel) -> Starlette:
             body = await read_object(request, _BODY)
             if body.get("model", model.name) != model.name:
                 raise RefusedError(404, f"the only model here is {model.name}", code="model_not_found")
+            if not isinstance(streamed := body.get("stream") or False, bool):
+                raise RefusedError(400, "`stream` is not true or false")
             messages = _messages(body.get("messages"), model.system)
             answer = await _answered(request, model, messages, _limit(body, model.max_new_tokens))
         except UnwantedError:
@@ -129,7 +131,7 @@ def application(model: VerifiedModel) -> Starlette:
         except SkillpmError as error:
             return JSONResponse({"error": {"message": error.message, "type": error.name}}, 502)
         document = _document(model, answer)
-        if body.get("stream") is True:
+        if streamed:
             return StreamingResponse(_stream(document), media_type="text/event-stream")
         return JSONResponse(document)
 
@@ -167,7 +169,7 @@ def _limit(body: Mapping[str, Any], usual: int) -> int:
 def _messages(rows: Any, system: str) -> list[Message]:
     """Return a client's messages; native calls become the contract's own answers. Raises RefusedError."""
     if not isinstance(rows, list) or not rows:
-        raise RefusedError(400, "`messages` is empty")
+        raise RefusedError(400, "`messages` is not a list of messages")
     messages = []
     for row in rows:
         try:
@@ -175,7 +177,9 @@ def _messages(rows: Any, system: str) -> list[Message]:
             texts = [
                 {"tool": call["function"]["name"], "args": json.loads(call["function"]["arguments"])} for call in calls
             ]
-            content = "\n".join(map(json.dumps, texts)) or row.get("content") or ""
+            content = "\n".join(map(json.dumps, texts)) or row.get("content")
+            if content is None and row["role"] == "assistant":
+                content = ""
             if isinstance(content, list):
                 content = "".join(part["text"] for part in content)
             content.encode()  # a lone surrogate is no text

@@ -12,7 +12,6 @@ from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import count, json_option, note, print_json, progress, safe
 from skillpm.cli.paths import TypedPath
-from skillpm.formats.typed_path import typed_path
 
 
 @click.group("adapter", cls=Group, epilog="Example: skillpm adapter pack latest --output my-adapter")
@@ -58,12 +57,11 @@ def pack(run: Path, output: Path, name: str, version: str) -> None:
 @json_option
 def verify(place: str, replay: bool, model: str) -> None:
     """Check an adapter, packed or installed. Compares it with its digests and with the installed skills."""
-    from skillpm.ops.learning.adapter import check_adapter
+    from skillpm.ops.learning.adapter import check_adapter, find_packed
     from skillpm.ops.learning.adapter import replay as asked_again
 
     context = command_context()
-    entry = context.lock().skill(place)
-    folder = typed_path(place) if entry is None else context.store.path(entry.tree)
+    folder = find_packed(context, place)
     checked = check_adapter(context, folder)
     replayed = asked_again(context.settings, folder, checked.release, model, progress()) if replay or model else None
     release = checked.release

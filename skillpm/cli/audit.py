@@ -10,7 +10,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option
-from skillpm.cli.output import json_option, listing, note, print_json, safe
+from skillpm.cli.output import cell, json_option, listing, note, print_json, safe
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def show(number: int) -> None:
         return
     document["argv"] = _commands(entry)
     for name, value in document.items():
-        click.echo(f"{name:<10} {safe(value)}".rstrip())
+        click.echo(f"{name:<10} {safe(cell(value))}".rstrip())
 
 
 @command.command("verify", epilog="Example: skillpm audit verify")

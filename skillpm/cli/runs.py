@@ -76,6 +76,8 @@ def show(run: Path, html: Path | None) -> None:
     table(("stage", "steps", *columns), cells)
     if it.resumable and it.state == "unfinished":
         note(f"`skillpm train --resume {shlex.quote(it.name)}` goes on with it")
+    if it.state == "damaged":
+        note(f"its manifest cannot be read: `skillpm runs prune {shlex.quote(it.name)}` removes the run")
 
 
 @command.command("compare", epilog="Example: skillpm runs compare 20261128-101500-run latest")

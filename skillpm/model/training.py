@@ -17,6 +17,7 @@ from skillpm.model.task import Task
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 STAGE_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+ModelName = Annotated[str, Field(min_length=1)]  # a path of no letters would be the current folder
 SELF = "self"
 """A teacher: the model itself, as it was when its stage began."""
 StageName = Annotated[str, Field(pattern=STAGE_NAME)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from skillpm.model.training import SELF, Material, Positive, StageName, StagePlan
+from skillpm.model.training import SELF, Material, ModelName, Positive, StageName, StagePlan
 from skillpm.train.refining import Refining
 
 
@@ -24,7 +24,7 @@ class Distil(Refining):
 
     kind: Literal["distil"]
     name: StageName = "distil"
-    teacher: str = SELF
+    teacher: ModelName = SELF
     context: bool = True
     steps: Positive = 50
     prompts: Positive = 8

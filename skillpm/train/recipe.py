@@ -20,7 +20,7 @@ from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import Document, Json, PlacedValueError, model_errors
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
-from skillpm.model.training import SELF, STAGE_NAME, Positive, Stage
+from skillpm.model.training import SELF, STAGE_NAME, ModelName, Positive, Stage
 from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.distil import Distil
 from skillpm.train.grpo import Grpo
@@ -38,7 +38,7 @@ class Rephrase(Document):
         share: of the training rows that it tries.
     """
 
-    model: str
+    model: ModelName
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
@@ -116,7 +116,7 @@ class Recipe(Document):
 
     recipe: Annotated[int, Field(ge=1, le=1)] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")] = "run"
-    model: str = "smollm2-135m"
+    model: ModelName = "smollm2-135m"
     skills: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

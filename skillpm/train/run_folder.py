@@ -21,8 +21,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from skillpm.errors import BusyError, StorageError, UsageError
-from skillpm.formats.document import read_model
+from skillpm.errors import BusyError, DocumentError, StorageError, UsageError
+from skillpm.formats.document import D, read_model
 from skillpm.model.run import RunManifest, RunStage, RunStart
 from skillpm.storage.files import DiskErrors, append_line, read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import ProcessLock, turns
@@ -100,15 +100,26 @@ class RunFolder:
 
     @property
     def manifest(self) -> RunManifest:
-        """The manifest of a finished run. Raises DocumentError."""
-        path = self.path / MANIFEST
-        return read_model(RunManifest, read_text(path), path=str(path))
+        """The manifest of a finished run. Raises DocumentError, StorageError."""
+        return self._read(RunManifest, MANIFEST)
 
     @property
     def start(self) -> RunStart:
         """What the run began with. Raises DocumentError, StorageError."""
-        path = self.path / START
-        return read_model(RunStart, read_text(path), path=str(path))
+        return self._read(RunStart, START)
+
+    def _read(self, model: type[D], name: str) -> D:
+        path = self.path / name
+        try:
+            return read_model(model, read_text(path), path=str(path))
+        except DocumentError as error:
+            error.hint = self._if_damaged
+            raise
+
+    @property
+    def _if_damaged(self) -> str:
+        prune = f"`skillpm runs prune {quote(str(self.path))}`"
+        return f"the run is damaged: `skillpm runs list` shows the others, {prune} removes it"
 
     def begin(self, start: RunStart) -> None:
         """Write start.json, when everything that went in is there. Raises StorageError."""
@@ -173,7 +184,7 @@ class RunFolder:
         """
         path = self.path / name
         if not path.is_dir():
-            raise UsageError(f"the run has no adapter at {path}", hint="the folder is damaged: train again")
+            raise UsageError(f"the run has no adapter at {path}", hint=self._if_damaged)
         return path
 
     def publish_adapter(self, stage: str) -> None:

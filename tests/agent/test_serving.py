@@ -146,6 +146,8 @@ def test_an_answer_that_calls_nothing_is_a_plain_message() -> None:
         ({"json": {}}, 400),
         ({"json": {"messages": [{"role": "root", "content": "x"}]}}, 400),
         ({"json": {"messages": [3]}}, 400),
+        ({"json": {"messages": [{"role": "user"}]}}, 400),
+        ({"json": {**ASKED, "stream": "yes"}}, 400),
         ({"json": {**ASKED, "max_tokens": -1}}, 400),
         ({"json": {**ASKED, "max_tokens": 0}}, 400),
         ({"json": {**ASKED, "max_completion_tokens": 1 << 40}}, 400),

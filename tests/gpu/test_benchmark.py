@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # ten trainings: a minute alone, many on a busy machine
 @pytest.mark.filterwarnings("default")
 def test_every_line_has_figures_of_both_sides(tmp_path: Path) -> None:
     model = save_random_model(tmp_path / "model", {**TINY, "max_position_embeddings": 2048}, gain=4)

@@ -23,6 +23,9 @@ from tests.shop import MakeProject
 BAD = [
     ("recipe: 2", "recipe"),
     ("model: [a]", "model"),
+    ('model: ""', "`model`: must not be empty"),
+    ("stages: [{kind: distil, teacher: ''}]", "teacher`: must not be empty"),
+    ("data: {rephrase: {model: ''}}", "`data.rephrase.model`: must not be empty"),
     ("unknown: 1", "unknown key `unknown`"),
     ("stages: []", "stages"),
     ("stages: [{kind: ppo}]", "`stages.0`: no kind of stage `ppo`"),

@@ -12,9 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import IntegrityError, UsageError
+from skillpm.errors import IntegrityError, LockOutOfDateError, UsageError
 from skillpm.formats.document import read_json_lines, read_model, typed_values
 from skillpm.formats.strict_yaml import read_yaml
+from skillpm.formats.typed_path import typed_path
 from skillpm.layout.check import examine
 from skillpm.layout.filenames import ADAPTER, CALIBRATION
 from skillpm.layout.rule import Level
@@ -24,7 +25,7 @@ from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill, weights_digest
 from skillpm.model.calibration import Calibration
 from skillpm.model.evaluation import HELD_OUT
-from skillpm.model.lock import Lock
+from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import parse_name
 from skillpm.model.ports import Progress
 from skillpm.model.requirement import parse_version
@@ -99,6 +100,34 @@ def pack_adapter(run: Path, output: Path, name: str = "", version: str = "1.0.0"
         for file, text in _package_files(name, version, release).items():
             write_atomic(target / file, text)
     return PackedAdapter(name, version, release)
+
+
+def find_packed(context: Context, text: str) -> Path:
+    """Return the folder of a packed adapter that a person names: an installed one, or one in a folder.
+
+    Raises:
+        UsageError: an installed skill has this name.
+        LockOutOfDateError: the adapter is not in the store.
+    """
+    entry = context.lock().skill(text)
+    if entry is None:
+        return typed_path(text)
+    if not entry.adapter:
+        raise UsageError(
+            f"{entry.name} {entry.version} is a skill, not an adapter",
+            hint=f"`skillpm verify` checks installed skills; write `./{entry.name}` if you mean a folder",
+        )
+    return stored_adapter(context, entry)
+
+
+def stored_adapter(context: Context, entry: LockedSkill) -> Path:
+    """Return the folder of an installed adapter. Raises LockOutOfDateError where the store does not have it whole."""
+    if not context.store.verify(entry.tree):
+        raise LockOutOfDateError(
+            f"the adapter {entry.name} {entry.version} is not in the store as it is locked",
+            hint="run `skillpm install`",
+        )
+    return context.store.path(entry.tree)
 
 
 def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
@@ -192,7 +221,8 @@ def replay(
     told = f"{alike} of {len(rows)} recorded answers came again"
     if alike < _ALIKE * len(rows):
         raise IntegrityError(
-            f"{folder}: only {told}", hint="the weights are not those that were evaluated: do not use it"
+            f"only {told} from the adapter of {base} for {_taught(release)}",
+            hint="the weights are not those that were evaluated: do not use it",
         )
     return told
 
@@ -219,8 +249,7 @@ def _package_name(manifest: RunManifest) -> str:
 
 def _package_files(name: str, version: str, release: AdapterRelease) -> dict[str, str]:
     """Return what makes a package of an adapter: a description for people, and the manifest for registries."""
-    skills = ", ".join(f"{skill.name} {skill.version}" for skill in release.skills)
-    description = f"Trained {release.kind} of {release.base_model}: answers requests for {skills}."
+    description = f"Trained {release.kind} of {release.base_model}: answers requests for {_taught(release)}."
     requires = "".join(f'  {skill.name}: ""\n' for skill in release.skills)
     head = f"---\nname: {name}\ndescription: {json.dumps(description)}\n---\n"
     return {
@@ -228,6 +257,10 @@ def _package_files(name: str, version: str, release: AdapterRelease) -> dict[str
         "skill.yaml": f"manifest: 1\nversion: {version}\nadapter: {json.dumps(release.base_model)}\n"
         f"requires:\n{requires}",
     }
+
+
+def _taught(release: AdapterRelease) -> str:
+    return ", ".join(f"{skill.name} {skill.version}" for skill in release.skills)
 
 
 def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnswer]:

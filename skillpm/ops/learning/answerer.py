@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skillpm.errors import LockOutOfDateError, UsageError
+from skillpm.errors import UsageError
 from skillpm.formats.typed_path import typed_path
 from skillpm.layout.filenames import ADAPTER
-from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
-from skillpm.ops.learning.adapter import read_release
+from skillpm.ops.learning.adapter import read_release, stored_adapter
 from skillpm.ops.learning.models import find_policy
 from skillpm.train.base_model import known_name
 from skillpm.train.run_folder import RunFolder
@@ -54,7 +53,7 @@ class Answerer:
         """
         name, _, base = text.partition("@")
         entry = context.lock().skill(name)
-        folder = _stored(context, entry) if entry and entry.adapter else typed_path(name)
+        folder = stored_adapter(context, entry) if entry and entry.adapter else typed_path(name)
         if (folder / ADAPTER).is_file():
             answerer = cls(base or known_name(read_release(folder).base_model), folder)
         else:
@@ -72,12 +71,3 @@ class Answerer:
         """Return the installed adapter that has learned a skill; None where there is none. Raises like ``of_model``."""
         entries = (entry for entry in context.lock().skills if entry.adapter and skill in entry.requires)
         return next((cls.of_model(context, entry.name) for entry in entries), None)
-
-
-def _stored(context: Context, entry: LockedSkill) -> Path:
-    if not context.store.verify(entry.tree):
-        raise LockOutOfDateError(
-            f"the adapter {entry.name} {entry.version} is not in the store as it is locked",
-            hint="run `skillpm install`",
-        )
-    return context.store.path(entry.tree)

@@ -88,7 +88,7 @@ def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
         TrainingError: torch and its companions are not installed, or the merged model answers otherwise.
     """
     folder = RunFolder.open(run)
-    adapter, model = folder.saved_adapter(), folder.manifest.model
+    model, adapter = folder.manifest.model, folder.saved_adapter()
     if not (adapter / "adapter_config.json").is_file():
         raise UsageError(f"{run} trained a whole model, there is nothing to merge", hint=f"use {adapter}")
     source = ready_model(model, settings)

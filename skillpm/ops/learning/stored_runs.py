@@ -14,7 +14,7 @@ from skillpm.ops.learning.runs import find_run
 from skillpm.settings import Settings
 
 _SETTINGS = ("dtype", "device", "threads", "processes")
-State = Literal["finished", "unfinished", "training"]
+State = Literal["finished", "unfinished", "training", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class StoredRun:
     """One run folder. Its documents are read as JSON: models would take longer to import than the command takes.
 
     Attributes:
-        state: an unfinished run was ended; `skillpm train --resume` goes on with it if it is ``resumable``.
+        state: an unfinished run was ended; `skillpm train --resume` goes on with it if it is ``resumable``. The
+            manifest of a damaged one cannot be read.
         skills: the version of each skill by its name.
         stages: the steps of each stage that has begun, by its name.
         exact: the share of exact answers after the last stage, of each task set as ``SKILL TASK SET``: of the newest
@@ -82,7 +83,7 @@ def list_runs(settings: Settings) -> list[StoredRun]:
 
 def finished_runs(settings: Settings) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Return the name, the manifest and the recipe of each finished run, the newest first."""
-    paths = [path for path in reversed(_folders(settings.runs)) if (path / "manifest.json").is_file()]
+    paths = [path for path in reversed(_folders(settings.runs)) if _state(path) == "finished"]
     return [(path.name, _document(path), _recipe(path)) for path in paths]
 
 
@@ -165,21 +166,26 @@ def _existing(settings: Settings, run: Path) -> Path:
 
 def _stored(path: Path) -> StoredRun:
     document = _document(path)
-    finished = (path / "manifest.json").is_file()
     steps: dict[str, int] = {}
     for row in read_metrics(path):
         steps[row["stage"]] = max(row["step"], steps.get(row["stage"], 0))
     return StoredRun(
         name=path.name,
-        state="finished" if finished else "training" if _is_busy(path) else "unfinished",
+        state=(state := _state(path)),
         created=str(document.get("created", "")),
         model=str(document.get("model") or _recipe(path).get("model", "")),
         skills={skill["name"]: skill["version"] for skill in document.get("skills", ())},
         stages=steps,
-        resumable=not finished and (path / "start.json").is_file(),
+        resumable=state in ("unfinished", "training") and (path / "start.json").is_file(),
         size=_size(path),
         exact=_exact(path),
     )
+
+
+def _state(path: Path) -> State:
+    if (path / "manifest.json").is_file():
+        return "finished" if _read(path / "manifest.json") else "damaged"
+    return "training" if _is_busy(path) else "unfinished"
 
 
 def _is_busy(path: Path) -> bool:
@@ -200,18 +206,22 @@ def _size(path: Path) -> int:
 
 def _document(path: Path) -> dict[str, Any]:
     """Return manifest.json, else start.json, else nothing; a damaged one is nothing."""
-    for name in ("manifest.json", "start.json"):
-        try:
-            document = json.loads((path / name).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(document, dict) and _has_form(document):
-            return document
-    return {}
+    return _read(path / "manifest.json") or _read(path / "start.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a run was made of, as one of its documents has it; nothing where that is damaged."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) and _has_form(document) else {}
 
 
 def _has_form(document: Mapping[str, Any]) -> bool:
     """Is what we read of a document there, and is it what it should be?"""
+    if not {"skills", "files", "versions"} <= document.keys():
+        return False
     lists = (("skills", {"name", "version", "tree"}), ("stages", {"name", "kind", "steps", "seconds"}))
     rows = ((document.get(name, []), keys) for name, keys in lists)
     return all(isinstance(document.get(name, {}), dict) for name in ("files", "settings", "versions")) and all(

@@ -107,6 +107,8 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     assert [row["template"] for row in rows] == [{}] * 4, "the evaluation called the chat template so"
     asked = place.call("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--json", "--yes")
     assert len(asked.document["adapter"]) == 64
+    place.call("adapter", "verify", "server-a-model").ok()
+    place.call("adapter", "verify", "server").fails(2, "server 1.0.0 is a skill, not an adapter")
     place.call("run", "server", "x").fails(2, "no model `a-model`", "`--model server-a-model@FOLDER`")
     begun = Recipe(model=str(tiny_model), adapter="server-a-model")
     stored = find_adapter(load_settings(project=place.root, environment=place.environment), begun)
@@ -124,7 +126,7 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     )
     rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
     (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))
-    with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again"):
+    with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again from the adapter"):
         replay(server.context().settings, packed, read_release(packed), str(tiny_model))
 
 

@@ -103,6 +103,17 @@ def test_a_name_that_is_not_a_run_has_a_near_one(runs: Project, monkeypatch: pyt
         find_run(load_settings(), Path("latest"))
 
 
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"name": ', '{"run": 1, "name": "run"}', "\xff"])
+def test_a_damaged_newest_run_is_named_with_a_way_to_go_on(runs: Project, manifest: str) -> None:
+    (runs.root / "runs/2-b/manifest.json").write_bytes(manifest.encode("latin-1"))
+    assert runs.call("runs", "list", "--json").ok().document[1]["state"] == "damaged"
+    assert "damaged" in runs.call("runs", "show", "latest").ok().out
+    for command in (("report", "latest"), ("eval", "--run", "latest"), ("model", "merge", "latest", "-o", "merged")):
+        runs.call(*command).fails(2, "runs/2-b/manifest.json", "runs list", "`skillpm runs prune runs/2-b` removes it")
+    runs.call("runs", "prune", "runs/2-b").ok()
+    runs.call("report", "latest").fails(2, "runs/1-a/manifest.json")
+
+
 def test_the_command_prints_figures_json_page_and_failures(runs: Project, output: Path) -> None:
     shown = runs.call("report", output, "--output", runs.root / "page.html").ok()
     assert "25.0 %" in shown.out and "page.html" in shown.err
