@@ -141,14 +141,13 @@ def serve(
     A new folder becomes a registry, and a folder that is one gets a server without a change. At the first start, the
     first owner's token is printed, once. Stop it with Ctrl-C or SIGTERM: requests that run are finished.
     """
-    import uvicorn
-
     from skillpm.index.folder_registry import make_registry
     from skillpm.model.name import is_name
     from skillpm_registry.app import create_app
     from skillpm_registry.blobs import record_blobs
     from skillpm_registry.configuration import Configuration
     from skillpm_registry.edge import log_lines
+    from skillpm_registry.http_server import http_server
 
     if owner and not is_name(owner):
         raise click.BadParameter(f"'{owner}' is not a name", param_hint="'--owner'")
@@ -164,20 +163,7 @@ def serve(
         root = _sign_new(configuration, signed)
         app = create_app(configuration)
         _greet(app.state.services, owner, root)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=30,
-                timeout_keep_alive=30,
-                limit_concurrency=1000,
-                proxy_headers=bool(behind_proxy),
-                forwarded_allow_ips=behind_proxy or None,
-            )
-        )
-        server.run(sockets=[listener])
+        http_server(app, behind_proxy).run(sockets=[listener])
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -29,6 +29,7 @@ from skillpm_registry import pages, protocols
 from skillpm_registry.app import create_app
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
+from skillpm_registry.http_server import http_server
 from skillpm_registry.identity import Right, new_token
 from skillpm_registry.membership import Role, new_account
 from skillpm_registry.services import Services
@@ -64,9 +65,7 @@ def listening(folder: Path, **configuration: Any) -> Iterator[str]:
     """Yield the address of a server over a folder, which its documents name."""
     socket = uvicorn.Config(app="", port=0).bind_socket()
     url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(Configuration(data=folder, url=url, **configuration)), log_level="error")
-    )
+    server = http_server(create_app(Configuration(data=folder, url=url, **configuration)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     while not server.started:

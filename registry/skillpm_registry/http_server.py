@@ -1,0 +1,80 @@
+"""The HTTP server, which closes a connection whose client makes no progress.
+
+uvicorn waits without end for the headers of a request, and for a client that does not read its answer. A thousand such
+connections would keep everybody else out. The body of a request has a limit of its own: see ``edge.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+SECONDS = 20.0  # in which the headers of a request are to come, and in which a client is to read some of an answer
+
+
+class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """One connection. The attributes without an underscore are those of uvicorn's two protocols."""
+
+    _headers: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Wait for the headers of the first request."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # else uvicorn's buffer hides that a client does not read
+        self._headers = self._abort_later()
+
+    def data_received(self, data: bytes) -> None:
+        """Take some bytes. The headers of a later request may take as long as those of the first one."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            _cancel(self._headers)
+            self._headers = None
+        elif self._headers is None:
+            self._headers = self._abort_later()
+
+    def pause_writing(self) -> None:
+        """Wait until the client reads."""
+        super().pause_writing()
+        self._reading = self._abort_later()
+
+    def resume_writing(self) -> None:
+        """Go on, because the client has read what was sent."""
+        _cancel(self._reading)
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        _cancel(self._headers)
+        _cancel(self._reading)
+        super().connection_lost(exc)
+
+    def _abort_later(self) -> asyncio.TimerHandle:
+        timer: asyncio.TimerHandle = self.loop.call_later(SECONDS, self.transport.abort)
+        return timer
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def http_server(app: ASGIApp, proxies: str = "") -> uvicorn.Server:
+    """Return a server for an application; ``proxies`` are the addresses whose X-Forwarded-For is believed."""
+    configuration = uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        timeout_keep_alive=30,
+        limit_concurrency=1000,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies or None,
+    )
+    return uvicorn.Server(configuration)
