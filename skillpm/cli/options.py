@@ -88,8 +88,9 @@ def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
     return combined(indexes_option(use), kept_option("--offline", is_flag=True, help="Use the cache only."))
 
 
-PLACE = "A folder, https://…, oci://…, or the name of a registry in the settings."
-place_option = registry_option(PLACE, required=True)
+place_option = registry_option(
+    "A folder, https://…, oci://…, or a name in the settings.  [default: the one where you are logged in]", default=""
+)
 
 
 def _opened(ctx: click.Context, parameter: click.Parameter, text: str) -> Any:

@@ -11,7 +11,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.options import PLACE, allow_option, registry_option
+from skillpm.cli.options import allow_option, place_option
 from skillpm.cli.output import count, json_option, note, print_json, safe, size, terminal_progress
 from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import SkillPath
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
 @click.argument("path", type=SkillPath(), default=Path())
-@registry_option(PLACE, default="")
+@place_option
 @click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")
 @click.option("--allow-unproven", is_flag=True, help="Allow a verifier that the self-test cannot prove.")

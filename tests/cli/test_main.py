@@ -79,7 +79,7 @@ WRONG = [
     ("--offline list", "`skillpm` has no option `--offline`", "put options after the command"),
     ("-C nowhere list", "`-C`: nowhere: No such file or directory", "see `skillpm --help`"),
     ("why", "`skillpm why` needs `NAME`", "such as `skillpm why shell-tools`"),
-    ("yank a==1", "`skillpm yank` needs `--registry`", "such as `skillpm yank "),
+    ("yank a==1", "`skillpm yank` needs `--reason`", "such as `skillpm yank "),
     ("completion", "`skillpm completion` needs `SHELL`, one of bash, zsh, fish", "such as `skillpm completion "),
     ("completion basj", "`SHELL`: `basj` is not one of `bash`, `zsh`, `fish`", "such as `skillpm completion "),
     ("pack a b c", "got unexpected extra arguments (b c)", "such as `skillpm pack "),

@@ -39,6 +39,18 @@ def test_a_published_skill_can_be_installed(place: Project, project: MakeProject
     assert content(other.root / ".agents/skills/mine") == content(place.root / "mine")
 
 
+def test_without_a_registry_there_must_be_only_one_that_is_meant(place: Project) -> None:
+    stored = Path(place.environment["SKILLPM_HOME"]) / "config/credentials.json"
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_text('{"tokens": {"http://127.0.0.1:1": "skp_x"}}')
+    stored.chmod(0o600)
+    place.call("yank", "mine==1.0", "--reason", "bad").fails(5, "127.0.0.1:1 cannot be used")
+    place.write({"skillpm.yaml": "project: 1\nregistries:\n  team: http://127.0.0.1:1/skills\n"})
+    place.call("yank", "mine==1.0", "--reason", "bad").fails(5, "127.0.0.1:1 cannot be used")
+    place.write({"skillpm.yaml": "project: 1\nregistries:\n  team: shop\n"})
+    place.call("publish", "mine").fails(2, "`--registry` is missing", "name one of `team`, `http://127.0.0.1:1`")
+
+
 def test_a_file_url_names_the_same_registry(place: Project) -> None:
     place.call("publish", "mine", "--registry", (place.root / "shop").as_uri()).ok()
     done = place.call("publish", "mine", "--registry", "shop", "--json").ok().document

@@ -84,16 +84,16 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         stored = Path(author.environment["SKILLPM_HOME"]) / "config/credentials.json"
         assert stored.stat().st_mode & 0o777 == 0o600
         author.call("publish", "demo", "--registry", server.url, "--no-sign").ok()
-        again = author.call("publish", "demo", "--registry", server.url, "--no-sign").ok()
+        again = author.call("publish", "demo", "--no-sign").ok()
         assert "nothing changed" in again.err
         author.write({"demo/README.md": "More.\n"})
         author.call("publish", "demo", "--registry", server.url, "--no-sign").fails(5, "version bump patch")
         installed = user.call("install", "demo", "--registry", server.url).ok()
         (fingerprint,) = re.findall("signed by the root ([0-9a-f]{64})", server.said)
         assert fingerprint in installed.err
-        author.call("deprecate", "demo", "--registry", server.url, "--reason", "use next").ok()
+        author.call("deprecate", "demo", "--reason", "use next").ok()
         assert "demo is deprecated: use next" in user.call("update").ok().err
-        author.call("yank", "demo==1.0", "--registry", server.url, "--reason", "loses data").ok()
+        author.call("yank", "demo==1.0", "--reason", "loses data").ok()
         assert "loses data" in user.call("update").ok().err
         assert author.call("whoami", "--json").ok().document["scopes"]["demo"] == "owner"
         made = author.call("token", "create", "ci", "--only", "demo", "--json").ok().document

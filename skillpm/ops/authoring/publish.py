@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
 
 from skillpm.errors import CheckError, ConflictError, RegistryError, UsageError
+from skillpm.index.credentials import Credentials, host_of
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.http import HttpIndex
@@ -292,20 +293,18 @@ def set_status(registry: Registry, name: str, status: Status, reason: str) -> St
 def open_publishing(text: str, context: Context, *, like: str = "", allow: Allowance = NOTHING) -> Registry:
     """Return the registry at a place, or of a name in the settings, to publish to.
 
-    ``like`` is the published name that a new name may look like. ``allow`` has the findings that the author accepts,
-    for a server, which makes the checks again.
+    An empty text means the only registry with a stored token, unless the settings name another one. ``like`` is the
+    published name that a new name may look like. ``allow`` has the findings that the author accepts, for a server,
+    which makes the checks again.
 
     Raises:
-        UsageError: the text is empty.
+        UsageError: the text is empty, and there is not exactly one such registry.
         RegistryError: it is neither a folder with config.json nor the address of a registry.
         DocumentError: the settings cannot be read.
     """
     known = context.settings.registries
-    if not text:
-        make = "run `skillpm registry init FOLDER` to make one, then add `--registry FOLDER`"
-        hint = f"{_listed(known)}; {make}" if known else make
-        raise UsageError("`--registry` is missing", hint=hint)
-    index = open_registry(known.get(text, text), context.around)
+    place = known.get(text, text) if text else _logged_in(known)
+    index = open_registry(place, context.around)
     if isinstance(index, HttpIndex):
         codes = {code for _, code in allow.pairs}
         return HttpRegistry(index.url, context.around.transport, context.around.pages, like=like, allow=codes)
@@ -323,5 +322,16 @@ def open_publishing(text: str, context: Context, *, like: str = "", allow: Allow
     return registry
 
 
+def _logged_in(known: Mapping[str, str]) -> str:
+    """Return the only registry that people of this machine can mean. Raises UsageError."""
+    stored = set(Credentials().stored)
+    places = set(known.values()) or stored
+    if len(places) == 1 and {host_of(place) for place in places} == stored:
+        return places.pop()
+    make = "run `skillpm registry init FOLDER` to make one, then add `--registry FOLDER`"
+    names = [*known, *sorted(stored)]
+    raise UsageError("`--registry` is missing", hint=f"{_listed(names)}; {make}" if names else make)
+
+
 def _listed(known: Iterable[str]) -> str:
-    return f"name one of the settings: {', '.join(f'`{name}`' for name in known)}"
+    return f"name one of {', '.join(f'`{name}`' for name in known)}"
