@@ -88,6 +88,7 @@ def sign(folder: Path, new_key: str | None) -> None:
     if registry.signer is None:
         raise UsageError(f"{folder} is not signed", hint="run `skillpm registry init FOLDER --signed`")
     waiting = registry.signer.rotate(keys.create(new_key)) if new_key else registry.signer.refresh()
+    registry.list_again()
     note(f"signed {folder}")
     for release, reason in waiting.items():
         note(f"warning: {release} waits for the witnesses of the log: {reason}")

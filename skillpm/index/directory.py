@@ -64,7 +64,7 @@ class DirectoryIndex:
 
     def names(self) -> list[str]:
         """Return all names with a page."""
-        return sorted(name for name, _ in _pages_below(self.root / "skills") if is_name(name))
+        return sorted(name for name, _ in pages_below(self.root / "skills") if is_name(name))
 
     def listings(self) -> Iterator[Listing]:
         """Yield every name with its newest release, out of listing.json if the page is older. Raises RegistryError.
@@ -72,7 +72,7 @@ class DirectoryIndex:
         Nobody signs listing.json, so the checked pages alone count in a signed registry.
         """
         listed, written = self._summary() if self.config.registry and self._signed is None else ({}, 0)
-        for name, changed in sorted(_pages_below(self.root / "skills")):
+        for name, changed in sorted(pages_below(self.root / "skills")):
             if changed < written and name in listed:
                 yield listed[name]
             elif is_name(name):
@@ -125,11 +125,11 @@ class DirectoryIndex:
         return data
 
 
-def _pages_below(folder: Path, owner: str = "") -> Iterator[tuple[str, int]]:
+def pages_below(folder: Path, owner: str = "") -> Iterator[tuple[str, int]]:
     """Yield what the pages of a folder and of its owners' folders are called, and when each was changed."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".json"):
                 yield owner + entry.name[:-5], entry.stat().st_mtime_ns
             elif not owner:
-                yield from _pages_below(Path(entry.path), f"{entry.name}/")
+                yield from pages_below(Path(entry.path), f"{entry.name}/")

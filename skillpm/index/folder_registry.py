@@ -33,7 +33,7 @@ from packaging.version import InvalidVersion, Version
 from skillpm.errors import ConflictError, IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import LightDocument, json_form
-from skillpm.index.directory import DirectoryIndex
+from skillpm.index.directory import DirectoryIndex, pages_below
 from skillpm.index.pages import (
     LISTING,
     MAX_LISTING,
@@ -44,7 +44,7 @@ from skillpm.index.pages import (
     parsed,
     read_document,
 )
-from skillpm.model.name import did_you_mean
+from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
 from skillpm.storage.archive import archive_digest, limits_of
 from skillpm.storage.durable import flush
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from skillpm.storage.keys import Keys
 
 _TRIES = 100  # another process may remove a new folder; each process can do so once
+_COARSE = 100_000_000  # nanoseconds; the time of a file is exact to a tick of the kernel, which is some milliseconds
 _ABANDONED = 24 * 3600.0  # seconds after which no process uses an entry of tmp/
 
 
@@ -161,8 +162,11 @@ class FolderRegistry(DirectoryIndex):
         self._renew_page(name, status=status, reason=reason)
         return (page.status, page.reason) != (status, reason)
 
-    def list_again(self, names: Iterable[str]) -> None:
-        """Renew the listing from the pages of these names and of names that it does not have.
+    def list_again(self, names: Iterable[str] = ()) -> None:
+        """Renew the listing from the pages of these names, and from those that it does not have or is older than.
+
+        Other pages change, too, when the witnesses of a log sign what waited. The time of the listing is therefore
+        that before its pages were read.
 
         Raises:
             RegistryError: a page is damaged.
@@ -170,15 +174,29 @@ class FolderRegistry(DirectoryIndex):
         """
         with turns(self.root):
             while True:
+                begin, written = time.time_ns() - _COARSE, self._changed(LISTING)
                 listed = {item.name: item for item in self._listed()}
-                names_now = set(self.names())
-                renewed = {name: self._shown(name) for name in (names_now - listed.keys()) | (names_now & set(names))}
-                skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in names_now}
+                pages = {name: changed for name, changed in pages_below(self.root / "skills") if is_name(name)}
+                younger = {name for name, changed in pages.items() if changed >= written}
+                wanted = younger | (pages.keys() - listed.keys()) | (pages.keys() & set(names))
+                renewed = {name: self._shown(name) for name in wanted}
+                skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in pages}
                 lines = (json.dumps(json_form(skills[name]), ensure_ascii=False) for name in sorted(skills))
                 text = '{"listing": 1, "skills": [\n' + ",\n".join(lines) + "\n]}\n"
-                if self._has(LISTING, text.encode()):
+                is_same = self._has(LISTING, text.encode())
+                if not is_same:
+                    self.write(LISTING, text)
+                if younger or not is_same:
+                    with contextlib.suppress(PermissionError):  # another user wrote the same
+                        os.utime(self.root / LISTING, ns=(begin, begin))
+                if is_same:
                     return
-                self.write(LISTING, text)
+
+    def _changed(self, path: str) -> int:
+        """Return when a file was changed (Unix, nanoseconds); 0 if it is missing."""
+        with contextlib.suppress(OSError):
+            return (self.root / path).stat().st_mtime_ns
+        return 0
 
     def _listed(self) -> tuple[ShownSkill, ...]:
         if not (self.root / LISTING).is_file():
@@ -320,6 +338,11 @@ class FolderRegistry(DirectoryIndex):
         """Return a page as the statements want it. Raises RegistryError if the folder is damaged."""
         releases = sorted(self._written(name).values(), key=_by_written_version)
         return {**self._page_written(name), "name": name, "releases": releases}
+
+    def flush(self) -> None:
+        """Flush everything to the disk. Raises StorageError."""
+        with DiskErrors("flush", self.root):
+            flush([self.root])
 
     def _renew_page(self, name: str, **changes: str) -> dict[str, str]:
         """Write a page; return why releases of it are not visible yet, as the signer does."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from skillpm.index.directory import DirectoryIndex
-from tests.index.signed_shop import SignedShop
+from skillpm.index.folder_registry import FolderRegistry, make_registry
+from tests.index.signed_shop import SignedShop, release
 
 
 def listed(shop: Path) -> dict[str, str]:
@@ -34,6 +38,26 @@ def test_a_page_that_is_younger_than_the_listing_is_what_counts(shop: Path) -> N
     assert listed(shop) == whole
     (shop / "listing.json").unlink()
     assert listed(shop) == whole
+
+
+def test_a_page_that_changes_while_the_listing_is_made_is_younger_than_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_registry(tmp_path / "shop", "shop")
+    registry, write = FolderRegistry(tmp_path / "shop", "shop"), FolderRegistry.write
+    registry.publish(*release("demo", "1.0"))
+
+    def late(own: FolderRegistry, path: str, data: Any, **options: Any) -> None:
+        if path == "listing.json":
+            monkeypatch.undo()
+            registry.add(*release("demo", "1.1"))
+        write(own, path, data, **options)
+
+    monkeypatch.setattr(FolderRegistry, "write", late)
+    registry.publish(*release("other", "1.0"))
+    assert listed(registry.root) == {"demo": "1.1", "other": "1.0"}
+    summary = json.loads((registry.root / "listing.json").read_bytes())["skills"]
+    assert [item["version"] for item in summary] == ["1.1", "1.0"]
 
 
 def test_a_listing_of_a_signed_folder_is_not_believed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -109,6 +110,26 @@ def test_the_head_that_shows_a_release_shows_all_that_waited_before_it(
     shop.publish("third")
     for name in ("demo", "second", "third"):
         assert versions(shop, tmp_path / "seen", pair, 2, name) == ["1.0"]
+
+
+@pytest.mark.parametrize("by", ["a publication", "a renewal"])
+def test_a_listing_has_what_was_shown_later_than_it_was_published(
+    shop: SignedShop, pair: list[Witness], by: str
+) -> None:
+    shop.publish()
+    pair[1].away = True
+    with pytest.raises(StorageError):
+        shop.publish(version="1.1")
+    pair[1].away = False
+    registry = FolderRegistry(shop.root, "shop", shop.keys)
+    if by == "a publication":
+        registry.publish(*release("other", "1.0"))
+    else:
+        assert registry.signer is not None
+        registry.signer.refresh()
+        registry.list_again()
+    listed = {item["name"]: item["version"] for item in json.loads((shop.root / "listing.json").read_bytes())["skills"]}
+    assert listed == {"demo": "1.1"} | ({"other": "1.0"} if by == "a publication" else {})
 
 
 def test_a_head_that_witnesses_were_asked_about_is_always_on_the_disk(
