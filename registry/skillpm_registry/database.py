@@ -46,7 +46,7 @@ class Database:
     def writing(self, *, durable: bool = True) -> Iterator[Session]:
         """Yield a session that is committed at the end. Raises BusyError, StorageError.
 
-        If it is not durable, a power cut may undo it before the next durable one has ended.
+        If it is not durable, a power cut may undo it before the next durable one has ended, or its disk is flushed.
         """
         engine = self.engine if durable else self._hasty
         with self._turn, reported(), Session(engine, expire_on_commit=False) as session, session.begin():
@@ -86,6 +86,13 @@ class Database:
             if not inspect(connection).has_table("alembic_version"):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def is_flushed_with(self, folder: Path) -> bool:
+        """Is the database a file below a folder, and on the same disk?"""
+        if self.engine.dialect.name != "sqlite":
+            return False
+        file = Path(self.engine.url.database or "").resolve()
+        return file.is_relative_to(folder) and file.stat().st_dev == folder.stat().st_dev
 
     def close(self) -> None:
         """Close all connections."""

@@ -386,7 +386,7 @@ def make_visible(services: Services, upload: Upload, approved_by: str = "") -> t
     release = replace(read_light(Release, upload.release), published=now, publisher=publisher_of(upload.publisher))
     with _claimed(services, upload, approved_by) as claimed:
         added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
-        with services.database.writing() as session:
+        with services.database.writing(durable=False) as session:  # ``_settle`` finds out what a power cut undoes
             upload = move(session, claimed, "live", expires=time.time() + LIFETIME)
             added = _record(session, upload) and added
     services.changed(upload.name)
@@ -397,6 +397,8 @@ def make_visible(services: Services, upload: Upload, approved_by: str = "") -> t
 @contextlib.contextmanager
 def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[Upload]:
     """Yield an upload that this request alone makes live, so that nobody refuses or approves it meanwhile.
+
+    The claim is on the disk before the folder has a statement. On one disk, the folder's flush does that.
 
     Raises:
         ApiError: 409 if another request was first.
@@ -409,7 +411,7 @@ def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[U
         except BusyError:
             raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again") from None
         stack.callback(claim.path.unlink, missing_ok=True)
-        with services.database.writing(durable=False) as session:  # the folder is flushed before it has a statement
+        with services.database.writing(durable=not services.is_one_disk) as session:
             claimed = move(session, upload, "publishing", wish=wish, expires=time.time() + _WAITING)
         try:
             yield claimed
@@ -475,6 +477,7 @@ def _settle(services: Services, session: Session, wanted: ColumnElement[bool]) -
     for upload in session.scalars(select(Upload).where(wanted)).all():
         with contextlib.suppress(BusyError), locked(_claim(services, upload.id), 0.0) as claim:
             if _is_live(services, upload):
+                services.registry.flush()  # whoever made it live may not have come so far
                 upload.state = "live"
                 _record(session, upload)
                 services.changed(upload.name)

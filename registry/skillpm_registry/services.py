@@ -29,6 +29,7 @@ class Services:
         database: accounts, tokens, uploads, events.
         downloads: counts them.
         lister: renews the listing after a publication.
+        is_one_disk: does a flush of the folder flush what the database has committed, too?
         gate: self-tests verifiers; None if the operator does not want that.
         checking: bounds the archives that are checked at once, by whatever protocol they came: each is in memory.
         going_live: bounds the releases that become visible at once: they wait for the disk and for witnesses.
@@ -40,6 +41,7 @@ class Services:
     database: Database
     downloads: Downloads
     lister: Lister
+    is_one_disk: bool
     gate: Gate | None = None
     checking: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     going_live: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(20))
@@ -77,4 +79,5 @@ def open_services(configuration: Configuration) -> Services:
     gate = Gate(database, configuration.gate) if configuration.gate else None
     catalogue = Catalogue(registry, configuration.state, configuration.database)
     lister = Lister(registry, catalogue.stamp, lambda: remove_abandoned(configuration.uploads))
-    return Services(configuration, registry, catalogue, database, Downloads(database), lister, gate)
+    is_one_disk = database.is_flushed_with(configuration.data)
+    return Services(configuration, registry, catalogue, database, Downloads(database), lister, is_one_disk, gate)

@@ -9,8 +9,9 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ import pytest
 from sqlalchemy import select, update
 
 from skillpm.errors import StorageError
+from skillpm.index import folder_registry
 from skillpm.index.credentials import token_variable
 from skillpm.index.directory import DirectoryIndex
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.storage.archive import build_archive
+from skillpm.storage.durable import flush
 from skillpm_registry import publishing
+from skillpm_registry.database import Database, sqlite_url
 from skillpm_registry.events import events
 from skillpm_registry.publishing import recover
 from skillpm_registry.tables import Upload
@@ -207,6 +212,53 @@ def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Serve
     with server.services.database.reading() as session:
         assert [event.action for event in events(session, subject="demo")].count("publish") == 1
         assert session.query(Upload).one().state == "live"
+
+
+@pytest.mark.parametrize("is_one_disk", [False, True])
+def test_a_claim_is_on_the_disk_before_the_folder_has_a_statement(
+    server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch, is_one_disk: bool
+) -> None:
+    """If the folder is on another disk than the database, no flush of the folder helps."""
+    services = replace(server.services, is_one_disk=is_one_disk)
+    waits: list[str] = []
+
+    @contextmanager
+    def writing(own: Database, *, durable: bool = True) -> Iterator[Any]:
+        with write(own, durable=durable) as session:
+            yield session
+        waits.append("claim" if durable else "hasty claim" if "statement" not in waits else "hasty end")
+
+    def flushed(roots: Any) -> None:
+        flush(roots)
+        waits.append("flush")
+
+    def stated(own: Any, *arguments: Any) -> Any:
+        release = state(own, *arguments)
+        waits.append("statement")
+        return release
+
+    write, state = Database.writing, FolderRegistry._state
+    wish, archive = parcel(demo)
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    server.owner.send(number, archive)
+    with services.database.reading() as session:
+        upload = session.get_one(Upload, number)
+    monkeypatch.setattr(Database, "writing", writing)
+    monkeypatch.setattr(folder_registry, "flush", flushed)
+    monkeypatch.setattr(FolderRegistry, "_state", stated)
+    publishing.make_visible(services, upload)
+    claim = "hasty claim" if is_one_disk else "claim"
+    assert waits[:3] == [claim, "flush", "statement"]
+    assert waits[-1] == "hasty end"
+
+
+def test_the_database_is_flushed_with_the_folder_where_it_lies_below_it(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    for place, expected in (("registry/own.db", True), ("other.db", False)):
+        database = Database(sqlite_url(tmp_path / place))
+        database.migrate(tmp_path / "lock")
+        assert database.is_flushed_with(tmp_path / "registry") is expected
+        database.close()
 
 
 def test_a_slow_publication_keeps_no_other_waiting(
