@@ -8,28 +8,9 @@ from typing import Any
 
 import click
 
+from skillpm.cli import elsewhere
 from skillpm.cli.everywhere import add_options
 from skillpm.errors import UsageError
-
-# commands of other package managers, and ours
-_ELSEWHERE = {
-    "bump": "version bump",
-    "check": "validate",
-    "clean": "cache prune",
-    "create": "new",
-    "delete": "uninstall",
-    "evaluate": "eval",
-    "find": "search",
-    "graph": "tree",
-    "lint": "validate",
-    "prune": "cache prune",
-    "test": "selftest",
-    "unpublish": "yank",
-    "upgrade": "update",
-}
-
-# former names of our options, and names in other package managers
-_FORMERLY = {"--index": "--registry", "--index-url": "--registry"}
 
 _MOST = 400  # characters of a message, which quotes the typed text
 _QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
@@ -70,18 +51,23 @@ def misuse(error: click.ClickException) -> UsageError:
 def _unknown_command(name: str, known: Iterable[str], group: str) -> UsageError:
     from skillpm.model.name import meant, near_names
 
+    message = f"there is no command `{group} {name}`"
     if name in ("self-update", "self", "self-upgrade"):
-        hint = "run `pip install --upgrade skillpm-core`, or `git pull` in a checkout"
-        return UsageError(f"there is no command `{group} {name}`", hint=hint)
-    near = [_ELSEWHERE[name]] if group == "skillpm" and name in _ELSEWHERE else near_names(name, known)
-    hint = meant(f"{group} {item}" for item in near) or f"see `{group} --help`"
-    return UsageError(f"there is no command `{group} {name}`", hint=hint)
+        return UsageError(message, hint="upgrade skillpm-core")
+    ours = elsewhere.COMMANDS.get(f"{group} {name}".removeprefix("skillpm "))
+    verbs = [verb for verb in elsewhere.VERBS.get(name, ()) if verb in known]
+    near = [f"skillpm {ours}"] if ours else [f"{group} {item}" for item in verbs[:1] or near_names(name, known)]
+    return UsageError(message, hint=meant(near) or f"see `{group} --help`")
 
 
 def _unknown_option(name: str, context: click.Context) -> UsageError:
     from skillpm.model.name import did_you_mean
 
     path, above, command = context.command_path, context.parent, context.command
+    message = f"`{path}` has no option `{name}`"
+    instead = elsewhere.OPTIONS.get(command.name or "", {}).get(name)
+    if instead:
+        return UsageError(message, hint=instead)
     parameters = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
     options = [option for item in parameters for option in (*item.opts, *item.secondary_opts) if len(option) > 2]
     otherwise = f"see `{path} --help`"
@@ -89,8 +75,7 @@ def _unknown_option(name: str, context: click.Context) -> UsageError:
         otherwise = f"put it before the command: `{above.command_path} {name} {context.info_name}`"
     elif isinstance(command, click.Group):
         otherwise = f"put options after the command; see `{path} --help`"
-    hint = did_you_mean(_FORMERLY.get(name, name), options, otherwise)
-    return UsageError(f"`{path}` has no option `{name}`", hint=hint)
+    return UsageError(message, hint=did_you_mean(elsewhere.ANYWHERE.get(name, name), options, otherwise))
 
 
 def _bad_value(error: click.ClickException, parameter: click.Parameter, context: click.Context) -> str:

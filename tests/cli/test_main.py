@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from skillpm.cli.main import main
+from skillpm.cli import elsewhere
+from skillpm.cli.main import SECTIONS, main
 from tests.shop import MakeProject
 
 
@@ -70,7 +71,14 @@ def test_no_consent_is_no_empty_table(project: MakeProject) -> None:
 WRONG = [
     ("instal", "there is no command `skillpm instal`", "did you mean `skillpm install`?"),
     ("unpublish x", "there is no command `skillpm unpublish`", "did you mean `skillpm yank`?"),
-    ("self-update", "there is no command `skillpm self-update`", "pip install --upgrade"),
+    ("self-update", "there is no command `skillpm self-update`", "upgrade skillpm-core: run `"),
+    ("cache clean", "there is no command `skillpm cache clean`", "did you mean `skillpm cache prune`?"),
+    ("registry list", "there is no command `skillpm registry list`", "did you mean `skillpm config`?"),
+    ("runs rm x", "there is no command `skillpm runs rm`", "did you mean `skillpm runs prune`?"),
+    ("model ls", "there is no command `skillpm model ls`", "did you mean `skillpm model list`?"),
+    ("install --frozen", "`skillpm install` has no option `--frozen`", "run `skillpm sync --frozen`"),
+    ("add x --ref main", "`skillpm install` has no option `--ref`", "write `OWNER/REPO@REF`"),
+    ("list --outdated", "`skillpm list` has no option `--outdated`", "run `skillpm outdated`"),
     ("zzz", "there is no command `skillpm zzz`", "see `skillpm --help`"),
     ("cache prun", "there is no command `skillpm cache prun`", "did you mean `skillpm cache prune`?"),
     ("sync --dryrun", "`skillpm sync` has no option `--dryrun`", "did you mean `--dry-run`?"),
@@ -138,3 +146,13 @@ def test_every_help_is_whole_sentences() -> None:
                 text = parameter.help.partition("  [")[0]
                 assert text[:1].isupper() or text.startswith(("[", "smollm2", "lenient")), (path, parameter.opts, text)
                 assert text.endswith((".", "]")), (path, parameter.opts, text)
+
+
+def test_what_other_package_managers_say_leads_to_what_there_is() -> None:
+    ours = {name for section in SECTIONS.values() for name in section}
+    groups = {"cache": {"prune"}, "version": {"bump"}}
+    for typed, instead in elsewhere.COMMANDS.items():
+        command, _, below = instead.partition(" ")
+        assert typed not in ours and command in ours and (not below or below in groups[command]), typed
+    for command, options in elsewhere.OPTIONS.items():
+        assert command in ours and all(option.startswith("-") for option in options)
