@@ -10,26 +10,30 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 _NEAR = 0.6  # of difflib's ratio: a slip or two in a short word
+_NEARER = 0.8  # for a key that is right in another place of the document
+_MOST = 12  # keys in one hint
 
 
-def near_key(model: type[BaseModel], root: Any, location: tuple[int | str, ...]) -> str | None:
-    """Return a hint for an unknown key, or None.
+def near_key(model: type[BaseModel], root: Any, location: tuple[int | str, ...]) -> str:
+    """Return a hint for an unknown key: a near name, else the keys of its place.
 
-    The model at the key's place is taken to be the one that has most of the keys beside it. ``location`` is that of the
-    unknown key in the read document, as pydantic has it.
+    Of several models that may stand at the key's place, the one with most of the keys beside it is taken to be meant.
+    ``location`` is that of the unknown key in the read document, as pydantic has it.
     """
     key = str(location[-1])
     beside = set(_beside(root, location))
-    tables = sorted(_tables(model), key=lambda names: len(beside & names), reverse=True)
-    if any(key in names for names in tables):
-        return f"`{key[:80]}` is a key of another place in this document"
-    for names in tables:
-        near = difflib.get_close_matches(key.lower(), sorted(names), 1, _NEAR)
+    here = sorted(map(_keys, _models_at(model, location[:-1])), key=lambda names: len(beside & names), reverse=True)
+    elsewhere = any(key in _keys(other) for other in _all_models(model))
+    for names in here:
+        near = difflib.get_close_matches(key.lower(), sorted(names), 1, _NEARER if elsewhere else _NEAR)
         if near:
             return f"did you mean `{near[0]}`?"
         if beside & names:
             break
-    return None
+    others = sorted(here[0] - beside) if here else []
+    more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
+    own = f"other keys here are {', '.join(others[:_MOST])}{more}" if others else "remove it"
+    return f"`{key[:80]}` is a key of another place in this document; {own}" if elsewhere else own
 
 
 def _beside(root: Any, location: tuple[int | str, ...]) -> Iterator[str]:
@@ -42,17 +46,34 @@ def _beside(root: Any, location: tuple[int | str, ...]) -> Iterator[str]:
     yield from (str(key) for key in node if key != location[-1]) if isinstance(node, dict) else ()
 
 
+def _models_at(model: type[BaseModel], steps: tuple[int | str, ...]) -> list[type[BaseModel]]:
+    """Return the models that may stand at a place; a step that leads nowhere is pydantic's name of a union's member.
+
+    Lists, mappings and unions are passed through, so a number and a mapping's key lead nowhere either.
+    """
+    models = [model]
+    for step in steps:
+        fields = [field for at in models for name, field in at.model_fields.items() if step in (name, field.alias)]
+        models = [inner for field in fields for inner in _models(field.annotation)] or models
+    return models
+
+
 @cache
-def _tables(model: type[BaseModel]) -> tuple[frozenset[str], ...]:
-    """Return the keys of a model and of each model inside it."""
-    seen: dict[type[BaseModel], frozenset[str]] = {}
+def _keys(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in model.model_fields.items())
+
+
+@cache
+def _all_models(model: type[BaseModel]) -> frozenset[type[BaseModel]]:
+    """Return a model and each model inside it."""
+    seen: set[type[BaseModel]] = set()
     pending = [model]
     while pending:
         table = pending.pop()
         if table not in seen:
-            seen[table] = frozenset(field.alias or name for name, field in table.model_fields.items())
+            seen.add(table)
             pending += [inner for field in table.model_fields.values() for inner in _models(field.annotation)]
-    return tuple(seen.values())
+    return frozenset(seen)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
