@@ -20,8 +20,8 @@ def command(texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool) 
     """Scan skills for hidden content: characters, escapes, binaries, archives, names that collide.
 
     A PATH, written with a `/`, is a folder, a folder of skills, an archive or a file. A NAME is an installed skill. By
-    default, all installed skills are scanned. Exits 1 if an install would refuse a skill. `skillpm install` runs the
-    same scan; `skillpm validate` runs it with all other rules.
+    default, all installed skills are scanned. Exits 1 if an install would refuse what is found. `skillpm install` runs
+    the same scan; `skillpm validate` runs it with all other rules.
     """
     from skillpm.ops.authoring.scan import RULES, scan
     from skillpm.trust.allowance import Allowance

@@ -93,7 +93,7 @@ class PackedFile:
             hint = f"add `{in_folder('', quote(self.folders[0]))}`; {known}"
             raise UsageError(f"{self.file} has {len(self.folders)} skills, and none is named", hint=hint)
         tree = subtree(self.tree, folder or "".join(self.folders))
-        if not tree.paths():
+        if folder and not tree.paths():
             raise UsageError(f"{self.file} has no folder `{folder}`", hint=did_you_mean(folder, self.folders, known))
         return tree
 

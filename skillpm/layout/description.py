@@ -10,12 +10,12 @@ from skillpm.errors import LayoutError, UsageError
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
 from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.name import is_name
+from skillpm.model.release import UNVERSIONED
 
 if TYPE_CHECKING:
     from skillpm.model.manifest import Manifest
 
 MAX_SKILL_TEXT = 1 << 20  # bytes of SKILL.md
-UNVERSIONED = "0"
 MANIFEST = "skill.yaml"
 _KEY = rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?%s["']?[ \t]*:"""
 FORMAT_KEYS = {MANIFEST: "manifest", "contract.yaml": "contract", "synthesis.yaml": "synthesis"}

@@ -10,7 +10,7 @@ from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.key import PublicKey
-from skillpm.model.release import Digest, Publisher, Release, Requires, SkillNameText
+from skillpm.model.release import UNVERSIONED, Digest, Publisher, Release, Requires, SkillNameText
 from skillpm.model.source import Source
 from skillpm.model.wheel import WheelSet
 
@@ -39,6 +39,9 @@ class LockedSkill(LightDocument):
     publisher: Publisher | None = None
     python: tuple[WheelSet, ...] | None = None
     adapter: Annotated[str, Limit(longest=256)] | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.version == UNVERSIONED else f"{self.name} {self.version}"
 
     def release(self, size: int = 0) -> Release:
         """Return the release that is locked, with the size of its archive in bytes where that is known."""

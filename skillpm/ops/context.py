@@ -296,13 +296,9 @@ class Context:
     def _stored(self, entry: LockedSkill) -> Skill:
         root = self.store.path(entry.tree)
         if not root.is_dir():
-            raise LockOutOfDateError(
-                f"{entry.name} {entry.version} is locked but not in the store", hint="run `skillpm install`"
-            )
+            raise LockOutOfDateError(f"{entry} is locked but not in the store", hint="run `skillpm install`")
         if not self.store.verify(entry.tree):
-            raise IntegrityError(
-                f"{entry.name} {entry.version} was changed in the store", hint="run `skillpm install` to repair it"
-            )
+            raise IntegrityError(f"{entry} was changed in the store", hint="run `skillpm install` to repair it")
         description = describe(FolderTree(root)).description
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
 

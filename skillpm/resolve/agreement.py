@@ -17,7 +17,7 @@ def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
     reasons = [*_of_requirements(roots, lock), *(line for root in roots for line in _of_root(root, entries))]
     for entry in lock.skills:
         for name, specifier in sorted(entry.requires.items()):
-            reasons += _unmet(f"{entry.name} {entry.version}", Requirement.of(name, specifier), entries)
+            reasons += _unmet(str(entry), Requirement.of(name, specifier), entries)
     surplus = sorted(set(entries) - needed(lock, [root.name for root in roots]))
     reasons += [f"{name} is locked, but nothing requires it" for name in surplus]
     return list(dict.fromkeys(reasons))

@@ -39,13 +39,13 @@ def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Al
     release = next((item for item in page.releases if item.version == entry.version), None) if page else None
     if release is not None and release.quarantined and QUARANTINED not in allow.codes(entry.name):
         raise PolicyError(
-            f"{entry.name} {entry.version} is in quarantine at {entry.source}{_because(release.quarantined)}",
+            f"{entry} is in quarantine at {entry.source}{_because(release.quarantined)}",
             hint=f"{_way_out(entry, page, lock)}; where you have looked, "
             f"`--allow {entry.name}:quarantined` lets this one in",
         )
     warnings = []
     if release is not None and release.yanked:
-        sentence = f"{entry.name} {entry.version}, which is locked, was yanked{_because(release.yanked)}"
+        sentence = f"{entry}, which is locked, was yanked{_because(release.yanked)}"
         warnings.append(f"{sentence}; {_way_out(entry, page, lock)}")
     if page is not None and page.status != "active":
         warnings.append(f"{entry.name} is {page.status}{_because(page.reason)}")

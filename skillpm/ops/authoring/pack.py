@@ -15,13 +15,12 @@ from skillpm.errors import LayoutError, UsageError
 from skillpm.formats.as_json import as_json
 from skillpm.formats.gathered import Bytes
 from skillpm.index.path import release_of
-from skillpm.layout.description import UNVERSIONED
 from skillpm.layout.rule import Level, Rule
 from skillpm.layout.scan import NO_ARCHIVE
 from skillpm.layout.source_tree import SourceTree
 from skillpm.model.finding import Report
 from skillpm.model.name import parse_name
-from skillpm.model.release import Release
+from skillpm.model.release import UNVERSIONED, Release
 from skillpm.ops.authoring.validate import PUBLISH_RULES, validate_skill
 from skillpm.ops.project.fetch import refuse_broken
 from skillpm.storage.archive import build_archive, compressed

@@ -244,8 +244,7 @@ def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) ->
         return
     if entry.version == release.version and entry.tree != release.tree:
         raise IntegrityError(
-            f"{source} has different bytes for {entry.name} {entry.version}: tree {release.tree}, "
-            f"skillpm.lock has {entry.tree}",
+            f"{source} has different bytes for {entry}: tree {release.tree}, skillpm.lock has {entry.tree}",
             hint="ask the registry's maintainer; to trust the new bytes, uninstall the skill and install it again",
             locked=entry.tree,
             found=release.tree,
@@ -338,7 +337,7 @@ class _Pages:
             page, reason = None, error.message
         if page is None:
             where = whereabouts(self._context, place, entry.name)
-            self._context.note(f"{entry.name} {entry.version} stays as it is locked: {reason}{where}")
+            self._context.note(f"{entry} stays as it is locked: {reason}{where}")
         return page
 
     def withheld(self, name: str, release: Release) -> str | None:

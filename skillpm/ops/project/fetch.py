@@ -97,9 +97,9 @@ def fetch(
     if isinstance(index, TreeIndex) and tree is index.tree:
         report = index.report
     else:
-        report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
+        report = check(tree, path=str(entry), folder=None)
     report = allow.judged(report, entry.name)
-    refuse_broken(report, f"{entry.name} {entry.version}")
+    refuse_broken(report, str(entry))
     refuse_impostor(entry.name, entry, tree, index.name)
     if store is not None:
         store.add(tree)
@@ -115,7 +115,7 @@ def refuse_told(tree: Tree, entry: LockedSkill, allow: Allowance) -> None:
     from skillpm.layout.rules import told
     from skillpm.layout.subject import Subject
 
-    label = f"{entry.name} {entry.version}"
+    label = str(entry)
     report = examine(Subject(tree, None), told.RULES, path=label, level=Level.LENIENT)
     refuse_broken(allow.judged(report, entry.name), label)
 

@@ -201,7 +201,7 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
     warnings = []
     for entry in selection.plan.lock.skills:
         context.refuse_source(entry.name, entry.source)
-        context.signers.demand(f"{entry.name} {entry.version}", entry.signer, context.signatures_of(entry.source))
+        context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
         warnings += recall_warnings(entry, selection.pages.get(entry.name), selection.plan.lock, options.allow)
     missing, options = [], replace(options, allow=context.under_policy(options.allow))

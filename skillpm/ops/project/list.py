@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from skillpm.errors import LayoutError, StorageError, UsageError
-from skillpm.layout.description import UNVERSIONED, describe
+from skillpm.layout.description import describe
 from skillpm.layout.filenames import CALIBRATION
 from skillpm.layout.tree import FolderTree
+from skillpm.model.release import UNVERSIONED
 from skillpm.ops.context import Context
 from skillpm.ops.project.adapters import lag_of
 from skillpm.ops.project.difference import SkillState, standing

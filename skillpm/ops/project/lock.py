@@ -81,7 +81,7 @@ def check_lock(context: Context) -> Locking:
     refuse_out_of_date(out_of_date(context, required(context, lock), lock))
     for entry in lock.skills:
         context.refuse_source(entry.name, entry.source)
-        context.signers.demand(f"{entry.name} {entry.version}", entry.signer, context.signatures_of(entry.source))
+        context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))
     return Locking(lock_changes(as_locked(lock)), dry_run=True)
 
 

@@ -22,7 +22,7 @@ def stays_as_locked(context: Context, source: Source, entry: LockedSkill | None)
     folder = context.settings.project / source.place
     if not source.editable or entry is None or entry.source != source or folder.is_dir():
         return False
-    context.note(f"{entry.name} {entry.version} stays as it is locked: {folder} is not a folder")
+    context.note(f"{entry} stays as it is locked: {folder} is not a folder")
     return True
 
 

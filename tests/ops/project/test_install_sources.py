@@ -439,6 +439,8 @@ def test_an_archive_that_is_not_taken_names_the_way(project: MakeProject, skill_
     (place.root / "mine.tar.gz").rename(place.root / "mine.tgz")
     place.call("install", "./mine.tgz").ok()
     place.call("install", "./none.zip").fails(2, "there is no none.zip")
+    packed(place.root / "empty.zip", {}, "zip")
+    place.call("install", "./empty.zip", "--all").fails(1, "no SKILL.md")
 
 
 SEVERAL = {

@@ -124,3 +124,17 @@ def test_a_source_that_cannot_be_asked_now_is_still_an_error(
     place.call("install", f"git+file:{upstream}#subdirectory=tools/skills/aa").ok()
     shutil.rmtree(Path(place.environment["SKILLPM_HOME"]) / "cache")
     place.call("update", "--offline").fails(5, "--offline")
+
+
+def test_a_skill_without_a_version_is_named_without_one(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    root = write_tree(
+        tmp_path / "plain", {name: {"SKILL.md": skill_files(name)["SKILL.md"]} for name in ("one", "two")}
+    )
+    commit_all(root)
+    place = project()
+    place.call("install", f"git+file:{root}", "--all").ok()
+    shutil.rmtree(root / "one")
+    commit_all(root)
+    assert "warning: one stays as it is locked" in place.call("update").ok().err
