@@ -164,7 +164,7 @@ def test_every_link_of_the_site_leads_somewhere(client: TestClient) -> None:
     while waiting:
         path = waiting.pop()
         answer = client.get(path)
-        assert answer.status_code == 200, path
+        assert answer.status_code == (401 if path == "/account" else 200), path
         if answer.headers["content-type"].startswith("text/html"):
             page = Reader(answer.text)
             for _, key, value in page.attributes:
@@ -387,6 +387,28 @@ def test_a_measured_lift_is_shown_with_its_interval_and_found(tmp_path: Path, sk
     assert 'cx="87.00%"' in text
     assert "Measured lift" not in other
     assert sorted(item["name"] for item in found) == ["demo", "demo-tiny"]
+
+
+def test_an_adapter_is_offered_to_no_client_that_cannot_take_it(tmp_path: Path, skill_files: SkillFiles) -> None:
+    root = publish(tmp_path / "shop", skill_files("demo"), measured_adapter(skill_files, *FIGURES))
+    with TestClient(create_app(Configuration(data=root))) as client:
+        text, other = client.get("/skill/demo-tiny").text, client.get("/skill/demo").text
+    for client_name in ("npx skills add", "claude plugin install", "clawhub", "apm install", "git clone"):
+        assert client_name not in text
+        assert client_name in other
+
+
+def test_an_account_sees_its_roles_and_tokens_and_no_secret(server: Server, skill_files: SkillFiles) -> None:
+    assert server.client.get("/account").headers["www-authenticate"].startswith("Basic ")
+    ana, ben = server.person("ana"), server.person("ben")
+    ana.publish(skill_files("demo"))
+    made = ana.ask("POST", "tokens", {"label": "<b>ci</b>", "rights": ["read"], "days": 3}).json()
+    text = server.client.get("/account", auth=("anything", ana.token)).text
+    assert '<a href="/skill/demo">demo</a> <span class="quiet">owner</span>' in text
+    assert "&lt;b&gt;ci&lt;/b&gt;" in text
+    assert made["token"] not in text and ana.token not in text
+    assert text.count('class="ok">this one<') == 1
+    assert "/skill/demo" not in server.client.get("/account", auth=("anything", ben.token)).text
 
 
 def test_downloads_are_bars_of_weeks() -> None:

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Request, Response
 from skillpm.layout.tree import MappingTree, Tree
 from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry import approval
-from skillpm_registry.access import identity_or_none
-from skillpm_registry.identity import Identity, unauthorized
+from skillpm_registry.pages.account import logged_in
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.rendering import Pages
@@ -29,13 +28,13 @@ def router(services: Services, pages: Pages) -> APIRouter:
     @routes.get("/approvals")
     def waiting(request: Request) -> Response:
         """Show what waits. Raises ApiError 401, for which a browser asks for a token."""
-        rows = [_shown(*item) for item in approval.waiting(services, _owner(request))]
+        rows = [_shown(*item) for item in approval.waiting(services, logged_in(request))]
         return pages.answer(request, lambda: ("approvals.html.j2", {"waiting": rows}), keep=False)
 
     @routes.get("/approvals/{number}")
     def one(request: Request, number: str) -> Response:
         """Show what a waiting release would change. Raises ApiError 401, 404 or 409."""
-        upload, account = approval.waiting_one(services, _owner(request), number)
+        upload, account = approval.waiting_one(services, logged_in(request), number)
         page = services.catalogue.page(upload.name)
         before = page.shown() if page else None
         found = changes(
@@ -47,7 +46,7 @@ def router(services: Services, pages: Pages) -> APIRouter:
     @routes.get("/approvals/{number}/archive")
     def archive(request: Request, number: str) -> Response:
         """Send the archive of a waiting release, for what a page cannot show. Raises ApiError like ``one``."""
-        upload, _ = approval.waiting_one(services, _owner(request), number)
+        upload, _ = approval.waiting_one(services, logged_in(request), number)
         name = f"{upload.name.replace('/', '-')}-{upload.version}.tar.gz"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(archive_bytes(services, number), headers=headers, media_type="application/gzip")
@@ -55,7 +54,7 @@ def router(services: Services, pages: Pages) -> APIRouter:
     @routes.get("/approvals/{number}/files/{path:path}")
     def file(request: Request, number: str, path: str) -> Response:
         """Show a file of a waiting release. Raises ApiError like ``one``."""
-        upload, _ = approval.waiting_one(services, _owner(request), number)
+        upload, _ = approval.waiting_one(services, logged_in(request), number)
         tree, place = _tree(services, upload), f"/approvals/{number}"
         if path not in tree.paths():
             raise ApiError(404, "not-found", "the release has no such file")
@@ -67,13 +66,6 @@ def router(services: Services, pages: Pages) -> APIRouter:
 
 def _tree(services: Services, upload: Upload) -> Tree:
     return read_archive(archive_bytes(services, upload.id), limits_of((upload.release or {}).get("adapter")))
-
-
-def _owner(request: Request) -> Identity:
-    identity = identity_or_none(request)
-    if identity is None:
-        raise unauthorized("this page is for owners: it needs a token")
-    return identity
 
 
 def _shown(upload: Upload, account: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from skillpm_registry.access import Number
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
-from skillpm_registry.pages import approvals, log
+from skillpm_registry.pages import account, approvals, log
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.comparison import lines
 from skillpm_registry.pages.difference import changes
@@ -100,7 +100,7 @@ def router(services: Services) -> APIRouter:
         return pages.answer(request, lambda: _events(services, subject, before), keep=False)
 
     _add_pictures(routes, services, pages)
-    routes.routes += approvals.router(services, pages).routes
+    routes.routes += [*account.router(services, pages).routes, *approvals.router(services, pages).routes]
     return routes
 
 
