@@ -86,18 +86,6 @@ class Rewarder:
         """Return the judgements of episodes that ``judge`` has counted."""
         return self._judge(episodes)
 
-    def mean_scores(self, episodes: Sequence[Episode]) -> dict[str, float]:
-        """Return the mean score by skill, of episodes that could be judged, 0 where none could.
-
-        Raises:
-            TrainingError: too large a share could not be judged.
-        """
-        scores: dict[str, list[float]] = {episode.task.skill: [] for episode in episodes}
-        for episode, judgement in zip(episodes, self.judge(episodes), strict=True):
-            if judgement.verdict.score is not None:
-                scores[episode.task.skill].append(judgement.verdict.score)
-        return {skill: sum(judged) / max(1, len(judged)) for skill, judged in scores.items()}
-
     def pays(self, groups: Sequence[Sequence[Episode]], columns: Sequence[RewardColumn]) -> list[int]:
         """Return how many different pays the episodes of each group get, all of one task; 0 where none could be judged.
 

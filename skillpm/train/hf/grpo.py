@@ -75,9 +75,11 @@ def _run(
             steps = run_loop(trainer, given)
     finally:
         forget_reference(given.model)
-    output = validation.output(steps, _ALONE if trainer.alone else "")
+    history = trainer.state.log_history
+    rewards = [entry["reward"] for entry in history if "reward" in entry]
+    output = validation.output(steps, _ALONE if trainer.alone else "", rewards)
     if output.kept:
-        _check_steps(stage, steps, trainer.state.log_history)
+        _check_steps(stage, steps, history)
     return output
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from statistics import fmean
 
 from skillpm.errors import TrainingError
+from skillpm.formats.printable import printable
 from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.hf.checkpoint import remembered
@@ -48,27 +50,66 @@ class Validation:
         self.learned: list[TrainRow] = mixed[held:]
         self._left_out = len(given.plan.rows) - len(rows)
         self._rows = mixed[:held]
-        self._before: dict[str, float] = remembered(given.work, "validation", self._scores)
+        self._before: list[_Answer] = remembered(given.work, "validation_answers", self._answers)
 
-    def output(self, steps: int, note: str = "") -> StageOutput:
+    def output(self, steps: int, note: str = "", rewards: Sequence[float] = ()) -> StageOutput:
         """Return what the stage did: it is not kept where the rows of a skill got worse.
+
+        Args:
+            steps: that were made.
+            note: of a stage that is kept.
+            rewards: of its steps, where it was paid.
 
         Raises:
             TrainingError: too many answers could not be judged.
         """
-        before, after, rewarder = self._before, agreed(self._scores()), self.rewarder
-        means = [fmean(scores.values()) if scores else 0.0 for scores in (before, after)]
+        before, after, rewarder = self._before, agreed(self._answers()), self.rewarder
+        scores = [self._scores(answers) for answers in (before, after)]
+        means = [fmean(score.values()) if score else 0.0 for score in scores]
         figures = {"validation_before": means[0], "validation_after": means[1]}
         self._given.report(steps, {**figures, "judged": rewarder.judged, "errored": rewarder.errored})
-        worse = [skill for skill, score in after.items() if score < before[skill]]
+        worse = [skill for skill, score in scores[1].items() if score < scores[0][skill]]
         if worse:
-            return StageOutput(steps, False, f"it made validation rows of {', '.join(worse)} worse")
+            told = f"it made validation rows of {', '.join(worse)} worse{_while_paid_more(rewards)}"
+            return StageOutput(steps, False, f"{told}; {self._example(before, after)}")
         left_out = f"{self._left_out} rows left out, too long for this model" if self._left_out else ""
         return StageOutput(steps, note="; ".join(filter(None, (note, left_out))))
 
-    def _scores(self) -> dict[str, float]:
-        """Return the mean score of the greedy answers to each skill's rows."""
+    def _answers(self) -> list[_Answer]:
+        """Return the greedy answer to each row, and its score."""
         if not self._rows:
-            return {}
+            return []
         groups = play(self._given, self._given.model, self._rows, self._how, self.rewarder)
-        return self.rewarder.mean_scores([played.episode for (played,) in groups])
+        episodes = [played.episode for (played,) in groups]
+        judgements = self.rewarder.judge(episodes)
+        return [(item.completion, one.verdict.score) for item, one in zip(episodes, judgements, strict=True)]
+
+    def _scores(self, answers: Sequence[_Answer]) -> dict[str, float]:
+        """Return the mean score by skill, of answers that could be judged, 0 where none could."""
+        scores: dict[str, list[float]] = {row.task.skill: [] for row in self._rows}
+        for row, (_, score) in zip(self._rows, answers, strict=True):
+            if score is not None:
+                scores[row.task.skill].append(score)
+        return {skill: sum(judged) / max(1, len(judged)) for skill, judged in scores.items()}
+
+    def _example(self, before: Sequence[_Answer], after: Sequence[_Answer]) -> str:
+        """Return the request whose answer lost the most, with both answers."""
+        rows = zip(self._rows, before, after, strict=True)
+        row, old, new = min(rows, key=lambda item: (item[2][1] or 0) - (item[1][1] or 0))
+        answers = " and now ".join(f"{_quoted(text)} ({score or 0:.2g})" for text, score in (old, new))
+        return f"{_quoted(row.task.request)} was answered {answers}"
+
+
+_Answer = tuple[str, float | None]  # a text and its score, None where it could not be judged
+_SHOWN = 120  # characters of a request and of an answer
+
+
+def _quoted(text: str) -> str:
+    return f"`{printable(text[:_SHOWN])}`"
+
+
+def _while_paid_more(rewards: Sequence[float]) -> str:
+    """Return words for a stage that learned to be paid, and not what it was paid for; empty if its rewards fell."""
+    half = len(rewards) // 2
+    begun, ended = (fmean(part) if half else 0.0 for part in (rewards[:half], rewards[len(rewards) - half :]))
+    return f" while its reward rose from {begun:.3g} to {ended:.3g}: reward hacking?" if ended > begun else ""

@@ -252,21 +252,33 @@ def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path)
     assert digest(tmp_path / "stages/sft") != digest(tmp_path / "stages/grpo")
 
 
-def test_a_refinement_that_makes_things_worse_is_taken_back(tiny_model: Path, tmp_path: Path) -> None:
-    """Where the validation rows get worse, the adapter is that of the stage before, byte for byte."""
+@pytest.mark.parametrize("paid", [1, -1])
+def test_a_refinement_that_makes_things_worse_is_taken_back(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], paid: int
+) -> None:
+    """Where the validation rows get worse, the adapter is that of the stage before, byte for byte.
+
+    What got worse is shown, and whether the stage was paid more for it.
+    """
     calls: list[int] = []
 
     def falling(episodes: Sequence[Episode]) -> list[Judgement]:
         calls.append(len(episodes))
         return [
-            Judgement(verdict=Verdict(status="failed", score=1 / len(calls)), rewards={"graded": number % 3 / 3})
+            Judgement(
+                verdict=Verdict(status="failed", score=1 / len(calls)),
+                rewards={"graded": number % 3 / 3 + paid * len(calls) / 100},
+            )
             for number, _ in enumerate(episodes)
         ]
 
-    refine = Grpo(kind="grpo", steps=1, prompts=4, generations=4, refill=0, max_new_tokens=4, learning_rate=1e-2)
+    refine = Grpo(kind="grpo", steps=2, prompts=4, generations=4, refill=0, max_new_tokens=4, learning_rate=1e-2)
     log = run(plan_of(Sft(kind="sft", batch_size=6), refine), tiny_model, tmp_path, falling)
 
     assert log[-1]["validation_after"] < log[-1]["validation_before"]
+    told = capsys.readouterr().err
+    assert re.search(r"taken back: it made validation rows of even, odd worse.*; `start \d+` was answered `", told)
+    assert ("reward hacking?" in told) is (paid > 0)
     assert digest(tmp_path / "stages/sft") == digest(tmp_path / "stages/grpo")
 
 
