@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_GIVEN = 1.6  # optional arguments in a request, on average
+_MOST_OFTEN = 0.4
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -30,6 +33,11 @@ class Slot:
     nullable: bool = False
 
 
+def share_of_each(optional: int) -> float:
+    """Return how often each of some optional arguments is given: people give one or two of them, seldom four."""
+    return round(min(_MOST_OFTEN, _GIVEN / max(1, optional)), 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A tool.
@@ -44,6 +52,7 @@ class Draft:
         ask: what is asked, as an imperative without values.
         argv: the command line; None for a tool that is not one.
         exclusions: slots of which at most one may be given, and whether one must be.
+        needed: slots of which at least one is given, so that a request says what the rule is for; empty for any.
         seeds: requests and their arguments, from the documentation.
         rule: what makes it another rule of a tool that is there already; empty for the first.
         left_out: arguments that the contract does not have, and why.
@@ -58,6 +67,7 @@ class Draft:
     ask: str
     argv: tuple[Any, ...] | None = None
     exclusions: tuple[tuple[tuple[str, ...], bool], ...] = ()
+    needed: tuple[str, ...] = ()
     seeds: tuple[tuple[str, dict[str, Any]], ...] = ()
     rule: str = ""
     left_out: tuple[str, ...] = field(default=())

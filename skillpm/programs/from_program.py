@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from skillpm.programs.draft import Draft, Slot
+from skillpm.programs.draft import Draft, Slot, share_of_each
 from skillpm.programs.phrases import clean, flag_clauses, imperative, naming, value_clauses, variants
 from skillpm.programs.program import Command, Option, Program
 from skillpm.programs.values import examples, fresh, kind_of
@@ -86,13 +86,13 @@ def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:
     exclusions = tuple(_exclusions(command, kept))
     texts = [imperative(option.description) for option in kept]
     slots = []
-    optional = max(1, sum(not option.required for option in kept))
+    optional = share_of_each(sum(not option.required for option in kept))
     inlined = _inlined(ask, kept)
     for option in kept:
         is_plain = texts.count(imperative(option.description)) > 1 and option.value == "none"
         in_group = any(required and option.name in names for names, required in exclusions)
         size = max((len(names) for names, required in exclusions if required), default=1)
-        share = 1.0 if option.required else round(1 / size, 2) if in_group else round(min(0.4, 1.6 / optional), 2)
+        share = 1.0 if option.required else round(1 / size, 2) if in_group else optional
         slots.append(_slot(option, share, plain=is_plain))
     return Draft(
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(command.words) or program.name)[:64],

@@ -151,6 +151,7 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
         task["clauses"] = _clauses(draft)
         rules: list[Any] = [{"at_most_one": list(names)} for names, _ in draft.exclusions]
         rules += [{"at_least_one": list(names)} for names, required in draft.exclusions if required]
+        rules += [{"at_least_one": list(draft.needed)}] if draft.needed else []
         task |= {"constraints": rules} if rules else {}
         tasks.append({key: item for key, item in task.items() if item})
     asked = {word for draft in drafts for request in draft.requests for word in re.findall(r"\w+", request.lower())}
@@ -242,6 +243,7 @@ def _some_slots(draft: Draft, turn: int, chance: random.Random) -> list[Slot]:
     for names, required in draft.exclusions:
         if required:
             chosen.add(names[turn % len(names)])
+    chosen.update(draft.needed[turn % len(draft.needed) :][:1] if draft.needed else ())
     optional = [slot.name for slot in draft.slots if slot.name not in chosen]
     for name in chance.sample(optional, k=min(turn % 3 + (not chosen), len(optional))):
         if not any(name in names and chosen & set(names) for names, _ in draft.exclusions):

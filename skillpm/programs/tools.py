@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import model_errors
 from skillpm.model.contract import ContractDocument
 from skillpm.model.json_schema import referenced
-from skillpm.programs.draft import Draft, Slot
+from skillpm.programs.draft import Draft, Slot, share_of_each
 from skillpm.programs.from_program import own_phrasings, phrasings
 from skillpm.programs.phrases import clean, imperative, naming, value_clauses, words_of
 from skillpm.programs.values import examples, fresh, kind_of
@@ -23,7 +23,7 @@ from skillpm.programs.values import examples, fresh, kind_of
 _DEPTH = 6  # of objects in objects
 _PARTS = 4000  # of the schema of one operation, with references written out
 _VALUES = 60  # of the arguments of one operation
-_SHARE = 0.35  # how often an optional argument is given
+_OPTIONAL = 0.5  # until it is known how many there are
 _METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
 _FORMATS = {"date": "day", "date-time": "datetime", "email": "email", "uri": "url", "url": "url", "uuid": "uuid",
             "hostname": "host", "ipv4": "host", "duration": "duration"}  # fmt: skip
@@ -199,7 +199,16 @@ class _Maker:
         always = tuple(slot for slot in draft.slots if slot.probability == 1 or slot.nullable)
         places = [f"{{{slot.name}}}" for slot in always]
         args = {key: item for key, item in draft.args.items() if not isinstance(item, str) or item in places}
-        return replace(draft, rule=name, slots=(*always, *slots), args={**args, name: template}, seeds=())
+        inside = tuple(slot.name for slot in slots)
+        is_told = any(slot.probability == 1 for slot in slots)
+        return replace(
+            draft,
+            rule=name,
+            slots=_seldom([*always, *slots]),
+            args={**args, name: template},
+            needed=() if is_told else inside,
+            seeds=(),
+        )
 
     def _draft(self, schema: dict[str, Any], args: dict[str, Any], left_out: tuple[str, ...]) -> Draft:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self.operation.name).strip("_")[:64]
@@ -215,7 +224,7 @@ class _Maker:
             name=name,
             description=clean(text, 200) or words,
             schema=schema,
-            slots=tuple(self.slots),
+            slots=_seldom(self.slots),
             args=args,
             requests=tuple(phrasings(ask, name, inlined)),
             ask=ask,
@@ -282,9 +291,15 @@ class _Maker:
         if item.get("type") == "boolean":
             said = ("with {} set to {}", ", {} {}", "({}: {})", "and {} {}", "and set {} to {}", "with {} = {}")
             clauses = [clause.format(words, f"{{{name}}}") for clause in said]
-        share = 1.0 if always else _SHARE
+        share = 1.0 if always else _OPTIONAL
         self.slots.append(Slot(name, source, tuple(clauses), share, rest, many, nullable=len(path) > 1 and not always))
         return f"{{{name}}}"
+
+
+def _seldom(slots: Sequence[Slot]) -> tuple[Slot, ...]:
+    """Return slots of which a request draws few of the optional ones, however many there are."""
+    share = share_of_each(sum(slot.probability < 1 for slot in slots))
+    return tuple(slot if slot.probability == 1 else replace(slot, probability=share) for slot in slots)
 
 
 def _parted(name: str) -> str:

@@ -152,3 +152,25 @@ def test_a_large_document_with_long_names_becomes_a_valid_skill(tmp_path: Path) 
     (tmp_path / "api.json").write_text(f"# not JSON\n{json.dumps(whole)}")
     refused = CliRunner().invoke(main, [*words[:1], "other", *words[2:]])
     assert isinstance(refused.exception, DocumentError) and "too large for YAML" in refused.exception.rule
+
+
+def test_requests_give_few_of_many_optional_arguments_and_say_each_object(tmp_path: Path) -> None:
+    """An object whose values are all optional is never given without one: the request would not say it."""
+    words = ("amber", "birch", "cedar", "dune", "elm", "fern", "gorse", "holly", "iris", "juniper", "kelp", "larch")
+    flat = {word: {"type": "string", "enum": ["x1", "y2", "z3"]} for word in words}
+    place = {"type": "object", "properties": {word: {"type": "integer"} for word in ("lat", "lon", "zoom")}}
+    schema = {"type": "object", "properties": {**flat, "place": place}}
+    listed = [{"name": "look", "description": "Look around", "parameters": schema}]
+    (tmp_path / "tools.json").write_text(json.dumps(listed))
+    words_typed = ["new", "api", "--from-tools", str(tmp_path / "tools.json"), "--directory", str(tmp_path)]
+    assert CliRunner().invoke(main, words_typed).exit_code == 0
+    [report] = validate([tmp_path / "api"], level=Level.PUBLISH)
+    assert [(finding.code, finding.message) for finding in report.findings] == []
+    made = CliRunner().invoke(main, ["synth", str(tmp_path / "api"), "--rows", "300", "--held-out", "0", "--yes"])
+    calls = [json.loads(line)["expected"]["args"] for line in made.stdout.splitlines()]
+    given = [[name for name in words if call.get(name)] for call in calls if call["place"] is None]
+    assert 1 < sum(map(len, given)) / len(given) < 2.2
+    assert max(map(len, given)) < 7
+    assert {name for names in given for name in names} == set(words)
+    inside = [call["place"] for call in calls if call["place"] is not None]
+    assert inside and all(any(value is not None for value in item.values()) for item in inside)
