@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,10 @@ _IDLE = re.compile(
     r"verbose|quiet|silent|debug|color|colour|log|config|help|version|progress|telemetry|usage|completion"
 )
 _ALIAS = re.compile(r"^(?:same as|alias|like -|equivalent|deprecated|synonym|obsolete|.*\bdeprecated\b)", re.IGNORECASE)
+_FORM = re.compile(
+    r"^(?:use|output|print|produce|give|show|display|set)\b.*\b(?:format|output mode to \S+|output in \w+)\b",
+    re.IGNORECASE,
+)
 _POPULAR = frozenset(words()["popular"].split())
 _REQUIRED_GROUP = 5  # operations of a program such as tar
 
@@ -43,7 +47,8 @@ def own_phrasings(drafts: list[Draft]) -> list[Draft]:
 
 
 def _lowered(ask: str, command: Command) -> str:
-    """Return an imperative that says "files" for FILEs."""
+    """Return an imperative that says "files" for FILEs, and nothing of a place holder that is not given."""
+    ask = re.sub(r" (?:in|by|with|using) (?:the|a) (?:given|specified) [A-Z]+\b", "", ask)
     for label in {option.label for option in command.options if option.label.isupper()}:
         ask = re.sub(rf"\b(?:the set of )?{re.escape(label)}(?=s?\b)", label.lower(), ask)
     return ask
@@ -81,7 +86,7 @@ def _shorter(phrase: str) -> list[str]:
 
 
 def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:
-    kept, left_out = _kept(command, most)
+    kept, left_out = _kept(command, most, is_parsed=program.source != "help")
     line = " ".join((program.name, *command.words))
     exclusions = tuple(_exclusions(command, kept))
     texts = [imperative(option.description) for option in kept]
@@ -145,8 +150,12 @@ def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iter
         yield from (f"{verb} {line} [*]" for verb in ("call", "execute", "start", "invoke"))
 
 
-def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
-    """Choose the options that a contract gets: operands, what examples use, what has a short name, what comes first."""
+def _kept(command: Command, most: int, *, is_parsed: bool) -> tuple[list[Option], tuple[str, ...]]:
+    """Choose the options that a contract gets: operands, what examples use, what has a short name, what comes first.
+
+    Of a program whose parser is not known, an option that nothing describes may have a value, and an operand that is
+    optional takes only what its name tells.
+    """
     shown = " ".join(example.line for example in command.examples).split()
     groups = [set(group.names) for group in command.exclusions if group.required]
 
@@ -161,33 +170,48 @@ def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
 
     alone = {group.names[0] for group in command.exclusions if len(group.names) == 1}  # another mode of the command
     usable = [o for o in command.options if not re.fullmatch(r"-[\d#]", o.flag) and o.name not in alone]
-    ranked = sorted(filter(_is_told, usable), key=rank)
+    told = (option for option in usable if _is_told(option, is_parsed=is_parsed))
+    ranked = sorted(told, key=rank)
     in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
     others = [option for option in ranked if not any(option.name in names for names in groups)]
     required = [option for option in others if option.required]
     chosen = {option.name for option in (*in_groups, *required, *[o for o in others if not o.required][:most])}
+    optional = [option for option in usable if not option.names and not option.required and option.name in chosen]
+    chosen -= {option.name for option in optional[1:]}  # without the first, the second would be read as the first
     kept = [option for option in usable if option.name in chosen]
     return kept, tuple(option.flag or option.label for option in usable if option.name not in chosen)
 
 
-def _is_told(option: Option) -> bool:
+def _is_told(option: Option, *, is_parsed: bool) -> bool:
     """Is it known which values an option takes? Made-up ones would teach what the program refuses."""
-    return (
-        option.required
-        or not option.names
-        or not _takes_value(option)
-        or bool(option.choices)
-        or (_kind(option) != "word")
-    )
+    if option.required:
+        return True
+    if not _takes_value(option):
+        return is_parsed or bool(option.description) or option.flag.startswith("--")
+    return bool(option.choices) or _kind(option) != "word" or (is_parsed and not option.names)
 
 
 def _exclusions(command: Command, kept: list[Option]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Yield the options of which at most one is given, and whether one must be: what help says, and what names say."""
     names = {option.name for option in kept}
-    for group in command.exclusions:
-        inside = tuple(name for name in group.names if name in names)
-        if len(inside) > 1:
-            yield inside, group.required
-    yield from (((name, f"no_{name}"), False) for name in sorted(names) if f"no_{name}" in names)
+    said = [(group.names, group.required) for group in command.exclusions]
+    opposites = [((name, f"{no}{name}"), False) for name in sorted(names) for no in ("no_", "no")]
+    modes = [(group, False) for group in _modes([option for option in kept if not _takes_value(option)])]
+    known: list[set[str]] = []
+    for group, required in (*said, *opposites, *modes):
+        inside = tuple(name for name in group if name in names)
+        if len(inside) > 1 and not any(former.issuperset(inside) for former in known):
+            known.append(set(inside))
+            yield inside, required
+
+
+def _modes(flags: Sequence[Option]) -> Iterator[tuple[str, ...]]:
+    """Yield names of flags that mean different modes or forms of the output, of which a program takes one."""
+    yield tuple(flag.name for flag in flags if _FORM.search(flag.description))
+    for group in words()["modes"]:
+        strong, _, weak = (part.split() for part in group.partition("|"))
+        if any(flag.name in strong for flag in flags):
+            yield (*strong, *weak)
 
 
 def as_schema(option: Option) -> dict[str, Any]:
@@ -247,6 +271,8 @@ def _schema(kept: list[Option], exclusions: tuple[tuple[tuple[str, ...], bool], 
 
 def _argv(program: Program, command: Command, kept: list[Option]) -> Iterator[Any]:
     yield from (program.name, *command.words)
+    operands = [{"value": option.name} for option in kept if not option.names]
+    yield from operands if command.operands_first else ()
     for option in kept:
         if option.names and not _takes_value(option):
             yield {"flag": option.flag, "if": option.name}
@@ -256,7 +282,7 @@ def _argv(program: Program, command: Command, kept: list[Option]) -> Iterator[An
                 "value": option.name,
                 **({"attached": True} if option.value == "optional" else {}),
             }
-    yield from ({"value": option.name} for option in kept if not option.names)
+    yield from () if command.operands_first else operands
 
 
 def _slot(option: Option, share: float, *, plain: bool) -> Slot:

@@ -6,8 +6,9 @@ it. Everything else is found by the headings above it and by the usage line.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from skillpm.programs.program import Command, Example, Exclusion, Option
@@ -34,6 +35,7 @@ _GAP = re.compile(r"(?:[ ]{2,}|\t|: (?=[A-Z]))")
 _COMMAND = re.compile(
     r"^[ ]{1,8}([a-z][a-z0-9:_.-]*)\*?(?:, [a-z][\w-]*)*((?: [\[<A-Z]\S*)*)(?:[ ]{2,}|\t|[ ]+- |(?<=[\]>.]) )\s*(\S.*)$"
 )
+_NAMES = re.compile(r"^ +[a-z][\w-]*(?:, [a-z][\w-]*)+,?$")
 _BARE = re.compile(r"^[ ]{1,8}([a-z][a-z0-9_-]+)$")
 _HEADING = re.compile(
     r"^[ ]{0,2}(?:[A-Z][^.]{0,60}|[a-z ]*commands):\s*$|^[A-Z][A-Z &/()-]{2,40}$|^[a-z][^-:.]{4,60}(?:\(see also.*\))?$"
@@ -51,6 +53,10 @@ _VALUES = re.compile(
     r"[\(\[\{]?((?:[\"'`]?[\w.-]+[\"'`]?(?:, or |, | or |\|)){1,12}[\"'`]?[\w.-]+[\"'`]?)",
     re.IGNORECASE,
 )
+_DEFINES = re.compile(
+    r"^ *([A-Z][A-Z_-]+)(?: (?:is|can be|may be|must be) (?:one|any) of the following| (?:options|values)):?$"
+)
+_VALUE_ROW = re.compile(r"^ +(\w[\w.+-]{0,39})(?: {2,}\S.*)?$")
 _RANGE = re.compile(r"(-?\d+)<=?x<=?(-?\d+)|[\[(](-?\d+)\s*(?:-|\.\.=?|to)\s*(-?\d+)[\])]")
 _MANY = re.compile(r"multiple times|more than once|repeat(?:ed|able)|multiple", re.IGNORECASE)
 _INTEGER = re.compile(
@@ -73,6 +79,7 @@ class Help:
         commands: names of subcommands and what is said of each.
         arguments: what is said of operands.
         rows: what stands behind the name of a subcommand in their table: its operands.
+        defined: the values of place holders.
         sure: does a heading call the subcommands so?
     """
 
@@ -84,6 +91,7 @@ class Help:
     examples: list[Example] = field(default_factory=list)
     arguments: dict[str, str] = field(default_factory=dict)
     rows: dict[str, str] = field(default_factory=dict)
+    defined: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sure: bool = False
 
     def command(self, name: str, words: tuple[str, ...]) -> Command:
@@ -96,9 +104,17 @@ class Help:
                 self.exclusions.append(Exclusion(names=names))
         alone = [line.split()[-1] for line in self.usage[1:] if re.fullmatch(r"[\w./-]+(?: [a-z-]+)* --?[\w-]+", line)]
         self.exclusions += [Exclusion(names=(known[flag],)) for flag in dict.fromkeys(alone) if flag in known]
-        options = (*self.options, *operands(self.usage, name, words, self.arguments))
-        return Command(words=words, description=self.description[:4000], options=_distinct(options),
-                       exclusions=tuple(self.exclusions), examples=tuple(self.examples[:20]))  # fmt: skip
+        said = _with_values(operands(self.usage, name, words, self.arguments), self.defined)
+        options = (*self.options, *said)
+        is_first = any(re.search(r"\.\.\.\] \[(?:expression|options?)\b", line) for line in self.usage[:1])
+        return Command(
+            words=words,
+            description=self.description[:4000],
+            options=_distinct(options),
+            operands_first=is_first,
+            exclusions=tuple(self.exclusions),
+            examples=tuple(self.examples[:20]),
+        )
 
 
 def is_manual(text: str) -> bool:
@@ -110,7 +126,8 @@ def read_help(text: str) -> Help:
     """Read a help text or a rendered manual page; what it does not say stays empty. Never raises."""
     text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", text).replace("\r", "").replace("’", "'").expandtabs(8)
     lines = [line.rstrip() for line in text.split("\n")[:_MOST_LINES] if len(line) < 2000]
-    help_text = Help()
+    lines = [part for line in lines for part in _columns(line)]
+    help_text = Help(defined=dict(_defined("\n".join(lines))))
     if is_manual(text):
         lines = _manual(lines, help_text)
     heading, place = "", 0
@@ -130,14 +147,22 @@ def read_help(text: str) -> Help:
         else:
             _row(line, heading, help_text)
         place += 1
+    help_text.options = _with_values(_with_brackets(help_text.options, text), help_text.defined)
     if not help_text.description:
         help_text.description = _description(lines)
     if not help_text.sure and not re.search(r"command|\{|<action>", " ".join(help_text.usage), re.IGNORECASE):
         help_text.commands = {}
     for line in help_text.usage:
-        if found := re.match(r"^[\w.-]+ [\w-]+ ([a-z][a-z-]+) .*<", line):  # `git remote add [-f] <name> <url>`
+        is_call = line.split()[:1] == help_text.usage[0].split()[:1]
+        if is_call and (found := re.match(r"^[\w.-]+ [\w-]+ ([a-z][a-z-]+) .*<", line)):  # `git remote add <name>`
             help_text.commands.setdefault(found[1], "")
     return help_text
+
+
+def _columns(line: str) -> list[str]:
+    """Return a line that lists two options beside each other as two lines."""
+    found = re.match(r"^( *)(-\w +\S.*?\S) {2,}(-\w +\S.*)$", line)
+    return [f"{found[1]}{found[2]}", f"{found[1]}{found[3]}"] if found else [line]
 
 
 def _manual(lines: list[str], help_text: Help) -> list[str]:
@@ -151,10 +176,13 @@ def _manual(lines: list[str], help_text: Help) -> list[str]:
             current.append(line)
     name = " ".join(" ".join(sections.get("NAME", [])).split())
     help_text.description = name.partition(" - ")[2]
-    help_text.usage = [line.strip() for line in sections.get("SYNOPSIS", []) if line.strip()][:6]
+    names = {part for word in re.findall(r"[\w.+-]+", name.partition(" - ")[0]) for part in (word, word.split("-")[0])}
+    synopsis = [line.strip() for line in sections.get("SYNOPSIS", []) if line.strip()]
+    usage = [line for line in synopsis if line.split()[0] in names or line[0] in "[<({-"]  # no titles
+    help_text.usage = (usage or synopsis)[:6]
     body = [line for title, part in sections.items() if "OPTION" in title or title in ("DESCRIPTION", "COMMAND-LINE")
             for line in ["", *part]]  # fmt: skip
-    return body or [line for part in sections.values() for line in part]
+    return body if any(map(_HEAD.match, body)) else [line for part in sections.values() for line in part]
 
 
 def _has_inner(lines: list[str], place: int) -> bool:
@@ -175,6 +203,8 @@ def _usage(lines: list[str], place: int, first: str, help_text: Help) -> int:
             break
         elif parts and line.split()[0] != parts[0].split()[0] and len(line) - len(line.lstrip()) > indent + 6:
             parts[-1] += " " + line.strip()
+        elif parts and line.split()[0] != parts[0].split()[0]:  # prose below the usage
+            break
         else:
             parts.append(line.strip())
         place += 1
@@ -189,6 +219,10 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
     assert found is not None
     indent, rest = len(found["indent"]), found["rest"]
     specs, end = _specs(rest)
+    below = re.fullmatch(r" ([a-z][\w-]*)", rest[end:]) if _is_deeper(lines, place, indent) else None  # `--sort spec`
+    if label := below or re.fullmatch(r" +<([^<>]+)>(?:\.\.\.)?(?: \|.*)?", rest[end:]):  # `--install   <.deb file>...`
+        rest = f"{rest[:end]} <{label[1]}>"
+        specs, end = _specs(rest)
     after = rest[end:]
     gap = _GAP.match(after)
     text = [after.strip()] if after.strip() and (gap or not specs or after.startswith((" ", ":"))) else []
@@ -208,9 +242,11 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
             column = column if text else depth
             text.append(line.strip())
         place += 1
-    for said in _options(specs, " ".join(text), after):
-        below = () if said.value == "none" or said.choices else _choices_below(lines, place, said.label)
-        option = said.model_copy(update={"choices": below, "kind": "text"}) if below else said
+    is_list = not re.search(r"[,/|]| or ", rest[:end]) and sum(len(item["name"]) > 2 for item in specs) > 1
+    said = (
+        [([item], "") for item in specs] if is_list else [(specs, " ".join(text))]
+    )  # `-nouser -nogroup -path PATTERN`
+    for option in itertools.chain(*(_options(names, words, after) for names, words in said)):
         if option.flag not in ("--help", "--version", "-h"):
             help_text.options.append(option)
     if re.search(r"operation mode|^operations$", heading) and specs:
@@ -218,19 +254,52 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
     return place
 
 
-def _choices_below(lines: list[str], place: int, label: str) -> tuple[str, ...]:
-    """Return the values of the list that follows an option under ``FORMAT is one of the following:``."""
-    head = re.compile(rf"^ *{re.escape(label)} (?:is|can be|may be|must be) (?:one|any) of the following:?$")
-    start = next((at for at in range(place, min(place + 2, len(lines))) if lines[at].strip()), None)
-    if not label or start is None or not head.match(lines[start]):
-        return ()
-    values: list[str] = []
-    for line in lines[start + 1 :]:
-        found = re.match(r"^ +([\w.+-]{1,40})(?: {2,}\S|$)", line)
-        if found is None or found[1].startswith("-"):
-            break
-        values.append(found[1])
-    return tuple(dict.fromkeys(values)) if 1 < len(values) <= 40 else ()
+def _is_deeper(lines: list[str], place: int, indent: int) -> bool:
+    """Does a line have its text below it?"""
+    below = lines[place + 1] if place + 1 < len(lines) else ""
+    return bool(below.strip()) and len(below) - len(below.lstrip()) > indent and not _HEAD.match(below)
+
+
+def _defined(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the place holders that a text defines, with their values: in a list below, or as ``NAME := { a | b }``."""
+    for found in re.finditer(r"\b([A-Z][A-Z_-]+) := \{([^{}]*)\}", text):
+        yield found[1], tuple(found[2].replace("|", " ").split())
+    lines = text.split("\n")
+    for place, line in enumerate(lines):
+        if head := _DEFINES.match(line):
+            rows = [_VALUE_ROW.match(row) for row in itertools.takewhile(str.strip, lines[place + 1 :])]
+            depth = rows[0].start(1) if rows and rows[0] else 0  # what is deeper explains a value
+            yield head[1], tuple(row[1] for row in rows if row is not None and row.start(1) == depth)
+
+
+def _with_values(options: Sequence[Option], defined: Mapping[str, tuple[str, ...]]) -> list[Option]:
+    """Return options with the values of their place holders, if there are several plain ones."""
+    values = {
+        label: tuple(dict.fromkeys(words))
+        for label, words in defined.items()
+        if 1 < len(set(words)) <= 40 and all(re.fullmatch(r"\w[\w.+-]*", word) for word in words)
+    }
+    return [
+        option.model_copy(update={"choices": values[option.label], "kind": "text"})
+        if option.value != "none" and not option.choices and option.label in values
+        else option
+        for option in options
+    ]
+
+
+def _with_brackets(options: Sequence[Option], text: str) -> list[Option]:
+    """Return options with the place holders that they have in ``[--omit <dev|optional>]`` alone."""
+    labels = dict(re.findall(r"[\[|](--?[\w-]+)[ =](<[^<>\n]+>)", text))
+
+    def labelled(option: Option) -> Option:
+        label = next((labels[name] for name in option.names if name in labels), "")
+        if not label or option.value != "none":
+            return option
+        bare = label.strip("<>")
+        said = {"value": "required", "label": bare, "choices": _choices(label, ""), "kind": _kind(bare, "")}
+        return option.model_copy(update=said)
+
+    return [*map(labelled, options)]
 
 
 def _add_mode(help_text: Help) -> None:
@@ -317,15 +386,17 @@ def _choices(label: str, text: str) -> tuple[str, ...]:
     if values[-1].strip() in ("or", "and"):  # "a, b, or +FORMAT": any other value is right as well
         return ()
     plain = tuple(dict.fromkeys(value.strip().strip("\"'`") for value in values))
-    return plain if 1 < len(plain) <= 40 and all(re.fullmatch(r"[\w.+:/-]{1,40}", value) for value in plain) else ()
+    return plain if 1 < len(plain) <= 40 and all(re.fullmatch(r"\w[\w.+:/-]{0,39}", value) for value in plain) else ()
 
 
 def _kind(label: str, text: str) -> str:
+    label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[+]NUM`
     if _FOLDER.match(label):
         return "folder"
     if _PATH.search(label):
         return "path"
-    return "integer" if _INTEGER.match(label) and not re.search(r"suffix|\bsize\b", text, re.IGNORECASE) else "text"
+    more = r"suffix" if re.fullmatch(r"N|NUM", label) else r"suffix|\bsize\b"
+    return "integer" if _INTEGER.match(label) and not re.search(more, text, re.IGNORECASE) else "text"
 
 
 def _sentence(text: str) -> str:
@@ -344,6 +415,10 @@ def _row(line: str, heading: str, help_text: Help) -> None:
             help_text.arguments[found[1].lower()] = _sentence(found[2])
             if not re.search(r"^positional", heading):
                 return
+    if heading.endswith("commands") and _NAMES.match(line):  # npm
+        help_text.sure = True
+        help_text.commands |= dict.fromkeys(re.findall(r"[a-z][\w-]*", line), "")
+        return
     if found and not re.search(r"option|environment|variable|example|alias|^format|exit|column", heading):
         text = found[3] if (found.lastindex or 0) > 2 else ""
         help_text.sure = help_text.sure or "command" in heading
@@ -385,8 +460,9 @@ def _description(lines: list[str]) -> str:
 
 def operands(usage: list[str], name: str, words: tuple[str, ...], texts: dict[str, str]) -> list[Option]:
     """Return the operands of the first usage line that has some."""
-    for text in usage[:4]:
+    for text in usage[:4]:  # `-c[dfwzZ]` is a bundle, and `<file(s)>` may be several
         line = re.sub(r"\[[A-Za-z]+(?: [a-z]+)+\]", "", text)  # prose: `[ignored command line arguments]`
+        line = re.sub(r"(?<= )(-\w+)\[\w+\]", r"\1", re.sub(r"\(s\)([>\]])", r"s\1...", line))
         rest = re.sub(rf"^\S*{re.escape(name)}\b", "", line.replace("\u2026", "...").replace("--[no-]", "--").strip())
         for word in words:
             rest = re.sub(rf"^\s*{re.escape(word)}\b", "", rest)

@@ -14,7 +14,7 @@ _AFTER: dict[str, list[str]] = _WORDS["after"]
 _FILLERS = frozenset(("file", "path", "name", "dir", "directory", "number", "value", "string"))
 _CUT = re.compile(
     r"\s*(?:;|--|\bi\.e\.|\be\.g\.|, (?:but|although|unless|which|so|if|rather|whether|where|like|instead|not)\b|"
-    r"\b(?:instead of|rather than|Defaults? |if not|unless|This |Use this|Can be|May be|as opposed)).*$",
+    r"\b(?:instead of|rather than|Defaults? |if not|unless|This |Use this|Can be|May be|as opposed|Example: )).*$",
     re.DOTALL,
 )
 _TOOL = re.compile(
@@ -25,6 +25,7 @@ _THIRD = re.compile(r"^([a-z]+?)(es|s)$")
 
 def clean(text: str, longest: int = 90) -> str:
     """Return the core of a description: one clause without brackets, quotes and explanations."""
+    text = re.sub(r"(?<=\w)\((e?s)\)|\((\w+)\)(?=\w)", r"\1\2", text)  # "the file(s)", "(de)compress"
     text = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", text)
     text = re.sub(r"[`\"{}\[\]()|\\<>*]|(?<!\w)'(?=\w)|(?<=\w)'(?!\w)", "", text)
     text = _CUT.sub("", " ".join(text.split())).strip(" .,:;")

@@ -75,11 +75,13 @@ class Command(Document):
     Attributes:
         words: of the subcommand, such as ``("remote", "add")``; empty for the program itself.
         options: and operands, the latter in their order.
+        operands_first: do they stand before the options, as in ``find [path...] [expression]``?
     """
 
     words: tuple[Word, ...] = ()
     description: Text = ""
     options: tuple[Option, ...] = ()
+    operands_first: bool = False
     exclusions: tuple[Exclusion, ...] = ()
     examples: tuple[Example, ...] = ()
 

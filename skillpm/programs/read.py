@@ -209,9 +209,13 @@ def _help(asker: Asker, words: tuple[str, ...]) -> Help:
 
 def _completed(found: Help, manual: Help) -> Help:
     """Return a help text with what only the manual page says."""
-    texts = {name: option.description for option in manual.options for name in option.names}
+    described = {name: option for option in manual.options for name in option.names}
     options = [
-        option if option.description else option.model_copy(update={"description": texts.get(option.flag, "")})
+        option
+        if option.description or option.flag not in described
+        else described[option.flag]
+        if option.value == "none"
+        else option.model_copy(update={"description": described[option.flag].description})
         for option in found.options
     ]
     return replace(

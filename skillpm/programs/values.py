@@ -9,35 +9,46 @@ from skillpm.programs.words import words
 
 _WORDS = words()
 _PARTS: dict[str, list[str]] = _WORDS["parts"]
-_HINTS: tuple[tuple[str, str], ...] = tuple(_WORDS["hints"].items())
+_HINTS = tuple((kind, re.compile(rf"(?:{hint})s?\d*$")) for kind, hint in _WORDS["hints"].items())
 _POOLS: dict[str, tuple[Any, list[Any]]] = {
     kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
 }
 _NO_FILE = re.compile(
     r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when)\b"
 )
+_GENERIC = frozenset(("arg", "argument", "list", "opt", "option", "str", "string", "text", "val", "value", "word"))
 _NUMBERS = {"integer": "count", "number": "number"}
 
 
 def kind_of(name: str, label: str, kind: str, text: str) -> str:
-    """Return the kind of values that an option takes.
+    """Return the kind of values that an option takes; ``word`` where nothing tells it.
 
-    ``label`` stands for its value, such as ``FILE``; ``kind`` is what its reader says, and ``text`` what is said of it.
+    The last word decides: an ``output-delimiter`` is not a file. ``label`` stands for the value, such as ``FILE``;
+    ``kind`` is what its reader says, and ``text`` what is said of it.
     """
     label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[USER@]HOST`
-    words = [re.sub(r"[_/-]+", " ", part.lower()) for part in (name, label.strip("<>"))]
+    words = [re.sub(r"[_/-]+", " ", part.lower()).strip() for part in (name, label.strip("<>"))]
     if kind in _NUMBERS:
         return "port" if re.search(r"\bport\b", words[0]) else _NUMBERS[kind]
-    own = next((pool for pool, hint in _HINTS if re.search(hint, words[1])), "name")
-    words = [words[1], words[0]] if own not in ("name", "path", "tag") else words  # `--reedit-message COMMIT`
-    hinted = [pool for part in words for pool, hint in _HINTS if re.search(hint, part)]
+    said, own = _hint(words[0]), _hint(words[1])
+    is_unknown = label.isupper() and len(label) > 2 and not own and words[1] not in _GENERIC
+    if said in ("folder", "name") and is_unknown:  # `--target=BFDNAME`, `--key=KEYDEF`
+        said = ""
+    is_clear = own not in ("", "name", "path", "tag")  # `--reedit-message COMMIT`
+    chosen = (own if is_clear else said or own) or "word"
     if kind in ("path", "folder"):
-        return next((pool for pool in hinted if pool in ("path", "folder", "reference", "url")), kind)
-    described = [pool for pool, hint in _HINTS[:17] if re.search(hint, text.lower()[:60])]
-    chosen = (hinted or described or ["word"])[0]
-    if chosen in ("path", "folder") and (_NO_FILE.search(words[1]) or _NO_FILE.match(text.lower())):
+        return chosen if chosen in ("path", "folder", "reference", "url") else kind
+    if chosen in ("path", "folder") and (_NO_FILE.search(words[0]) or _NO_FILE.match(text.lower())):
         return "word"  # `--output <list>`: columns
+    if chosen == "pattern" and re.search(r"\b(?:number|id)s?\b", text.lower()):
+        return "word"  # `--exclude <list>`: major numbers
     return "word" if chosen == "port" else chosen  # ports are numbers, and this is not one
+
+
+def _hint(words: str) -> str:
+    """Return the kind that the last word tells, or the one before ``name``; empty for none."""
+    head = re.sub(r"(?<=\w)(?: (?:name|value|string|text|id|arg|argument|spec))+$", "", words)
+    return next((pool for text in (head, words) for pool, hint in _HINTS if hint.search(text)), "")
 
 
 def pool(kind: str) -> dict[str, dict[str, Any]]:

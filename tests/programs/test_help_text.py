@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skillpm.programs.draft import Draft
 from skillpm.programs.from_program import drafts, phrasings
 from skillpm.programs.help_text import read_help
 from skillpm.programs.phrases import clean, imperative
@@ -93,6 +94,14 @@ Flags:
         ("revision-range", "", "show these commits", "reference"),
         ("timezone", "", "all timestamps are returned as local time", "timezone"),
         ("longitude", "", "of the place", "coordinate"),
+        ("output-delimiter", "STR", "use STR as the output delimiter", "word"),
+        ("user-agent-provider", "", "where user agents come from", "word"),
+        ("pid", "PID", "terminate after process ID, PID dies", "word"),
+        ("branch-name", "", "name of the branch", "reference"),
+        ("target", "BFDNAME", "specify the target object format", "word"),
+        ("key", "KEYDEF", "sort via a key", "word"),
+        ("exclude", "list", "exclude devices by major number", "word"),
+        ("exclude", "PATTERN", "exclude files", "pattern"),
     ],
 )
 def test_a_place_holder_says_more_than_a_name(name: str, label: str, text: str, kind: str) -> None:
@@ -129,4 +138,93 @@ def test_every_request_is_an_imperative_in_whole_words() -> None:
     asked = imperative("Check if the command with a name has pending changes")
     requests = list(phrasings(asked, "tool check", [(asked, [])]))
     assert not [text for text in requests if text.startswith(("with ", "check if the command [*]"))], requests
+    assert clean("reformat file(s), and (de)compress links") == "reformat files, and decompress links"
     assert imperative("Indicate the current revision") == "indicate the current revision"
+
+
+def read_as(text: str) -> Draft:
+    """Return the tool of the program `x` whose help this is."""
+    command = read_help(f"Usage: {text}").command("x", ())
+    [draft] = drafts(Program(name="x", source="help", commands=(command,)))
+    return draft
+
+
+def test_place_holders_get_the_values_that_the_help_defines() -> None:
+    listed = read_as("""x [OPTION]...
+      --from=UNIT      scale by this
+      --from-unit=N    specify the input unit size
+
+UNIT options:
+  none       no scaling
+  si         suffixes:
+               1K = 1000,
+  iec        others
+""")
+    assert {slot.name: slot.source for slot in listed.slots} == {"from": ("none", "si", "iec"), "from_unit": "count"}
+    [grammar] = read_as("""x [ OPTIONS ] OBJECT { COMMAND | help }
+where  OBJECT := { address | link |
+                   route }""").slots
+    assert (grammar.name, grammar.source) == ("object", ("address", "link", "route"))
+    [bracket] = read_as("""x
+[--omit <dev|peer> [--omit <dev|peer> ...]]
+
+  --omit
+    Leave packages out.
+""").slots
+    assert (bracket.name, bracket.source) == ("omit", ("dev", "peer"))
+
+
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ("  -z, --compress   force compression\n  -d, --decompress   force it\n  -t, --test   test it", [3]),
+        ("  -t, --test   test it\n  -l, --list   list it", []),
+        ("  -J, --json   use JSON output format\n  -P, --pairs   use key=value output format", [2]),
+        ("  -I, --iso   output in ISO 8601 format\n  -R, --rfc   output date and time in RFC format", [2]),
+        ("  -k, --kibi   show output in kibibytes\n  -m, --mebi   show output in mebibytes", [2]),
+        ("  -a, --check-order   check it\n  -n, --nocheck-order   do not check it", [2]),
+        ("  -u, --unique   print unique lines\n  -c, --count   print their number", []),
+    ],
+)
+def test_modes_and_forms_of_the_output_exclude_each_other(options: str, groups: list[int]) -> None:
+    assert [len(names) for names, _ in read_as(f"x [OPTION]... [FILE]...\n{options}\n").exclusions] == groups
+
+
+def test_what_a_help_leaves_open_is_left_out() -> None:
+    """An undescribed letter may have a value, an unknown operand too, and the second operand is read as the first."""
+    draft = read_as("""x [-b] [OPTION]... [FILE [PREFIX]]
+  -b
+  -k, --keep   keep it
+  -one -two -three VALUE
+""")
+    assert list(draft.args) == ["keep", "file"]
+    assert not read_as("x [OPTION]... [GREETING]\n  -k, --keep   keep it\n").args.keys() - {"keep"}
+
+
+def test_lines_below_a_usage_are_prose_and_options_may_stand_in_columns() -> None:
+    draft = read_as("""x <option(s)> <file(s)>
+ Display information from object <file(s)>.
+  -d   delete entries         -m   move into it
+""")
+    assert draft.name == "x"
+    assert {name: schema["type"] for name, schema in draft.schema["properties"].items()} == {
+        "d": "boolean",
+        "m": "boolean",
+        "file": "array",
+    }
+    assert draft.schema["required"] == ["file"]
+
+
+def test_operands_stand_where_the_usage_has_them() -> None:
+    draft = read_as("x [path...] [expression]\n  -name PATTERN   base of the name\n")
+    assert draft.argv == ("x", {"value": "path"}, {"flag": "-name", "value": "name"})
+
+
+def test_subcommands_may_be_listed_by_commas_and_values_below_the_name() -> None:
+    found = read_help("x <command>\n\nAll commands:\n\n    access, adduser,\n    audit\n\nMore:\n    none, of, these\n")
+    assert list(found.commands) == ["access", "adduser", "audit"]
+    options = read_help("Usage: x\n  --sort spec\n      sort by it\n  --install   <.deb file>... | -R <dir>\n").options
+    assert [(option.flag, option.value, option.label) for option in options] == [
+        ("--sort", "required", "spec"),
+        ("--install", "required", ".deb file"),
+    ]
