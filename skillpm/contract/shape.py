@@ -10,13 +10,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from skillpm.formats.json_place import Path, value_at, with_value
 from skillpm.model.json_schema import branches
 
 _MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-
-Path = tuple[str | int, ...]
 
 
 class Shape:
@@ -71,18 +70,18 @@ class Shape:
         # asked about the neighbours of the number. A place that admits fractions admits at least one of them, whatever
         # its bounds; a place that admits only integers admits none. Numbers that the author lists as they are
         # (`enum: [1.0]`) are not looked at.
-        places = [place for place in _whole_floats(value, ()) if _at(value, place) not in self._literals]
+        places = [place for place in _whole_floats(value, ()) if value_at(value, place) not in self._literals]
         if not places:
             return None
         for place in places[:_MAX_FLOATS]:
-            number = _at(value, place)
+            number = value_at(value, place)
             neighbours = (
                 number + 0.5,
                 number - 0.5,
                 math.nextafter(number, math.inf),
                 math.nextafter(number, -math.inf),
             )
-            if not any(is_valid(_with(value, place, neighbour)) for neighbour in neighbours):
+            if not any(is_valid(with_value(value, place, neighbour)) for neighbour in neighbours):
                 return place
         return places[_MAX_FLOATS] if len(places) > _MAX_FLOATS else None
 
@@ -136,21 +135,6 @@ def _whole_floats(value: Any, path: Path) -> Iterator[Path]:
     elif isinstance(value, list):
         for place, item in enumerate(value):
             yield from _whole_floats(item, (*path, place))
-
-
-def _at(value: Any, path: Path) -> Any:
-    for step in path:
-        value = value[step]
-    return value
-
-
-def _with(value: Any, path: Path, leaf: Any) -> Any:
-    """Return a copy with another value at one place."""
-    if not path:
-        return leaf
-    copy: Any = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _with(value[path[0]], path[1:], leaf)
-    return copy
 
 
 def _scalars(schema: Any) -> Iterator[Any]:

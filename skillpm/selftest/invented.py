@@ -17,8 +17,9 @@ from typing import Any
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
+from skillpm.formats.json_place import Path, with_value
 from skillpm.model.task import canonical_json
-from skillpm.selftest.mutations import Mutation, Path, fields, name_of, tool_of, with_value
+from skillpm.selftest.mutations import Mutation, fields, name_of, tool_of
 from skillpm.selftest.tasks import GateTask, gate_task
 
 _SENTENCE = "the small brown lamp that stands beside the old oak table in the front room"

@@ -18,12 +18,12 @@ from skillpm.contract.contract import Contract
 from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.shape import same_value
 from skillpm.errors import DocumentError
+from skillpm.formats.json_place import Path, with_value
 from skillpm.model.answer_kind import REASONS, is_reply, kind_of
 from skillpm.model.contract import Tool
 from skillpm.selftest.tasks import GateTask
 from skillpm.selftest.texts import LOOK_ALIKES, changed_texts, loosely_same
 
-Path = tuple[str | int, ...]
 Mutation = tuple[str, str, Any]
 """The code of a claim, how the answer was changed, and the answer."""
 
@@ -355,15 +355,6 @@ def _run_together(value: dict[str, Any], texts: Sequence[tuple[Path, str]]) -> I
                 rest = item.removesuffix(word[0]).rstrip()
                 moved = with_value(with_value(value, path, rest), other_path, f"{word[0]} {other}")
                 yield "SK723", f"the last word of {label[11:]}", moved
-
-
-def with_value(value: Any, path: Path, leaf: Any) -> Any:
-    """Return a copy with another value at one place; the path leads through what the value has."""
-    if not path:
-        return leaf
-    copy: Any = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = with_value(value[path[0]], path[1:], leaf)
-    return copy
 
 
 def _drawn(tool: Tool) -> list[dict[str, Any]]:
