@@ -54,7 +54,7 @@ class Blobs:
         if not _URL.fullmatch(url) or ".." in path.split("/"):
             raise UsageError(  # without the URL, in which somebody may have written a secret
                 "the URL of the blobs is not s3://BUCKET/PREFIX, gs://…, az://… or file:/FOLDER",
-                hint="credentials stand in the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                hint="set credentials in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             )
         try:
             from obstore.exceptions import BaseError
@@ -211,7 +211,7 @@ class StoredRegistry(FolderRegistry):
             self.blobs.replace(path, archive)
         elif len(present) != release.size:  # the page says the size, and clients hold it against what they get
             raise ConflictError(
-                f"the archive of {release.version} is there already, compressed otherwise",
+                f"the archive of {release.version} is there already, in another compression",
                 hint="publish with the skillpm that packed it first",
             )
 

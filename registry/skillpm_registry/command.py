@@ -46,7 +46,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("interrupted: what has ended is stored, the same command goes on", err=True)
+        click.echo("interrupted: finished work is stored; run the same command to continue", err=True)
         sys.exit(130)
     sys.exit(0)
 
@@ -266,7 +266,7 @@ def collect(data: Path, dry_run: bool) -> None:
 @click.option(
     "--approved",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file of requirements, one a line: only these and what they require is let in.",
+    help="A file of requirements, one a line: only these and what they require are accepted.",
 )
 @click.option(
     "--freeze",

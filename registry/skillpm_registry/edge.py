@@ -83,7 +83,7 @@ class Edge:
         try:
             if PREFIX in scope["path"] or PREFIX.encode() in unquote_to_bytes(scope["query_string"]):
                 refused = ApiError(
-                    400, "token-in-address", "a token stands in the address, where logs keep it",
+                    400, "token-in-address", "the address contains a token, and logs would store it",
                     "revoke that token, and send a new one in the Authorization header",
                 )  # fmt: skip
                 await (await of_ours(Request(scope), refused))(scope, receive, answer)

@@ -158,7 +158,7 @@ def _refuse_version(release: Release) -> None:
     if release.yanked or release.quarantined:
         raise UsageError(
             f"`{release.version}` is announced as {'yanked' if release.yanked else 'quarantined'}",
-            hint="publish it without that, and state it afterwards: `skillpm yank` does",
+            hint="publish it without that, then use `skillpm yank`",
         )
     if Version(release.version).local:
         raise UsageError(f"`{release.version}` cannot be published", hint="remove the `+` and the text after it")
@@ -250,7 +250,7 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     with services.database.writing(durable=False) as session:
         announced, upload = upload.wish, upload_of(session, identity, number)
         if upload.wish != announced:  # it may allow less than what was let pass
-            raise ApiError(409, "decided", "this upload was announced anew meanwhile", "send the archive again")
+            raise ApiError(409, "decided", "this upload was started again in the meantime", "send the archive again")
         if upload.state == "open":
             upload.state, upload.release = "staged", json_form(wish)
             if upload.wish.get("unattended"):

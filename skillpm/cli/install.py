@@ -171,7 +171,7 @@ def render(installation: Installation) -> None:
         note(sentence)
     for backup in installation.backups:
         kept = "would be" if installation.dry_run else "is"
-        note(f"{backup.folder} was edited or not ours: it {kept} kept as {backup.kept}")
+        note(f"{backup.folder} was edited or is not skillpm's: it {kept} kept as {backup.kept}")
     counts = [(installation.count(change), _WORDS.get(change, change)) for change in _CHANGES]
     summary = ", ".join(f"{number:,} {word}" for number, word in counts if number) or "no skills"
     files = f"; files: {', '.join(installation.files)}" if installation.files else ""

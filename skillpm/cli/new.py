@@ -87,4 +87,4 @@ def _check(program: str | None, commands: tuple[str, ...], apis: int, shaped: bo
         raise UsageError("`--command` needs `--from-cli`", hint="add `--from-cli PROGRAM`")
     sources = apis + (program is not None)
     if sources > 1 or (sources and shaped):
-        raise UsageError("a skill has one source", hint="give one of `--from-…`, without `--kind` and `--minimal`")
+        raise UsageError("a skill has one source", hint="keep one of `--from-…`, without `--kind` and `--minimal`")

@@ -144,7 +144,7 @@ def _episode(episode: Episode) -> int:
         for line in proposal.lines:
             click.echo(safe(line))
         if episode.objections:
-            note(f"nothing lets it run: {episode.objections}")
+            note(f"it may not run: {episode.objections}")
     if trace.outcome in ("not-run", "refused"):
         note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
     if trace.outcome in _NOTHING_DONE:

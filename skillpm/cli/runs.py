@@ -42,7 +42,7 @@ def list_all() -> None:
     listing(("run", "state", "model", "stages", "exact", "size"), rows, "no run is here: `skillpm train` makes one")
     going = [run for run in runs if run.resumable and run.state == "unfinished"]
     if going:
-        note(f"`skillpm train --resume {shlex.quote(going[-1].name)}` goes on with the newest unfinished run")
+        note(f"`skillpm train --resume {shlex.quote(going[-1].name)}` continues the newest unfinished run")
 
 
 @command.command("show", epilog="Example: skillpm runs show latest")
@@ -75,7 +75,7 @@ def show(run: Path, html: Path | None) -> None:
     ]
     table(("stage", "steps", *columns), cells)
     if it.resumable and it.state == "unfinished":
-        note(f"`skillpm train --resume {shlex.quote(it.name)}` goes on with it")
+        note(f"`skillpm train --resume {shlex.quote(it.name)}` continues it")
     if it.state == "damaged":
         note(f"its manifest cannot be read: `skillpm runs prune {shlex.quote(it.name)}` removes the run")
 

@@ -137,7 +137,9 @@ def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool) -> 
 def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> None:
     """Remove episodes. The audit log keeps what was decided and run."""
     if bool(words) + (older_than is not None) + everything != 1:
-        raise UsageError("give TRACEs, `--older-than DAYS` or `--all`", hint="run `skillpm traces list` to see them")
+        raise UsageError(
+            "name TRACEs, or add `--older-than DAYS` or `--all`", hint="run `skillpm traces list` to see them"
+        )
     traces = _traces()
     if words:
         chosen = [traces.identity(word) for word in words]

@@ -66,7 +66,7 @@ def revoke(words: tuple[str, ...], everything: bool) -> None:
     from skillpm.ops.learning.session import open_consents
 
     if bool(words) == everything:
-        raise UsageError("give names or digests, or else `--all`", hint="run `skillpm trust list` to see them")
+        raise UsageError("name skills or digests, or add `--all`", hint="run `skillpm trust list` to see them")
 
     def meant(word: str, tree: str, grant: Grant) -> bool:
         digest = len(word) >= _LEAST_DIGITS and tree.startswith(word.rstrip("…"))

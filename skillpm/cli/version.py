@@ -26,7 +26,7 @@ class _ShowByDefault(Group):
 
             if len(args) > 1 and args[1] in PARTS:
                 raise UsageError(
-                    f"`{args[1]}` stands behind the folder", hint=f"type `skillpm version bump {args[1]} {args[0]}`"
+                    f"`{args[1]}` comes after the folder", hint=f"type `skillpm version bump {args[1]} {args[0]}`"
                 )
             if args and args[0] in PARTS:
                 raise UsageError(f"`{args[0]}` needs `bump`", hint=f"type `skillpm version bump {' '.join(args)}`")

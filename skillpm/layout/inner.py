@@ -56,9 +56,9 @@ def members(data: bytes, path: str, kind: str, bounds: Bounds) -> list[tuple[str
             member that is not a regular file with a safe name.
     """
     if kind not in _ENDINGS:
-        raise SealedError("is of a format that is not looked into")
+        raise SealedError("has a format that skillpm cannot open")
     if not path.lower().endswith(_ENDINGS[kind]):
-        raise SealedError("stands under a name that does not say so")
+        raise SealedError("has a name that does not say so")
     with _sealed():
         if kind == "zip":
             return [(name, content) for name, content, _ in _zipped(data, bounds)]

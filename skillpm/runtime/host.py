@@ -168,7 +168,7 @@ class Host(Plugins):
         for item in brought:
             if item.record.name in OWN_EXPORTERS:
                 raise PluginError(
-                    f"{item.plugin}: the exporter `{item.record.name}` is built in, so nobody could use this one",
+                    f"{item.plugin}: the exporter `{item.record.name}` is built in, so this one could never be used",
                     hint="give it another name",
                     plugin=item.plugin,
                 )

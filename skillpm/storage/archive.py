@@ -291,7 +291,7 @@ def _without_top(tree: MappingTree) -> MappingTree:
 
 
 def _refused(path: str, problem: str) -> IntegrityError:
-    subject = f"the archive's member {path!r}" if path else "the archive"
+    subject = f"the archive member {path!r}" if path else "the archive"
     return IntegrityError(
         f"{subject} {problem}", hint="do not use this archive, and tell its author", member=path, reason=problem
     )

@@ -151,7 +151,7 @@ def _balanced(rows: Sequence[TrainRow], data: Data) -> tuple[TrainRow, ...]:
         balanced += [row] * (int(seen[skill] * weight) - int((seen[skill] - 1) * weight))
     for name in sorted(skills - {row.task.skill for row in balanced}):
         raise UsageError(
-            f"`data` leaves no row of {name}", hint=f"raise its weight or cap, or leave {name} out of `skills`"
+            f"`data` leaves {name} without a row", hint=f"raise its weight or cap, or leave {name} out of `skills`"
         )
     return tuple(balanced)
 

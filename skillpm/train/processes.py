@@ -99,7 +99,7 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
         raise UsageError(f"{config}: `num_machines` is {machines}", hint="one machine trains: set it to 1")
     processes = processes or (int(number) if number.isdecimal() else 1)
     if processes < 2:
-        raise UsageError(f"{config}: `num_processes` is not 2 or more", hint="give their number by `--processes`")
+        raise UsageError(f"{config}: `num_processes` is not 2 or more", hint="set their number with `--processes`")
     return Launch(processes, config.resolve())
 
 

@@ -334,6 +334,6 @@ class Consents:
 
 def _forbidden(requests: Sequence[ConsentRequest]) -> PolicyError:
     return PolicyError(
-        f"a policy lets no code run of {', '.join(str(item.skill) for item in requests)}",
+        f"a policy forbids the code of {', '.join(str(item.skill) for item in requests)}",
         hint="`skillpm config` says where `policy.consent` is `never`",
     )

@@ -40,8 +40,7 @@ def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Al
     if release is not None and release.quarantined and QUARANTINED not in allow.codes(entry.name):
         raise PolicyError(
             f"{entry} is in quarantine at {entry.source}{_because(release.quarantined)}",
-            hint=f"{_way_out(entry, page, lock)}; where you have looked, "
-            f"`--allow {entry.name}:quarantined` lets this one in",
+            hint=f"{_way_out(entry, page, lock)}; after a review, `--allow {entry.name}:quarantined` accepts this one",
         )
     warnings = []
     if release is not None and release.yanked:

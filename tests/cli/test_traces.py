@@ -98,7 +98,7 @@ def test_any_text_is_redacted_and_the_rest_stays(text: str) -> None:
 
 def test_traces_are_removed_by_name_by_age_and_all_at_once(place: Project) -> None:
     place.call("traces", "prune", "t1").ok()
-    place.call("traces", "prune").fails(2, "give TRACEs")
+    place.call("traces", "prune").fails(2, "name TRACEs")
     place.call("traces", "show", "t1").fails(2, "no trace begins with `t1`")
     place.call("traces", "show", "t").fails(2, "several traces begin")
     assert len(place.call("traces", "list", "--json").ok().document) == 3

@@ -55,5 +55,5 @@ def test_a_skill_that_makes_no_rows_has_neither_cap_nor_weight(field: str) -> No
 
 
 def test_a_skill_that_is_to_be_learned_keeps_a_row() -> None:
-    with pytest.raises(UsageError, match="leaves no row of odd"):
+    with pytest.raises(UsageError, match="leaves odd without a row"):
         plan(weights={"odd": 0.001})

@@ -62,7 +62,7 @@ for _code, _severity, _kind, _title, _label, _hint, _why, _what in _HIDDEN:
     RULES.add(rule(_code, _title, why=_why, lenient=_severity, strict=WARNING)(_shown(_kind, _label, _hint, _what)))
 
 
-@RULES.warning("SK609", "neither text nor a known format", why="It could not be looked at.")
+@RULES.warning("SK609", "neither text nor a known format", why="It could not be scanned.")
 def opaque_file(subject: Subject) -> Iterator[Problem]:
     """Not UTF-8, or with NUL, and none of the formats that are known."""
     for path in subject.contents.opaque:

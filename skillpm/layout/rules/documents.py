@@ -171,7 +171,7 @@ def foreign_tool(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"task `{task.name}`: {message}", line, "synthesis.yaml", hint)
 
 
-@RULES.install_error("SK523", "two suites of one name", why="A report could not tell them apart.")
+@RULES.install_error("SK523", "two suites of one name", why="A report could not distinguish them.")
 def suite_twins(subject: Subject) -> Iterator[Problem]:
     """Names of suites, within the skill."""
     if subject.package:
@@ -180,7 +180,7 @@ def suite_twins(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"another suite is called `{name}`", line, path, hint="give each suite its own name")
 
 
-@RULES.install_error("SK525", "two cases of one name", why="A failing self-test could not say which of them failed.")
+@RULES.install_error("SK525", "two cases of one name", why="A failing self-test could not name the one that failed.")
 def case_twins(subject: Subject) -> Iterator[Problem]:
     """Names in cases.jsonl."""
     if subject.package and "cases.jsonl" in subject.files:

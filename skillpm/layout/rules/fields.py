@@ -176,7 +176,7 @@ def typed_field(subject: Subject) -> Iterator[Problem]:
 
 
 @RULES.warning(
-    "SK219", "compatibility says nothing", why="The specification wants 1 to 500 characters where it is given."
+    "SK219", "compatibility says nothing", why="The specification wants 1 to 500 characters, if there is one."
 )
 def empty_compatibility(subject: Subject) -> Iterator[Problem]:
     """Present, but empty."""

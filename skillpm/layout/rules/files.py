@@ -73,7 +73,7 @@ def unportable_path(subject: Subject) -> Iterator[Problem]:
 @RULES.install_error(
     "SK405",
     "names that are one name elsewhere",
-    why="Where case or composition of letters is not told apart, one of them overwrites the other.",
+    why="On a file system that ignores case or composition, one of them overwrites the other.",
 )
 def name_twins(subject: Subject) -> Iterator[Problem]:
     """Files or folders that are equal once composed (NFC) and case-folded; SKILL.md itself is another rule's."""
@@ -118,9 +118,7 @@ def too_many_files(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, hint="leave out files that can be generated")
 
 
-@RULES.install_error(
-    "SK408", "larger than 20 MiB", why="An archive holds no more, and what lies beyond was not looked at."
-)
+@RULES.install_error("SK408", "larger than 20 MiB", why="An archive holds no more, and the rest was not scanned.")
 def too_large(subject: Subject) -> Iterator[Problem]:
     """All files together, in the order of their paths."""
     if subject.contents.beyond is not None:
@@ -199,8 +197,8 @@ def declared_binary(subject: Subject) -> Iterator[Problem]:
 
 @RULES.install_error(
     "SK417",
-    "archive that was not looked into",
-    why="What is packed was not looked at, and a script can unpack and run it.",
+    "archive that cannot be scanned",
+    why="Its content was not scanned, and a script can unpack and run it.",
 )
 def inner_archive(subject: Subject) -> Iterator[Problem]:
     """An archive of another format or under another name, with a password, damaged, too large, or with a link.
@@ -219,19 +217,19 @@ def inner_archive(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, path=path, hint="save it without macros and embedded files")
 
 
-@RULES.warning("SK420", "archive inside", why="Its files were looked at, but a reader of the skill does not see them.")
+@RULES.warning("SK420", "archive inside", why="Its files were scanned, but a reader of the skill does not see them.")
 def opened_archive(subject: Subject) -> Iterator[Problem]:
     """A zip, a tar, or a compressed file, whose files are looked at like all others."""
     for path, count in subject.contents.opened.items():
         name = subject.contents.signatures[path].name
-        message = f"archive ({name}) of {count:,} file{'s' if count != 1 else ''}, which were looked at"
+        message = f"archive ({name}) of {count:,} file{'s' if count != 1 else ''}, which were scanned"
         yield Problem(message, path=path, hint="put the files themselves there")
 
 
 @RULES.warning(
     "SK418",
     "office document",
-    why="It is a zip whose text was not looked at; its members are a document's parts by their names.",
+    why="It is a zip whose text was not scanned; by their names, its members are parts of a document.",
 )
 def office_document(subject: Subject) -> Iterator[Problem]:
     """A zip with the parts of a document only."""

@@ -117,7 +117,7 @@ def padded_name(subject: Subject) -> Iterator[Problem]:
     fields = fields_of(subject)
     name = text_of(fields, "name")
     if name and name != fields["name"].rstrip("\n"):
-        yield Problem("white space stands around the name", fields.lines["name"], hint="remove it")
+        yield Problem("white space surrounds the name", fields.lines["name"], hint="remove it")
 
 
 @RULES.install_error(

@@ -59,7 +59,7 @@ def two_skill_files(subject: Subject) -> Iterator[Problem]:
 @RULES.error(
     "SK004",
     "SKILL.md is not readable text",
-    why="Not permitted, not UTF-8 or too large: nothing of the skill can be loaded.",
+    why="It is not readable, not UTF-8 or too large, so the skill cannot be loaded.",
 )
 def unreadable_skill_file(subject: Subject) -> Iterator[Problem]:
     """Bytes that no client can decode."""
@@ -94,7 +94,7 @@ def nul_character(subject: Subject) -> Iterator[Problem]:
 
 
 @RULES.install_error(
-    "SK010", "merge-conflict markers", scope=Scope.TEXT, why="Two versions of the text stand in the file at once."
+    "SK010", "merge-conflict markers", scope=Scope.TEXT, why="The file holds two versions of the text at once."
 )
 def conflict_markers(subject: Subject) -> Iterator[Problem]:
     """A whole conflict outside code blocks; in the frontmatter one marker is enough."""

@@ -21,7 +21,7 @@ RULES = RuleSet(Scope.TEXT)
 
 
 @RULES.error(
-    "SK101", "no frontmatter", why="Name and description stand in the frontmatter; clients skip a skill without it."
+    "SK101", "no frontmatter", why="The frontmatter holds name and description; clients skip a skill without it."
 )
 def no_frontmatter(subject: Subject) -> Iterator[Problem]:
     """The first line is not ``---``, and not merely blank lines stand before it."""
@@ -30,7 +30,7 @@ def no_frontmatter(subject: Subject) -> Iterator[Problem]:
         yield Problem("must start with YAML frontmatter (---)", 1, hint=EXAMPLE)
     elif parts.leading.removeprefix(BYTE_ORDER_MARK).strip():
         hint = f"move what stands before line {parts.line - 1} below the frontmatter"
-        yield Problem("text stands before the frontmatter", 1, hint=hint if parts.yaml is not None else EXAMPLE)
+        yield Problem("there is text before the frontmatter", 1, hint=hint if parts.yaml is not None else EXAMPLE)
 
 
 @RULES.strict_error(
@@ -42,7 +42,7 @@ def blank_before_frontmatter(subject: Subject) -> Iterator[Problem]:
     """White space before the first ``---``."""
     leading = (subject.parts.leading or "").removeprefix(BYTE_ORDER_MARK)
     if leading and not leading.strip():
-        yield Problem("blank lines stand before the frontmatter", 1, hint="remove them")
+        yield Problem("there are blank lines before the frontmatter", 1, hint="remove them")
 
 
 @RULES.error("SK103", "frontmatter not closed", why="Without the second `---` all of the text is taken for YAML.")
@@ -71,7 +71,7 @@ def not_yaml(subject: Subject) -> Iterator[Problem]:
 @RULES.strict_error(
     "SK105",
     "a value needs quotes",
-    why="As it stands the frontmatter is not YAML; only clients that quote the value and try again load it.",
+    why="The frontmatter is not YAML; only clients that quote the value and try again load it.",
 )
 def needs_quotes(subject: Subject) -> Iterator[Problem]:
     """An unquoted colon, or a first character that YAML reserves."""
@@ -148,7 +148,7 @@ def tab_in_value(subject: Subject) -> Iterator[Problem]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line if error.problem_mark else 0
         yield Problem(
-            "a tab stands in or beside a value without quotes", subject.parts.line + line, hint="write spaces"
+            "there is a tab in or beside a value without quotes", subject.parts.line + line, hint="write spaces"
         )
 
 

@@ -222,7 +222,7 @@ def replay(
     if alike < _ALIKE * len(rows):
         raise IntegrityError(
             f"only {told} from the adapter of {base} for {_taught(release)}",
-            hint="the weights are not those that were evaluated: do not use it",
+            hint="the weights are not those that were evaluated; do not use it",
         )
     return told
 

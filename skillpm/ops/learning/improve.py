@@ -82,9 +82,7 @@ def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Roun
     folder = RunFolder.open(run)
     manifest = folder.manifest
     if manifest.tune == "full":
-        raise UsageError(
-            f"{run} trained a whole model", hint="a round goes on with an adapter: train with `tune: lora`"
-        )
+        raise UsageError(f"{run} trained a whole model", hint="a round continues an adapter; train with `tune: lora`")
     path = folder.path / "recipe.yaml"
     wrong, word = _failures(folder), json.dumps(run_word(context.settings, run))
     failures = (f"data.failures={word}",) if wrong else ('data.failures=""',)
@@ -95,7 +93,7 @@ def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Roun
     if not any(traces.values()) and not wrong:
         what = "it was never evaluated" if wrong is None else "every answer of its evaluation is right"
         hint = f"use it with `skillpm run`, or run `skillpm eval --run {quote(run_word(context.settings, run))}`"
-        raise UsageError(f"there is nothing to learn from: nobody approved an answer, and {what}", hint=hint)
+        raise UsageError(f"there is nothing to learn from: no answer was approved, and {what}", hint=hint)
     return Round(folder.path, recipe, traces, wrong)
 
 

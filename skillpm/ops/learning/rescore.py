@@ -125,7 +125,9 @@ def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Sk
     chosen = {skill.name: skill for skill in map(context.skill, texts)}
     for name in chosen:
         if name not in names:
-            raise UsageError(f"{name} judged nothing of {path}", hint=f"stored there: {', '.join(names) or 'nothing'}")
+            raise UsageError(
+                f"{name} has judged no answer in {path}", hint=f"stored there: {', '.join(names) or 'nothing'}"
+            )
     return [chosen[name] if name in chosen else context.skill(name) for name in names]
 
 

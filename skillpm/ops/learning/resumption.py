@@ -49,7 +49,7 @@ def check_machine(context: Context, start: RunStart, skills: Sequence[Skill], ma
     for name in (*SETTINGS, PROCESSES):
         before, now = start.settings.get(name, 1), machine.get(name, 1)
         if before != now:
-            context.note(f"the run began with {name} {before}, goes on with {now}")
+            context.note(f"the run began with {name} {before} and would continue with {now}")
 
 
 def model_identity(machine: Mapping[str, Any]) -> str | None:

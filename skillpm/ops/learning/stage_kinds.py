@@ -51,7 +51,8 @@ def _held(given: Given[Trainer], origin: str) -> Trainer:
                 run = trainer.load()
             except ImportError as error:
                 raise TrainingError(
-                    f"{who} needs what is not installed: {error}", hint=f"install {origin} with all that it requires"
+                    f"{who} needs packages that are not installed: {error}",
+                    hint=f"install {origin} with all that it requires",
                 ) from error
             _check(callable(run), f"`load` gave {_kind_of(run)}, not what runs a stage")
 

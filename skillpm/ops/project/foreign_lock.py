@@ -160,7 +160,7 @@ def _bundle(entry: Mapping[str, Any]) -> list[str]:
         if "skills" in parts[:-1]:
             names.add(parts[parts.index("skills") + 1])
     if not names or not all(map(is_name, names)):
-        raise _CannotTakeError("it is a bundle that does not list its used skills")
+        raise _CannotTakeError("it is a bundle that does not list the skills that it uses")
     return sorted(names)
 
 

@@ -109,7 +109,7 @@ class Resumable:
             shutil.rmtree(draft, ignore_errors=True)
             raise StorageError(
                 f"no checkpoint can be written to {work}: {reason_of(error)}",
-                hint="free some space: the run goes on from the checkpoint before",
+                hint="free some space; the run continues from the checkpoint before",
             ) from None
         for path in (draft, *older):
             shutil.rmtree(path, ignore_errors=True)

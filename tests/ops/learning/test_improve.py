@@ -34,11 +34,11 @@ def begin(server: Server, run: Path, *changes: str) -> tuple[Evaluator, Round]:
 def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: Train) -> None:  # noqa: F811
     """The new run begins with the old adapter, and has the edited answer among its rows."""
     run, settings = train_it("data.evaluate=0", "data.held_out=12"), server.context().settings
-    with pytest.raises(UsageError, match="nobody approved an answer, and it was never evaluated"):
+    with pytest.raises(UsageError, match="no answer was approved, and it was never evaluated"):
         begin(server, run.folder)
     in_suite = edited(server).model_copy(update={"id": "0", "request": server.request(1)})
     Traces(settings.traces).save(in_suite)
-    with pytest.raises(UsageError, match="nobody approved an answer"):  # what stands in a suite trains nobody
+    with pytest.raises(UsageError, match="no answer was approved"):  # what stands in a suite trains nobody
         begin(server, run.folder)
     Traces(settings.traces).save(edited(server))
     evaluator, chosen = begin(server, run.folder)

@@ -79,5 +79,5 @@ def test_what_stores_nothing_or_is_judged_by_others_is_refused(server: Server, s
     other = tmp_path / "other"
     other.mkdir()
     (other / "SKILL.md").write_text("---\nname: other\ndescription: Does other things.\n---\nOther.\n")
-    with pytest.raises(UsageError, match="other judged nothing"):
+    with pytest.raises(UsageError, match="other has judged no answer in"):
         stored_skills(server.context(), stored, [str(other)])

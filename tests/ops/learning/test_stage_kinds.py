@@ -223,7 +223,9 @@ def test_a_trainer_that_cannot_be_loaded_is_named_before_anything_is_made(kinds_
     def missing() -> Any:
         import no_such_library  # type: ignore[import-not-found]  # noqa: F401
 
-    with pytest.raises(TrainingError, match=r"`acme` needs what is not installed: .*no_such_library") as caught:
+    with pytest.raises(
+        TrainingError, match=r"`acme` needs packages that are not installed: .*no_such_library"
+    ) as caught:
         kinds_of(acme(load=missing)).trainers["acme"].load()
     assert "dist0 1.0" in str(caught.value.hint)
     with pytest.raises(PluginError, match="cannot be loaded: TypeError: `load` gave a NoneType"):

@@ -171,7 +171,7 @@ def test_an_edit_is_never_lost_whether_a_skill_is_copied_or_linked(
 def test_what_makes_way_is_said_in_words(project: MakeProject, shop: Path) -> None:
     place = project({UNIVERSAL: {"same": {"SKILL.md": "mine"}}})
     outcome = place.call("install", "same", "--registry", shop, "--force").ok()
-    assert f"{UNIVERSAL}/same was edited or not ours: it is kept as .skillpm/kept/same" in outcome.err
+    assert f"{UNIVERSAL}/same was edited or is not skillpm's: it is kept as .skillpm/kept/same" in outcome.err
 
 
 def test_a_forged_record_hides_nothing(project: MakeProject, shop: Path) -> None:
