@@ -14,7 +14,8 @@ _REMEMBERED = 64  # words of a command
 _SHELL = re.compile(r"[^A-Za-z0-9 \"'&_./:@%+,=-]")  # a shell may give a meaning to every other character
 # but not to these, inside or at the end of a word: the revisions of git, such as `HEAD~1`, `main^2` and `stash@{1}`
 _REVISION = re.compile(r"(?<=[A-Za-z0-9_@}^~])[~^]|@\{[A-Za-z0-9]+\}")
-_TOKEN = re.compile(r"[^&\"']*\Z")
+_BLANK = re.compile(r"\\ ")  # a blank inside a word, outside of quotes
+_TOKEN = re.compile(r"[^&\"'\\]*\Z")
 
 Argv = tuple[tuple[str, ...], ...]
 
@@ -33,7 +34,7 @@ class CommandLineReader:
         Raises:
             CommandError: a character, an operator, a program, an option or a value is not allowed.
         """
-        forbidden = _SHELL.search(_REVISION.sub("", text))
+        forbidden = _SHELL.search(_BLANK.sub("", _REVISION.sub("", text)))
         if forbidden:
             raise CommandError(f"{forbidden.group()!r} is not allowed in a command line")
         texts = text.split("&&")
@@ -62,5 +63,5 @@ def _split(text: str) -> tuple[str, ...]:
     if not words:
         raise CommandError("an empty command")
     if any(not _TOKEN.match(word) for word in words):
-        raise CommandError("`&&` between commands is the only operator")
+        raise CommandError("a word holds no quote and no backslash, and `&&` between commands is the only operator")
     return tuple(words)

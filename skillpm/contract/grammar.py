@@ -98,7 +98,11 @@ class Grammar:
             word = words[place]
             place += 1
             if word == "--":
-                command.operands += words[place:]
+                rest = words[place:]
+                if rest and rest[0] in self._inner and not command.operands and not self.program.options_first:
+                    command.inner = self._inner[rest[0]]._read(f"{path} {rest[0]}", ["--", *rest[1:]])
+                else:
+                    command.operands += rest
                 break
             if not word.startswith("-") or word == "-":
                 if word in self._inner and not command.operands:

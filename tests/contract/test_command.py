@@ -181,8 +181,13 @@ EQUAL += [
     (SHELL, "wc -lwc f", "wc f"),
     (SHELL, "wc -c -wl f", "wc ./f"),
     (SHELL, "grep -c x ./f", "grep -c x f"),
+    (SHELL, r"wc -l my\ notes.md", "wc -l 'my notes.md'"),
+    (SHELL, r"grep -c row\ 1 f", 'grep -c "row 1" f'),
+    (REAL_GIT, r"git commit -m Fix\ it", "git commit -m 'Fix it'"),
+    (TRIAGE, "systemctl -l -- status ssh", "systemctl status --full ssh.service"),
 ]
 UNEQUAL = [
+    (SHELL, r"ls -l a\ b", "ls -l a b"),
     (SHELL, "du -d1 -d2 /srv", "du -d 1 /srv"),
     (SHELL, "du -d1 -s /srv", "du -s /srv"),
     (SHELL, "wc -lw f", "wc f"),
@@ -258,6 +263,10 @@ UNEQUAL = [
     (TRIAGE, "ss -t dev = eth0 cgroup = x", "ss -t dev = x cgroup = eth0"),
 ]
 REFUSED = [
+    (SHELL, r"ls 'a\ b'"),
+    (SHELL, r"ls a\\ b"),
+    (SHELL, r"ls a\b"),
+    (REAL_GIT, "git -- status"),
     (GIT_LINES, "git"),
     (GIT_LINES, "git push"),
     (GIT_LINES, "git add --force a"),
