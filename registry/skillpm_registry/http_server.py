@@ -1,7 +1,8 @@
-"""The HTTP server, which closes a connection whose client makes no progress.
+"""The HTTP server, which closes a connection whose client makes no progress, or sends headers without end.
 
 uvicorn waits without end for the headers of a request, and for a client that does not read its answer. A thousand such
-connections would keep everybody else out. The body of a request has a limit of its own: see ``edge.py``.
+connections would keep everybody else out. Its faster parser takes headers of any size, which fill the memory. The body
+of a request has limits of its own: see ``edge.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 SECONDS = 20.0  # in which the headers of a request are to come, and in which a client is to read some of an answer
+HEADERS = 64 << 10  # bytes of the headers of a request that are not complete
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
@@ -20,6 +23,7 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     _headers: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
+    _size = 0  # bytes of headers that are not complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Wait for the headers of the first request."""
@@ -28,13 +32,19 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._headers = self._abort_later()
 
     def data_received(self, data: bytes) -> None:
-        """Take some bytes. The headers of a later request may take as long as those of the first one."""
+        """Take some bytes. The headers of a later request have the same limits as those of the first one."""
+        before = self.cycle
+        is_body = before is not None and before.more_body
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             _cancel(self._headers)
             self._headers = None
         elif self._headers is None:
             self._headers = self._abort_later()
+        self._size = 0 if is_body or self.cycle is not before else self._size + len(data)
+        if self._size > HEADERS and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Wait until the client reads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -50,6 +51,18 @@ def test_headers_that_drip_are_ended(address: tuple[str, int], before: bytes) ->
 
 
 @pytest.mark.attack(78)
+@pytest.mark.parametrize("before", [b"GET /healthz HTTP/1.1\r\n", b"GET /", WHOLE + b"GET /"])
+def test_headers_without_end_are_refused(address: tuple[str, int], before: bytes) -> None:
+    with closing(socket.create_connection(address)) as connection:
+        connection.sendall(before)
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < LARGE:
+                sent += connection.send(b"x: y\r\n" * 1000 if before.endswith(b"\n") else b"a" * 6000)
+    assert sent < LARGE
+
+
+@pytest.mark.attack(78)
 def test_an_answer_that_nobody_reads_is_ended(address: tuple[str, int]) -> None:
     with closing(socket.create_connection(address)) as connection:
         connection.sendall(b"GET /log/large HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -72,3 +85,10 @@ def test_a_client_that_makes_progress_has_all_the_time(address: tuple[str, int])
             count += len(piece)
             time.sleep(SECONDS / 20)
         assert count == LARGE
+
+
+def test_a_body_is_not_taken_for_headers(address: tuple[str, int]) -> None:
+    with closing(HTTPConnection(*address)) as connection:
+        for _ in range(2):
+            connection.request("POST", "/api/v1/reports", bytes(200_000))
+            assert connection.getresponse().read().startswith(b'{"type"')
