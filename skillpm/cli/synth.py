@@ -131,7 +131,7 @@ def command(
     )
     synthesis = synth(context, chosen, request, progress())
     for name, skill in synthesis.profile.skills.items():
-        for text in skill.notes:
+        for text in skill.sentences():
             note(f"note: {name}: {text}")
     check_rows(synthesis.profile, strict=strict)
     if output is None:

@@ -84,6 +84,7 @@ class _Maker:
         self.collectors: dict[Split, RowCollector] = {}
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
+        self._shortages: dict[Split, str] = {}
         self._measured: dict[Split, SplitProfile] = {}
         self._values: dict[Split, DigestSet] = {"train": DigestSet(), "held_out": DigestSet()}
         document = self._document = contributions.synthesis or _NO_RULES
@@ -138,7 +139,7 @@ class _Maker:
         for family in families:
             rows.rejected.update(family.rejected)
         if rows.count < asked:
-            self.notes.append(self._shortage(split, families))
+            self._shortages[split] = _shortage(rows, families)
         if progress is not None:
             progress.finish()
 
@@ -229,14 +230,6 @@ class _Maker:
                 progress.advance(gained)
         return True
 
-    def _shortage(self, split: Split, families: Sequence[Family]) -> str:
-        rows = self.collectors[split]
-        count = f"{split.replace('_', '-')}: {rows.count} of {self.asked[split]} rows"
-        if not families:
-            return f"{count}: nothing in the skill makes any"
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.rejected.most_common(3))
-        return f"{count}: no more distinct ones were found ({reasons or 'the rules ended'})"
-
     def write(self, split: Split, lines: TaskLines) -> None:
         """Write the tasks of one side, seeds first and the others shuffled, and measure them."""
         collector, contract = self.collectors[split], self.contributions.contract
@@ -246,6 +239,7 @@ class _Maker:
         self._measured[split] = measure(
             self._watched(split, lines.rows(collector.kept, seeds + generated)),
             asked=self.asked[split],
+            shortage=self._shortages.get(split, ""),
             rejected=collector.rejected,
             tools=() if contract is None else [*contract.tools.values()],
             rephrased=self._rephraser.outcomes if self._rephraser is not None and split == "train" else {},
@@ -278,6 +272,14 @@ class _Maker:
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
         return sum(value in self._values["train"] for value in self._values["held_out"])
+
+
+def _shortage(rows: RowCollector, families: Sequence[Family]) -> str:
+    """Return why there are fewer rows than were asked for."""
+    if not families:
+        return "nothing in the skill makes any"
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.rejected.most_common(3))
+    return f"no more distinct ones were found ({reasons or 'the rules ended'})"
 
 
 def _apportion(total: int, weights: Sequence[float]) -> list[int]:

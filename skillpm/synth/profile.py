@@ -47,6 +47,7 @@ class SplitProfile(Document):
     """One side of one skill.
 
     Attributes:
+        shortage: why there are fewer rows than were asked for; empty if there are as many.
         families: rows by the task of synthesis.yaml or the rule that made them; seeds are ``seed``.
         rejected: why rows were thrown away; draws that broke a constraint count here too.
         rephrased: what became of the requests that a model wrote anew: ``kept``, or the reason why not.
@@ -57,6 +58,7 @@ class SplitProfile(Document):
 
     asked: int
     rows: int
+    shortage: str = ""
     families: dict[str, int]
     tools: dict[str, int]
     distinct_targets: int
@@ -73,7 +75,7 @@ class SkillProfile(Document):
     Attributes:
         pools: of values.
         phrasings: lists of phrasings by place, ``[training, held out]``; both are the whole list where it is shared.
-        notes: sentences for people: what could not be done as asked, and why.
+        notes: sentences for people about the rules, the seeds and the suites.
     """
 
     tree: str
@@ -82,6 +84,16 @@ class SkillProfile(Document):
     pools: dict[str, PoolSplit] = Field(default_factory=dict)
     phrasings: dict[str, tuple[int, int]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def shortages(self) -> Iterator[tuple[SplitProfile, str]]:
+        """Yield each side that has fewer rows than were asked for, with a sentence about it."""
+        for name, side in (("train", self.train), ("held-out", self.held_out)):
+            if side.shortage:
+                yield side, f"{name}: {side.rows} of {side.asked} rows: {side.shortage}"
+
+    def sentences(self) -> list[str]:
+        """Return what people should know."""
+        return [*(sentence for _, sentence in self.shortages()), *self.notes]
 
     def coverage_rows(self) -> list[tuple[str, str, str, int, int]]:
         """Return (tool, argument, class, training rows, held-out rows)."""
@@ -132,6 +144,7 @@ def measure(
     rows: Iterable[StoredRow],
     *,
     asked: int,
+    shortage: str,
     rejected: Mapping[str, int],
     tools: Sequence[Tool],
     rephrased: Mapping[str, int],
@@ -156,6 +169,7 @@ def measure(
     coverage = measure_coverage(expected_answers(), tools, kinds)
     return SplitProfile(
         asked=asked,
+        shortage=shortage,
         rows=requests.total(),
         families=dict(sorted(families.items())),
         tools=dict(sorted(called.items())),

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.chat import MakeChat
-from tests.shop import MakeProject
+from tests.shop import MakeProject, SkillFiles
 
 SKILL = """---
 name: ports
@@ -139,6 +139,11 @@ def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written
     here.call("synth", "./ports", "--rows", "2", "-o", "made").fails(1, "ports: held-out: 0 of 100 rows", "fewer rows")
     assert not (here.root / "made").exists()
     here.call("synth", "./ports", "--rows", "2", "--held-out", "0", "-o", "made").ok()
+
+
+def test_a_skill_of_text_alone_is_pointed_to_its_draft(project: MakeProject, skill_files: SkillFiles) -> None:
+    here = project({"plain": skill_files("plain")})
+    here.call("synth", "./plain", "-o", "made").fails(1, "plain: train: 0 of 400 rows", "`skillpm draft`")
 
 
 def test_a_short_split_is_told_and_strict_refuses_it(project: MakeProject) -> None:

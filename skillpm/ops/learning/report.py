@@ -145,7 +145,7 @@ def _skill_lines(skill: SkillProfile) -> list[Setting]:
         lines.append(Setting("phrasings", f"{learned:,} to learn from, {unseen:,} held out"))
     reasons = {**skill.held_out.rejected, **skill.train.rejected}
     lines += [Setting("thrown away", f"{reason}: {count:,}") for reason, count in list(reasons.items())[:4]]
-    return [*lines, *(Setting("note", note) for note in skill.notes)]
+    return [*lines, *(Setting("note", note) for note in skill.sentences())]
 
 
 def _split(split: SplitProfile) -> str:

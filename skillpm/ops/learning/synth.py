@@ -237,16 +237,17 @@ def check_rows(profile: Profile, *, strict: bool) -> None:
         CheckError: with the reason, and all shortages in ``details``.
     """
     shortages = [
-        f"{name}: {note}"
+        (skill, f"{name}: {sentence}")
         for name, skill in profile.skills.items()
-        for split, side in (("train: ", skill.train), ("held-out: ", skill.held_out))
-        if side.rows < side.asked and (strict or side.rows == 0)
-        for note in skill.notes
-        if note.startswith(split)
+        for side, sentence in skill.shortages()
+        if strict or side.rows == 0
     ]
     if shortages:
+        skill, sentence = shortages[0]
         hint = "ask for fewer rows, or add values and phrasings to synthesis.yaml"
-        raise CheckError(shortages[0], hint=hint, shortages=shortages)
+        if not skill.train.rows and not skill.train.rejected:
+            hint = "add seeds or synthesis.yaml; `skillpm draft` makes them from the text of a skill's folder"
+        raise CheckError(sentence, hint=hint, shortages=[text for _, text in shortages])
 
 
 def check_held_out(profile: Profile) -> None:
@@ -257,7 +258,7 @@ def check_held_out(profile: Profile) -> None:
     """
     for name, skill in profile.skills.items():
         if skill.train.rows and skill.held_out.asked and not skill.held_out.rows:
-            reason = next((note for note in skill.notes if note.startswith("held-out: ")), "held-out: no rows")
+            reason = next((text for side, text in skill.shortages() if side is skill.held_out), "held-out: no rows")
             hint = "add values and phrasings to synthesis.yaml, or train without them: `--set data.held_out=0`"
             raise CheckError(f"{name}: {reason}", hint=hint)
 

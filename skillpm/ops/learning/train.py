@@ -477,7 +477,7 @@ def _plan(
     plan = make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, _rewards(session), coverage)
     check_rows(plan, launch)
     check_held_out(synthesis.profile)
-    notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.notes]
+    notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
     return replace(plan, notes=(*notes, *plan.notes))
 
 
