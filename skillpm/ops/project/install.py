@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.errors import UsageError
@@ -20,7 +21,7 @@ from skillpm.ops.project.apply import Decision, apply, project_held
 from skillpm.ops.project.asked import Asked, settled
 from skillpm.ops.project.changes import describe_changes
 from skillpm.ops.project.choose import Selection, read_request, select
-from skillpm.ops.project.difference import Place, difference
+from skillpm.ops.project.difference import Place, SkillState, difference
 from skillpm.ops.project.fetch import fetch, refuse_told
 from skillpm.ops.project.folder_names import refuse_clashes, shared_names
 from skillpm.ops.project.identity import refuse_impostor
@@ -104,9 +105,6 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
     settings = context.settings
-    warnings: list[str] = []
-    notes: tuple[str, ...] = ()
-    placed: tuple[Placement, ...] = ()
     with nullcontext() if options.dry_run else project_held(settings.project):
         record = read_record(settings.project)
         to = linking(settings, record, options.folders, options.link, adding=bool(options.agents))
@@ -119,45 +117,78 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         states = difference(context, places, record, plan.lock, to)
         foreign = [place for state in states.values() for place in state.places if place.is_foreign]
         refusal = None if options.force else _refusal(places, foreign)
-        if refusal and not options.dry_run:
-            raise refusal
         if options.dry_run:
-            warnings = [] if decision.removal else _fetch_missing(context, decision.selection, options)
-            for place in foreign if options.force else ():
-                places.name_backup(place.placement)
-            files = decision.documents(settings)
+            work = _rehearse(context, decision, places, foreign if options.force else (), options)
+        elif refusal:
+            raise refusal
         else:
-            with context.store.writing():  # keeps `cache prune` away until the lock is written
-                for place in foreign:
-                    places.keep_linked(place.placement)
-                warnings = [] if decision.removal else _fetch_missing(context, decision.selection, options)
-                if decision.lock_text is None and not decision.removal:
-                    selection, more = with_wheels(context, decision.selection)
-                    decision, warnings = replace(decision, selection=selection), [*warnings, *more]
-                if not decision.removal:
-                    notes = check_adapters(context, plan, options.base, options.progress)
-                files = decision.documents(settings)
-                placed = apply(context, decision, places, states.values(), force=options.force)
+            work = _perform(context, decision, places, states, options)
+    warnings = [*work.warnings]
     if refusal:
         warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")
     changes = describe_changes(plan, states)
     changed = {change.name for change in changes if change.change in (Change.ADDED, Change.REPLACED)}
-    warnings += refused_links(to, placed)
-    fresh = [placement.folder for placement in placed if placement.skill in changed]
+    warnings += refused_links(to, work.placed)
+    fresh = [placement.folder for placement in work.placed if placement.skill in changed]
     warnings += exceeded_budgets(settings, to.folders, fresh, to.named, options.named)
     if not options.dry_run:
         warnings += _notify_plugins(context, changed)
-    notices = (*context.notices, *warnings, *shared_names(plan.lock, changed))
     return Installation(
         changes,
         to.folders,
-        notices,
+        (*context.notices, *warnings, *shared_names(plan.lock, changed)),
         options.dry_run,
         decision.selection.left_out,
         tuple(places.backups),
-        notes,
-        tuple(path.name for path in files),
+        work.notes,
+        work.files,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What was done, or would be: warnings, notes about adapters, the names of changed files, and what was placed."""
+
+    warnings: Sequence[str]
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    placed: tuple[Placement, ...] = ()
+
+
+def _rehearse(
+    context: Context, decision: Decision, places: Places, replaced: Iterable[Place], options: InstallOptions
+) -> _Work:
+    """Check what would be installed, and name the backups of the folders that would be replaced."""
+    warnings = [] if decision.removal else _fetch_missing(context, decision.selection, options)
+    for place in replaced:
+        places.name_backup(place.placement)
+    return _Work(warnings, _names(decision.documents(context.settings)))
+
+
+def _perform(
+    context: Context, decision: Decision, places: Places, states: Mapping[str, SkillState], options: InstallOptions
+) -> _Work:
+    """Fetch what is missing, and put everything into its place."""
+    warnings: list[str] = []
+    notes: tuple[str, ...] = ()
+    with context.store.writing():  # keeps `cache prune` away until the lock is written
+        for state in states.values():
+            for place in state.places:
+                if place.is_foreign:
+                    places.keep_linked(place.placement)
+        if not decision.removal:
+            warnings = _fetch_missing(context, decision.selection, options)
+            if decision.lock_text is None:
+                selection, more = with_wheels(context, decision.selection)
+                decision, warnings = replace(decision, selection=selection), [*warnings, *more]
+            notes = check_adapters(context, decision.selection.plan, options.base, options.progress)
+        files = decision.documents(context.settings)
+        placed = apply(context, decision, places, states.values(), force=options.force)
+    return _Work(warnings, _names(files), notes, placed)
+
+
+def _names(files: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(path.name for path in files)
 
 
 def _refusal(places: Places, foreign: Sequence[Place]) -> UsageError | None:
