@@ -104,7 +104,7 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=False,
     flag_value=300,
     metavar="[SECONDS]",
-    help="Self-test verifiers before they go live, in the sandbox.  [300 seconds if none are named]",
+    help="Self-test verifiers in the sandbox for SECONDS, before they go live.  [default: 300]",
 )
 @click.option(
     "--largest-adapter",

@@ -83,7 +83,9 @@ _NOT_TOLD = {
     metavar="MONEY",
     help="Stop at this cost, counted with --price.",
 )
-@click.option("--price", metavar="P,A", help="Money for a million tokens of prompts and of answers, such as 0.15,0.60.")
+@click.option(
+    "--price", metavar="P,A", help="The prices of a million tokens of prompts and of answers, such as 0.15,0.60."
+)
 @number_option("--max-new-tokens", click.IntRange(1, 32768), 128, "The most tokens of one answer.")
 @number_option("--batch-size", click.IntRange(1, 4096), 16, "Tasks asked at once.")
 @choice_option(

@@ -55,7 +55,7 @@ def _options() -> list[click.Option]:
             help="Run in this folder.",
         ),
         click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=keep, help="Print no notes."),
-        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=keep, help="Print more."),
+        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=keep, help="Print more notes."),
         click.Option(
             ["--no-color"], is_flag=True, expose_value=False, is_eager=True, callback=_without_colour,
             help="Use no colours, as with the variable NO_COLOR.",

@@ -33,7 +33,7 @@ _FORMS = {
     type=click.Choice([form for forms in _FORMS.values() for form in forms]),
     help="The form of `tools`, by default openai, or of `rows`, by default messages.",
 )
-@click.option("--data", type=TypedPath(), metavar="DIR", help="A folder of `skillpm synth`, for its rows.")
+@click.option("--data", type=TypedPath(), metavar="DIR", help="A folder that `skillpm synth` wrote, for its rows.")
 @click.option(
     "--recipe", "-r", type=TypedPath(exists=True, dir_okay=False), metavar="FILE", help="A recipe, for a trainer."
 )

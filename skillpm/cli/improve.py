@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of RUN's recipe.")
 @click.option("--limit", type=click.IntRange(min=10), metavar="N", help="Compare on N tasks of each task set.")
 @number_option("--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose.", "SHARE")
-@click.option("--dry-run", is_flag=True, help="Print what it would learn from, and the plan; needs no torch.")
+@click.option("--dry-run", is_flag=True, help="Print the rows to learn from and the plan; needs no torch.")
 @yes_option
 @worker_options
 @json_option

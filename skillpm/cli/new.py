@@ -28,7 +28,7 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
 @click.option(
     "--kind",
     type=click.Choice(["cli", "api", "sql", "text"]),
-    help="What it answers with: command lines, calls of an API, queries, or facts out of a text.  [default: cli]",
+    help="What it answers with: command lines, calls of an API, queries, or facts from a text.  [default: cli]",
 )
 @click.option("--minimal", is_flag=True, help="Write only SKILL.md: a skill without training data.")
 @click.option(
@@ -41,7 +41,12 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
     metavar="SUB",
     help="With --from-cli, a subcommand that it is for, such as `remote add`; may be repeated.  [default: the first 8]",
 )
-@click.option("--from-tools", type=TypedPath(), metavar="FILE", help="Write it for tools of OpenAI or Anthropic.")
+@click.option(
+    "--from-tools",
+    type=TypedPath(),
+    metavar="FILE",
+    help="Write it for a list of tools, as OpenAI or Anthropic write it.",
+)
 @click.option("--from-mcp", type=TypedPath(), metavar="FILE", help="Write it for the `tools/list` of an MCP server.")
 @click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 3.0 or 3.1.")
 @json_option

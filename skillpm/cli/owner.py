@@ -80,7 +80,9 @@ def _set(name: str, account: str, role: str, registry: HttpRegistry) -> None:
 
 @command.command("approval", epilog="Example: skillpm owner approval demo --on")
 @click.argument("name")
-@click.option("--on/--off", "needed", required=True, help="Whether releases need it; owners of the registry end it.")
+@click.option(
+    "--on/--off", "needed", required=True, help="Demand approval, or end it; only owners of the registry can end it."
+)
 @server_option
 @json_option
 def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
@@ -97,7 +99,9 @@ def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
 )
 @click.argument("name")
 @click.option("--issuer", required=True, metavar="URL", help="The OIDC issuer.")
-@click.option("--claim", "texts", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that must fit.")
+@click.option(
+    "--claim", "texts", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that the token must have."
+)
 @server_option
 @json_option
 def trust(name: str, issuer: str, texts: tuple[str, ...], registry: HttpRegistry) -> None:

@@ -154,7 +154,7 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
 
 @command.command("redact", epilog="Example: skillpm traces redact latest --text 'db01.internal'")
 @click.argument("word", metavar="TRACE")
-@click.option("--text", required=True, metavar="TEXT", help="What is replaced by [redacted].")
+@click.option("--text", required=True, metavar="TEXT", help="The text to replace by [redacted].")
 @json_option
 def redact(word: str, text: str) -> None:
     """Replace a text in an episode. It counts wherever you, the model or a tool wrote it."""
