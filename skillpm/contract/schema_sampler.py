@@ -42,6 +42,14 @@ class SchemaSampler:
         self._root = root
         self._chance = chance
         self._left = _LARGEST
+        self._makers: dict[str, Callable[[Mapping[str, Any], int], Any]] = {
+            "array": self._array,
+            "boolean": self._boolean,
+            "integer": self._integer,
+            "number": self._number,
+            "object": self._object,
+            "string": self._string,
+        }
 
     def value(self, schema: Any, depth: int = 0) -> Any:
         """Return a value.
@@ -67,8 +75,9 @@ class SchemaSampler:
         kind = self._kind(schema)
         if kind == "null":
             return None
-        made: Callable[[Mapping[str, Any], int], Any] = getattr(self, f"_{kind}")
-        return made(schema, depth)
+        if kind not in self._makers:
+            raise UnsampledError(f"`{kind[:80]}` is not a type")
+        return self._makers[kind](schema, depth)
 
     def _spend(self, letters: int) -> None:
         """Count letters of a value: limits of a schema multiply, so only their total is a bound."""
@@ -78,6 +87,10 @@ class SchemaSampler:
 
     def _whole(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a schema with what its references name and one of its alternatives, put together key by key."""
+        # A value that all parts of a schema admit cannot be found in general. So the parts become one schema, key by
+        # key, of which a value is proposed; the caller validates it against the real schema and draws again. This is
+        # right whenever a value passes, and it costs one validation, while a solver would have to know every keyword.
+        # A reference may lead to further references and alternatives, hence the loop; its bound ends a circle.
         for _ in range(_DEEPEST):
             pieces: list[Any] = []
             if isinstance(reference := schema.get("$ref"), str):

@@ -109,6 +109,10 @@ def extend(log: TileLog, entries: Sequence[bytes], write: Callable[[str, bytes],
 
     Tiles beyond the signed size, which a killed writer may have left, are replaced.
     """
+    # A finished tile of a level becomes one hash of the level above, so only the unfinished last tile of each level is
+    # read again: the work grows with the new entries and the height of the tree, not with the log. Entries and lower
+    # levels are written before higher ones. Nothing refers to them before the root of the new size is signed, so a
+    # writer that is killed in between leaves the signed log whole, and the next writer makes the same paths again.
     read = log._read
     old = entries_of(log.size, log.size // WIDTH, read) if log.size % WIDTH else []
     for number, bundle in _chunks([*old, *entries], log.size // WIDTH):

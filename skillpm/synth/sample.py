@@ -104,6 +104,12 @@ class Sampler:
 
     def draw(self, chance: Chance) -> Sample | None:
         """Return a target with its request, or None where no draw kept the constraints; the reasons are counted."""
+        # Rejection sampling: a draw that breaks a constraint is thrown away whole, and all slots are drawn anew. To
+        # redraw only the slot at fault would favour values that seldom break a constraint, and the rows would no
+        # longer have the shares that the author wrote, given that the constraints hold. REDRAWS ends rules whose
+        # constraints contradict each other; the counted reasons say in the profile why such a rule has no rows.
+        # What can be said depends on the set of drawn slots alone, not on their values. So the set is a bit mask, and
+        # is planned once: most of the many rows of a rule look their plan up.
         for _ in range(REDRAWS):
             drawn = 0
             for slot in self._slots:

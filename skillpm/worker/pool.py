@@ -87,6 +87,10 @@ class WorkerPool:
 
     def _shared(self, episodes: Sequence[Episode], work: Callable[[Supervisor, int, int, Call], list[T]]) -> list[T]:
         """Share a call among the workers, and return what they made of the episodes, in order."""
+        # A verdict depends on task and answer alone, so any worker may take any batch. Workers come out of a queue and
+        # are not tied to batches: a slow batch, or a worker that is started again, holds up no other. One call is in
+        # at a time (`_judging`), because its time begins with `_call`: two calls that shared workers would pay with
+        # their own time for the other's work. A single batch, or a single worker, needs no thread.
         self._prepare()
         idle: SimpleQueue[Supervisor] = SimpleQueue()
         for supervisor in self._supervisors:
