@@ -33,6 +33,7 @@ _PIPED = r"[^\n|]{0,600}+\|&?"  # what is left of a command and its pipe, which 
 _STAGES = rf"(?:{_PIPED}){{0,4}}"
 _FOLDER = rf"(?:/[{_LETTERS}./-]{{0,60}}/)?"
 _BEFORE = (
+    r"(?:[({]\s*(?:cd\s+[^\s;&|]{1,100}\s*(?:&&|;)\s*)?)?"
     rf"(?:{_FOLDER}(?:sudo|doas|env|exec|nohup|command|time|xargs|busybox)\b[^\n|]{{0,60}}?\s"
     rf"|\w{{1,40}}+=\S{{0,80}}+\s+){{0,6}}"
 )
@@ -45,6 +46,11 @@ _LANGUAGE = (
 )
 _INVOKE = r"(?:iex|invoke-expression)\b"
 _RUNS = rf"\s*{_BEFORE}(?:{_SHELL}|{_LANGUAGE}|{_INVOKE}|(?:source|\.)\s+/dev/stdin|(?<=\s)(?:ba|z|da)?sh\s+-c\s*$)"
+_PROGRAM_AT = r"https?://[^\s)>]{1,200}?\.(?:sh|exe|ps1|bat|cmd|msi|dmg|pkg|scr|vbs|hta|jar)\b"
+_LATER = r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?"  # another command, soon
+_WITH = r"(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl|start)\s+(?:-\w{1,8}\s+)?"
+_HERE = r"(?:\./|\.\\)"
+_THE_FILE = r"(?P=file)(?=[\s\"'`;&|]|$)"
 # a shell that is given a program: bash <(…), bash -c "$(…)", eval "$(…)", . <(…), iex (…)
 _SUBSTITUTES = (
     rf"(?:(?:^|(?<=[\s;&|`'\"(]))(?:{_FOLDER}(?:(?:ba|z|da|k|a)?sh|python[\d.]*|perl|ruby"
@@ -67,9 +73,10 @@ _HOME = (
 _KEY_FILE = (
     r"(?:\.ssh[/\\\"'\s,]{1,4}(?:id_(?:rsa|dsa|ecdsa|ed25519)|identity|\*)(?!\w*\.pub)|/\.ssh/?(?=[\s\"'`)|;]|$)"
     r"|\.aws[/\\\"'\s,]{1,4}credentials|/\.aws/?(?=[\s\"'`)|;]|$)|\.gnupg\b|\.netrc\b|\.pypirc\b|\.git-credentials\b"
-    r"|\.docker/config\.json|\.kube/config\b|\.config/gcloud\b|\.config/gh/hosts\.yml|\.config/solana\b"
+    r"|(?:~|\$\{?home\}?)/\.npmrc\b|\.docker/config\.json|\.kube/config\b|\.config/gcloud\b|\.config/gh/hosts\.yml|\.config/solana\b"
     r"|\.claude/\.credentials|\.(?:openclaw|clawdbot|moltbot)/|\.(?:bash|zsh)_history\b|library/keychains\b"
-    r"|/etc/shadow\b|login\\? data\b|cookies\.(?:sqlite|db)\b|wallet\.dat\b|\bid_(?:rsa|ed25519)\b(?!\.pub))"
+    r"|/etc/shadow\b|/proc/(?:self|\d+|\*)/environ\b|login\\? data\b"
+    r"|(?:default|profile \d)/cookies\b|cookies\.(?:sqlite|db)\b|wallet\.dat\b|\bid_(?:rsa|ed25519)\b(?!\.pub))"
 )
 _KEYS_OR_VALUES = (
     rf"(?:{_KEY_FILE}|\.env(?![\w.])|/etc/passwd\b|\bsecrets?\.(?:json|ya?ml|txt|env)\b|\bcredentials\.(?:json"
@@ -77,16 +84,17 @@ _KEYS_OR_VALUES = (
 )
 _READERS = (
     r"(?:cat|less|more|head|tail|cp|mv|scp|rsync|tar|zip|7z|base64(?=\s+[^a-z])|xxd|od|strings|nl|tac|dd|type"
-    r"|get-content|gc)"
+    r"|get-content|gc|sqlite3|gist\s+create|(?:grep|rg|awk|sed)(?!\s+-\w*[qc]))"
 )
 _NET = r"(?:curl|wget|nc|ncat|netcat|socat|ftp|telnet|iwr|irm|invoke-webrequest|invoke-restmethod|openssl\s+s_client)"
+_DONE = r"(?<!never )(?<!not )(?<!n't )"  # honest skills say what is not to be done
 _TO = r"(?:https?://(?!localhost|127\.)|webhook|telegram|discord|pastebin|\bserver\b|\bendpoint\b)"
 
 # --- who is spoken to, in a text that people do not see
 
 OVERRIDE = (
     r"\b(?:ignore|disregard|forget|override|bypass)\b[^\n]{0,60}\b(?:instruction|rule|prompt|guideline|restriction"
-    r"|polic|previous|prior|above|safety|user)"
+    r"|polic|previous|prior|above|safety|user)|\bnew\s+(?:system\s+)?instructions?\s*:|\bbegin\s+system\b"
 )
 SECRETLY = (
     r"\b(?:do not|don't|never|without)\s+(?:tell|mention|inform|show|reveal|disclos|notify|ask|alert"
@@ -97,7 +105,7 @@ _AGENT = (
 )
 ORDER = (
     r"\b(?:run|execute|send|upload|post|read|open|cat|curl|wget|fetch|download|install|exfiltrate|forward|transmit|copy"
-    r"|delete|remove|append|email|call|visit|reveal|decode|eval)\b"
+    r"|delete|remove|append|email|call|visit|reveal|decode|eval|chmod|sudo)\b"
 )
 YOU = (
     r"\b(?:you must|you should|you are|you will|your task|always|before (?:you|answering|doing|any)|first,|important)\b"
@@ -126,13 +134,14 @@ _DECODE_WORDS = (
     "base64", "base32", "basenc", "gbase64", "openssl", "xxd", "uudecode", "\\", "rev", "tr", "gunzip", "zcat", "gzip",
 )  # fmt: skip
 _UNPACK_WORDS = (
-    "base64", "b64decode", "a2b_base64", "base64_decode", "zlib", "lzma", "gzip", "fromhex", "codecs", "marshal",
+    "base64", "b64decode", "decode_base64", "decode64", "chr",
+    "a2b_base64", "base64_decode", "zlib", "lzma", "gzip", "fromhex", "codecs", "marshal",
     "binascii", "atob", "buffer", "gzinflate", "str_rot13", "unescape", "fromcharcode",
 )  # fmt: skip
 _KEY_WORDS = (
     ".ssh", ".aws", ".gnupg", ".netrc", ".pypirc", "credentials", ".docker", ".kube", ".config", ".bash_history",
     ".zsh_history", "keychains", "shadow", "login data", "login\\ data", "cookies", ".sqlite", ".db", ".dat", "id_rsa",
-    "id_ed25519", ".openclaw", ".clawdbot", ".moltbot",
+    "id_ed25519", ".npmrc", "/proc/", ".openclaw", ".clawdbot", ".moltbot",
 )  # fmt: skip
 _SUBSTITUTION = ("<", "$", "`")
 
@@ -157,8 +166,9 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         Told.RUN_DOWNLOAD,
         ("urlopen", ".request", ".get", "fetch"),
-        ("exec", "eval"),
-        r"\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\()",
+        ("exec", "eval", "sh", "bash", "zsh"),
+        r"\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\(|\.get\([\"']https?:)"
+        r"|\[\s*[\"'](?:ba|z)?sh[\"']\s*,\s*[\"']-c[\"']\s*,[^\n]{0,80}(?:urlopen|\.get)\(",
     ),
     (Told.RUN_DOWNLOAD, ("mshta",), (), r"\bmshta(?:\.exe)?\s+[\"']?https?://"),
     (
@@ -175,8 +185,35 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"\b(?:curl|wget|iwr|invoke-webrequest)\b[^\n|;&]{0,300}?"
         r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>["
         rf"{_LETTERS}./~$\\-]{{1,100}}+)[^\n|;&]{{0,300}}+"
-        r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?(?:(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl"
-        r"|start)\s+(?:-\w{1,8}\s+)?)?[\"']?(?:\./|\.\\)?(?P=file)(?=[\s\"'`;&|]|$)",
+        rf"{_LATER}(?:{_WITH})?[\"']?{_HERE}?{_THE_FILE}",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("curl", "wget"),
+        (),
+        r"\b(?:curl|wget)\b[^\n|;&]{0,300}?https?://[^\s|;&\"'`<>]{1,300}?/"
+        rf"(?P<file>[{_LETTERS}.-]{{1,100}}+)(?=[\s\"'`;&])[^\n|;&]{{0,100}}+{_LATER}(?:{_WITH}[\"']?{_HERE}?|{_HERE}){_THE_FILE}",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("urlopen", "requests", "httpx", "fetch"),
+        ("exec", "eval"),
+        r"\b(?P<name>\w{1,40})\s*=\s*[^\n]{0,80}?(?:\burlopen|\brequests\.get|\bhttpx\.get|\bfetch)\([^\n]{0,200}\n"
+        r"[\s\S]{0,200}?\b(?:exec|eval)\(\s*(?P=name)\b",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("certutil", "bitsadmin", "regsvr32", "deno"),
+        ("://",),
+        r"\bcertutil(?:\.exe)?\s[^\n]{0,80}urlcache\b[^\n]{0,80}https?://|\bbitsadmin(?:\.exe)?\s+/transfer\b[^\n]{0,120}"
+        r"https?://|\bregsvr32(?:\.exe)?\s[^\n]{0,80}/i:https?://|\bdeno\s+run\s[^\n|;&]{0,120}?https?://",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("download",),
+        ("://",),
+        rf"\bdownload\b(?:\s+and\s+(?:run|execute|launch)\b[^\n]{{0,120}}?{_PROGRAM_AT}|[^\n]{{0,120}}?{_PROGRAM_AT}"
+        r"[^\n]{0,60}?\b(?:run|execute|launch|double-click)\b)",
     ),
     (
         Told.RUN_DOWNLOAD,
@@ -196,7 +233,8 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         rf"|function)\s*\(\s*(?:[{_LETTERS}.]{{1,40}}\(\s*){{0,4}}(?:__import__\(\s*[\"']\w{{1,20}}[\"']\s*\)\.)?"
         r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex"
         r"|codecs\.decode|marshal\.loads|binascii\.\w+|atob|buffer\.from|base64_decode|gzinflate|str_rot13|unescape"
-        r"|string\.fromcharcode)\s*\(",
+        r"|string\.fromcharcode|[\"']{2}\.join\(\s*(?:map\(\s*)?chr\b)\s*[(,]"
+        r"|\beval[\s(]+(?:[\w:]{1,40}\.)?decode_?(?:base)?64\b",
     ),
     (
         Told.RUN_ENCODED,
@@ -219,11 +257,11 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.PASSWORD,
-        ("pass", "password", "passphrase", "passcode", "passwd"),
+        ("pass", "password", "passphrase", "passcode", "passwd", "pw"),
         (".zip", ".7z", ".rar", "extract", "unzip", "unpack", "decompress", "unarchive", "archive"),
         r"(?:\.(?:zip|7z|rar)\b|\b(?:extract|unzip|unpack|decompress|unarchive)\b"
         r"|\barchive\b)[^\n]{0,200}?(?:\n[^\n]{0,100}?)?"
-        r"\b(?:pass(?:word|phrase|code|wd)?\b[*_]{0,2}\s*(?:is|=|:)[\s*_]{0,4}[`\"'*]{0,3}(?!none|required|optional|str"
+        r"\b(?:(?:pass(?:word|phrase|code|wd)?|pw)\b[*_]{0,2}\s*(?:is|=|:)[\s*_]{0,4}[`\"'*]{0,3}(?!none|required|optional|str"
         r"|the\b|your\b|a\b|if\b|when\b)"
         rf"[{_LETTERS}!@#$%-]{{3,40}}(?:[`\"'*.),]|\s*$|\s+(?:and|to|then)\b)|pass(?:word|phrase|code"
         rf"|wd)\s*[`\"'][{_LETTERS}!@#$%-]{{3,40}}[`\"'])",
@@ -232,19 +270,30 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         Told.READ_SECRETS,
         _KEY_WORDS,
         (),
-        rf"\b{_READERS}\s[^\n|;&#]{{0,120}}?{_KEY_FILE}"
+        rf"\b{_READERS}\s[^\n|;&#]{{0,120}}?{_KEY_FILE}|<\s*[\"']?{_HOME}[/\\]{_KEY_FILE}"
         rf"|\b(?:open|read_text|read_bytes|readfile(?:sync)?|expanduser|file_get_contents"
         rf"|readalltext)\s*\([^\n]{{0,120}}?{_KEY_FILE}|\bpath\(\s*[\"'][^\n\"']{{0,80}}?{_KEY_FILE}"
         rf"|path\.home\(\)[^\n]{{0,60}}?{_KEY_FILE}"
-        rf"|\b(?:read|include|send|upload|collect|attach|print|output|paste|exfiltrate|steal)\s+(?:the\s+)?"
+        rf"|\b{_DONE}(?:read|include|send|upload|collect|attach|print|output|paste|exfiltrate|steal)\s+(?:the\s+)?"
         rf"(?:contents?\s+of\s+|files?\s+(?:in|from|at)\s+)?[`\"']?(?:{_HOME}[/\\])?{_KEY_FILE}",
     ),
     (
         Told.READ_SECRETS,
-        ("find-generic", "find-internet", "dump-keychain", "security export", "secret-tool", "cmdkey", "vaultcmd"),
+        (
+            "find-generic",
+            "find-internet",
+            "dump-keychain",
+            "security export",
+            "secret-tool",
+            "cmdkey",
+            "vaultcmd",
+            "export-secret",
+            "aws_secret_access_key",
+        ),
         (),
         r"\bsecurity\s+(?:find-(?:generic|internet)-password|dump-keychain|export\b)|\bsecret-tool\s+(?:lookup|search)\b"
-        r"|\bcmdkey\s+/list|\bvaultcmd\s+/list",
+        r"|\bcmdkey\s+/list|\bvaultcmd\s+/list|\bgpg2?\s[^\n]{0,60}--export-secret-(?:sub)?keys?\b"
+        r"|\bconfigure\s+get\s+[^\n]{0,40}aws_secret_access_key\b",
     ),
     (
         Told.READ_SECRETS,
@@ -258,7 +307,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         Told.SEND_SECRETS,
         _NET_WORDS,
         ("|",),
-        rf"(?:(?:^|(?<=[\s;&(`\"']))(?:env|printenv)\s*|\b{_READERS}\s[^\n|]{{0,160}}{_KEYS_OR_VALUES}[^\n|]{{0,80}})"
+        rf"(?:(?:^|(?<=[\s;&(`\"']))(?:env|printenv|set|export\s+-p|declare\s+-[px])\s*|\b{_READERS}\s[^\n|]{{0,160}}{_KEYS_OR_VALUES}[^\n|]{{0,80}})"
         rf"\|&?{_STAGES}\s*(?:sudo\s+)?{_NET}\s",
     ),
     (
@@ -310,7 +359,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
             "passwords",
             "cookie",
         ),
-        rf"\b(?:send|upload|post|transmit|exfiltrate|forward|submit"
+        rf"\b{_DONE}(?:send|upload|post|transmit|exfiltrate|forward|submit"
         rf"|email)\b[^\n.]{{0,120}}?(?:(?:{_HOME}[/\\])?{_KEY_FILE}"
         r"|(?<!\w)\.env\b|\benvironment variables\b|\b(?:private|ssh) keys?\b|\b(?:conversation|chat) history\b"
         r"|\bseed phrase"
@@ -319,9 +368,11 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.REMOTE_SHELL,
-        ("/dev/tcp", "/dev/udp", *_NET_WORDS, "dup2"),
+        ("/dev/tcp", "/dev/udp", *_NET_WORDS, "dup2", "mkfifo", "fsockopen", "sockaddr_in", "tcpclient"),
         (),
-        r"\b(?:ba|z|k)?sh\s+-i\b[^\n]{0,60}/dev/(?:tcp|udp)/|\bexec\s+\d+<>\s*/dev/tcp/[^\n]{0,200}\b(?:ba)?sh\b"
+        r"\b(?:ba|z|k)?sh\s+-i\b[^\n]{0,60}(?:/dev/(?:tcp|udp)/|\|\s*(?:nc|ncat|netcat|openssl)\b)"
+        r"|\b(?:fsockopen|sockaddr_in)\b[^\n]{0,300}/bin/(?:ba|z)?sh\b|\btcpclient\([^\n]{0,600}\b(?:iex|invoke-expression)\b"
+        r"|\bexec\s+\d+<>\s*/dev/tcp/[^\n]{0,200}\b(?:ba)?sh\b"
         r"|\b(?:nc|ncat|netcat)\b[^\n|]{0,80}\s(?:-\w*e|-c|--exec|--sh-exec)\s+[\"']?\S{0,40}(?:sh|cmd(?:\.exe)?"
         r"|powershell)\b|\bsocat\b[^\n]{0,160}\bexec:|\bos\.dup2\([^\n]{0,300}(?:pty\.spawn|/bin/(?:ba|z)?sh)",
     ),
@@ -330,7 +381,8 @@ PLACES = (
     ("]:", r"^\[[^\]\n]{1,40}\]:\s*(?:#|<>)\s*[(\"']([^\n]{1,4000})[)\"']\s*$"),
     (
         "<",
-        r"<(?:div|span|p|section|td)\b[^>]{0,200}(?:display:\s*none|visibility:\s*hidden|font-size:\s*0|opacity:\s*0"
+        r"<(?:div|span|p|section|td)\b[^>]{0,200}(?:display:\s*none|visibility:\s*hidden|(?:font-size|opacity|height|width):\s*0"
+        r"|[\"';\s]color:\s*(?:white|transparent|#fff(?:fff)?)\b"
         r"|\shidden\b)[^>]{0,200}>([\s\S]{1,4000}?)</",
     ),
 )

@@ -60,6 +60,10 @@ UNITS = [
     "base64 -d ",
     "[a]: # (",
     "env |",
+    "wget https://a.b/c ",
+    "x = requests.get(a)\n",
+    "download https://a.b/c.sh ",
+    "curl a.b | (cd x; ",
 ]
 
 
