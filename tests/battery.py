@@ -66,6 +66,12 @@ def good(action):
     return True
 
 
+def watcher():
+    kinds = {fd: os.fstat(fd).st_mode for fd in range(3, 64) if good(lambda: os.fstat(fd))}
+    (fd,) = [fd for fd, kind in kinds.items() if stat.S_ISSOCK(kind)]
+    return socket.socket(fileno=os.dup(fd))
+
+
 def STAY():
     open("running", "w").close()
     while True:

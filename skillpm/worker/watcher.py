@@ -4,20 +4,23 @@ The filter of system calls lets a worker signal nothing but itself, since a filt
 it is. So ``os.kill`` asks the watcher, which signals processes of the worker's group alone. The filter lets nothing
 leave the group: whatever the worker started is in it, and nothing else is.
 
-A program gets no signal of the kernel when the host is gone. The watcher sees it by the lifeline and kills the group.
+A program gets no signal of the kernel when the host is gone. The watcher sees it, by the lifeline and by the end of the
+worker, and kills the group. Skill code can hold the lifeline open or read from it; the end of the worker it cannot put
+off.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import select
 import signal
 import socket
 import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _NUMBER, _BYTES = "q", 8  # a question is two: of the process and of the signal; an answer is that of the error, or 0
 
@@ -29,16 +32,26 @@ def watch(lifeline: int) -> Callable[[int, int], None]:
         What takes the place of ``os.kill`` where the filter refuses it.
     """
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)  # skill code cannot make the watcher wait for a rest
+    ends = [lifeline, *_end_of_this_process()]
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         theirs.close()
+        for descriptor in ends[1:]:
+            os.close(descriptor)
         return _Signals(ours).send
     try:
         if os.fork() == 0:  # a grandchild, so that no wait of skill code finds it
-            _serve(lifeline, theirs)
+            _serve(ends, theirs)
     finally:
         os._exit(0)
+
+
+def _end_of_this_process() -> list[int]:
+    """Return a descriptor that can be read when this process has ended; none on a system that has no such thing."""
+    with contextlib.suppress(OSError, AttributeError):
+        return [os.pidfd_open(os.getpid())]
+    return []
 
 
 class _Signals:
@@ -70,27 +83,36 @@ class _Signals:
             raise OSError(error, os.strerror(error))
 
 
-def _serve(lifeline: int, worker: socket.socket) -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError):
-            signal.signal(number, signal.SIG_IGN)
-    first, second = sorted((lifeline, worker.fileno()))
-    os.closerange(0, first)
-    os.closerange(first + 1, second)
-    os.closerange(second + 1, os.sysconf("SC_OPEN_MAX"))
-    worker.setblocking(False)
-    ends = [lifeline, worker.fileno()]
-    with contextlib.suppress(OSError):
-        while lifeline not in select.select(ends, [], [])[0] and (question := worker.recv(2 * _BYTES)):
-            if len(question) == 2 * _BYTES:
-                _answer(worker, _signal(*array(_NUMBER, question)))
-    os.read(lifeline, 1)
-    os.killpg(0, signal.SIGKILL)
+def _serve(ends: Sequence[int], worker: socket.socket) -> None:
+    """Answer the questions of the worker; kill the group when one of the other descriptors says that it is time."""
+    try:
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            with contextlib.suppress(OSError):
+                signal.signal(number, signal.SIG_IGN)
+        asking = worker.fileno()
+        for one, other in itertools.pairwise(sorted((-1, *ends, asking, os.sysconf("SC_OPEN_MAX")))):
+            os.closerange(one + 1, other)
+        worker.setblocking(False)
+        waited = [*ends, asking]
+        while select.select(waited, [], [])[0] == [asking]:
+            if not _answered(worker):  # skill code can end the connection; the watcher stays
+                waited.remove(asking)
+                worker.close()
+    finally:
+        os.killpg(0, signal.SIGKILL)
 
 
-def _answer(worker: socket.socket, error: int) -> None:
-    with contextlib.suppress(BlockingIOError):  # who does not read the answers gets none
-        worker.send(array(_NUMBER, [error]))
+def _answered(worker: socket.socket) -> bool:
+    """Answer a question; return whether there can be more."""
+    try:
+        question = worker.recv(2 * _BYTES)
+        if len(question) == 2 * _BYTES:
+            worker.send(array(_NUMBER, [_signal(*array(_NUMBER, question))]))
+    except BlockingIOError:  # who does not read the answers gets none
+        return True
+    except OSError:
+        return False
+    return bool(question)
 
 
 def _signal(process: int, number: int) -> int:
@@ -98,7 +120,8 @@ def _signal(process: int, number: int) -> int:
     try:
         descriptor = os.pidfd_open(process)  # its number may be another's in a moment, this stays its own
         try:
-            if process == os.getpid() or os.getpgid(process) != os.getpgrp():
+            ours = (os.getpid(), os.getppid())  # within bubblewrap, its own process is our parent and in our group
+            if process in ours or os.getpgid(process) != os.getpgrp():
                 return errno.EPERM
             signal.pidfd_send_signal(descriptor, number)
         finally:
