@@ -119,7 +119,7 @@ class Finished:
         words = {
             "exited": f"exit code {self.exit_code}",
             "timeout": f"ended after {self.seconds:.0f} seconds: it took too long",
-            "output": f"ended: it wrote more than {self.written} bytes",
+            "output": f"ended: it wrote {self.written} bytes, too much to keep",
             "processes": "ended: it started too many processes",
             "memory": "ended: it took too much memory",
             "disk": "ended: it put too much into its scratch folder, or opened or mapped too many files",

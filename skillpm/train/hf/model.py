@@ -159,6 +159,9 @@ def _loading(source: Path | str) -> Iterator[None]:
         ) from None
 
 
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
 def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False) -> PeftModel:
     """Put an adapter that was saved in a folder onto a model, which a person calls ``name``.
 
@@ -166,6 +169,9 @@ def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False
         UsageError: it is damaged, or of another model.
     """
     try:
+        for file in _ADAPTER_FILES:  # PEFT would ask the hub for a repository of the folder's name
+            if not (folder / file).is_file():
+                raise ValueError(f"it has no {file}")
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
         weights = load_peft_weights(str(folder), device="cpu")
         if lacking := sorted(get_peft_model_state_dict(adapted).keys() - weights.keys()):  # random ones would stay

@@ -149,6 +149,8 @@ def test_a_damaged_model_is_refused_in_one_line(
         (_with_weights(_not_finite), "it has values that are not finite"),
         (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"no"), "header too small"),
         (lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "NOPE"}'), "KeyError: 'NOPE'"),
+        (lambda folder: (folder / "adapter_model.safetensors").unlink(), "it has no adapter_model.safetensors"),
+        (lambda folder: (folder / "adapter_config.json").unlink(), "it has no adapter_config.json"),
     ],
 )
 def test_a_damaged_adapter_is_refused_in_one_line(
