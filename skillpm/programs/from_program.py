@@ -196,7 +196,7 @@ def _exclusions(command: Command, kept: list[Option]) -> Iterator[tuple[tuple[st
     names = {option.name for option in kept}
     said = [(group.names, group.required) for group in command.exclusions]
     opposites = [((name, f"{no}{name}"), False) for name in sorted(names) for no in ("no_", "no")]
-    modes = [(group, False) for group in _modes([option for option in kept if not _takes_value(option)])]
+    modes = [(group, False) for group in _modes([option for option in kept if option.names])]
     known: list[set[str]] = []
     for group, required in (*said, *opposites, *modes):
         inside = tuple(name for name in group if name in names)
@@ -205,12 +205,12 @@ def _exclusions(command: Command, kept: list[Option]) -> Iterator[tuple[tuple[st
             yield inside, required
 
 
-def _modes(flags: Sequence[Option]) -> Iterator[tuple[str, ...]]:
-    """Yield names of flags that mean different modes or forms of the output, of which a program takes one."""
-    yield tuple(flag.name for flag in flags if _FORM.search(flag.description))
+def _modes(options: Sequence[Option]) -> Iterator[tuple[str, ...]]:
+    """Yield names of options that mean different modes or forms of the output, of which a program takes one."""
+    yield tuple(item.name for item in options if not _takes_value(item) and _FORM.search(item.description))
     for group in words()["modes"]:
         strong, _, weak = (part.split() for part in group.partition("|"))
-        if any(flag.name in strong for flag in flags):
+        if any(item.name in strong for item in options):
             yield (*strong, *weak)
 
 

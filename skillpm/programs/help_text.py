@@ -348,7 +348,8 @@ def _options(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Opti
     bounds = _RANGE.search(text)
     numbers = [int(item) for item in bounds.groups() if item is not None] if bounds else []
     kind = _kind(bare, text)
-    if not names:  # a bundle of letters, as bash lists them
+    # a bundle of letters, as bash lists them, or a range of numbers: `-M   from first to M'th field`
+    if not names or (len(names) == 1 and len(names[0]) == 2 and f"{names[0][1]}'th" in text):
         return
     yield Option.model_validate({
         "names": names, "label": bare[:200], "description": _sentence(text), "value": value, "kind": kind,

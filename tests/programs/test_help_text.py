@@ -183,6 +183,7 @@ where  OBJECT := { address | link |
         ("  -I, --iso   output in ISO 8601 format\n  -R, --rfc   output date and time in RFC format", [2]),
         ("  -k, --kibi   show output in kibibytes\n  -m, --mebi   show output in mebibytes", [2]),
         ("  -a, --check-order   check it\n  -n, --nocheck-order   do not check it", [2]),
+        ("  -b, --bytes=SIZE   put SIZE bytes per file\n  -l, --lines=N   put N lines per file", [2]),
         ("  -u, --unique   print unique lines\n  -c, --count   print their number", []),
     ],
 )
@@ -196,6 +197,9 @@ def test_what_a_help_leaves_open_is_left_out() -> None:
   -b
   -k, --keep   keep it
   -one -two -three VALUE
+
+Each FIELD is one of:
+  -M     from first to M'th field
 """)
     assert list(draft.args) == ["keep", "file"]
     assert not read_as("x [OPTION]... [GREETING]\n  -k, --keep   keep it\n").args.keys() - {"keep"}
