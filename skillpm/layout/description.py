@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.errors import LayoutError, UsageError
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
 from skillpm.layout.tree import Tree, UnreadableFileError
-from skillpm.model.name import is_name
-from skillpm.model.release import UNVERSIONED
+from skillpm.model.name import UNVERSIONED, is_name
 
 if TYPE_CHECKING:
     from skillpm.model.manifest import Manifest

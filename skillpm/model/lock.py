@@ -10,7 +10,8 @@ from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.key import PublicKey
-from skillpm.model.release import UNVERSIONED, Digest, Publisher, Release, Requires, SkillNameText
+from skillpm.model.name import UNVERSIONED
+from skillpm.model.release import Digest, Publisher, Release, Requires, SkillNameText
 from skillpm.model.source import Source
 from skillpm.model.wheel import WheelSet
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from skillpm.errors import UsageError
 
+UNVERSIONED = "0"  # the version of a skill that says none
 _PART = r"(?=[a-z0-9-]{1,64}(?:/|\Z))[a-z0-9]+(?:-[a-z0-9]+)*"
 _NAME = re.compile(rf"(?:{_PART}/)?{_PART}\Z")
 

@@ -10,8 +10,6 @@ from packaging.version import InvalidVersion, Version
 from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.name import is_name
 
-UNVERSIONED = "0"  # the version of a skill that says none
-
 
 def _a_name(text: str) -> str:
     if not is_name(text):

@@ -21,7 +21,7 @@ from skillpm.layout.description import describe, has_manifest, skill_file
 from skillpm.layout.shown import Shown, is_hole, options_with_values, shown_commands
 from skillpm.layout.source_tree import SourceTree
 from skillpm.model.contract import CommandLine, ContractDocument, Program
-from skillpm.model.release import UNVERSIONED
+from skillpm.model.name import UNVERSIONED
 from skillpm.model.task import Message
 from skillpm.storage.files import write_atomic
 

@@ -19,8 +19,8 @@ from skillpm.layout.rule import Level, Rule
 from skillpm.layout.scan import NO_ARCHIVE
 from skillpm.layout.source_tree import SourceTree
 from skillpm.model.finding import Report
-from skillpm.model.name import parse_name
-from skillpm.model.release import UNVERSIONED, Release
+from skillpm.model.name import UNVERSIONED, parse_name
+from skillpm.model.release import Release
 from skillpm.ops.authoring.validate import PUBLISH_RULES, validate_skill
 from skillpm.ops.project.fetch import refuse_broken
 from skillpm.storage.archive import build_archive, compressed

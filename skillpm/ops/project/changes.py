@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from skillpm.model.release import UNVERSIONED
+from skillpm.model.name import UNVERSIONED
 from skillpm.ops.project.difference import SkillState
 from skillpm.ops.project.installation import SkillChange
 from skillpm.resolve.plan import Change, Plan, Step

@@ -10,7 +10,7 @@ from skillpm.errors import LayoutError, StorageError, UsageError
 from skillpm.layout.description import describe
 from skillpm.layout.filenames import CALIBRATION
 from skillpm.layout.tree import FolderTree
-from skillpm.model.release import UNVERSIONED
+from skillpm.model.name import UNVERSIONED
 from skillpm.ops.context import Context
 from skillpm.ops.project.adapters import lag_of
 from skillpm.ops.project.difference import SkillState, standing
