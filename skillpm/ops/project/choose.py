@@ -18,6 +18,7 @@ from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
+from skillpm.ops.project.elsewhere import release_elsewhere
 from skillpm.ops.project.places import LeftOut, open_places
 from skillpm.ops.project.vanished import is_vanished, stays_as_locked, whereabouts
 from skillpm.resolve.plan import Change, Plan, plan
@@ -214,9 +215,11 @@ def _resolved(
                 withheld=pages.withheld,
                 first=request.upgrade,
             )
-        except ResolutionError:
+        except ResolutionError as error:
             if only_locked:
                 continue
+            hint = release_elsewhere(context, requirements, pages.page, pages.withheld, pages.of_the_chain())
+            error.hint = hint or error.hint
             raise
         except UnknownSkillError as error:
             raise _with_asked(context, request, error) from None
@@ -339,6 +342,11 @@ class _Pages:
             where = whereabouts(self._context, place, entry.name)
             self._context.note(f"{entry} stays as it is locked: {reason}{where}")
         return page
+
+    def of_the_chain(self) -> list[str]:
+        """Return the names that came from the first registry that has them, and not from a place of their own."""
+        own = {root.name for root in self._request.roots.values() if root.source}
+        return [name for name in self.seen if not {name} & (own | self._pinned.keys() | self._request.places.keys())]
 
     def withheld(self, name: str, release: Release) -> str | None:
         """Return why a release needs another skillpm or is too young; one of a typed place never is."""

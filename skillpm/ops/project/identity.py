@@ -18,21 +18,21 @@ def contradictions(name: str, entry: LockedSkill | Release, own: Identity) -> li
     claims = (
         ("name", name.rpartition("/")[2], own.name),
         ("version", entry.version, own.version),
-        ("requires", _canonical(entry.requires), _canonical(own.requires)),
+        ("requirements", _canonical(entry.requires), _canonical(own.requires)),
         ("hooks", entry.hooks, own.hooks),
         ("adapter", entry.adapter, own.adapter),
     )
     return [(what, claimed, true) for what, claimed, true in claims if claimed != true]
 
 
-def _canonical(requires: dict[str, str]) -> dict[str, str]:
-    return {name: Requirement.of(name, specifier).specifier for name, specifier in requires.items()}
+def _canonical(requires: dict[str, str]) -> str:
+    return ", ".join(sorted(str(Requirement.of(name, specifier)) for name, specifier in requires.items()))
 
 
 def refuse_impostor(name: str, entry: LockedSkill | Release, tree: Tree, who: str) -> None:
     """Raise IntegrityError if the files of a tree belong to another skill or version than the entry claims."""
     for what, claimed, true in contradictions(name, entry, identity(tree)):
         raise IntegrityError(
-            f"{who} claims {what} {claimed} for {name} {entry.version}; the skill has {true}",
+            f"{who} claims {what} {claimed or 'none'} for {name} {entry.version}; the skill has {true or 'none'}",
             hint="do not use it: find out who changed the lock, or tell the registry's maintainer",
         )

@@ -311,11 +311,15 @@ def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project: 
     path = shop / "skills/top.json"
     page = json.loads(path.read_text())
     place = project()
-    for key, value in (("tree", "0" * 64), ("requires", {})):
+    claims: list[tuple[str, Any, str]] = [
+        ("tree", "0" * 64, "top 1.0"),
+        ("requires", {}, "claims requirements none for top 1.0; the skill has base<2"),
+    ]
+    for key, value, words in claims:
         lie = json.loads(json.dumps(page))
         lie["releases"][0][key] = value
         path.write_text(json.dumps(lie))
-        place.call("install", "top", "--registry", shop).fails(4, "top 1.0")
+        place.call("install", "top", "--registry", shop).fails(4, words)
     assert not snapshot(place.root)
 
 

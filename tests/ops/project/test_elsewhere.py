@@ -1,0 +1,41 @@
+"""A conflict that another registry would solve names it; nothing is taken from there by itself."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.shop import MakeProject, SkillFiles, locked, publish
+
+
+@pytest.mark.parametrize("given", ["skillpm.yaml", "environment", "flags"])
+def test_the_hint_about_another_registry_works_when_typed(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, given: str
+) -> None:
+    one = publish(tmp_path / "one", skill_files("base", "1.0"), skill_files("base", "2.0"))
+    two = publish(tmp_path / "two", skill_files("base", "3.0"), skill_files("top", "1.0", requires={"base": ">=3"}))
+    place = project()
+    if given == "skillpm.yaml":
+        place.write({"skillpm.yaml": "project: 1\nregistries: {one: ../one, two: ../two}\n"})
+    variables: dict[str, Any] = {"SKILLPM_REGISTRIES": f"{one} {two}"} if given == "environment" else {}
+    flags = ["--registry", str(one), "--registry", str(two)] if given == "flags" else []
+    refused = place.call("install", "top", *flags, **variables).fails(3, "only base 1.0 and 2.0", "base 3.0 is in")
+    assert not (place.root / "skillpm.lock").exists()
+    command = re.search("run `skillpm (.*)`", refused.err)
+    assert command is not None
+    place.call(*shlex.split(command[1]), **variables).ok()
+    place.call("install", "top", *flags, **variables).ok()
+    assert set(locked(place)) == {"base", "top"}
+
+
+def test_a_registry_whose_release_does_not_fit_either_is_not_named(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    one = publish(tmp_path / "one", skill_files("base", "1.0"), skill_files("top", requires={"base": ">=3"}))
+    two = publish(tmp_path / "two", skill_files("base", "2.0"))
+    told = project().call("install", "top", "--registry", str(one), "--registry", str(two)).fails(3, "base>=3")
+    assert "is in" not in told.err
