@@ -27,8 +27,15 @@ _LONG = _SENTENCE * 4
 _NONSENSE = "zq"
 _MARKED = ("ab*cd", "ab?cd", "ab[xy]cd", "ab.cd", "ab+cd", "(ab|cd)", "ab%cd", "ab_cd", "^ab.*$")
 _HIDDEN = "\u061c\u180e\u2028\u202a\u202e\u2066\u3164\U000e0001"  # directions, lines and fillers that cannot be seen
+# what a reader that cleans texts takes away
+_DRESSED = (
+    "lamp (old)", "old (lamp)", "<b>lamp</b>", "<p>lamp", "\x1b[1mlamp\x1b[0m", "[lamp](x)", "lamp[1]", "Answer: lamp",
+    "lamp: old", "lamp - old", "$ lamp", "> lamp", "# lamp", "1. lamp", "1) lamp", "/* old */ lamp", "lamp // old",
+    "lamp -- old", "lamp\n\nold", "lamp=old", "lamp?old", "@lamp:old", "```\nlamp\n```", "lamp lamp",
+)  # fmt: skip
 _INVENTED = {  # a text: what a lenient reader takes for it
     "lamp": (
+        *_DRESSED,
         *(f"lamp{mark}" for mark in string.punctuation),
         *(f"{mark}lamp" for mark in string.punctuation),
         *(f"la{mark}mp" for mark in _HIDDEN),
@@ -45,7 +52,21 @@ _INVENTED = {  # a text: what a lenient reader takes for it
     "1204": ("1204.0", "01204", "+1204", "-1204", "1_204", "1,204", "1.204e3", "0x4b4", "12\u0660\u0664", "1205"),
     "3.50": ("3.5", "3,50", "-3.50", "3.504", "3"),
     "1.10": ("1.1", "1.9", "1.10.0", "v1.10"),
-    "2024-03-05": ("2024-3-5", "2024/03/05", "05.03.2024", "2024-05-03", "2024-03-05T00:00:00"),
+    "2024-03-05": ("2024-3-5", "2024/03/05", "05.03.2024", "2024-05-03", "2024-03-05T00:00:00", "March 5, 2024",
+                   "5 March 2024", "5 Mar 2024", "20240305", "2024-W10-2"),
+    "2024-03-05T10:00:00+00:00": ("2024-03-05T10:00:00Z", "2024-03-05T12:00:00+02:00", "2024-03-05 10:00:00+00:00",
+                                  "2024-03-05T10:00:00", "2024-03-05T10:00:00.000+00:00"),
+    "90s": ("1m30s", "90 s", "90", "1.5m", "90000ms", "00:01:30"),
+    "1GB": ("1000MB", "1024MB", "1 GB", "1gb", "1G"),
+    "2001:db8::1": ("2001:0db8::1", "2001:DB8::1", "2001:db8:0:0:0:0:0:1", "[2001:db8::1]"),
+    "127.0.0.1": ("localhost", "127.1", "127.0.0.1/32", "127.0.0.1:80", "127.0.0.2"),
+    "6ba7b810-9dad-11d1-80b4-00c04fd430c8": ("6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "6ba7b8109dad11d180b400c04fd430c8",
+                                             "{6ba7b810-9dad-11d1-80b4-00c04fd430c8}", "6ba7b810"),
+    "#ff0000": ("#F00", "#FF0000", "ff0000", "red", "rgb(255, 0, 0)"),
+    "ls -l -a x": ("ls -a -l x", "ls -la x", "ls x -l -a", "ls -l x", "ls  -l  -a  x"),
+    "a + 2": ("a+2", "2 + a", "(a + 2)", "a + 2 # x", "a + 2;"),
+    "SELECT a FROM b": ("select a from b", "SELECT a FROM b;", "SELECT  a  FROM  b", "SELECT a FROM c", "SELECT a"),
+    "[0-9]+": ("\\d+", "[0-9]*", "7"),
     "src/a/b.py": ("src/x/../a/b.py", "src/a/./b.py", "src//a/b.py", "/src/a/b.py", "b.py", "src/a/B.py"),
     "https://example.org/a?x=1&y=2": ("https://example.org/a?y=2&x=1", "http://example.org/a?x=1&y=2",
                                       "https://example.org/a", "https://EXAMPLE.org/a?x=1&y=2"),
@@ -57,6 +78,7 @@ _INVENTED = {  # a text: what a lenient reader takes for it
     "yes": ("y", "true", "1", "no"),
     "10 km": ("10km", "10000 m", "10 kilometers", "10"),
     "5%": ("0.05", "5 percent", "5"),
+    "$5.00": ("5.00", "$5", "5 USD", "500"),
     "09:30": ("9:30", "09:30:00", "9:30 AM"),
     "+49 30 1234": ("+49301234", "0049 30 1234", "030 1234"),
     "Müller, John": ("John Müller", "Mueller, John", "Muller, John", "Müller", "Mu\u0308ller, John"),

@@ -29,7 +29,9 @@ Mutation = tuple[str, str, Any]
 
 MAX_FIELDS = 24  # of one answer that are changed
 MAX_DEPTH = 8
+LEFT_OUT = " without `"  # stands in how an object without one of its keys is called
 _CYCLES = (1000, 2520, 720_720_000_000, 1 << 32)  # multiples of hours, minutes, degrees, thousands and bytes
+_UNITS = (24, 60, 100, 1000, 1024, 3600)  # of one another, as readers convert them
 _MISSING = object()
 _NOTHINGS = ("", "null", "none", "n/a", "-", ".")  # texts taken for null; str() makes "None" of it
 
@@ -89,7 +91,7 @@ class Mutations:
                 yield "SK723", f"{label} with a surplus key", with_value(value, path, {**item, "surplus_key": 1})
                 for name in itertools.islice(item, MAX_FIELDS):
                     rest = {key: other for key, other in item.items() if key != name}
-                    yield "SK723", f"{label} without `{name}`", with_value(value, path, rest)
+                    yield "SK723", f"{label}{LEFT_OUT}{name}`", with_value(value, path, rest)
             if len(path) > len(holder):
                 yield "SK723", f"{label} emptied", with_value(value, path, {})
                 yield "SK723", f"{label} nulled", with_value(value, path, None)
@@ -305,11 +307,19 @@ def _changed_scalars(
                 yield "SK723", "changed", number
         if strict:
             yield from (("SK723", f"with {more} more", value + more) for more in _CYCLES)
+            yield from _other_units(value, whole=is_whole) if value else ()
             yield "SK723", "with four hundred digits", 10**400
         yield "SK723", "that is not a number", math.nan
     for other in others[:2]:
         if strict or not loosely_same(str(other), str(value)):
             yield "SK723", "of another task", other
+
+
+def _other_units(value: int | float, *, whole: bool) -> Iterator[Mutation]:
+    for unit in _UNITS:
+        yield "SK723", f"times {unit}", value * unit
+        if not whole or value % unit == 0:
+            yield "SK723", f"divided by {unit}", value // unit if whole else value / unit
 
 
 def _other_types(value: Any, *, strict: bool) -> Iterator[Mutation]:

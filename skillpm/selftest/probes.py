@@ -22,10 +22,10 @@ from skillpm.model.episode import FinishReason
 from skillpm.model.manifest import Promises
 from skillpm.selftest.claims import TaskRef
 from skillpm.selftest.invented import invented_mistakes
-from skillpm.selftest.mutations import Mutations, with_text
+from skillpm.selftest.mutations import LEFT_OUT, Mutations, with_text
 from skillpm.selftest.shrink import fuzzed
 from skillpm.selftest.tasks import GateTask, GateTasks
-from skillpm.selftest.texts import LONG, loosely_same
+from skillpm.selftest.texts import A_WORD_OF_THE_REQUEST, LONG, loosely_same
 
 Change = tuple[GateTask, str, str, Any]
 """A task, the code of a claim, how the expected answer was changed, and the changed answer."""
@@ -36,7 +36,7 @@ PROBED = 24  # written tasks that are tried with all kinds of answers, spread ev
 PROBED_DRAWN = 16  # and tasks drawn from synthesis
 HUGE_TASKS = 4  # tasks that are tried with answers of a megabyte, and deep ones
 CODE_TASKS = 6  # tasks that are tried with the texts of the skill's code
-MAX_CHANGES = 2_600  # answers with one change to those tasks
+MAX_CHANGES = 2_660  # answers with one change to those tasks
 MEGABYTE = 1 << 20
 FILLER = "zq"  # stands in no answer
 PADDING = (2000, 200, 90, 40, 20)  # how often it is repeated, as far as a schema allows
@@ -140,7 +140,8 @@ class Probes:
 
     def _whole_answers(self, task: GateTask, number: int, *, huge: bool) -> Iterator[Probe]:
         """Yield answers that are not one answer and nothing else, and those to other questions."""
-        for how, text in idle_answers(self._contract, task.ref.request):
+        unusual = _unusual(task.value) if huge and self._contract is None else ()
+        for how, text in (*idle_answers(self._contract, task.ref.request), *unusual):
             if not self._is_right(task, text):
                 yield Probe("SK721", how, task.ref, "floor", text, at_most=self._promises.idle_at_most)
         broken = [*_broken(task.gold, huge=huge), *_lenient(task.value)] if isinstance(task.value, dict) else ()
@@ -184,6 +185,8 @@ class Probes:
         probe = self._wrong(code, how, task, _answer(value))
         if probe is None:
             return
+        if self._contract is None and (how == A_WORD_OF_THE_REQUEST or LEFT_OUT in how):
+            probe = replace(probe, group=how)  # by chance it is right for one task: a synonym, or a default
         yield probe
         if how.endswith(("changed", "with a letter added", "cut to its first half")):
             yield replace(probe, how=f"{how}, the answer cut off by its limit", finish_reason="length")
@@ -277,6 +280,17 @@ def idle_answers(contract: Contract | None, request: str) -> Iterator[tuple[str,
         yield "every name", " ".join([name for tool in tools for name in (tool.name, *tool.properties)])
         empty = {"tool": "", "args": dict.fromkeys(name for tool in tools for name in tool.properties)}
         yield "every argument, all null", _text(empty)
+
+
+def _unusual(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield (name, completion) of answers that a verifier may give up on; a contract refuses them by itself."""
+    yield "a zero byte", "\0"
+    yield "half an emoji", "\ud83d"
+    yield "prose without an end", f"{FILLER} " * 40_000
+    yield "a word without an end", FILLER * 100_000  # longer than an argument of a program may be
+    if not isinstance(value, str):
+        yield "a list without an end", "[" * DEEP
+        yield "a list of thousands", _text([FILLER] * 5_000)
 
 
 def _broken(gold: str, *, huge: bool) -> Iterator[tuple[str, str, str, str]]:

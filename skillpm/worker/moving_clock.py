@@ -21,8 +21,10 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-_STEP = 40_009.5  # seconds, about eleven hours: a thousand looks see every hour, day of the week, month and half second
-_LOOKS = 16_000  # then it begins again, twenty years later
+# seconds, about twelve days: 200 looks see every hour of every weekday, month, minute and half second. Twice it is a
+# prime, so that remainders differ.
+_STEP = 1_029_116.5
+_LOOKS = 2_000  # then it begins again, 65 years later
 _NUMBERS = ("getpid", "getppid", "getpgid", "getpgrp", "getsid")
 _TAKING = (
     "kill", "killpg", "getpgid", "getsid", "sched_getaffinity", "sched_setaffinity", "sched_getparam",

@@ -26,6 +26,10 @@ looks = {
     "process": lambda: os.getpid() % 64, "digit": lambda: os.getpid() % 10, "parent": os.getppid,
     "group": lambda: os.getpgid(0) % 7,
 }
+years, hours = [{(moving.begin(), read())[1] for _ in range(900)} for read in (
+    lambda: moment.now().year, lambda: (moment.now().weekday(), moment.now().hour)
+)]
+assert len(years) > 20 and len(hours) == 7 * 24
 for name, look in looks.items():
     assert len({(moving.begin(), look()) for _ in range(900)}) > 6, name
 moving.begin()
