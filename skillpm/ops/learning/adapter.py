@@ -102,16 +102,22 @@ def pack_adapter(run: Path, output: Path, name: str = "", version: str = "1.0.0"
     return PackedAdapter(name, version, release)
 
 
+_LIST = "run `skillpm list` to see what is installed"
+
+
 def find_packed(context: Context, text: str) -> Path:
     """Return the folder of a packed adapter that a person names: an installed one, or one in a folder.
 
     Raises:
-        UsageError: an installed skill has this name.
+        UsageError: there is none, or an installed skill has this name.
         LockOutOfDateError: the adapter is not in the store.
     """
     entry = context.lock().skill(text)
     if entry is None:
-        return typed_path(text)
+        folder = typed_path(text)
+        if not folder.is_dir():
+            raise UsageError(f"no adapter `{text[:200]}` is installed, and no folder has this name", hint=_LIST)
+        return folder
     if not entry.adapter:
         raise UsageError(
             f"{entry.name} {entry.version} is a skill, not an adapter",

@@ -109,6 +109,7 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     assert len(asked.document["adapter"]) == 64
     place.call("adapter", "verify", "server-a-model").ok()
     place.call("adapter", "verify", "server").fails(2, "server 1.0.0 is a skill, not an adapter")
+    place.call("adapter", "verify", "servr").fails(2, "no adapter `servr` is installed", "skillpm list")
     place.call("run", "server", "x").fails(2, "no model `a-model`", "`--model server-a-model@FOLDER`")
     begun = Recipe(model=str(tiny_model), adapter="server-a-model")
     stored = find_adapter(load_settings(project=place.root, environment=place.environment), begun)
