@@ -43,7 +43,8 @@ from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 # `${HOME}`, `\frac{A}`, `{{.Names}}` and the path `/users/{userId}` are texts of other languages
 _PATH = re.compile(r"\S*/\S*")
-_BRACES = re.compile(r"(?<![^\s\"'])(\{\{)\s*[A-Za-z][\w-]*\s*\}|(?<![${\w])\{(?!request\})\s*[A-Za-z][\w-]*\s*\}")
+_NAME = r"\s*[A-Za-z_][\w-]*(?:[.!\[][\w.\]-]*)?\s*"  # also `x.__class__`, `x!r` and `x[0]`
+_BRACES = re.compile(rf"(?<![^\s\"'])(\{{\{{){_NAME}\}}|(?<![${{\w])\{{(?!request\}}){_NAME}\}}")
 _FILLED = frozenset({"requests", "clauses", "args", "ask"})  # of a task
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
