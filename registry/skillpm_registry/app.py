@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Mount
 
 from skillpm.errors import SkillpmError
 from skillpm_registry import __version__, api, oidc, pages, problems, protocols, search
@@ -21,7 +22,7 @@ from skillpm_registry.metrics import Metrics
 from skillpm_registry.publishing import finish, recover
 from skillpm_registry.routing import API, is_known
 from skillpm_registry.services import open_services
-from skillpm_registry.static_files import RegistryFiles
+from skillpm_registry.static_files import FOLDERS, RegistryFiles
 
 
 def create_app(configuration: Configuration) -> FastAPI:
@@ -66,7 +67,9 @@ def create_app(configuration: Configuration) -> FastAPI:
         *api.ROUTES, *metrics.router().routes, *search.router(services).routes, *protocols.routes(services),
         *pages.routes(services),
     ]  # fmt: skip
-    app.mount("/", RegistryFiles(services))  # last: it has every other path
+    files = RegistryFiles(services)
+    app.router.routes[:0] = [Mount(f"/{folder}", files) for folder in FOLDERS]  # first: they are asked for most
+    app.mount("/", files)  # last: it has every other path
     return app
 
 

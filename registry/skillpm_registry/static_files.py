@@ -24,8 +24,8 @@ _IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that c
 _CHECKED = "no-cache"  # a cache may keep it, and asks each time whether it is still so
 _ARCHIVE = re.compile(r"archives/([0-9a-f]{2})/([0-9a-f]{62})\.tar\.gz")
 _RANGE = re.compile(rb"bytes=(?=.*[0-9])([0-9]{0,15})-([0-9]{0,15})")
-SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, "skills": _CHECKED, "archives": _IMMUTABLE,
-          "metadata": _CHECKED, "log": _CHECKED}  # fmt: skip
+FOLDERS = {"archives": _IMMUTABLE, "skills": _CHECKED, "metadata": _CHECKED, "log": _CHECKED}
+SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, **FOLDERS}
 """The files and folders at the root that are served, and how long a cache may keep them."""
 
 
@@ -81,7 +81,7 @@ class RegistryFiles(StaticFiles):
     def get_path(self, scope: Scope) -> str:
         """Return the path of a request as it was sent: `..` in it is never resolved."""
         path: str = scope["path"]
-        return path.removeprefix(scope.get("root_path", "")).removeprefix("/")
+        return path.removeprefix(scope.get("app_root_path", "")).removeprefix("/")
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """Return the file of a path. What is not served, hidden, or not a path of this system has none."""

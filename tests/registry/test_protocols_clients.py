@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def test_npx_skills_adds_and_updates(run: Callable[..., str], address: str, fold
     assert "Text of 2.0." in text.read_text()
 
     publish(folder, skill_tree("base", "2.1"))
-    time.sleep(0.3)
+    while b'"version":"2.1"' not in urllib.request.urlopen(f"{address}/search.json?q=base").read():
+        time.sleep(0.1)
     run("skills", "update", "-y")
     assert "Text of 2.1." in text.read_text()
 
