@@ -18,6 +18,7 @@ typed                                                  repository, reference, fo
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,10 +190,10 @@ def _pasted(url: str, text: str) -> Address | None:
     )
     if not host or "@" in host or not segments:
         return None
-    if parts.path.endswith(ARCHIVES):
+    if parts.path.lower().endswith(ARCHIVES):
         raise UsageError(
             f"`{text[:200]}` is an archive on a web server",
-            hint="download it, then run `skillpm install ./FILE.tar.gz`",
+            hint=f"download it, then run `skillpm install {shlex.quote(f'./{segments[-1]}')}`",
         )
     if host in _RAW:
         repository, page, rest = segments[:2], "raw", segments[2:]

@@ -40,6 +40,7 @@ MAX_FILES = 200_000  # of one commit, and references of a repository
 MAX_LISTING = 1 << 26  # bytes of their names and the rest of a listing
 _CHUNK = 1 << 20
 _SHOWN = 10  # folders that one message names
+_ALONE = "git must be able to read it without a question"
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,63}\Z")
 _LINK = "120000"
 _KINDS = {_LINK: "symlink", "160000": "submodule"}
@@ -109,7 +110,11 @@ class GitRepository:
         """
         if self._offline:
             return next((name for name in references if self._resolved(_cached(name))), None)
-        listed = self._listed("ls-remote", "--", self.url.address, end=b"\n", inside=False)
+        try:
+            listed = self._listed("ls-remote", "--", self.url.address, end=b"\n", inside=False)
+        except RegistryError as error:
+            error.hint = error.hint or f"check the address; {_ALONE}"
+            raise
         known = {line.decode("utf-8", "replace").partition("\t")[2].removesuffix("^{}") for line in listed}
         places = ("", "refs/heads/", "refs/tags/")
         return next((name for name in references if any(f"{place}{name}" in known for place in places)), None)
@@ -253,7 +258,7 @@ class GitRepository:
         if commit is None:
             raise RegistryError(
                 f"{self.url}: {problem or f'there is no commit `{wanted}`'}",
-                hint="check the address and the reference after `@`; git must be able to read it without a question",
+                hint=f"check the address and the reference after `@`; {_ALONE}",
                 vanished=problem is None or any(sign in problem for sign in _VANISHED),
             )
         return commit

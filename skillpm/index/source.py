@@ -193,7 +193,8 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
             return [*_skills_of_repository(text, around)]
         except RegistryError as error:
             if _is_web(text):
-                error.hint = f"{error.hint or ''}; for a registry, name a skill and add `--registry {text[:200]}`"
+                registry = f"for a registry, name a skill and add `--registry {text[:200]}`"
+                error.hint = "; ".join(filter(None, (error.hint, registry)))
             raise
     if _is_web(text):
         return [_web_registry(_web_address(text), around)]

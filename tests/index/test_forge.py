@@ -124,7 +124,8 @@ def test_a_scope_is_a_part_of_the_address_or_of_the_reference(
     [
         (f"{HUB}/issues/3", "skillpm install https://github.com/owner/repo"),
         (f"{HUB}/pull/3", "skillpm install https://github.com/owner/repo"),
-        (f"{HUB}/archive/refs/heads/main.zip", "download it"),
+        (f"{HUB}/archive/refs/heads/main.zip", "download it, then run `skillpm install ./main.zip`"),
+        (f"{HUB}/releases/download/v1/My%20Skills.ZIP", "`skillpm install './My Skills.ZIP'`"),
         (f"{HUB}#v2", "`@v2`"),
         (f"{HUB}/tree/nothing/a", "no branch and no tag `nothing`"),
         ("github:owner", "owner/repo"),

@@ -202,8 +202,9 @@ def test_git_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_where_ssh_fails_its_own_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
     monkeypatch.setenv("GIT_SSH_COMMAND", "echo 'me@example.org: Permission denied (publickey).' >&2; exit 255; :")
     repository = GitRepository(GitUrl.parse("git@example.org:a/b", tmp_path), tmp_path / "cache")
-    with pytest.raises(RegistryError, match=r"Permission denied \(publickey\)"):
+    with pytest.raises(RegistryError, match=r"Permission denied \(publickey\)") as caught:
         _ = repository.commit if ask == "commit" else repository.first_of(["main"])
+    assert str(caught.value.hint).startswith("check the address")
 
 
 def test_a_lock_that_a_killed_git_has_left_does_not_block(repository: Path) -> None:

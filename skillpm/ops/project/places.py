@@ -243,5 +243,5 @@ def _raise_all(context: Context, index: Index, text: str) -> None:
     try:
         refuse_broken(index.report, index.report.name or text, final=True)
     except LayoutError as error:
-        error.hint = "; ".join([error.hint or "", *context.around.overlooked.get(text, [])[:3]]).lstrip("; ")
+        error.hint = "; ".join(filter(None, (error.hint, *context.around.overlooked.get(text, [])[:3])))
         raise
