@@ -80,9 +80,9 @@ def _shorter(phrase: str) -> list[str]:
             phrase,
         )
     )
-    return (
-        [phrase, found[1]] if found and "{" not in phrase[len(found[1]) :] and len(found[1].split()) > 1 else [phrase]
-    )
+    if found is None or "{" in phrase[len(found[1]) :] or len(found[1].split()) < 2 or found[1].endswith("ed"):
+        return [phrase]  # "packages inferred from plugins" has no end before "from"
+    return [phrase, found[1]]
 
 
 def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:

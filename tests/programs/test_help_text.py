@@ -138,6 +138,8 @@ def test_every_request_is_an_imperative_in_whole_words() -> None:
     asked = imperative("Check if the command with a name has pending changes")
     requests = list(phrasings(asked, "tool check", [(asked, [])]))
     assert not [text for text in requests if text.startswith(("with ", "check if the command [*]"))], requests
+    inferred = "show the packages inferred from plugins"
+    assert not [text for text in phrasings(inferred, "x", [(inferred, [])]) if "inferred [*]" in text]
     assert clean("reformat file(s), and (de)compress links") == "reformat files, and decompress links"
     assert imperative("Indicate the current revision") == "indicate the current revision"
 
