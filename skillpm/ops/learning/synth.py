@@ -138,7 +138,9 @@ def with_failures(
 
 
 def with_traces(context: Context, contributions: Contributions, imported: Iterable[Trace] = ()) -> Contributions:
-    """Return contributions with the seeds of their stored episodes behind their own; none stands in a suite.
+    """Return contributions with the seeds of their stored episodes; none stands in a suite.
+
+    They come first, because seeds become rows in order, and few rows may be asked for.
 
     Args:
         context: knows where episodes are stored.
@@ -150,7 +152,7 @@ def with_traces(context: Context, contributions: Contributions, imported: Iterab
     }
     own = {request_key(seed.request) for seed in contributions.seeds}
     seeds = Traces(context.settings.traces).gold(contributions.skill.name, frozenset(suites | own), imported)
-    return replace(contributions, seeds=(*contributions.seeds, *seeds))
+    return replace(contributions, seeds=(*seeds, *contributions.seeds))
 
 
 def count_traces(context: Context, skill: Skill) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from skillpm.agent.trace import Step, Trace, Traces
 from skillpm.ops.learning.synth import SynthesisRequest, synth
 from tests.scripted_policy import Server
@@ -39,3 +41,14 @@ def test_approved_answers_become_rows_and_nothing_of_a_suite_does(server: Server
         ("Launch one on  99", 99, "trace")
     ]
     assert not synth(context, [server.skill], SynthesisRequest(5, 0)).train
+
+
+def test_few_rows_have_what_was_approved_before_the_seeds_of_the_skill(server: Server) -> None:
+    (server.folder / "seeds").mkdir()
+    ports = range(100, 120)
+    seeds = [{"request": f"run it on {port}", "expected": {"tool": "dev", "args": {"port": port}}} for port in ports]
+    (server.folder / "seeds/own.jsonl").write_text("".join(f"{json.dumps(seed)}\n" for seed in seeds))
+    context = server.context()
+    Traces(context.settings.traces).save(trace(1, "launch one on 98", 98))
+    rows = synth(context, [server.skill], SynthesisRequest(3, 0, from_traces=True)).train
+    assert sorted(row.origin for row in rows) == ["seed", "seed", "trace"]
