@@ -144,6 +144,8 @@ def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written
 def test_a_skill_of_text_alone_is_pointed_to_its_draft(project: MakeProject, skill_files: SkillFiles) -> None:
     here = project({"plain": skill_files("plain")})
     here.call("synth", "./plain", "-o", "made").fails(1, "plain: train: 0 of 400 rows", "`skillpm draft`")
+    shown = here.call("synth", "./plain", "--show", "3").ok()
+    assert (shown.out, "plain: synthesis.yaml makes no rows" in shown.err) == ("", True)
 
 
 def test_a_short_split_is_told_and_strict_refuses_it(project: MakeProject) -> None:

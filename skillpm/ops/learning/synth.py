@@ -200,6 +200,9 @@ def preview(context: Context, skills: Sequence[Skill], request: SynthesisRequest
         if task.origin == "rule" and len(rows[task.skill]) < request.rows:
             answer = shown_answer(task.expected, contributions[task.skill].contract)
             rows[task.skill].append(Shown(task.skill, task.request, answer))
+    for name, listed in rows.items():
+        if not listed:
+            context.note(f"{name}: synthesis.yaml makes no rows; seeds of the skill: {len(contributions[name].seeds)}")
     return [row for listed in rows.values() for row in listed]
 
 
