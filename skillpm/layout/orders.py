@@ -33,7 +33,7 @@ _PIPED = r"[^\n|]{0,600}+\|&?"  # what is left of a command and its pipe, which 
 _STAGES = rf"(?:{_PIPED}){{0,4}}"
 _FOLDER = rf"(?:/[{_LETTERS}./-]{{0,60}}/)?"
 _BEFORE = (
-    r"(?:[({]\s*(?:cd\s+[^\s;&|]{1,100}\s*(?:&&|;)\s*)?)?"
+    r"(?:[({]\s*(?:[^\n;&|(){}]{1,100}(?:&&|;)\s*)?)?"
     rf"(?:{_FOLDER}(?:sudo|doas|env|exec|nohup|command|time|xargs|busybox)\b[^\n|]{{0,60}}?\s"
     rf"|\w{{1,40}}+=\S{{0,80}}+\s+){{0,6}}"
 )
@@ -45,7 +45,10 @@ _LANGUAGE = (
     r"(?:\s+(?:run\s+)?-(?=[\s`'\")]|$))?(?=\s*(?:$|[\n;&|)`'\"#]|\\[nr\"']))"
 )
 _INVOKE = r"(?:iex|invoke-expression)\b"
-_RUNS = rf"\s*{_BEFORE}(?:{_SHELL}|{_LANGUAGE}|{_INVOKE}|(?:source|\.)\s+/dev/stdin|(?<=\s)(?:ba|z|da)?sh\s+-c\s*$)"
+_RUNS = (
+    rf"\s*{_BEFORE}(?:{_SHELL}|{_LANGUAGE}|{_INVOKE}|(?:source|\.)\s+/dev/stdin|(?<=\s)(?:ba|z|da)?sh\s+-c\s*$"
+    r"|while\s+read\b[^\n|]{0,80}?\b(?:eval|(?:ba|z|da)?sh\s+-c)\b)"
+)
 _PROGRAM_AT = r"https?://[^\s)>]{1,200}?\.(?:sh|exe|ps1|bat|cmd|msi|dmg|pkg|scr|vbs|hta|jar)\b"
 _LATER = r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?"  # another command, soon
 _WITH = r"(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl|start)\s+(?:-\w{1,8}\s+)?"
@@ -134,7 +137,7 @@ _DECODE_WORDS = (
     "base64", "base32", "basenc", "gbase64", "openssl", "xxd", "uudecode", "\\", "rev", "tr", "gunzip", "zcat", "gzip",
 )  # fmt: skip
 _UNPACK_WORDS = (
-    "base64", "b64decode", "decode_base64", "decode64", "chr",
+    "base64", "b64decode", "decode_base64", "decode64", "chr", "bytes",
     "a2b_base64", "base64_decode", "zlib", "lzma", "gzip", "fromhex", "codecs", "marshal",
     "binascii", "atob", "buffer", "gzinflate", "str_rot13", "unescape", "fromcharcode",
 )  # fmt: skip
@@ -167,7 +170,8 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         Told.RUN_DOWNLOAD,
         ("urlopen", ".request", ".get", "fetch"),
         ("exec", "eval", "sh", "bash", "zsh"),
-        r"\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\(|\.get\([\"']https?:)"
+        r"\bfetch\([^\n]{0,200}\.then\(\s*(?:\w{1,20}\s*=>\s*)?(?:eval|new function)\b"
+        r"|\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\(|\.get\([\"']https?:)"
         r"|\[\s*[\"'](?:ba|z)?sh[\"']\s*,\s*[\"']-c[\"']\s*,[^\n]{0,80}(?:urlopen|\.get)\(",
     ),
     (Told.RUN_DOWNLOAD, ("mshta",), (), r"\bmshta(?:\.exe)?\s+[\"']?https?://"),
@@ -192,7 +196,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         ("curl", "wget"),
         (),
         r"\b(?:curl|wget)\b[^\n|;&]{0,300}?https?://[^\s|;&\"'`<>]{1,300}?/"
-        rf"(?P<file>[{_LETTERS}.-]{{1,100}}+)(?=[\s\"'`;&])[^\n|;&]{{0,100}}+{_LATER}(?:{_WITH}[\"']?{_HERE}?|{_HERE}){_THE_FILE}",
+        rf"(?P<file>[{_LETTERS}.-]{{1,100}}+)(?=[\s\"'`;&])[^\n|;&]{{0,100}}+{_LATER}(?:{_WITH}[\"']?(?:{_HERE}|[{_LETTERS}./~$-]{{0,60}}/)?|{_HERE}){_THE_FILE}",
     ),
     (
         Told.RUN_DOWNLOAD,
@@ -231,7 +235,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         ("exec", "eval", "function"),
         r"\b(?:exec|eval|new function"
         rf"|function)\s*\(\s*(?:[{_LETTERS}.]{{1,40}}\(\s*){{0,4}}(?:__import__\(\s*[\"']\w{{1,20}}[\"']\s*\)\.)?"
-        r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex"
+        r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex|bytes(?=\(\[)"
         r"|codecs\.decode|marshal\.loads|binascii\.\w+|atob|buffer\.from|base64_decode|gzinflate|str_rot13|unescape"
         r"|string\.fromcharcode|[\"']{2}\.join\(\s*(?:map\(\s*)?chr\b)\s*[(,]"
         r"|\beval[\s(]+(?:[\w:]{1,40}\.)?decode_?(?:base)?64\b",
@@ -264,7 +268,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"\b(?:(?:pass(?:word|phrase|code|wd)?|pw)\b[*_]{0,2}\s*(?:is|=|:)[\s*_]{0,4}[`\"'*]{0,3}(?!none|required|optional|str"
         r"|the\b|your\b|a\b|if\b|when\b)"
         rf"[{_LETTERS}!@#$%-]{{3,40}}(?:[`\"'*.),]|\s*$|\s+(?:and|to|then)\b)|pass(?:word|phrase|code"
-        rf"|wd)\s*[`\"'][{_LETTERS}!@#$%-]{{3,40}}[`\"'])",
+        rf"|wd)\s*(?:[`\"'][{_LETTERS}!@#$%-]{{3,40}}[`\"']|\*\*(?=[^*\n]*\d)[{_LETTERS}!@#$%-]{{3,40}}\*\*))",
     ),
     (
         Told.READ_SECRETS,
@@ -368,10 +372,11 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (
         Told.REMOTE_SHELL,
-        ("/dev/tcp", "/dev/udp", *_NET_WORDS, "dup2", "mkfifo", "fsockopen", "sockaddr_in", "tcpclient"),
+        ("/dev/tcp", "/dev/udp", *_NET_WORDS, "dup2", "mkfifo", "fsockopen", "sockaddr_in", "tcpclient", "tcpsocket"),
         (),
         r"\b(?:ba|z|k)?sh\s+-i\b[^\n]{0,60}(?:/dev/(?:tcp|udp)/|\|\s*(?:nc|ncat|netcat|openssl)\b)"
-        r"|\b(?:fsockopen|sockaddr_in)\b[^\n]{0,300}/bin/(?:ba|z)?sh\b|\btcpclient\([^\n]{0,600}\b(?:iex|invoke-expression)\b"
+        r"|\b(?:fsockopen|sockaddr_in)\b[^\n]{0,300}/bin/(?:ba|z)?sh\b|\btcpsocket\.\w{1,8}\([^\n]{0,300}/bin/(?:ba|z)?sh\b"
+        r"|\btcpclient\([^\n]{0,600}\b(?:iex|invoke-expression)\b"
         r"|\bexec\s+\d+<>\s*/dev/tcp/[^\n]{0,200}\b(?:ba)?sh\b"
         r"|\b(?:nc|ncat|netcat)\b[^\n|]{0,80}\s(?:-\w*e|-c|--exec|--sh-exec)\s+[\"']?\S{0,40}(?:sh|cmd(?:\.exe)?"
         r"|powershell)\b|\bsocat\b[^\n]{0,160}\bexec:|\bos\.dup2\([^\n]{0,300}(?:pty\.spawn|/bin/(?:ba|z)?sh)",
