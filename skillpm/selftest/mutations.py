@@ -305,6 +305,8 @@ def _changed_scalars(
         for number in (*near, -value, value * 2 + 1000):
             if not same_value(number, value):
                 yield "SK723", "changed", number
+        if not strict and abs(value) >= 20:  # of a small one, half is within a tolerance of one or two
+            yield "SK723", "half as much again", value + value // 2
         if strict:
             yield from (("SK723", f"with {more} more", value + more) for more in _CYCLES)
             yield from _other_units(value, whole=is_whole) if value else ()

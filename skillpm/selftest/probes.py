@@ -40,6 +40,7 @@ MAX_CHANGES = 2_660  # answers with one change to those tasks
 MEGABYTE = 1 << 20
 FILLER = "zq"  # stands in no answer
 PADDING = (2000, 200, 90, 40, 20)  # how often it is repeated, as far as a schema allows
+ENDLESS = 10_000  # times that it is repeated in an answer as long as the longest that models are let write
 DEEP = 50_000  # levels; a recursive parser gives up long before
 
 
@@ -286,8 +287,8 @@ def _unusual(value: Any) -> Iterator[tuple[str, str]]:
     """Yield (name, completion) of answers that a verifier may give up on; a contract refuses them by itself."""
     yield "a zero byte", "\0"
     yield "half an emoji", "\ud83d"
-    yield "prose without an end", f"{FILLER} " * 40_000
-    yield "a word without an end", FILLER * 100_000  # longer than an argument of a program may be
+    yield "prose without an end", f"{FILLER} " * ENDLESS
+    yield "a word without an end", FILLER * ENDLESS
     if not isinstance(value, str):
         yield "a list without an end", "[" * DEEP
         yield "a list of thousands", _text([FILLER] * 5_000)

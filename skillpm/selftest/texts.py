@@ -130,11 +130,15 @@ def _misspelled(text: str) -> Iterator[Change]:
 def _other_numbers(text: str) -> Iterator[Change]:
     """Yield the text with one of its numbers changed: a little in a date, version or address, where each digit counts.
 
-    Any other number is another one by 40 % or more, as a reader with a tolerance may take a near one for it.
+    Any other number is another one by 40 % or more, as a reader with a tolerance may take a near one for it. Numbers in
+    front of the lines of a list may be free.
     """
     if _number(text) is not None:
         return
+    of_lines = {number.start() for number in re.finditer(r"^[0-9]+[.)]\s", text, re.MULTILINE)}
     for word in re.finditer(r"\S+", text):
+        if word.start() in of_lines:
+            continue
         numbers = [*re.finditer("[0-9]+", word[0])]
         alone = re.fullmatch(r"[^0-9]*[0-9][0-9,]*(?:[.][0-9]+)?[^0-9]*", word[0])
         for number in numbers[:1] if alone else numbers[:MANY]:
@@ -273,6 +277,8 @@ def _hedges(text: str, others: Sequence[str], *, strict: bool) -> Iterator[Chang
             yield "SK726", f"behind another and {name}", f"{first}{separator}{text}"
         else:
             yield "SK726", f"between two others, joined by {name}", f"{first}{separator}{text}{separator}{last}"
+            if len(first) + len(last) <= 4:  # short themselves
+                continue
             short = ("7", "8") if _number(text) is not None else ("x", "y")
             yield "SK726", f"between two short others, joined by {name}", separator.join((short[0], text, short[1]))
     many = list(dict.fromkeys(others))[:_DUMPED]
