@@ -236,10 +236,10 @@ def _last_address(output: str) -> str:
 
 
 def _reason(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("WARNING: ")]
     if any(line.startswith("Traceback") for line in lines):
         lines = lines[-1:]
-    return " | ".join(lines[-_LINES:])[-1000:] or "pip said nothing"
+    return " | ".join(line.removeprefix("ERROR: ") for line in lines[-_LINES:])[-1000:] or "pip said nothing"
 
 
 def platform_name() -> str:
