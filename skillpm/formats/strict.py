@@ -1,6 +1,6 @@
 """What strict documents are made of: YAML's values with their lines, and JSON as strictly as RFC 8259 allows.
 
-In JSON duplicate keys are errors, and so is what RFC 8259 does not know. ``model.strict_yaml`` reads the YAML; what
+In JSON duplicate keys are errors, and so is what RFC 8259 does not know. ``formats.strict_yaml`` reads the YAML; what
 reads none does not import its parser, which takes as long as a short command.
 """
 
