@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skillpm.model.ports import (
         Attempt,
         Benchmark,
+        Embedder,
         Exporter,
         Importer,
         Index,
@@ -177,6 +178,21 @@ class HostHooks:
 
         Example:
             return [PolicyMaker("acme", open_acme)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_embedders(self) -> Iterable[Embedder]:
+        """Provide a model of meaning, by which ``skillpm run --read`` ranks passages beside their words.
+
+        Returns:
+            Embedders from ``skillpm.plugin``; ``embed(texts)`` returns a vector of length 1 for each text, all of one
+            dimension. Two plugins that bring one are an error.
+
+        Example:
+            return [Embedder("acme", embed)]
 
         versionadded: 1
         """

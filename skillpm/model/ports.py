@@ -182,6 +182,19 @@ class PolicyMaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedder:
+    """A model of meaning that a plugin brings: texts of like meaning have vectors of like direction.
+
+    Attributes:
+        name: for messages.
+        embed: returns a vector of length 1 for each text, all of the same dimension.
+    """
+
+    name: str
+    embed: Callable[[Sequence[str]], Sequence[Sequence[float]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Benchmark:
     """A published benchmark that a plugin brings; ``skillpm eval --benchmark NAME`` asks for it.
 

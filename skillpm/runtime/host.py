@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skillpm.model.ports import (
         Attempt,
         Benchmark,
+        Embedder,
         Enclosure,
         Exporter,
         Importer,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from skillpm.model.verdict import Judgement, RewardFunction
 
 OWN_EXPORTERS = ("rows", "sbom", "tools")
+_ONE_OF_THEM = "uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS"
 _OWN_CODES = "SK"  # in front of the codes of our own layout rules
 
 Record = TypeVar("Record")
@@ -153,6 +155,14 @@ class Host(Plugins):
 
         return _by_name("policy", self._brought("policy", PolicyMaker, "skillpm_policies"), "open")
 
+    def embedder(self) -> Embedder | None:
+        """Return the model of meaning; None if no plugin brings one. Raises PluginError if two would."""
+        from skillpm.model.ports import Embedder
+
+        embedders = self._brought("embedder", Embedder, "skillpm_embedders")
+        found = sole(embedders, "embed texts", _ONE_OF_THEM)
+        return None if found is None else _guard_embedder(found.plugin, found.record)
+
     def benchmarks(self) -> Mapping[str, Benchmark]:
         """Return the benchmarks, by name."""
         from skillpm.model.ports import Benchmark
@@ -188,8 +198,8 @@ class Host(Plugins):
         for item in importers:
             if not isinstance(item.record.files, tuple):
                 raise PluginError(f"{item.plugin}: `files` of an importer is a tuple of file names", plugin=item.plugin)
-        hint = "uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS"
-        return sole([item for item in importers if file in item.record.files], f"read files called `{file}`", hint)
+        ours = [item for item in importers if file in item.record.files]
+        return sole(ours, f"read files called `{file}`", _ONE_OF_THEM)
 
     # Event hooks: a failure changes nothing.
 
@@ -251,3 +261,16 @@ def _guard_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
         return [str(word) for word in safe.command(enclosure)]
 
     return dataclasses.replace(level, probe=probe, command=command)
+
+
+def _guard_embedder(plugin: str, embedder: Embedder) -> Embedder:
+    """Return a model of meaning that gives what it should give, or raises what names its plugin."""
+
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        vectors = [[float(number) for number in vector] for vector in embedder.embed(texts)]
+        if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) > 1:
+            raise ValueError("it does not give a vector of one dimension for each text")
+        return vectors
+
+    checked = dataclasses.replace(embedder, embed=embed)
+    return _guard_record(plugin, f"embedder `{embedder.name}`", checked, "embed")

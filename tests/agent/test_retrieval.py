@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,18 @@ def test_the_passage_that_shares_most_words_is_first_whatever_their_endings() ->
     assert library.search("disks")[0].place == "a.md (Disks)"
     for nothing in ("", "?!", '" OR 1 --', "zebra"):
         assert library.search(nothing) == []
+
+
+def by_first_letter(texts: Sequence[str]) -> list[list[float]]:
+    """A model of meaning to which texts mean the same that begin with the same letter."""
+    return [[float(text.strip().casefold().startswith(letter)) for letter in "dmz"] for text in texts]
+
+
+def test_a_model_of_meaning_finds_what_shares_no_word_and_words_count_more() -> None:
+    library = Library({"a.md": TEXT}, by_first_letter)
+    assert [item.heading for item in library.search("malloc fails", 1)] == ["Memory"]
+    assert [item.heading for item in library.search("my full house", 2)] == ["Disks", "Memory"]
+    assert library.search("?!") == []
 
 
 def test_passages_and_skill_text_keep_to_their_budget_and_say_what_is_left_out() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +16,7 @@ from skillpm.hookspecs import hookimpl
 from skillpm.layout.rule import rule
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem
-from skillpm.model.ports import Attempt, Exporter
+from skillpm.model.ports import Attempt, Embedder, Exporter
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement, RewardFunction, Verdict
@@ -237,12 +237,45 @@ def test_a_rule_keeps_its_text_where_it_is_guarded() -> None:
     assert [rule.text() for rule in host.layout_rules()] == [no_owner.text()]
 
 
+class Embedding:
+    """A host plugin that brings a model of meaning."""
+
+    def __init__(self, vectors: object) -> None:
+        self.vectors = vectors
+
+    @hookimpl
+    def skillpm_embedders(self) -> list[Embedder]:
+        return [Embedder("acme", lambda texts: cast(Any, self.vectors))]
+
+
+@pytest.mark.parametrize(
+    "vectors", [[[1.0]], [[1.0], [0.6, 0.8]], [["x"], ["y"]], None, [1.0, 0.0]],
+    ids=["too few", "two dimensions", "no numbers", "nothing", "no vectors"],
+)  # fmt: skip
+def test_a_model_of_meaning_that_gives_something_else_is_named(vectors: object) -> None:
+    host = Host()
+    host.register(Embedding(vectors), "meaning", "acme 1")
+    embedder = host.embedder()
+    assert embedder is not None
+    with pytest.raises(PluginError, match=r"^meaning: embedder `acme`: "):
+        embedder.embed(["one", "two"])
+
+
+def test_two_models_of_meaning_are_an_error_that_names_both_plugins() -> None:
+    host = Host()
+    for name in ("one", "two"):
+        host.register(Embedding([]), name, "acme 1")
+    with pytest.raises(PluginError, match=r"^one and two both embed texts$"):
+        host.embedder()
+
+
 def test_a_host_without_plugins_imports_no_pluggy() -> None:
     """Commands ask for what plugins bring whether there are any or not."""
     code = """
 from skillpm.runtime.host import Host
 host = Host()
-assert host.index("acme:x") is None and host.layout_rules() == host.sandboxes() == () and host.trainers() == []
+assert host.index("acme:x") is host.embedder() is None and host.trainers() == []
+assert host.layout_rules() == host.sandboxes() == ()
 assert host.policies() == host.exporters() == {} and host.importer("acme.lock") is None
 assert host.installed_observer() is None and host.scored_observer() is None and host.run_finished({}) is None
 """

@@ -31,6 +31,7 @@ from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
+from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.sandbox import LEVELS, choose
 from skillpm.settings import Settings
@@ -114,7 +115,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     settings = context.settings
     rules = () if wanted.approve is None else read_approvals(wanted.approve).rules
     audit = open_audit(settings, wanted.say)
-    find, place = _context(skill, wanted), tool_place(settings, skill)
+    find, place = _context(skill, wanted, context.host), tool_place(settings, skill)
     with open_session(context, [skill]) as session:
         contributions = session.contributions[skill.name]
         if contributions.contract is not None:
@@ -182,11 +183,12 @@ def _calibration(context: Context, skill: Skill, wanted: Wanted) -> SkillCalibra
     return calibration_of(context, wanted.answerer, skill) if plain else None
 
 
-def _context(skill: Skill, wanted: Wanted) -> Callable[[str], str] | None:
+def _context(skill: Skill, wanted: Wanted, host: Host) -> Callable[[str], str] | None:
     """Return what finds the passages for a request; None where nothing is to be read.
 
     Raises:
         UsageError: there is no such file.
+        PluginError: a plugin's model of meaning failed, or there are two.
     """
     if not wanted.read:
         return None
@@ -198,7 +200,8 @@ def _context(skill: Skill, wanted: Wanted) -> Callable[[str], str] | None:
         path = Path(word)
         files = sorted(item for item in path.rglob("*") if item.suffix in _READABLE) if path.is_dir() else [path]
         texts |= {str(item): read_text(item) for item in files}
-    library = Library(texts)
+    embedder = host.embedder()
+    library = Library(texts, embedder.embed if embedder else None)
 
     def find(request: str) -> str:
         text, passages = read_passages(library.search(request), wanted.context_tokens)
