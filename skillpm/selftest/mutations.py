@@ -320,8 +320,10 @@ def _changed_scalars(
 def _other_units(value: int | float, *, whole: bool) -> Iterator[Mutation]:
     for unit in _UNITS:
         yield "SK723", f"times {unit}", value * unit
-        if not whole or value % unit == 0:
-            yield "SK723", f"divided by {unit}", value // unit if whole else value / unit
+        if value % unit == 0:
+            yield "SK723", f"divided by {unit}", value // unit
+        elif not whole and abs(value) < 1e300:
+            yield "SK723", f"divided by {unit}", value / unit
 
 
 def _other_types(value: Any, *, strict: bool) -> Iterator[Mutation]:
