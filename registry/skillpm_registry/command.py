@@ -114,6 +114,7 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="MIB",
     help="Size of the archive of a trained adapter.",
 )
+@click.option("--meaning", is_flag=True, help="Find skills by what they mean, too; needs the extra `meaning`.")
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
 @click.option("--blobs", default="", metavar="URL", help="Keep new archives in s3://BUCKET/PREFIX, gs:, az: or file:.")
 @click.option(

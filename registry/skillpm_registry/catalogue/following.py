@@ -30,6 +30,7 @@ from skillpm.storage.archive import limits_of, read_archive
 from skillpm.storage.process_lock import locked
 from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.facts import Facts, facts_of
+from skillpm_registry.catalogue.meaning import Meaning
 from skillpm_registry.catalogue.port import Engine, Execute, Texts
 from skillpm_registry.catalogue.row import Row
 from skillpm_registry.catalogue.words import letter_triples, split_words
@@ -52,12 +53,14 @@ class Follower:
         folder: reads the registry's files.
         engine: holds the index.
         lock: a file, the lock of the one server that indexes changes. The others then have nothing to do.
+        meaning: makes the vectors of skills; None for an index without them.
     """
 
-    def __init__(self, folder: DirectoryIndex, engine: Engine, lock: Path) -> None:
+    def __init__(self, folder: DirectoryIndex, engine: Engine, lock: Path, meaning: Meaning | None = None) -> None:
         self._folder = folder
         self._engine = engine
         self._lock = lock
+        self._meaning = meaning
         self._turn = threading.Lock()
         self._times: dict[str, int] = {}
         self._noted: dict[str, int] = {}  # names of changed pages, each with the count when it was noted
@@ -140,7 +143,7 @@ class Follower:
         noted = dict(self._noted)
         with contextlib.suppress(BusyError), locked(self._lock, 0.0):  # another server may look
             paths = ((name, self._folder.root / page_path(name)) for name in sorted(noted))
-            self._index({name: _stamp_of(path.stat()) for name, path in paths if path.is_file()})
+            self._index({name: self._stamp_of(path.stat()) for name, path in paths if path.is_file()})
             for name, count in noted.items():
                 if self._noted[name] == count:  # it was not noted again meanwhile
                     del self._noted[name]
@@ -162,13 +165,17 @@ class Follower:
             owners = (item.name for item in os.scandir(root) if not item.name.endswith(".json") and item.is_dir())
         return times | {owner: (root / owner).stat().st_mtime_ns for owner in owners if is_name(owner)}
 
+    def _stamp_of(self, status: os.stat_result) -> str:
+        """Return a text that changes with a page, and with what is made of it."""
+        return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}{'-meaning' if self._meaning else ''}"
+
     def _pages(self, owner: str) -> Iterator[tuple[str, str]]:
         """Yield the names in an owner's folder, each with a text that changes with its page."""
         folder = self._folder.root / "skills" / owner
         for entry in os.scandir(folder) if folder.is_dir() else ():
             name = f"{owner}/{entry.name[:-5]}" if owner else entry.name[:-5]
             if entry.name.endswith(".json") and is_name(name):
-                yield name, _stamp_of(entry.stat())
+                yield name, self._stamp_of(entry.stat())
 
     def _follow(self, owners: list[str]) -> None:
         """Index the pages that changed in some owners' folders, and forget those that are gone."""
@@ -194,8 +201,11 @@ class Follower:
                     if found:
                         self._put(execute, *found, stamps[name])
 
-    def _read(self, name: str) -> tuple[Row, Release] | None:
-        """Read what is indexed of a skill, and its listed release; None if its page is damaged or has no release."""
+    def _read(self, name: str) -> tuple[Row, Release, bytes] | None:
+        """Read what is indexed of a skill, its listed release, and what it means, which is empty without a model.
+
+        None if its page is damaged or has no release.
+        """
         page, release = None, None
         with contextlib.suppress(RegistryError):
             page = self._folder.page(name)
@@ -217,10 +227,11 @@ class Follower:
             name, release.version, release.summary, published, len(page.releases), release.usable, release.archive,
             served, release.size, signed, is_adapter, facts,
         )  # fmt: skip
-        return row, release
+        about = f"{name.rpartition('/')[2].replace('-', ' ')}: {row.summary} {' '.join(facts.keywords)}"
+        return row, release, self._meaning.vector(about) if self._meaning else b""
 
-    def _put(self, execute: Execute, row: Row, release: Release, stamp: str) -> None:
-        columns, facts = {**row.columns(), "page": stamp}, row.facts
+    def _put(self, execute: Execute, row: Row, release: Release, meaning: bytes, stamp: str) -> None:
+        columns, facts = {**row.columns(), "page": stamp, "meaning": meaning}, row.facts
         statement = f"INSERT INTO skill ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING id"
         ((number,),) = execute(statement, tuple(columns.values()))
         for item in sorted(release.requires.items()):
@@ -230,11 +241,6 @@ class Follower:
         self._engine.add_texts(execute, number, texts)
         names = {row.name, row.name.rpartition("/")[2]}
         _learn(execute, names.union(split_words(f"{row.name} {keywords} {tools} {row.summary}")))
-
-
-def _stamp_of(status: os.stat_result) -> str:
-    """Return a text that changes with a page."""
-    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
 
 
 def _learn(execute: Execute, words: Iterable[str]) -> None:

@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-FORMAT = 4  # part of the index's name, so that another format is another index
+FORMAT = 5  # part of the index's name, so that another format is another index
 SCHEMA = """
 CREATE TABLE skill (
     id {key}, name {text} NOT NULL UNIQUE, owner {text} NOT NULL, last {text} NOT NULL, page TEXT NOT NULL,
     version TEXT NOT NULL, summary TEXT NOT NULL, published {text} NOT NULL, releases INTEGER NOT NULL,
     usable BOOLEAN NOT NULL, archive TEXT NOT NULL, served TEXT NOT NULL, size BIGINT NOT NULL,
     verifier BOOLEAN NOT NULL, suite BOOLEAN NOT NULL, signed BOOLEAN NOT NULL, adapter BOOLEAN NOT NULL,
-    network BOOLEAN NOT NULL, programs BOOLEAN NOT NULL, measured BOOLEAN NOT NULL, facts TEXT NOT NULL
+    network BOOLEAN NOT NULL, programs BOOLEAN NOT NULL, measured BOOLEAN NOT NULL, facts TEXT NOT NULL,
+    meaning {blob} NOT NULL
 );
 CREATE INDEX skill_owner ON skill (owner, last);
 CREATE INDEX skill_last ON skill (last);

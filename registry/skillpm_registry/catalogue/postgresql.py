@@ -49,7 +49,8 @@ class PostgresqlEngine:
             if not execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (_NAME,)):
                 execute(f"CREATE SCHEMA {_NAME}")
                 key = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-                for statement in (SCHEMA.format(key=key, text='TEXT COLLATE "C"', rowless="") + _TEXTS).split(";"):
+                schema = SCHEMA.format(key=key, text='TEXT COLLATE "C"', blob="BYTEA", rowless="")
+                for statement in (schema + _TEXTS).split(";"):
                     execute(statement)
 
     def close(self) -> None:

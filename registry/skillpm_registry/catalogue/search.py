@@ -2,7 +2,8 @@
 
 Rank: the name itself, then names that begin with the text, then the engine's score, in which a word of the name weighs
 most and a word of the README least. A word that stands nowhere is replaced by the words that are nearest to it, found
-by the letters that they share three by three. Where no skill has all words, skills with some of them are shown.
+by the letters that they share three by three. Where no skill has all words, the skills are shown that are nearest in
+meaning if the operator has a model of that, else those with some of the words.
 """
 
 from __future__ import annotations
@@ -62,12 +63,14 @@ class Found:
         total: the number of all.
         read_as: the words that stand for misspelt ones.
         some: do the skills have only some of the words?
+        meant: were they found by their meaning?
     """
 
     rows: tuple[Row, ...] = ()
     total: int = 0
     read_as: dict[str, tuple[str, ...]] = field(default_factory=dict)
     some: bool = False
+    meant: bool = False
 
 
 def search(catalogue: Catalogue, query: Query) -> Found:
@@ -83,10 +86,22 @@ def search(catalogue: Catalogue, query: Query) -> Found:
     read_as = {word: near for word in words if not _is_known(catalogue, word) and (near := _near(catalogue, word))}
     terms = [Term(read_as[word], prefix=False) if word in read_as else _prefix(word) for word in words]
     found = _matching(catalogue, query, terms)
+    if not found.total and (numbers := _nearest(catalogue, query)):
+        page = numbers[query.start : query.start + query.limit]
+        return Found(catalogue.rows_of(page), len(numbers), meant=True)
     some = not found.total and len(words) > 1
     if some:
         found = _matching(catalogue, query, terms, every=False)
     return Found(found.rows, found.total, read_as if found.total else {}, some)
+
+
+def _nearest(catalogue: Catalogue, query: Query) -> list[int]:
+    """Return the skills whose meaning is nearest to what was typed; none without a model of meaning."""
+    if catalogue.meaning is None:
+        return []
+    conditions, values = _conditions(query)
+    vectors = catalogue.engine.rows(f"SELECT id, meaning FROM skill WHERE length(meaning) > 0{conditions}", values)
+    return catalogue.meaning.nearest(query.text, [(number, vector) for number, vector in vectors])
 
 
 def _prefix(word: str) -> Term:

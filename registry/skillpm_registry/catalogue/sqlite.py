@@ -45,7 +45,7 @@ class SqliteEngine:
     def _prepare(self) -> None:
         with self.writing() as execute:
             if execute("PRAGMA user_version") != [(FORMAT,)]:
-                schema = SCHEMA.format(key="INTEGER PRIMARY KEY", text="TEXT", rowless="WITHOUT ROWID")
+                schema = SCHEMA.format(key="INTEGER PRIMARY KEY", text="TEXT", blob="BLOB", rowless="WITHOUT ROWID")
                 for statement in (schema + _TEXTS).split(";"):
                     execute(statement)
                 execute(f"PRAGMA user_version = {FORMAT:d}")
