@@ -8,6 +8,7 @@ of a request has limits of its own: see ``edge.py``.
 from __future__ import annotations
 
 import asyncio
+import math
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -49,7 +50,7 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def pause_writing(self) -> None:
         """Wait until the client reads."""
         super().pause_writing()
-        self._reading = self._abort_later()
+        self._abort_unless_read()
 
     def resume_writing(self) -> None:
         """Go on, because the client has read what was sent."""
@@ -61,6 +62,17 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         _cancel(self._headers)
         _cancel(self._reading)
         super().connection_lost(exc)
+
+    def _abort_unless_read(self, before: float = math.inf) -> None:
+        """Abort if the client has read nothing since ``before`` bytes were left; else look again later.
+
+        An answer may be one piece of many megabytes, which a slow client reads in more than the time for one look.
+        """
+        left = self.transport.get_write_buffer_size()
+        if left < before:
+            self._reading = self.loop.call_later(SECONDS, self._abort_unless_read, left)
+        else:
+            self.transport.abort()
 
     def _abort_later(self) -> asyncio.TimerHandle:
         timer: asyncio.TimerHandle = self.loop.call_later(SECONDS, self.transport.abort)

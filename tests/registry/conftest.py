@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -19,6 +20,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from starlette.types import ASGIApp
 
 from skillpm.formats.light import json_form
 from skillpm.index.folder_registry import make_registry
@@ -63,15 +65,27 @@ def skill_tree(name: str, version: str, requires: str = "{}") -> MappingTree:
 @contextmanager
 def listening(folder: Path, **configuration: Any) -> Iterator[str]:
     """Yield the address of a server over a folder, which its documents name."""
-    socket = uvicorn.Config(app="", port=0).bind_socket()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    server = http_server(create_app(Configuration(data=folder, url=url, **configuration)))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    with free_socket() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with serving(create_app(Configuration(data=folder, url=url, **configuration)), listener):
+            yield url
+
+
+def free_socket() -> socket.socket:
+    """Return a socket at a free port of this machine."""
+    return uvicorn.Config(app="", port=0).bind_socket()
+
+
+@contextmanager
+def serving(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+    """Answer the requests at a socket by an application."""
+    server = http_server(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield url
+        yield
     finally:
         server.should_exit = True
         thread.join()

@@ -11,10 +11,12 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from skillpm.index.folder_registry import make_registry
 from skillpm_registry import http_server
-from tests.registry.conftest import listening
+from tests.registry.conftest import free_socket, listening, serving
 
 SECONDS = 0.5
 LARGE = 32 << 20  # bytes, more than the system keeps for a connection
@@ -85,6 +87,25 @@ def test_a_client_that_makes_progress_has_all_the_time(address: tuple[str, int])
             count += len(piece)
             time.sleep(SECONDS / 20)
         assert count == LARGE
+
+
+def test_an_answer_in_one_piece_may_be_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(bytes(LARGE))(scope, receive, send)
+
+    monkeypatch.setattr(http_server, "SECONDS", SECONDS)
+    with (
+        free_socket() as listener,
+        serving(answer, listener),
+        closing(socket.create_connection(listener.getsockname())) as connection,
+    ):
+        connection.sendall(WHOLE)
+        begin, count = time.monotonic(), 0
+        while count < LARGE and (piece := connection.recv(LARGE // 64)):
+            count += len(piece)
+            time.sleep(SECONDS / 16)
+    assert count >= LARGE
+    assert time.monotonic() > begin + 2 * SECONDS
 
 
 def test_a_body_is_not_taken_for_headers(address: tuple[str, int]) -> None:
