@@ -93,10 +93,12 @@ def _serve(ends: Sequence[int], worker: socket.socket) -> None:
         for one, other in itertools.pairwise(sorted((-1, *ends, asking, os.sysconf("SC_OPEN_MAX")))):
             os.closerange(one + 1, other)
         worker.setblocking(False)
-        waited = [*ends, asking]
-        while select.select(waited, [], [])[0] == [asking]:
+        waiting = select.poll()  # for numbers of any size, as those of a host with many open files are
+        for descriptor in (*ends, asking):
+            waiting.register(descriptor, select.POLLIN)
+        while [descriptor for descriptor, _ in waiting.poll()] == [asking]:
             if not _answered(worker):  # skill code can end the connection; the watcher stays
-                waited.remove(asking)
+                waiting.unregister(asking)
                 worker.close()
     finally:
         os.killpg(0, signal.SIGKILL)

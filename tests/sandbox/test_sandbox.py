@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -171,6 +172,22 @@ def test_a_program_can_be_ended_before_its_end(
     huge = "os.kill(1 << 70, 9)"
     answers = ask(late, ended, gone, wrong, huge, manifest="permissions: {run: [sleep]}\n", level=level)
     assert answers == ["TimeoutExpired", "-15", "ProcessLookupError", "OSError", "OverflowError"]
+
+
+def test_a_program_runs_below_a_host_with_many_open_files(ask: Callable[..., list[str]], level: str) -> None:
+    """The worker inherits descriptors by their numbers, which are then larger than select(2) can wait for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("this machine allows fewer open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(1100):
+                stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+            run = "subprocess.run(['uname'], capture_output=True).returncode"
+            assert ask(run, run, manifest="permissions: {run: [uname]}\n", level=level) == ["0", "0"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_daemon_ends_with_the_worker(
