@@ -49,7 +49,7 @@ _FROZEN = "run `skillpm sync --frozen`"
 _REFERENCE = "write `OWNER/REPO@REF`"
 _UPDATE = "run `skillpm update`"
 
-# options of a command, and what to do instead
+# options of a command below ``skillpm``, and what to do instead
 OPTIONS = {
     "install": {
         "--branch": _REFERENCE,

@@ -65,7 +65,7 @@ def _unknown_option(name: str, context: click.Context) -> UsageError:
 
     path, above, command = context.command_path, context.parent, context.command
     message = f"`{path}` has no option `{name}`"
-    instead = elsewhere.OPTIONS.get(command.name or "", {}).get(name)
+    instead = elsewhere.OPTIONS.get(path.removeprefix("skillpm "), {}).get(name)
     if instead:
         return UsageError(message, hint=instead)
     parameters = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]

@@ -79,6 +79,7 @@ WRONG = [
     ("install --frozen", "`skillpm install` has no option `--frozen`", "run `skillpm sync --frozen`"),
     ("add x --ref main", "`skillpm install` has no option `--ref`", "write `OWNER/REPO@REF`"),
     ("list --outdated", "`skillpm list` has no option `--outdated`", "run `skillpm outdated`"),
+    ("runs list --tree", "`skillpm runs list` has no option `--tree`", "see `skillpm runs list --help`"),
     ("zzz", "there is no command `skillpm zzz`", "see `skillpm --help`"),
     ("cache prun", "there is no command `skillpm cache prun`", "did you mean `skillpm cache prune`?"),
     ("sync --dryrun", "`skillpm sync` has no option `--dryrun`", "did you mean `--dry-run`?"),
