@@ -187,14 +187,14 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     return LoadedSkill(skill, start["code"], note, moving.begin)
 
 
-def _serve(requests: BinaryIO, replies: int, lifeline: int) -> None:
+def _serve(requests: BinaryIO, replies: int, lifeline: int, host: int) -> None:
     first = read_frame(requests, 1 << 20)
     if first is None:
         return
     start = json.loads(first)
     limits = _limits(start["limits"])
     if start["programs"]:
-        kill = watch(lifeline)
+        kill = watch(lifeline, wrapped=not host)
         if seccomp.available():
             os.kill = kill
     calls: list[dict[str, Any]] = []
@@ -233,7 +233,7 @@ def main(arguments: Sequence[str]) -> None:
         os.set_inheritable(descriptor, False)
     try:
         with os.fdopen(requests, "rb") as file:
-            _serve(file, replies, lifeline)
+            _serve(file, replies, lifeline, host)
     except (FrameError, BrokenPipeError):
         sys.exit(3)  # the host is gone or confused; it sees our end
 

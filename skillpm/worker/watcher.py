@@ -25,14 +25,18 @@ from collections.abc import Callable, Sequence
 _NUMBER, _BYTES = "q", 8  # a question is two: of the process and of the signal; an answer is that of the error, or 0
 
 
-def watch(lifeline: int) -> Callable[[int, int], None]:
+def watch(lifeline: int, *, wrapped: bool) -> Callable[[int, int], None]:
     """Start the watcher of this process's group; to be called before this process confines itself.
+
+    Args:
+        lifeline: ends with the host.
+        wrapped: does another program start this process? All ends with that one, which lives to tell how this ended.
 
     Returns:
         What takes the place of ``os.kill`` where the filter refuses it.
     """
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)  # skill code cannot make the watcher wait for a rest
-    ends = [lifeline, *_end_of_this_process()]
+    ends = [lifeline, *([] if wrapped else _end_of_this_process())]
     child = os.fork()
     if child:
         os.waitpid(child, 0)

@@ -108,17 +108,23 @@ def test_bytes_that_are_not_what_a_page_says_are_not_copied(shop: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    "claim", [{"version": "9.0"}, {"requires": {"evil": "*"}}, {"hooks": 0}, {"adapter": "acme/other"}]
+    ("claim", "said"),
+    [
+        ({"version": "9.0"}, "version 9.0"),
+        ({"requires": {"evil": "*"}}, "requirements evil"),
+        ({"hooks": 0}, "hooks 0"),
+        ({"adapter": "acme/other"}, "adapter acme/other"),
+    ],
 )
 def test_a_page_that_claims_what_its_skill_does_not_say_is_not_copied(
-    shop: Path, tmp_path: Path, claim: dict[str, Any]
+    shop: Path, tmp_path: Path, claim: dict[str, Any], said: str
 ) -> None:
     """An old release, with the fault that the next one mends, would come as the newest."""
     page = json.loads((shop / "skills/plain.json").read_text())
     page["releases"][0] |= claim
     (shop / "skills/plain.json").write_text(json.dumps(page))
     done = mirror(tmp_path / "copy", shop, "plain")
-    assert done.exit_code == 1 and f"claims {next(iter(claim))}" in done.stderr, done.stderr
+    assert done.exit_code == 1 and f"claims {said}" in done.stderr, done.stderr
     assert releases(tmp_path / "copy", "plain") == {}
     assert [line.partition(":")[0] for line in damages(shop)] == [f"plain {page['releases'][0]['version']}"]
 

@@ -33,6 +33,10 @@ def refuse_impostor(name: str, entry: LockedSkill | Release, tree: Tree, who: st
     """Raise IntegrityError if the files of a tree belong to another skill or version than the entry claims."""
     for what, claimed, true in contradictions(name, entry, identity(tree)):
         raise IntegrityError(
-            f"{who} claims {what} {claimed or 'none'} for {name} {entry.version}; the skill has {true or 'none'}",
+            f"{who} claims {what} {_said(claimed)} for {name} {entry.version}; the skill has {_said(true)}",
             hint="do not use it: find out who changed the lock, or tell the registry's maintainer",
         )
+
+
+def _said(value: object) -> object:
+    return "none" if value in (None, "") else value

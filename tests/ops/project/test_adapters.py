@@ -186,4 +186,4 @@ def test_a_page_that_hides_that_it_is_an_adapter_is_refused(project: MakeProject
     document = json.loads(page.read_text())
     del document["releases"][0]["adapter"]
     page.write_text(json.dumps(document))
-    project({}).call("install", "demo-tiny", "--registry", market).fails(4, "claims adapter None")
+    project({}).call("install", "demo-tiny", "--registry", market).fails(4, "claims adapter none")

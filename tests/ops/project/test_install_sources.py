@@ -120,7 +120,7 @@ ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
     "a refused archive": (lambda site: answers(site, says(403)), 5, "SKILLPM_TOKEN_127_0_0_1"),
     "an archive from nowhere": (lambda site: answers(site, says(302, Location="ftp://x/y")), 5, "leads to"),
     "a lie about the tree": (lambda site: edited(site, "many-00", tree="0" * 64), 4, "content of many-00"),
-    "a lie about requirements": (lambda site: edited(site, "many-00", requires={}), 4, "requires"),
+    "a lie about requirements": (lambda site: edited(site, "many-00", requires={}), 4, "claims requirements none"),
     "the page of another name": (lambda site: page(site, (site.root / "skills/top.json").read_bytes()), 5, "`top`"),
     "a page that is a login page": (lambda site: page(site, b"<html>Log in</html>"), 5, "HTML"),
     "a page that is not JSON": (lambda site: page(site, b"\xff\x00"), 5, "many-00.json"),
