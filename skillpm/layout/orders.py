@@ -203,7 +203,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         ("urlopen", "requests", "httpx", "fetch"),
         ("exec", "eval"),
         r"\b(?P<name>\w{1,40})\s*=\s*[^\n]{0,80}?(?:\burlopen|\brequests\.get|\bhttpx\.get|\bfetch)\([^\n]{0,200}\n"
-        r"[\s\S]{0,200}?\b(?:exec|eval)\(\s*(?P=name)\b",
+        r"[\s\S]{0,200}?(?:(?<![\w.])|\b(?:window|globalthis)\.)(?:exec|eval)\(\s*(?P=name)\b",
     ),
     (
         Told.RUN_DOWNLOAD,
@@ -311,7 +311,9 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         Told.SEND_SECRETS,
         _NET_WORDS,
         ("|",),
-        rf"(?:(?:^|(?<=[\s;&(`\"']))(?:env|printenv|set|export\s+-p|declare\s+-[px])\s*|\b{_READERS}\s[^\n|]{{0,160}}{_KEYS_OR_VALUES}[^\n|]{{0,80}})"
+        rf"(?:(?:^|(?<=[\s;&(`\"']))(?:env|printenv|export\s+-p|declare\s+-[px])\s*"
+        rf"|(?:^|(?<=[;&(`\"'$]))[ \t]{{0,8}}set\s*"
+        rf"|\b{_READERS}\s[^\n|]{{0,160}}{_KEYS_OR_VALUES}[^\n|]{{0,80}})"
         rf"\|&?{_STAGES}\s*(?:sudo\s+)?{_NET}\s",
     ),
     (
