@@ -83,10 +83,10 @@ def not_a_member(account: str, role: str, scope: str) -> ApiError:
 
 
 def demand_publishing(session: Session, identity: Identity, name: str, *, is_new: bool) -> None:
-    """Raise ApiError 403 unless the identity may publish a skill; whoever publishes a new name owns it.
+    """Raise ApiError 403 unless the identity may publish a skill, and take its name if nobody has it.
 
     Args:
-        session: a writing session.
+        session: of the database.
         identity: who asks.
         name: of the skill.
         is_new: is nothing published in the skill's scope?
@@ -99,19 +99,30 @@ def demand_publishing(session: Session, identity: Identity, name: str, *, is_new
         demand_role(session, identity, scope, Role.PUBLISHER, Right.PUBLISH)
         return
     identity.demand(Right.PUBLISH, scope)
-    _take(session, identity, scope, Role[rows[0].role.upper()] if rows else Role.NONE)
+    _demand_taking(identity, scope, Role[rows[0].role.upper()] if rows else Role.NONE)
 
 
-def _take(session: Session, identity: Identity, scope: str, everywhere: Role) -> None:
-    """Make the identity the owner of a new scope. Raises ApiError 403 if the name is reserved, or not to be taken."""
+def _demand_taking(identity: Identity, scope: str, everywhere: Role) -> None:
+    """Raise ApiError 403 if a new scope is reserved, or not for an account with this role in the registry."""
     if everywhere < Role.PUBLISHER:
         raise ApiError(
             403, "not-a-publisher", f"{identity.account} may not take new names", "ask an owner of the registry"
         )
     if everywhere < Role.OWNER and is_reserved(scope):
         raise ApiError(403, "name-reserved", f"`{scope}` is reserved", "choose another name")
-    session.add(Member(scope=scope, account_id=identity.account_id, role=Role.OWNER.text))
-    record(session, identity.account, "take", scope)
+
+
+def take(session: Session, account: Account, scope: str) -> None:
+    """Make an account, of which a release goes live, the owner of a new scope.
+
+    Raises:
+        ApiError: 403 if another account took it in the meantime.
+    """
+    if session.scalar(select(Member.account_id).where(Member.scope == scope).limit(1)) is None:
+        session.add(Member(scope=scope, account_id=account.id, role=Role.OWNER.text))
+        record(session, account.name, "take", scope)
+    elif role_in(session, account.id, scope) < Role.PUBLISHER:
+        raise not_a_member(account.name, "a publisher", scope)
 
 
 def is_reserved(scope: str) -> bool:

@@ -5,7 +5,7 @@
    because a client can be anything, and what the page will say is derived from the bytes, never taken from the client.
 3. **Go live** (``live``). The folder's own writer adds the release, and signs and logs it first where the registry is
    signed. It is create-only, and readers see a release only when its archive is there. The database follows. In a
-   scope that needs an approval (``waiting``), another owner takes this step.
+   scope that needs an approval (``waiting``), another owner takes this step. A new name is taken here and not before.
 
 A crash before the third step leaves nothing that anybody can install. Within it (``publishing``) there is a point of
 no return: once the folder has a statement of the release, everybody will see it sooner or later, perhaps when the
@@ -63,7 +63,7 @@ from skillpm_registry.drafts import LIFETIME
 from skillpm_registry.events import record
 from skillpm_registry.gate import Gate
 from skillpm_registry.identity import DAY, Identity, Right
-from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
+from skillpm_registry.membership import demand_publishing, scope_of, take
 from skillpm_registry.naming import is_new, refuse_look_alike
 from skillpm_registry.oidc import publisher_of
 from skillpm_registry.problems import ApiError
@@ -302,7 +302,7 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
     """
     with services.database.reading() as session:
         upload = upload_of(session, identity, number)
-        demand_role(session, identity, scope_of(upload.name), Role.PUBLISHER, Right.PUBLISH)
+        demand_publishing(session, identity, upload.name, is_new=is_new(services.configuration.data, upload.name))
         waits = session.get(Approval, scope_of(upload.name)) is not None
     if upload.state == "publishing":
         upload = _settled(services, upload)
@@ -377,7 +377,7 @@ def make_visible(services: Services, upload: Upload, approved_by: str = "") -> t
         approved_by: another account that was asked; empty if none was.
 
     Raises:
-        ApiError: 409 if another request was first, or if the archive is lost.
+        ApiError: 409 if another request was first, or if the archive is lost; 403 if another account took the name.
         BusyError: another request makes it live just now.
         ConflictError: the version was published with different content in the meantime.
         StorageError: the disk refused.
@@ -401,7 +401,7 @@ def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[U
     The claim is on the disk before the folder has a statement. On one disk, the folder's flush does that.
 
     Raises:
-        ApiError: 409 if another request was first.
+        ApiError: 409 if another request was first; 403 if another account took the name.
         BusyError: another request has it.
     """
     wish = {**upload.wish, "approved_by": approved_by} if approved_by else upload.wish
@@ -413,6 +413,8 @@ def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[U
         stack.callback(claim.path.unlink, missing_ok=True)
         with services.database.writing(durable=not services.is_one_disk) as session:
             claimed = move(session, upload, "publishing", wish=wish, expires=time.time() + _WAITING)
+            if upload.publisher is None and is_new(services.configuration.data, upload.name):
+                take(session, session.get_one(Account, upload.account_id), scope_of(upload.name))
         try:
             yield claimed
         except BaseException:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from skillpm_registry.membership import Role, is_scope, scope_of
-from tests.registry.conftest import Server, problem
+from tests.registry.conftest import Server, parcel, problem
 from tests.shop import SkillFiles
 
 API_ONLY = True
@@ -37,6 +39,35 @@ def test_whoever_first_publishes_a_name_owns_it(server: Server, skill_files: Ski
     assert members == [{"account": "ana", "role": "owner"}, {"account": "ben", "role": "publisher"}]
     assert ben.publish(skill_files("demo", "2.0")).status_code == 201
     assert problem(ben.ask("PUT", "members", {"scope": "demo", "account": "ana", "role": "none"}))[0] == 403
+
+
+@pytest.mark.parametrize("name", ["demo", "acme/demo"])
+def test_an_announcement_alone_takes_no_name(server: Server, skill_files: SkillFiles, name: str) -> None:
+    ana, ben = server.person("ana"), server.person("ben")
+    document, archive = parcel(skill_files("demo"), name)
+    number = ana.ask("POST", "uploads", document).json()["id"]
+    assert ana.send(number, archive).status_code == 200
+    assert ana.ask("GET", "whoami").json()["scopes"] == {"*": "publisher", "ana/": "owner"}
+
+    assert ben.publish(skill_files("demo", "2.0"), name).status_code == 201
+    assert problem(ana.ask("POST", f"uploads/{number}/publish")) == (403, "not-a-member")
+    assert problem(ana.ask("POST", "uploads", document)) == (403, "not-a-member")
+    assert server.versions(name) == ["2.0"]
+
+
+def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server, skill_files: SkillFiles) -> None:
+    people = [server.person("ana"), server.person("ben")]
+    numbers = []
+    for person, version in zip(people, ("1.0", "2.0"), strict=True):
+        document, archive = parcel(skill_files("demo", version))
+        numbers.append(person.ask("POST", "uploads", document).json()["id"])
+        assert person.send(numbers[-1], archive).status_code == 200
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(
+            lambda item: item[0].ask("POST", f"uploads/{item[1]}/publish"), zip(people, numbers, strict=True)
+        )
+        assert sorted(answer.status_code for answer in answers) == [201, 403]
+    assert len(server.versions("demo")) == 1
 
 
 def test_skills_of_an_owner_share_their_owners_members(server: Server, skill_files: SkillFiles) -> None:
