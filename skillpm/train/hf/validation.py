@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import fmean
 
 from skillpm.errors import TrainingError
@@ -71,7 +71,7 @@ class Validation:
         worse = [skill for skill, score in scores[1].items() if score < scores[0][skill]]
         if worse:
             told = f"it made validation rows of {', '.join(worse)} worse{_while_paid_more(rewards)}"
-            return StageOutput(steps, False, f"{told}; {self._example(before, after)}")
+            return StageOutput(steps, False, f"{told}; {self._example(worse, before, after)}")
         left_out = f"{self._left_out} rows left out, too long for this model" if self._left_out else ""
         return StageOutput(steps, note="; ".join(filter(None, (note, left_out))))
 
@@ -92,10 +92,11 @@ class Validation:
                 scores[row.task.skill].append(score)
         return {skill: sum(judged) / max(1, len(judged)) for skill, judged in scores.items()}
 
-    def _example(self, before: Sequence[_Answer], after: Sequence[_Answer]) -> str:
-        """Return the request whose answer lost the most, with both answers."""
+    def _example(self, skills: Collection[str], before: Sequence[_Answer], after: Sequence[_Answer]) -> str:
+        """Return the request to some skills whose answer lost the most, with both answers."""
         rows = zip(self._rows, before, after, strict=True)
-        row, old, new = min(rows, key=lambda item: (item[2][1] or 0) - (item[1][1] or 0))
+        theirs = (item for item in rows if item[0].task.skill in skills)
+        row, old, new = min(theirs, key=lambda item: (item[2][1] or 0) - (item[1][1] or 0))
         answers = " and now ".join(f"{_quoted(text)} ({score or 0:.2g})" for text, score in (old, new))
         return f"{_quoted(row.task.request)} was answered {answers}"
 

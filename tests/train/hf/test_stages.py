@@ -282,6 +282,35 @@ def test_a_refinement_that_makes_things_worse_is_taken_back(
     assert digest(tmp_path / "stages/sft") == digest(tmp_path / "stages/grpo")
 
 
+def test_what_got_worse_is_shown_by_a_request_to_the_skill_that_did(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A request to another skill may have lost more, though that skill became better."""
+    lost: list[str] = []
+
+    def mixed(episodes: Sequence[Episode]) -> list[Judgement]:
+        is_first = not lost
+        odd = [episode.task.request for episode in episodes if episode.task.skill == "odd"]
+        lost.extend(odd[:1] if is_first else [])
+        assert len(odd) > 2 or not is_first
+
+        def score(episode: Episode) -> float:
+            if episode.task.skill == "even":
+                return 0.5 if is_first else 0.4
+            return float((episode.task.request in lost) is is_first)
+
+        return [
+            Judgement(verdict=Verdict(status="failed", score=score(item)), rewards={"graded": number % 3 / 3})
+            for number, item in enumerate(episodes)
+        ]
+
+    refine = Grpo(kind="grpo", steps=1, prompts=4, generations=4, refill=0, validate_on=12, max_new_tokens=4)
+    run(plan_of(Sft(kind="sft", batch_size=6), refine), tiny_model, tmp_path, mixed)
+
+    told = re.search(r"worse; `start (\d+)` was answered .* \(0\.5\) and now", capsys.readouterr().err)
+    assert told and f"start {told[1]}" not in lost
+
+
 def test_an_outage_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
     """When too many answers cannot be judged, training stops instead of learning from silence."""
 
