@@ -185,7 +185,7 @@ class HostHooks:
 
     @hookspec
     def skillpm_embedders(self) -> Iterable[Embedder]:
-        """Provide a model of meaning, by which ``skillpm run --read`` ranks passages beside their words.
+        """Provide an embedding model, by which ``skillpm run --read`` ranks passages beside their words.
 
         Returns:
             Embedders from ``skillpm.plugin``; ``embed(texts)`` returns a vector of length 1 for each text, all of one

@@ -165,7 +165,7 @@ if TYPE_CHECKING:
     # A published benchmark: name, and the folder of a skill that stands for it.
     from skillpm.model.ports import Benchmark as Benchmark
 
-    # A model of meaning: name and ``embed(texts)``, which returns a vector of length 1 for each text.
+    # An embedding model: name and ``embed(texts)``, which returns a vector of length 1 for each text.
     from skillpm.model.ports import Embedder as Embedder
 
     # A kind of policy: name and ``open(rest, adapter folder or None, batch size)``.

@@ -1,7 +1,7 @@
 """What a model reads besides the request: the skill's text, and passages of references, within a budget of tokens.
 
-Passages are found by words: SQLite's FTS5 with the Porter stemmer, ranked by BM25, in memory. With a plugin's model of
-meaning they are ranked by meaning as well, and what stands high in both rankings comes first.
+Passages are found by words: SQLite's FTS5 with the Porter stemmer, ranked by BM25, in memory. With a plugin's embedding
+model they are ranked by meaning as well, and what stands high in both rankings comes first.
 
 Source: SQLite, FTS5 (``bm25``, ``porter``); Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009;
 Cormack, Clarke and Buettcher, Reciprocal Rank Fusion, SIGIR 2009.
@@ -110,7 +110,7 @@ class Library:
         return [row for (row,) in self._index.execute(ranked, (query, _RANKED))]
 
     def _by_meaning(self, request: str) -> list[int]:
-        """Return the passages whose vectors are nearest to that of a request; none without a model of meaning."""
+        """Return the passages whose vectors are nearest to that of a request; none without an embedding model."""
         if self._embed is None:
             return []
         (wanted,) = self._embed([request])

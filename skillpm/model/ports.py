@@ -183,7 +183,7 @@ class PolicyMaker:
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """A model of meaning that a plugin brings: texts of like meaning have vectors of like direction.
+    """An embedding model that a plugin brings: texts of like meaning have vectors of like direction.
 
     Attributes:
         name: for messages.

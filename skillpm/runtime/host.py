@@ -156,7 +156,7 @@ class Host(Plugins):
         return _by_name("policy", self._brought("policy", PolicyMaker, "skillpm_policies"), "open")
 
     def embedder(self) -> Embedder | None:
-        """Return the model of meaning; None if no plugin brings one. Raises PluginError if two would."""
+        """Return the embedding model; None if no plugin brings one. Raises PluginError if two would."""
         from skillpm.model.ports import Embedder
 
         embedders = self._brought("embedder", Embedder, "skillpm_embedders")
@@ -264,7 +264,7 @@ def _guard_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
 
 
 def _guard_embedder(plugin: str, embedder: Embedder) -> Embedder:
-    """Return a model of meaning that gives what it should give, or raises what names its plugin."""
+    """Return an embedding model that gives what it should give, or raises what names its plugin."""
 
     def embed(texts: Sequence[str]) -> list[list[float]]:
         vectors = [[float(number) for number in vector] for vector in embedder.embed(texts)]

@@ -37,7 +37,7 @@ def test_the_passage_that_shares_most_words_is_first_whatever_their_endings() ->
 
 
 def by_first_letter(texts: Sequence[str]) -> list[list[float]]:
-    """A model of meaning to which texts mean the same that begin with the same letter."""
+    """An embedding model to which texts mean the same that begin with the same letter."""
     return [[float(text.strip().casefold().startswith(letter)) for letter in "dmz"] for text in texts]
 
 

@@ -238,7 +238,7 @@ def test_a_rule_keeps_its_text_where_it_is_guarded() -> None:
 
 
 class Embedding:
-    """A host plugin that brings a model of meaning."""
+    """A host plugin that brings an embedding model."""
 
     def __init__(self, vectors: object) -> None:
         self.vectors = vectors

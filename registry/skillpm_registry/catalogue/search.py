@@ -3,7 +3,7 @@
 Rank: the name itself, then names that begin with the text, then the engine's score, in which a word of the name weighs
 most and a word of the README least. A word that stands nowhere is replaced by the words that are nearest to it, found
 by the letters that they share three by three. Where no skill has all words, the skills are shown that are nearest in
-meaning if the operator has a model of that, else those with some of the words.
+meaning if the operator has an embedding model, else those with some of the words.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def search(catalogue: Catalogue, query: Query) -> Found:
 
 
 def _nearest(catalogue: Catalogue, query: Query) -> list[int]:
-    """Return the skills whose meaning is nearest to what was typed; none without a model of meaning."""
+    """Return the skills whose meaning is nearest to what was typed; none without an embedding model."""
     if catalogue.meaning is None:
         return []
     conditions, values = _conditions(query)

@@ -188,7 +188,7 @@ def _context(skill: Skill, wanted: Wanted, host: Host) -> Callable[[str], str] |
 
     Raises:
         UsageError: there is no such file.
-        PluginError: a plugin's model of meaning failed, or there are two.
+        PluginError: a plugin's embedding model failed, or there are two.
     """
     if not wanted.read:
         return None
