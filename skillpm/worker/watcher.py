@@ -80,9 +80,13 @@ class _Signals:
         if process == self._process or os.getpid() != self._process:
             self._kill(process, number)
             return
-        with self._turn:
-            self._watcher.send(array(_NUMBER, (process, number)))
-            (error,) = array(_NUMBER, self._watcher.recv(_BYTES))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a handler may signal, or raise
+        try:
+            with self._turn:
+                self._watcher.send(array(_NUMBER, (process, number)))
+                (error,) = array(_NUMBER, self._watcher.recv(_BYTES))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if error:
             raise OSError(error, os.strerror(error))
 

@@ -174,6 +174,16 @@ def test_a_program_can_be_ended_before_its_end(
     assert answers == ["TimeoutExpired", "-15", "ProcessLookupError", "OSError", "OverflowError"]
 
 
+def test_a_handler_may_signal_a_program_while_another_signal_is_sent(ask: Callable[..., list[str]], level: str) -> None:
+    begin = "[s := __import__('signal'), calls := [], p := subprocess.Popen(['sleep', '600'])]"
+    handle = "s.signal(s.SIGALRM, lambda *_: calls.append(os.kill(p.pid, 0)))"
+    both = "[s.setitimer(s.ITIMER_REAL, 0.005, 0.005), [os.kill(p.pid, 0) for _ in range(800)]]"
+    end = "[s.setitimer(s.ITIMER_REAL, 0), p.kill(), p.wait(), len(calls) > 0][-1]"
+    assert ask(f"[{begin}, {handle}, {both}, {end}][-1]", manifest="permissions: {run: [sleep]}\n", level=level) == [
+        "True"
+    ]
+
+
 def test_a_program_runs_below_a_host_with_many_open_files(ask: Callable[..., list[str]], level: str) -> None:
     """The worker inherits descriptors by their numbers, which are then larger than select(2) can wait for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
