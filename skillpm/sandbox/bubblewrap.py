@@ -76,6 +76,7 @@ def tool_command(
         *([] if network else ["--unshare-net"]),
         *("--ro-bind", "/", "/"),
         *("--dev", "/dev"),
+        *(("--ro-bind", folder, folder) if folder.is_relative_to("/dev") else ()),  # such as /dev/shm
         *("--ro-bind", "/proc", "/proc"),
         *(word for path in writable for word in ("--bind", path, path)),
         *(

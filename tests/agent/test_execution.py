@@ -50,6 +50,15 @@ def test_a_tool_writes_its_folder_only_where_it_may_and_nothing_else_ever(level:
     assert [path.name for path in tmp_path.rglob("*")] == ["work", "new"]
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")
+def test_a_tool_runs_in_a_folder_of_a_file_system_in_memory() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        (Path(name) / "here").write_text("seen")
+        assert run(Path(name), "cat", "here").output == "seen"
+        assert run(Path(name), "touch", "new").exit_code != 0 and not (Path(name) / "new").exists()
+        assert run(Path(name), "touch", "new", writes=True).exit_code == 0 and (Path(name) / "new").exists()
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_tool_starts_only_the_programs_that_the_manifest_names(level: str, tmp_path: Path) -> None:
     finished = run(tmp_path, *BASH, "/bin/ls / ; cat /etc/hostname; touch /x", level=level)
