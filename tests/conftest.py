@@ -33,8 +33,11 @@ SKILLS = ROOT / "skills"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the workers of ``-n auto``: six more than cores, because tests wait for disks and processes."""
-    return (os.cpu_count() or 1) + 6
+    """Return the workers of ``-n auto``: two more than cores, because tests wait for disks and processes.
+
+    Each one collects all tests, which takes as long as a fiftieth of the whole run.
+    """
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:
