@@ -113,16 +113,15 @@ def _demand_taking(identity: Identity, scope: str, everywhere: Role) -> None:
 
 
 def take(session: Session, account: Account, scope: str) -> None:
-    """Make an account, of which a release goes live, the owner of a new scope.
-
-    Raises:
-        ApiError: 403 if another account took it in the meantime.
-    """
-    if session.scalar(select(Member.account_id).where(Member.scope == scope).limit(1)) is None:
+    """Make an account the owner of a scope, whose first release it published, unless somebody has it."""
+    if not is_taken(session, scope):
         session.add(Member(scope=scope, account_id=account.id, role=Role.OWNER.text))
         record(session, account.name, "take", scope)
-    elif role_in(session, account.id, scope) < Role.PUBLISHER:
-        raise not_a_member(account.name, "a publisher", scope)
+
+
+def is_taken(session: Session, scope: str) -> bool:
+    """Has any account a role in a scope?"""
+    return session.scalar(select(Member.account_id).where(Member.scope == scope).limit(1)) is not None
 
 
 def is_reserved(scope: str) -> bool:
@@ -156,7 +155,7 @@ def new_account(session: Session, actor: str, name: str, role: Role) -> Account:
         )
     if session.scalar(select(Account.id).where(Account.name == name)) is not None:
         raise ApiError(409, "name-taken", f"there is an account `{name}`")
-    if session.scalar(select(Member.account_id).where(Member.scope == f"{name}/").limit(1)) is not None:
+    if is_taken(session, f"{name}/"):
         raise ApiError(409, "name-taken", f"`{name}/` belongs to another account", "choose another name")
     account = Account(name=name, created=time.time())
     session.add(account)

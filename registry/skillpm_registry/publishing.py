@@ -4,8 +4,9 @@
 2. **Receive** (``staged``). The archive lies in the state folder. Everything that the client checked is checked again,
    because a client can be anything, and what the page will say is derived from the bytes, never taken from the client.
 3. **Go live** (``live``). The folder's own writer adds the release, and signs and logs it first where the registry is
-   signed. It is create-only, and readers see a release only when its archive is there. The database follows. In a
-   scope that needs an approval (``waiting``), another owner takes this step. A new name is taken here and not before.
+   signed. It is create-only, and readers see a release only when its archive is there. The database follows, and
+   with it a new name gets its owner: nobody has a name of which no release is live. In a scope that needs an approval
+   (``waiting``), another owner takes this step.
 
 A crash before the third step leaves nothing that anybody can install. Within it (``publishing``) there is a point of
 no return: once the folder has a statement of the release, everybody will see it sooner or later, perhaps when the
@@ -63,7 +64,7 @@ from skillpm_registry.drafts import LIFETIME
 from skillpm_registry.events import record
 from skillpm_registry.gate import Gate
 from skillpm_registry.identity import DAY, Identity, Right
-from skillpm_registry.membership import demand_publishing, scope_of, take
+from skillpm_registry.membership import Role, demand_publishing, is_taken, not_a_member, role_in, scope_of, take
 from skillpm_registry.naming import is_new, refuse_look_alike
 from skillpm_registry.oidc import publisher_of
 from skillpm_registry.problems import ApiError
@@ -402,9 +403,9 @@ def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[U
 
     Raises:
         ApiError: 409 if another request was first; 403 if another account took the name.
-        BusyError: another request has it.
+        BusyError: another request has it, or another account's first release of a new name is going live.
     """
-    wish = {**upload.wish, "approved_by": approved_by} if approved_by else upload.wish
+    approval = {"approved_by": approved_by} if approved_by else {}
     with contextlib.ExitStack() as stack:
         try:
             claim = stack.enter_context(locked(_claim(services, upload.id), 0.0))
@@ -412,9 +413,10 @@ def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[U
             raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again") from None
         stack.callback(claim.path.unlink, missing_ok=True)
         with services.database.writing(durable=not services.is_one_disk) as session:
+            wish = upload.wish
+            if upload.state != "publishing":  # else it is behind the point of no return
+                wish = {**wish, **approval, "takes": _takes_name(services, session, upload)}
             claimed = move(session, upload, "publishing", wish=wish, expires=time.time() + _WAITING)
-            if upload.publisher is None and is_new(services.configuration.data, upload.name):
-                take(session, session.get_one(Account, upload.account_id), scope_of(upload.name))
         try:
             yield claimed
         except BaseException:
@@ -422,6 +424,30 @@ def _claimed(services: Services, upload: Upload, approved_by: str) -> Iterator[U
                 with services.database.writing() as session:
                     move(session, claimed, upload.state, wish=upload.wish, expires=upload.expires)
             raise
+
+
+def _takes_name(services: Services, session: Session, upload: Upload) -> bool:
+    """Will an upload take its name when it is live? Until then its claim keeps others from the name.
+
+    Raises:
+        ApiError: 403 if another account took the name since the rights were checked.
+        BusyError: another account's first release of the name is going live.
+    """
+    if upload.publisher is None and upload.state == "staged":  # an owner lets in what waits
+        _demand_name(services, session, upload)
+    return upload.publisher is None and is_new(services.configuration.data, upload.name)
+
+
+def _demand_name(services: Services, session: Session, upload: Upload) -> None:
+    scope = scope_of(upload.name)
+    if not is_taken(session, scope):
+        in_scope = Upload.name.startswith(scope, autoescape=True) if scope.endswith("/") else Upload.name == scope
+        rivals = in_scope & (Upload.state == "publishing") & (Upload.account_id != upload.account_id)
+        _settle(services, session, rivals)  # their publisher may be dead
+        if session.scalar(select(Upload.id).where(rivals).limit(1)) is not None:
+            raise BusyError(f"another account's first release of `{scope}` is going live", hint="try again")
+    if is_taken(session, scope) and role_in(session, upload.account_id, scope) < Role.PUBLISHER:
+        raise not_a_member(session.get_one(Account, upload.account_id).name, "a publisher", scope)
 
 
 def _is_stated(services: Services, upload: Upload) -> bool:
@@ -443,15 +469,21 @@ def _claim(services: Services, number: str) -> Path:
 
 
 def _record(session: Session, upload: Upload) -> bool:
-    """Log a publication, unless another upload had the same content; return whether this one is the first."""
+    """Log a publication and give a new name its owner, unless another upload with the same content was first.
+
+    Returns:
+        Whether this one is the first.
+    """
     subject = f"{upload.name}=={upload.version}"
     if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is not None:
         return False
     assert upload.release is not None
     detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
     approval = {"approved_by": upload.wish["approved_by"]} if "approved_by" in upload.wish else {}
-    account = session.get_one(Account, upload.account_id).name
-    record(session, account, "publish", subject, **detail, publisher=upload.publisher, **approval)
+    account = session.get_one(Account, upload.account_id)
+    if upload.wish.get("takes"):
+        take(session, account, scope_of(upload.name))
+    record(session, account.name, "publish", subject, **detail, publisher=upload.publisher, **approval)
     return True
 
 

@@ -26,6 +26,10 @@ from skillpm.index.path import release_of
 from skillpm.index.transport import Patience, Transport
 from skillpm.ops.project.fetch import open_release
 from skillpm.storage.archive import build_archive
+from skillpm_registry.configuration import Configuration
+from skillpm_registry.membership import is_taken
+from skillpm_registry.publishing import finish, recover
+from skillpm_registry.services import open_services
 from tests.conftest import ROOT
 from tests.shop import MakeProject, SkillFiles, tree
 
@@ -222,6 +226,12 @@ def test_a_server_that_is_killed_at_any_write_leaves_all_or_nothing(
     for release in page.releases if page else ():
         open_release("demo", release, index)
     assert done.returncode == 9 or page is not None
+    services = open_services(Configuration(data=data))
+    recover(services)
+    finish(services)
+    with services.database.reading() as session:
+        assert is_taken(session, "demo") is (index.page("demo") is not None)
+    services.close()
 
 
 KILLED_AT = """

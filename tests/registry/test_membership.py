@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from httpx2 import Response
 
+from skillpm.storage import durable
 from skillpm_registry.membership import Role, is_scope, scope_of
-from tests.registry.conftest import Server, parcel, problem
+from skillpm_registry.publishing import finish
+from tests.registry.conftest import Person, Server, parcel, problem
 from tests.shop import SkillFiles
 
 API_ONLY = True
@@ -55,6 +62,47 @@ def test_an_announcement_alone_takes_no_name(server: Server, skill_files: SkillF
     assert server.versions(name) == ["2.0"]
 
 
+def _publish_until_decided(person: Person, number: str) -> Response:
+    """Ask again as long as another account's first release is going live."""
+    while (answer := person.ask("POST", f"uploads/{number}/publish")).status_code == 503:
+        assert problem(answer) == (503, "busy")
+    return answer
+
+
+@pytest.mark.parametrize("step", range(1, 30, 2))
+def test_a_name_has_an_owner_only_with_a_release(
+    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """The disk is full at the n-th rename, link, fsync or removal of ana's publication, and at all after it."""
+    ana, ben, calls = server.person("ana"), server.person("ben"), itertools.count(1)
+    document, archive = parcel(skill_files("demo"))
+    number = ana.ask("POST", "uploads", document).json()["id"]
+    assert ana.send(number, archive).status_code == 200
+
+    def counted(function: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(calls) >= step:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return function(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as full:
+        for name in ("rename", "replace", "fsync", "mkdir", "link"):
+            full.setattr(os, name, counted(getattr(os, name)))
+        full.setattr(durable, "_syncfs", counted(durable._syncfs))
+        failed = ana.ask("POST", f"uploads/{number}/publish").status_code
+    assert failed in (201, 507)
+    assert ("demo" in ana.ask("GET", "whoami").json()["scopes"]) is bool(server.versions("demo"))
+
+    finish(server.services)  # what nobody can undo is visible now
+    is_anas = bool(server.versions("demo"))
+    assert ben.publish(skill_files("demo", "2.0")).status_code == (403 if is_anas else 201)
+    owner = {"account": "ana" if is_anas else "ben", "role": "owner"}
+    assert ben.ask("GET", "members", params={"scope": "demo"}).json() == [owner]
+    assert ana.ask("POST", f"uploads/{number}/publish").status_code == (200 if is_anas else 403)
+
+
 def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server, skill_files: SkillFiles) -> None:
     people = [server.person("ana"), server.person("ben")]
     numbers = []
@@ -63,9 +111,7 @@ def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server, skill_file
         numbers.append(person.ask("POST", "uploads", document).json()["id"])
         assert person.send(numbers[-1], archive).status_code == 200
     with ThreadPoolExecutor() as pool:
-        answers = pool.map(
-            lambda item: item[0].ask("POST", f"uploads/{item[1]}/publish"), zip(people, numbers, strict=True)
-        )
+        answers = pool.map(_publish_until_decided, people, numbers)
         assert sorted(answer.status_code for answer in answers) == [201, 403]
     assert len(server.versions("demo")) == 1
 

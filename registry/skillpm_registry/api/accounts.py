@@ -27,6 +27,7 @@ from skillpm_registry.membership import (
     account_named,
     demand_role,
     is_scope,
+    is_taken,
     new_account,
     no_scope,
     not_a_member,
@@ -110,8 +111,7 @@ def _refuse_wider(identity: Identity, only: list[str]) -> None:
 def _refuse_others(session: Session, identity: Identity, only: list[str]) -> None:
     """Refuse a token for what others own: it could do nothing. A name that nobody has yet may come to be ours."""
     for scope in only:
-        owned = session.scalar(select(Member.account_id).where(Member.scope == scope).limit(1)) is not None
-        if owned and role_in(session, identity.account_id, scope) is Role.NONE:
+        if is_taken(session, scope) and role_in(session, identity.account_id, scope) is Role.NONE:
             raise not_a_member(identity.account, "a member", scope)
 
 
