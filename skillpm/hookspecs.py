@@ -221,8 +221,9 @@ class HostHooks:
             Trainers from ``skillpm.plugin``. ``settings`` is a subclass of ``skillpm.plugin.Stage`` that
             checks what the recipe says, ``plan(stage, material)`` works out a ``StagePlan`` without torch, and
             ``load()`` imports what running takes and returns ``run(stage, given)``, which trains the adapter of
-            ``given.model`` in place and returns a ``StageOutput``; one that is not ``kept`` is taken back. Built-in
-            kinds are such records, too, and keep their names.
+            ``given.model`` in place and returns a ``StageOutput``; one that is not ``kept`` is taken back. One with
+            ``trains=False`` asks ``material.held_out``, and returns ``answers``. Built-in kinds are such records, too,
+            and keep their names.
 
         Example:
             return [Trainer("acme-dpo", Dpo, plan, load)]

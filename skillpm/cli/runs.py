@@ -67,7 +67,7 @@ def show(run: Path, html: Path | None) -> None:
     rows += [("exact", _figures(it.exact)), ("size", size(it.size))]
     table(("what", "value"), rows)
     click.echo()
-    wanted = ("loss", "mean_token_accuracy", "reward", "validation_before", "validation_after")
+    wanted = ("loss", "mean_token_accuracy", "reward", "validation_before", "validation_after", "exact")
     columns = [name for name in wanted if any(name in figures for figures in shown.last.values())]
     cells = [
         [stage, it.stages.get(stage, 0), *(f"{f[name]:.4g}" if name in f else "-" for name in columns)]

@@ -242,11 +242,14 @@ def _print_run(context: Context, trained: Trained) -> dict[str, Any]:
         return document
     table(
         ["stage", "kind", "steps", "seconds", "adapter"],
-        [[s.name, s.kind, s.steps, f"{s.seconds:.0f}", trained.folder / s.adapter] for s in trained.manifest.stages],
+        [
+            [s.name, s.kind, s.steps, f"{s.seconds:.0f}", trained.folder / s.adapter if s.adapter else "-"]
+            for s in trained.manifest.stages
+        ],
     )
     if rows:
         click.echo()
-        table(*arm_table(rows), title="Held-out rows, after the last stage")
+        table(*arm_table(rows), title="Held-out rows")
     click.echo(f"run: {trained.folder}")
     if report is not None:
         note(f"the report is {report}")

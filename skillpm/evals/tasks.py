@@ -148,7 +148,12 @@ def outside_tasks(
 
 
 def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
-    """Return the positions of at most ``limit`` tasks of each task set, in order.
+    """Return the positions of at most ``limit`` tasks of each task set, in order."""
+    return sorted(position for order in fair_orders(tasks, seed) for position in islice(order, limit))
+
+
+def fair_orders(tasks: Sequence[EvalTask], seed: int) -> Iterator[Iterator[int]]:
+    """Yield for each task set the positions of its tasks, in an order whose first few are a fair sample.
 
     Each tool of an expected answer gets its share, to less than one task, and so does each tag within it; who comes
     first is chance. A smaller sample is a part of a larger one of the same seed: two arms that were asked under two
@@ -157,14 +162,12 @@ def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
     sets: dict[tuple[str, str], list[int]] = {}
     for position, task in enumerate(tasks):
         sets.setdefault((task.task.skill, task.suite), []).append(position)
-    chosen: list[int] = []
     for place, positions in sets.items():
         shuffle(positions, random.Random(f"{seed} {place}").getrandbits)
         by_tool = _grouped(positions, lambda position: label_of(tasks[position].task.expected))
         by_tag = [_grouped(group, lambda position: tasks[position].task.tags) for group in by_tool]
         turns = [_in_turn([len(part) for part in parts], list(map(iter, parts))) for parts in by_tag]
-        chosen += islice(_in_turn(list(map(len, by_tool)), turns), limit)
-    return sorted(chosen)
+        yield _in_turn(list(map(len, by_tool)), turns)
 
 
 def _grouped(positions: Sequence[int], kind: Callable[[int], Hashable]) -> list[list[int]]:

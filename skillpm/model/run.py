@@ -24,13 +24,17 @@ class RunStage(Document):
 
     Attributes:
         trainer: the distribution and version that ran it; empty where an older skillpm did not say.
-        adapter: relative to the run folder; that of the stage before where it was not ``kept``.
+        adapter: relative to the run folder; that of the stage before where it was not ``kept``. None where the stage
+            changes no weights.
+        answers: relative to the run folder: what such a stage was answered.
+        steps: of the optimiser, or answers.
     """
 
     name: str
     kind: str
     trainer: str = ""
-    adapter: str
+    adapter: str | None = None
+    answers: str | None = None
     steps: int
     seconds: float
     kept: bool = True
@@ -125,6 +129,16 @@ class RunManifest(Document):
     rows: dict[str, RunRows] = Field(default_factory=dict)
     evaluations: tuple[RunEvaluation, ...] = ()
     files: dict[str, Digest]
+
+    @property
+    def adapters(self) -> dict[str, str]:
+        """The adapter of each stage that leaves one, by the stage's name; the last is the run's."""
+        return {stage.name: stage.adapter for stage in self.stages if stage.adapter is not None}
+
+    @property
+    def last(self) -> str:
+        """The name of the stage whose adapter is the run's."""
+        return next(reversed(self.adapters))
 
     @property
     def shown_evaluation(self) -> RunEvaluation | None:

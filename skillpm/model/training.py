@@ -11,6 +11,7 @@ from pydantic import Field
 
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document
+from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge, Observe, Prefetch
 from skillpm.model.task import Task
 
@@ -62,17 +63,21 @@ class RewardColumn:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the stages of a run may learn from.
+    """What the stages of a run may learn from, and what they are measured with.
 
     Attributes:
         train: rows for stages that imitate answers.
         refine: rows that those never see, for stages that learn from verdicts; the same rows where none were kept.
         rewards: the names of each skill's rewards.
+        held_out: rows for stages that measure; the first few of a skill are a fair sample of them.
+        evaluate: how many of them a stage asks of each skill, unless it says so itself.
     """
 
     train: tuple[TrainRow, ...]
     refine: tuple[TrainRow, ...]
     rewards: Mapping[str, Sequence[str]]
+    held_out: tuple[TrainRow, ...] = ()
+    evaluate: int = 0
 
     def columns(self, stage: str, weights: Mapping[str, float]) -> tuple[RewardColumn, ...]:
         """Return the columns of a stage that pays rewards of these names, for every skill that has them.
@@ -99,8 +104,8 @@ class StagePlan:
     """What a stage will do.
 
     Attributes:
-        steps: of the optimiser; at most so many where it cannot be known.
-        rows: that it learns from, out of its material.
+        steps: of the optimiser, at most so many where it cannot be known; answers of a stage that measures.
+        rows: that it learns from or is measured with, out of its material.
         columns: the rewards that it pays.
     """
 
@@ -122,7 +127,7 @@ class StageInput:
         seed: of all chance.
         work: a folder for files that nobody needs when the stage has ended: empty when the stage begins, as the stage
             left it when a run that was ended is resumed.
-        report: takes the number of optimiser steps that are done, and figures, which go into metrics.jsonl.
+        report: takes the number of steps that are done, and figures, which go into metrics.jsonl.
         save_after: seconds between two checkpoints in ``work``.
         observe: says what the skills' environments show after an answer; None where no skill has one.
         teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
@@ -146,19 +151,21 @@ class StageOutput:
     """What a stage did.
 
     Attributes:
-        steps: of the optimiser.
+        steps: of the optimiser, or answers.
         kept: where not, the adapter is put back as it was before the stage.
         note: a few words for the person, such as why it was not kept.
+        answers: what a stage that measures was answered, one episode for each of its rows.
     """
 
     steps: int
     kept: bool = True
     note: str = ""
+    answers: tuple[Episode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """A kind of training stage; ``kind: NAME`` in a recipe asks for it.
+    """A kind of stage; ``kind: NAME`` in a recipe asks for it.
 
     Attributes:
         name: the kind.
@@ -166,6 +173,7 @@ class Trainer:
         plan: works the stage out, before anything is trained and without torch.
         load: imports what running takes, and returns what runs the stage; called before anything is made.
         origin: the distribution and version that bring it; skillpm fills it in.
+        trains: does it change weights, and leave an adapter? One that does not measures them, and leaves answers.
     """
 
     name: str
@@ -173,3 +181,4 @@ class Trainer:
     plan: Callable[[Any, Material], StagePlan]
     load: Callable[[], Callable[[Any, StageInput], StageOutput]]
     origin: str = ""
+    trains: bool = True

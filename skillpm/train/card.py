@@ -15,7 +15,7 @@ from skillpm.train.base_model import KNOWN_MODELS, portable_name
 def cards(manifest: RunManifest) -> dict[str, str]:
     """Return every card of a run, by its path relative to the run folder."""
     text = model_card(manifest)
-    adapters = ["adapter", *dict.fromkeys(stage.adapter for stage in manifest.stages)]
+    adapters = ["adapter", *dict.fromkeys(manifest.adapters.values())]
     return {"card.md": text, **{f"{adapter}/README.md": text for adapter in adapters}}
 
 
@@ -59,7 +59,7 @@ def _data(manifest: RunManifest) -> Iterator[str]:
 
 
 def _stages(manifest: RunManifest) -> Iterator[str]:
-    yield from ("", "## Stages", "", "| stage | kind | optimiser steps | seconds |", "|---|---|---|---|")
+    yield from ("", "## Stages", "", "| stage | kind | steps | seconds |", "|---|---|---|---|")
     yield from (f"| {stage.name} | {stage.kind} | {stage.steps} | {stage.seconds:.0f} |" for stage in manifest.stages)
 
 

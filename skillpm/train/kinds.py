@@ -12,6 +12,7 @@ from skillpm.model.name import did_you_mean
 from skillpm.model.training import StageInput, StageOutput, Trainer
 from skillpm.train.distil import Distil, plan_distil
 from skillpm.train.dpo import Dpo, plan_dpo
+from skillpm.train.eval import Eval, plan_eval
 from skillpm.train.grpo import Grpo, Rloo, plan_sampled
 from skillpm.train.sft import Sft, plan_sft
 
@@ -52,9 +53,10 @@ GRPO = Trainer("grpo", Grpo, plan_sampled, _loader("skillpm.train.hf.grpo", "run
 RLOO = Trainer("rloo", Rloo, plan_sampled, _loader("skillpm.train.hf.grpo", "run_rloo"))
 DPO = Trainer("dpo", Dpo, plan_dpo, _loader("skillpm.train.hf.dpo", "run_dpo"))
 DISTIL = Trainer("distil", Distil, plan_distil, _loader("skillpm.train.hf.distil", "run_distil"))
+EVAL = Trainer("eval", Eval, plan_eval, _loader("skillpm.train.hf.eval", "run_eval"), trains=False)
 
-SEVERAL = frozenset({"sft", "dpo", "grpo", "rloo"})
-"""The kinds whose steps several processes share."""
+SEVERAL = frozenset({"sft", "dpo", "grpo", "rloo", "eval"})
+"""The kinds whose work several processes share."""
 
-_KINDS = (SFT, GRPO, RLOO, DPO, DISTIL)
+_KINDS = (SFT, GRPO, RLOO, DPO, DISTIL, EVAL)
 BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in _KINDS})

@@ -17,6 +17,7 @@ _SHOWN = {
     "groups/live": "live",
     "completions/mean_length": "length",
     _HELD_OUT: "held-out",
+    "exact": "exact",
 }
 _TOKENS = "num_tokens"  # that a stage has seen
 

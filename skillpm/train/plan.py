@@ -12,8 +12,8 @@ from typing import Any
 
 from skillpm.errors import UsageError
 from skillpm.model.name import did_you_mean
-from skillpm.model.task import Task
 from skillpm.model.training import Material, Stage, StagePlan, Trainer, TrainRow
+from skillpm.train.eval import Eval
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import Data, Recipe
 
@@ -46,8 +46,7 @@ class TrainPlan:
 
     Attributes:
         recipe: what was asked.
-        material: what its stages may learn from.
-        held_out: tasks to measure with.
+        material: what its stages may learn from, and are measured with.
         stages: in order.
         notes: what is not as the recipe asks.
         coverage: of each skill: (tool, argument, class, training rows, held-out rows).
@@ -55,21 +54,23 @@ class TrainPlan:
 
     recipe: Recipe
     material: Material
-    held_out: tuple[Task, ...]
     stages: tuple[PlannedStage, ...]
     notes: tuple[str, ...] = ()
     coverage: Mapping[str, Sequence[tuple[str, str, str, int, int]]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
-        train, refine = self.material.train, self.material.refine
-        skills = sorted({row.task.skill for row in train})
+        skills = sorted({row.task.skill for row in self.material.train})
+
+        def counts(rows: Sequence[TrainRow]) -> dict[str, int]:
+            return {skill: sum(row.task.skill == skill for row in rows) for skill in skills}
+
         return {
             "model": self.recipe.model,
             "seed": self.recipe.seed,
-            "rows": {skill: sum(row.task.skill == skill for row in train) for skill in skills},
-            "refine": {skill: sum(row.task.skill == skill for row in refine) for skill in skills},
-            "held_out": {skill: sum(task.skill == skill for task in self.held_out) for skill in skills},
+            "rows": counts(self.material.train),
+            "refine": counts(self.material.refine),
+            "held_out": counts(self.material.held_out),
             "stages": [stage.document() for stage in self.stages],
             "coverage": {skill: [list(row) for row in rows] for skill, rows in self.coverage.items()},
             "notes": list(self.notes),
@@ -81,7 +82,7 @@ def make_plan(
     recipe: Recipe,
     kinds: Kinds,
     rows: Sequence[TrainRow],
-    held_out: Sequence[Task],
+    held_out: Sequence[TrainRow],
     rewards: Mapping[str, Sequence[str]],
     coverage: Mapping[str, Sequence[tuple[str, str, str, int, int]]] | None = None,
 ) -> TrainPlan:
@@ -91,12 +92,12 @@ def make_plan(
         recipe: what was asked.
         kinds: of stages; those of the recipe are among them.
         rows: rows to train on, all skills mixed.
-        held_out: rows to measure with.
+        held_out: rows to measure with, of which the first few of a skill are a fair sample.
         rewards: the names of each skill's rewards.
         coverage: what the rows of each skill show, for the dry run.
 
     Raises:
-        UsageError: there is nothing to train on, or a stage names a reward that no skill has.
+        UsageError: there is nothing to train on, a stage names a reward that no skill has, or has nothing to ask.
         PluginError: a plugin's trainer could not plan its stage.
     """
     if not rows:
@@ -106,29 +107,47 @@ def make_plan(
         )
     learned, refine = _divide(rows, recipe.data.refine)
     notes = _shortages(learned, refine, recipe.data.refine)
-    material = Material(_balanced(learned, recipe.data), refine, rewards)
+    material = Material(_balanced(learned, recipe.data), refine, rewards, tuple(held_out), recipe.data.evaluate)
     trainers = [kinds.trainers[stage.kind] for stage in recipe.stages]
     stages = [
         PlannedStage(stage, trainer, trainer.plan(stage, material))
         for stage, trainer in zip(recipe.stages, trainers, strict=True)
     ]
-    return TrainPlan(recipe, material, tuple(held_out), tuple(stages), notes, coverage or {})
+    for stage in stages:
+        if not stage.trainer.trains and not stage.plan.rows:
+            raise _asks_nothing(stage.settings.name)
+    return TrainPlan(recipe, material, tuple(stages), notes, coverage or {})
 
 
-def check_stages(recipe: Recipe, rewards: Mapping[str, Sequence[str]]) -> None:
+def check_stages(recipe: Recipe, kinds: Kinds, rewards: Mapping[str, Sequence[str]]) -> None:
     """Refuse stages that cannot work, before a row is made.
 
     Args:
         recipe: what was asked.
+        kinds: of stages; those of the recipe are among them.
         rewards: the names of each skill's rewards.
 
     Raises:
-        UsageError: a stage names a reward that no skill has.
+        UsageError: a stage names a reward that no skill has, or has nothing to ask, or none trains.
     """
+    if not any(kinds.trainers[stage.kind].trains for stage in recipe.stages):
+        raise UsageError(
+            "no stage of the recipe trains", hint="add one such as `{kind: sft}`; `skillpm eval` measures a model"
+        )
+    for stage in recipe.stages:
+        if isinstance(stage, Eval) and not (recipe.data.held_out and (stage.limit or recipe.data.evaluate)):
+            raise _asks_nothing(stage.name)
     nothing = Material((), (), rewards)
     for stage in recipe.stages:
         if stage.kind in BUILT_IN.trainers:  # a plugin's plan may count on rows
             BUILT_IN.trainers[stage.kind].plan(stage, nothing)
+
+
+def _asks_nothing(stage: str) -> UsageError:
+    return UsageError(
+        f"stage {stage}: there is no held-out row to ask",
+        hint="set how many are made and asked: --set data.held_out=50 --set data.evaluate=20",
+    )
 
 
 def _balanced(rows: Sequence[TrainRow], data: Data) -> tuple[TrainRow, ...]:

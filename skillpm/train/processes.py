@@ -124,7 +124,7 @@ def check_rows(plan: TrainPlan, launch: Launch | None) -> None:
     processes = 1 if launch is None else launch.processes
     for stage in plan.stages:
         settings, rows = stage.settings, len(stage.plan.rows)
-        if 0 < rows < processes:
+        if stage.trainer.trains and 0 < rows < processes:
             raise UsageError(
                 f"stage {settings.name}: its {rows} rows are fewer than {processes} processes",
                 hint=_FEW,
@@ -144,6 +144,8 @@ def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None
         )
     size, times = ("prompts", "generations") if isinstance(stage, Sampled) else ("batch_size", "accumulate")
     settings = stage.model_dump()
+    if size not in settings:  # no gradient is shared
+        return
     rows = settings[size] * settings[times]
     if rows % processes:
         unit = processes // math.gcd(processes, settings[times])

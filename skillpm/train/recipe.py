@@ -49,7 +49,7 @@ class Data(Document):
         rows: to learn from in SFT stages.
         refine: kept away from SFT for the stages that refine by verdict; with 0 they use the same rows.
         held_out: with values and phrasings that training never shows, to measure with.
-        evaluate: held-out rows that the trained model answers when training ends; with 0 it answers none.
+        evaluate: of each skill: held-out rows that the model answers when training ends, unless a stage `eval` is last.
         caps: of skills: at most so many of their rows to learn from.
         weights: of skills: how often an epoch of SFT has each of their rows; 0.5 takes every second row.
         traces: learn from what you approved and edited in `skillpm run`, too.

@@ -1,7 +1,7 @@
 """The folder of one run: everything that went in, everything that came out, and manifest.json last.
 
 recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  start.json  metrics.jsonl
-stages/NAME/{adapter/,stage.json}  adapter/ (the last stage's)  evals/rollouts.json
+stages/NAME/{adapter/ or answers.jsonl,stage.json}  adapter/ (of the last stage that has one)  evals/rollouts.json
 evals/TIME/{evaluation.json,report.html}  report.html  card.md  manifest.json
 
 While a stage runs, stages/NAME/work/ has its checkpoints. A run that has start.json and no manifest can be resumed.
@@ -177,7 +177,7 @@ class RunFolder:
         return self.path / "stages" / name
 
     def saved_adapter(self, name: str = "adapter") -> Path:
-        """Return the folder of an adapter of a finished run; its last stage's by default.
+        """Return the folder of an adapter of a finished run; the last one by default.
 
         Raises:
             UsageError: it is missing.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 
 from skillpm.errors import UsageError
 from skillpm.model.task import Task
-from skillpm.model.training import TrainRow
+from skillpm.model.training import Stage, TrainRow
+from skillpm.train.eval import Eval
 from skillpm.train.kinds import BUILT_IN
-from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.plan import TrainPlan, check_stages, make_plan
 from skillpm.train.recipe import Data, Recipe
 from skillpm.train.sft import Sft
 
@@ -57,3 +59,20 @@ def test_a_skill_that_makes_no_rows_has_neither_cap_nor_weight(field: str) -> No
 def test_a_skill_that_is_to_be_learned_keeps_a_row() -> None:
     with pytest.raises(UsageError, match="leaves odd without a row"):
         plan(weights={"odd": 0.001})
+
+
+@pytest.mark.parametrize(
+    ("stages", "data", "problem"),
+    [
+        ([Eval(kind="eval")], {}, "no stage of the recipe trains"),
+        ([Eval(kind="eval"), Sft(kind="sft")], {"evaluate": 0}, "stage eval: there is no held-out row to ask"),
+        ([Sft(kind="sft"), Eval(kind="eval", limit=3)], {"held_out": 0}, "stage eval: there is no held-out row to ask"),
+        ([Sft(kind="sft"), Eval(kind="eval", limit=3)], {"evaluate": 0}, None),
+    ],
+)
+def test_a_recipe_trains_something_and_a_stage_that_measures_has_rows(
+    stages: list[Stage], data: dict[str, object], problem: str | None
+) -> None:
+    recipe = Recipe(stages=tuple(stages), data=Data.model_validate(data))
+    with pytest.raises(UsageError, match=problem) if problem else nullcontext():
+        check_stages(recipe, BUILT_IN, {})

@@ -277,7 +277,7 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
     shown, rows = manifest.shown_evaluation, folder.path / "data" / "held_out.jsonl"
     if shown is None or not rows.is_file():
         return
-    arm = read_evaluation(folder.path / shown.path / EVALUATION).arm(manifest.stages[-1].name)
+    arm = read_evaluation(folder.path / shown.path / EVALUATION).arm(manifest.last)
     settings = arm.settings if arm else {}
     if arm is None or "answer_form" in settings:
         return
@@ -294,7 +294,7 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
 
 
 def _release(manifest: RunManifest, files: dict[str, str]) -> AdapterRelease:
-    shown, last = manifest.shown_evaluation, manifest.stages[-1].name
+    shown, last = manifest.shown_evaluation, manifest.last
     return AdapterRelease(
         name=manifest.name,
         created=manifest.created,

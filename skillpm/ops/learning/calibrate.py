@@ -32,7 +32,7 @@ def calibrate(context: Context, run: Path, target: float) -> tuple[Calibration, 
     if shown is None:
         raise UsageError(f"{run} has no evaluation", hint=f"run `skillpm eval --run {quote(str(run))}`")
     evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
-    arm = evaluation.arm(folder.manifest.stages[-1].name)
+    arm = evaluation.arm(folder.manifest.last)
     if arm is None:
         raise UsageError(
             f"the evaluation of {run} has not asked its last stage", hint=f"run `skillpm eval --run {quote(str(run))}`"

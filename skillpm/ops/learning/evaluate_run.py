@@ -11,13 +11,14 @@ from typing import Any
 from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
-from skillpm.evals.examiner import ArmLabel, Examiner
+from skillpm.evals.examiner import ArmLabel, Examiner, record
 from skillpm.evals.figures import GRAMMAR, figures
 from skillpm.evals.report import render_report
-from skillpm.evals.tasks import EvalTask, read_held_out
-from skillpm.formats.document import Json, typed_values
+from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out
+from skillpm.formats.document import Json, read_json_lines, typed_values
 from skillpm.formats.strict_yaml import read_yaml
-from skillpm.model.evaluation import Arm, Evaluation
+from skillpm.model.episode import Episode
+from skillpm.model.evaluation import HELD_OUT, Arm, Evaluation
 from skillpm.model.run import RunEvaluation, RunFigure, RunManifest, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
@@ -27,8 +28,9 @@ from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chos
 from skillpm.ops.learning.report import EVALUATION, read_evaluation, run_report
 from skillpm.ops.learning.runs import project_path
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.storage.files import read_text
+from skillpm.storage.files import read_lines, read_text
 from skillpm.train.card import cards
+from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
 HELD_OUT_ROWS = "data/held_out.jsonl"
@@ -70,24 +72,66 @@ def evaluate_run(
     return Evaluated(evaluation, report, examiner.interrupted)
 
 
-def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunFolder) -> Evaluated | None:
-    """Evaluate the last adapter of a run on tasks that the run held out; None where there are none.
+def evaluate_trained(
+    evaluator: Evaluator, session: JudgingSession, folder: RunFolder, recipe: Recipe
+) -> Evaluated | None:
+    """Evaluate a run that has just ended on tasks that it held out; None where nothing was asked.
+
+    What its stages were answered that measure is there; the last adapter is asked unless the last of them did.
 
     Raises:
         TrainingError: the model cannot be loaded.
         KeyboardInterrupt: no answer had ended by then.
     """
-    manifest = folder.manifest
+    manifest, limit = folder.manifest, evaluator.asking.limit
     if not (held_out := held_out_of(folder)):
         return None
+    arms = list(_measured_arms(session, folder, recipe))
+    examiner = evaluator.examiner(session)
     tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
-    examiner, last = evaluator.examiner(session), manifest.stages[-1]
-    policy = evaluator.policy(manifest.model, folder.saved_adapter())
-    label = ArmLabel(last.name, manifest.model, adapter=last.adapter)
-    arms = asked_arms(examiner, (examiner.ask(policy, tasks, label) for _ in range(1)))
+    if limit and manifest.stages[-1].adapter is not None:
+        policy = evaluator.policy(manifest.model, folder.saved_adapter())
+        label = ArmLabel(manifest.last, manifest.model, adapter=manifest.adapters[manifest.last])
+        arms += asked_arms(examiner, (examiner.ask(policy, tasks, label) for _ in range(1)))
+    if not arms:
+        return None
+    answered = {item.task for arm in arms for item in arm.records}
+    tasks = [item for item in held_out_tasks(held_out) if item.task.key in answered]
     evaluation = assemble(session.contributions, tasks, arms, sizes)
     evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
     return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
+
+
+def _measured_arms(session: JudgingSession, folder: RunFolder, recipe: Recipe) -> Iterator[Arm]:
+    """Yield what stages that measure were answered, as arms of the stages that trained before them.
+
+    Where several measured one adapter, it is the one that asked the most rows.
+    """
+    manifest, name, adapter = folder.manifest, "adapter" if recipe.adapter else "base", None
+    shared = {key: manifest.settings[key] for key in _MACHINE if key in manifest.settings}
+    arms: dict[str, Arm] = {}
+    for stage, asked in zip(manifest.stages, recipe.stages, strict=True):
+        if stage.answers is None:
+            name, adapter = stage.name, stage.adapter
+            continue
+        path = folder.path / stage.answers
+        episodes = [episode for _, episode in read_json_lines(Episode, read_lines(path), path=str(path))]
+        if name in arms and len(arms[name].records) > len(episodes):
+            continue
+        judgements = session.scorer.judge(episodes)
+        settings = asked.model_dump(mode="json", exclude={"kind", "name"}, exclude_none=True)
+        arms[name] = Arm(
+            name=name,
+            model=manifest.model,
+            adapter=adapter,
+            settings={**settings, **shared},
+            records=tuple(record(HELD_OUT, *pair) for pair in zip(episodes, judgements, strict=True)),
+            seconds=stage.seconds,
+        )
+    yield from arms.values()
+
+
+_MACHINE = ("dtype", "device", "threads", "model_digest")  # of a run's settings: what decides answers
 
 
 def held_out_of(folder: RunFolder) -> Sequence[Task]:
@@ -161,11 +205,13 @@ def _stage_arms(
 ) -> Iterator[Arm]:
     """Ask the model as it was after each stage."""
     manifest = folder.manifest
-    if not manifest.stages:
+    if not manifest.adapters:
         raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
     asked: list[Arm] = []
     before = ""
     for stage in manifest.stages:
+        if stage.adapter is None:
+            continue
         adapter = folder.saved_adapter(stage.adapter)
         if asked and not stage.kept:  # its adapter is the one before, so its greedy answers are
             asked = [_renamed(arm, before, stage) for arm in asked]

@@ -146,7 +146,7 @@ def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evalua
     with open_session(context, trained_skills(context, (), after.path)) as session:
         tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
         examiner = evaluator.examiner(session)
-        named = ((BEFORE, before), (manifest.stages[-1].name, after))
+        named = ((BEFORE, before), (manifest.last, after))
         arms = asked_arms(
             examiner,
             (

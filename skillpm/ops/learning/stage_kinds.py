@@ -43,7 +43,7 @@ def _held(given: Given[Trainer], origin: str) -> Trainer:
 
     def plan(stage: Stage, material: Material) -> StagePlan:
         with blaming(plugin, f"{who} cannot plan stage `{stage.name}`"):
-            return _checked_plan(trainer.plan(stage, material), material)
+            return _checked_plan(trainer.plan(stage, material), material, trains=trainer.trains)
 
     def load() -> Callable[[Stage, StageInput], StageOutput]:
         with blaming(plugin, f"{who} cannot be loaded"):
@@ -92,10 +92,11 @@ def _broken(trainer: Trainer) -> str | None:
     return None
 
 
-def _checked_plan(plan: Any, material: Material) -> StagePlan:
+def _checked_plan(plan: Any, material: Material, *, trains: bool) -> StagePlan:
     _check(isinstance(plan, StagePlan), f"it gave {_kind_of(plan)}, not a StagePlan")
     _check(_is_count(plan.steps), f"it plans {plan.steps!r} steps")
-    known = {row.task.key for row in (*material.train, *material.refine)}
+    rows = (*material.train, *material.refine) if trains else material.held_out
+    known = {row.task.key for row in rows}
     _check(
         isinstance(plan.rows, tuple) and all(isinstance(row, TrainRow) and row.task.key in known for row in plan.rows),
         "its rows are not a tuple of rows of its material",

@@ -263,7 +263,7 @@ def _exact(run: Path) -> dict[str, float | None]:
         manifest = _document(run)
         evaluations = manifest.get("evaluations", [])
         shown = [item for item in evaluations if item["whole"]] or evaluations
-        last = manifest["stages"][-1]["name"]
+        last = [stage["name"] for stage in manifest["stages"] if stage.get("adapter")][-1]
         rows = [row for row in shown[-1]["figures"] if row["arm"] == last] if shown else []
         return {f"{row['skill']} {row['task_set']}": row.get("exact") for row in rows}
     except (LookupError, TypeError, AttributeError):

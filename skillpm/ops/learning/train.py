@@ -19,7 +19,7 @@ from skillpm import __version__
 from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Asking, record
-from skillpm.evals.tasks import EvalTask
+from skillpm.evals.tasks import EvalTask, fair_orders, held_out_tasks
 from skillpm.formats.document import read_model
 from skillpm.formats.typed_path import typed_path
 from skillpm.model.episode import Episode
@@ -86,7 +86,7 @@ class Rollouts:
     Args:
         judge: judges; usually ``Scorer.judge``.
         path: a file that gets each of them at once, so that a resumed run has those from before.
-        tasks: of the run.
+        tasks: that the run learns from.
     """
 
     def __init__(self, judge: Judge, path: Path, tasks: Sequence[Task]) -> None:
@@ -95,6 +95,7 @@ class Rollouts:
         self._tasks: dict[str, EvalTask] = {}
         self._records: dict[tuple[str, str], Record] = {}
         known = {task.key: task for task in tasks}
+        self._keys = known.keys()
         for line in read_text(path).splitlines() if path.is_file() else ():
             with suppress(ValueError):  # a line may have been cut
                 stored = Record.model_validate_json(line)
@@ -102,10 +103,11 @@ class Rollouts:
                     self._keep(known[stored.task], stored)
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
-        """Judge, and keep what was not seen before."""
+        """Judge, and keep what was not seen before of the run's tasks."""
         judgements = list(self._judge(episodes))
         for episode, judgement in zip(episodes, judgements, strict=True):
-            if (episode.task.key, episode.completion) not in self._records:
+            key = episode.task.key
+            if key in self._keys and (key, episode.completion) not in self._records:
                 kept = record(ROLLOUTS, episode, judgement)
                 self._keep(episode.task, kept, episode.completion)
                 append_line(self.path, kept.model_dump_json())
@@ -153,7 +155,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
     find_adapter(context.settings, recipe)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
-        check_stages(recipe, _rewards(session))
+        check_stages(recipe, context.stage_kinds, _rewards(session))
         synthesis = _synthesise(context, recipe, session, _sources(context, recipe, session), progress)
         return _plan(context, recipe, session, synthesis, launch)
 
@@ -266,7 +268,7 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: 
     skills = context.skills(recipe.skills)
     adapter = find_adapter(context.settings, recipe)
     with open_session(context, skills) as session:
-        check_stages(recipe, _rewards(session))
+        check_stages(recipe, context.stage_kinds, _rewards(session))
         sources = () if resumed else _sources(context, recipe, session)
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
@@ -321,21 +323,20 @@ def _learn(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress
     if judged is not None:
         folder.write("evals/rollouts.json", judged.text())
         rollouts.path.unlink(missing_ok=True)
-    folder.publish_adapter(records[-1].name)
     manifest = _manifest(plan, ready, records)
+    folder.publish_adapter(manifest.last)
     for name, text in cards(manifest).items():
         folder.write(name, text)
     return folder.finish(manifest)
 
 
 def _evaluated(ready: _Ready, trained: Trained, progress: Progress) -> Trained:
-    """Ask the trained model some held-out rows. The run is finished, so a failure is a note."""
+    """Have the trained model evaluated on held-out rows. The run is finished, so a failure is a note."""
     recipe, context = ready.recipe, ready.context
-    if not recipe.data.evaluate:
-        return trained
     asking = Asking(limit=recipe.data.evaluate, seed=recipe.seed, dtype=recipe.dtype)
     try:
-        evaluated = evaluate_trained(Evaluator(context, asking, progress), ready.session, RunFolder(trained.folder))
+        evaluator = Evaluator(context, asking, progress)
+        evaluated = evaluate_trained(evaluator, ready.session, RunFolder(trained.folder), recipe)
         return replace(trained, evaluated=evaluated, interrupted=evaluated is not None and evaluated.interrupted)
     except SkillpmError as error:
         context.note(f"the run is finished, but its model could not be evaluated: {error.message}")
@@ -474,7 +475,8 @@ def _plan(
 ) -> TrainPlan:
     rows = _rows(session, synthesis.train)
     coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
-    plan = make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, _rewards(session), coverage)
+    held_out = _held_out(session, synthesis.held_out, recipe.seed)
+    plan = make_plan(recipe, context.stage_kinds, rows, held_out, _rewards(session), coverage)
     check_rows(plan, launch)
     check_held_out(synthesis.profile)
     notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
@@ -484,13 +486,20 @@ def _plan(
 def _stored_plan(ready: _Ready, folder: RunFolder) -> TrainPlan:
     """Plan a run again from the rows that its folder has."""
     train, held_out = ([*read_tasks(folder.path / f"data/{name}.jsonl")] for name in ("train", "held_out"))
-    rows, kinds = _rows(ready.session, train), ready.context.stage_kinds
-    return make_plan(ready.recipe, kinds, rows, held_out, _rewards(ready.session))
+    session, recipe, kinds = ready.session, ready.recipe, ready.context.stage_kinds
+    measured = _held_out(session, held_out, recipe.seed)
+    return make_plan(recipe, kinds, _rows(session, train), measured, _rewards(session))
 
 
 def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
     known = session.contributions
     return [TrainRow(task, _answer(known[task.skill], task), known[task.skill].skill_text) for task in tasks]
+
+
+def _held_out(session: JudgingSession, tasks: Sequence[Task], seed: int) -> list[TrainRow]:
+    """Return held-out rows, of each skill in an order whose first few are the sample of an evaluation with a limit."""
+    rows, asked = _rows(session, tasks), list(held_out_tasks(tasks))
+    return [rows[place] for order in fair_orders(asked, seed) for place in order]
 
 
 def _answer(contributions: Contributions, task: Task) -> str:

@@ -131,7 +131,7 @@ def _train(launcher: Launcher) -> list[RunStage]:
     judge, prefetch, track = (partial(launcher.ask, name) for name in ("judge", "prefetch", "track"))
     observe = launcher.observe if observing else None
     training = Training(opened, judge, prefetch, RunFolder(Path(folder)), _Shown(launcher), track, observe)
-    plan = TrainPlan(recipe, Material((), (), {}), (), tuple(planned))
+    plan = TrainPlan(recipe, Material((), (), {}), tuple(planned))
     return run_stages(plan, [trainer.load() for trainer in trainers], training)
 
 

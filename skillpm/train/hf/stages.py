@@ -1,4 +1,4 @@
-"""Runs the stages of a plan on one model, one after the other, and saves an adapter after each."""
+"""Runs the stages of a plan on one model, one after the other, and saves what each leaves: an adapter, or answers."""
 
 from __future__ import annotations
 
@@ -152,26 +152,26 @@ def run_stages(plan: TrainPlan, runs: Sequence[Run], training: Training) -> list
         PluginError: a plugin's trainer failed.
     """
     model, folder = training.opened.model, training.folder
-    _require_space(model, folder, len(plan.stages))
+    _require_space(model, folder, sum(planned.trainer.trains for planned in plan.stages))
     records: list[RunStage] = []
     for planned, run in zip(plan.stages, runs, strict=True):
         stage = planned.settings
         record = folder.finished_stage(stage.name)
-        if record is not None:
-            load_weights(model, folder.adapter(stage.name))
-        else:
+        if record is None:
             transformers.set_seed(plan.recipe.seed)
             record = _run_stage(planned, run, plan.recipe, training)
             if place() == 0:
                 folder.finish_stage(record)
             gc.collect()  # the wrapper of several processes is in a cycle, and holds on to the weights' gradients
             meet()
+        elif record.adapter is not None:
+            load_weights(model, folder.adapter(stage.name))
         records.append(record)
     return records
 
 
 def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Training) -> RunStage:
-    stage, begun = planned.settings, time.monotonic()
+    stage, trains, begun = planned.settings, planned.trainer.trains, time.monotonic()
     opened, folder, progress = training.opened, training.folder, training.progress
 
     def begin() -> StageInput:
@@ -191,19 +191,22 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
         )
 
     try:
-        output = _checked(stage, run, begin, progress.finish)
+        output = _checked(stage, run, begin, progress.finish) if trains else run(stage, begin())
     except BaseException:
         progress.finish("not finished")
         raise
-    if place() == 0:
+    if place() == 0 and trains:
         save_weights(opened.model, folder.adapter(stage.name), recipe)
+    elif place() == 0:
+        folder.write(f"stages/{stage.name}/answers.jsonl", (f"{one.model_dump_json()}\n" for one in output.answers))
     seconds = round(time.monotonic() - begun, 1)
     progress.finish(_summary(seconds, output))
     return RunStage(
         name=stage.name,
         kind=stage.kind,
         trainer=planned.trainer.origin,
-        adapter=f"stages/{stage.name}/adapter",
+        adapter=f"stages/{stage.name}/adapter" if trains else None,
+        answers=None if trains else f"stages/{stage.name}/answers.jsonl",
         steps=output.steps,
         seconds=seconds,
         kept=output.kept,

@@ -45,7 +45,7 @@ def row(number: int) -> TrainRow:
     return TrainRow(task, "{}")
 
 
-MATERIAL = Material((row(0), row(1)), (row(2), row(3)), {"a": ["graded"]})
+MATERIAL = Material((row(0), row(1)), (row(2), row(3)), {"a": ["graded"]}, (row(4), row(5)), 2)
 GIVEN = StageInput(
     None, None, StagePlan(1, ()), lambda episodes: [], lambda episodes: None, 0, Path(), lambda step, figures: None
 )
@@ -85,7 +85,7 @@ def kinds_of() -> Callable[..., Kinds]:
     return ask
 
 
-@pytest.fixture(params=["sft", "grpo", "acme", "rejection"])
+@pytest.fixture(params=["sft", "grpo", "eval", "acme", "rejection"])
 def trainer(request: pytest.FixtureRequest, kinds_of: Callable[..., Kinds], monkeypatch: pytest.MonkeyPatch) -> Trainer:
     """Each kind in turn: built in, a plugin's, and that of plugins/skillpm-rejection."""
     monkeypatch.syspath_prepend(ROOT / "plugins/skillpm-rejection")
@@ -100,7 +100,8 @@ def test_a_trainer_keeps_its_promises(trainer: Trainer) -> None:
     assert (stage.kind, stage.name) == (trainer.name, trainer.name)
     assert trainer.settings.model_validate(stage.model_dump(mode="json")) == stage
     plan = trainer.plan(stage, MATERIAL)
-    assert plan.steps > 0 and plan.rows in (MATERIAL.train, MATERIAL.refine)
+    learned = (MATERIAL.train, MATERIAL.refine)
+    assert plan.steps > 0 and plan.rows in (learned if trainer.trains else [MATERIAL.held_out])
     assert plan == trainer.plan(stage, MATERIAL)
     assert len(trainer.origin.split()) == 2
     recipe = load_recipe(None, f"stages: [{{kind: {trainer.name}}}]", (), Kinds({**BUILT_IN.trainers, "x": trainer}))
@@ -188,6 +189,7 @@ PLANS = [
     (lambda stage, material: StagePlan(True, ()), "plans True steps"),
     (lambda stage, material: StagePlan(1, "rows"), "rows"),  # type: ignore[arg-type]
     (stranger, "rows of its material"),
+    (lambda stage, material: StagePlan(1, material.held_out), "rows of its material"),
     (lambda stage, material: StagePlan(1, (), (RewardColumn("a", "gold", 1.0),)), "rewards of its material"),
 ]
 

@@ -29,7 +29,7 @@ from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.calibrate import calibrate, calibration_of
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
-from skillpm.ops.learning.evaluate_run import trained_skills
+from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.run_page import run_page
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
@@ -153,6 +153,45 @@ def test_a_recipe_can_leave_the_evaluation_out(train_it: Train) -> None:
     trained = train_it("data.evaluate=0")
     assert trained.evaluated is None and not (trained.folder / "report.html").exists()
     assert "Not evaluated yet." in (trained.folder / "card.md").read_text()
+
+
+MEASURED = "stages=[{kind: eval}, {kind: sft, epochs: 1, batch_size: 4}, {kind: eval, name: after, limit: 3}]"
+
+
+def test_what_stages_were_answered_that_measure_is_the_evaluation_of_the_run(
+    server: Server, train_it: Train, count: Count, tmp_path: Path
+) -> None:
+    """They are arms of the weights that they measured, of samples that share tasks, and the run's adapter is SFT's."""
+    trained = train_it(MEASURED)
+    settings, manifest, evaluated = server.context().settings, trained.manifest, trained.evaluated
+    assert evaluated is not None and (manifest.last, list(manifest.adapters)) == ("sft", ["sft"])
+    base, sft = evaluated.evaluation.arms
+    assert [(arm.name, arm.adapter, len(arm.records)) for arm in (base, sft)] == [
+        ("base", None, 2),
+        ("sft", "stages/sft/adapter", 3),
+    ]
+    assert {item.task for item in base.records} < {item.task for item in sft.records}
+    assert sft.settings["dtype"] == "float32" and sft.settings["max_new_tokens"] == 128
+    assert [(item.tasks, item.of) for item in evaluated.evaluation.task_sets] == [(3, 4)]
+    assert not (trained.folder / "evals/rollouts.json").exists()
+    assert "| after | eval | 3 |" in (trained.folder / "card.md").read_text()
+    (run,) = list_runs(settings)
+    assert list(run.exact) == ["server held_out"] and run.stages == {"eval": 2, "sft": 2, "after": 3}
+    assert "after</th><td>eval</td>" in run_page(settings, trained.folder)
+    pack_adapter(trained.folder, tmp_path / "packed")
+    packed = check_adapter(server.context(), tmp_path / "packed").release
+    assert [figure.arm for figure in packed.evaluation] == ["base", "sft"]
+
+    context = server.context()
+    evaluator = Evaluator(context, Asking(limit=1, max_new_tokens=4), count)
+    asked = evaluate_run(evaluator, trained_skills(context, [], trained.folder), trained.folder).evaluation
+    assert [arm.name for arm in asked.arms] == ["base", "sft"], "the one is taken from before, the other asked again"
+
+
+def test_the_last_stage_is_asked_unless_it_measures(train_it: Train) -> None:
+    evaluated = train_it("stages=[{kind: eval, limit: 3}, {kind: sft, epochs: 1, batch_size: 4}]").evaluated
+    assert evaluated is not None
+    assert [(arm.name, len(arm.records)) for arm in evaluated.evaluation.arms] == [("base", 3), ("sft", 2)]
 
 
 def test_a_run_whose_model_cannot_be_evaluated_is_finished(

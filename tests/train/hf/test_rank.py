@@ -20,6 +20,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Observe
 from skillpm.model.verdict import Judgement
 from skillpm.train.dpo import Dpo
+from skillpm.train.eval import Eval
 from skillpm.train.grpo import Grpo, Rloo
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
@@ -101,6 +102,16 @@ def test_two_processes_train_what_one_trains(tiny_model: Path, tmp_path: Path) -
     assert len(by_one & judged) > 0.9 * len(by_one), "the same answers, judged here"
     assert [(row["stage"], row["step"]) for row in alone] == [(row["stage"], row["step"]) for row in together]
     assert_same(tmp_path / "one", tmp_path / "two", "sft")
+
+
+def test_two_processes_are_measured_as_one_is(tiny_model: Path, tmp_path: Path) -> None:
+    """Of three rows one process has two, and both have the same answers."""
+    sft = Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-2)
+    plan = plan_of(Eval(kind="eval", limit=2, max_new_tokens=8), sft, held_out=3)
+    run(plan, tiny_model, tmp_path / "one", pay_by_text)
+    run_several(plan, tiny_model, tmp_path / "two")
+    answers = [(tmp_path / name / "stages/eval/answers.jsonl").read_text() for name in ("one", "two")]
+    assert answers[0] == answers[1] and answers[0].count("\n") == 3
 
 
 def test_two_processes_refine_as_one_does(tiny_model: Path, tmp_path: Path) -> None:

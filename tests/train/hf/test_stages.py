@@ -53,9 +53,10 @@ def make_rows(count: int) -> list[TrainRow]:
     return rows
 
 
-def plan_of(*stages: Stage, rows: int = 24) -> TrainPlan:
+def plan_of(*stages: Stage, rows: int = 24, held_out: int = 0) -> TrainPlan:
     recipe = Recipe(stages=stages, lora=Lora(rank=8), dtype="float32", data=Data(refine=0))
-    return make_plan(recipe, BUILT_IN, make_rows(rows), [], {"even": ["graded"], "odd": ["graded"]})
+    made = make_rows(rows + held_out)
+    return make_plan(recipe, BUILT_IN, made[:rows], made[rows:], {"even": ["graded"], "odd": ["graded"]})
 
 
 def judge(episodes: Sequence[Episode]) -> list[Judgement]:
