@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -111,6 +112,24 @@ def locate_model(text: str, models: Path) -> Path | str | None:
         return text
     known = f"known: {', '.join(KNOWN_MODELS)}; or give a folder or a hub id"
     raise UsageError(f"no model `{text[:200]}`", hint=did_you_mean(text, KNOWN_MODELS, known))
+
+
+def layer_count(folder: Path) -> int | None:
+    """Return how many layers a model has by its config.json; None where that does not say."""
+    try:
+        configuration = json.loads((folder / "config.json").read_bytes())
+        count = configuration.get("text_config", configuration).get("num_hidden_layers")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return count if isinstance(count, int) else None
+
+
+def no_layer(number: int, model: str, count: int) -> UsageError:
+    """Return what a person is told who names a layer that a model does not have."""
+    return UsageError(
+        f"layer {number} is not a layer of {model}, which has {count}",
+        hint=f"--set layers=[{count - 1}] trains its last layer",
+    )
 
 
 def prepare_model(model: KnownModel, models: Path, dequantise: Dequantise) -> Path:

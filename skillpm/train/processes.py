@@ -90,13 +90,21 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
     root = read_yaml(read_text(config), path=str(config))
     settings = root if isinstance(root, dict) else {}
     kind, machines, number = (str(settings.get(name, ""))[:40] for name in _FIELDS)
-    if kind not in _TYPES:
+    if kind in _SHARDED:
         raise UsageError(
-            f"{config}: `distributed_type` is {kind or 'missing'}, which is not one of {', '.join(_TYPES)}",
-            hint="run `accelerate config --config_file FILE`",
+            f"{config}: `distributed_type` is {kind}, which shards the model: each process samples from a whole one",
+            hint="if it does not fit into one GPU: --set lora.quantization=nf4, or --set gradient_checkpointing=true",
+        )
+    if kind != "MULTI_GPU":
+        raise UsageError(
+            f"{config}: `distributed_type` is {kind or 'missing'}, not MULTI_GPU",
+            hint="run `accelerate config --config_file FILE`; on the CPU `--processes N` needs no file",
         )
     if machines not in ("", "1"):
-        raise UsageError(f"{config}: `num_machines` is {machines}", hint="one machine trains: set it to 1")
+        raise UsageError(
+            f"{config}: `num_machines` is {machines}, and processes talk to skillpm by a socket of its machine",
+            hint="set it to 1; for a cluster, the exporter nemo-rl of skillpm-bridges writes the recipe for NeMo RL",
+        )
     processes = processes or (int(number) if number.isdecimal() else 1)
     if processes < 2:
         raise UsageError(f"{config}: `num_processes` is not 2 or more", hint="set their number with `--processes`")
@@ -104,7 +112,7 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
 
 
 _FIELDS = ("distributed_type", "num_machines", "num_processes")
-_TYPES = ("MULTI_GPU",)
+_SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 _FEW = "use fewer processes, or more rows: --set data.rows=400"
 
 

@@ -28,12 +28,16 @@ BAD = [
     (("langgraph-cli", "--processes", "0"), 2, "`--processes` must be a whole number, 1 or more"),
     (("langgraph-cli", "--processes", "3"), 2, "stage sft: a step of 2 rows cannot be shared by 3 processes"),
     (("langgraph-cli", "--processes", "2", "--set", "stages=[{kind: distil}]"), 2, "distil trains with one process"),
-    (("langgraph-cli", "--accelerate-config", "zero.yaml"), 2, "`distributed_type` is DEEPSPEED"),
+    (("langgraph-cli", "--accelerate-config", "zero.yaml"), 2, "DEEPSPEED, which shards the model"),
+    (("langgraph-cli", "--accelerate-config", "cpu.yaml"), 2, "on the CPU `--processes N` needs no file"),
     (("langgraph-cli", "--accelerate-config", "far.yaml"), 2, "`num_machines` is 2"),
     (("langgraph-cli", "--accelerate-config", "one.yaml"), 2, "`num_processes` is not 2 or more"),
     (("langgraph-cli", "--accelerate-config", "none.yaml"), 2, "none.yaml"),
     (("langgraph-cli", "--model", "smollm3"), 2, "did you mean `smollm2-135m`?"),
     (("langgraph-cli", "--model", "./nowhere"), 2, "nowhere"),
+    (("langgraph-cli", "--set", "stages=[{kind: eval}]"), 2, "no stage of the recipe trains"),
+    (("langgraph-cli", "--set", "stages=[{kind: sft}, {kind: eval}]", "--set", "data.evaluate=0"), 2, "stage eval: "),
+    (("langgraph-cli", "--model", "./two-layers", "--set", "layers=[1, 2]"), 2, "layer 2 is not a layer of "),
     ((), 2, "no skill is installed here"),
 ]
 
@@ -49,6 +53,8 @@ def test_bad_input_says_what_is_wrong_and_leaves_nothing(
             "missing-skill.yaml": "skills: [langgraph-cly]",
             "broken.yaml": "recipe: 1\nstages: none\n",
             "zero.yaml": "distributed_type: DEEPSPEED",
+            "cpu.yaml": "distributed_type: MULTI_CPU",
+            "two-layers/config.json": '{"text_config": {"num_hidden_layers": 2}}',
             "far.yaml": "distributed_type: MULTI_GPU\nnum_machines: 2",
             "one.yaml": "distributed_type: MULTI_GPU\nnum_processes: 1",
         }

@@ -60,7 +60,7 @@ from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import append_line, check_can_make, read_text
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.rephrase import Rephrasing
-from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
+from skillpm.train.base_model import KNOWN_MODELS, layer_count, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
 from skillpm.train.plan import TrainPlan, check_stages, make_plan
 from skillpm.train.processes import (
@@ -149,10 +149,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
         PluginError: a plugin's trainer failed.
     """
     recipe = with_whole_paths(recipe)
-    check_shares(recipe, launch)
-    for name in (recipe.model, *recipe.teachers):
-        locate_model(name, context.settings.models)
-    find_adapter(context.settings, recipe)
+    _check_models(context, recipe, launch)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
         check_stages(recipe, context.stage_kinds, _rewards(session))
@@ -259,14 +256,21 @@ def stored_recipe(context: Context, run: Path) -> Recipe:
     return load_recipe(path, read_text(path), (), context.stage_kinds)
 
 
+def _check_models(context: Context, recipe: Recipe, launch: Launch | None) -> Path | None:
+    """Return the adapter that a recipe begins from. Raises UsageError where its models are not what it asks for."""
+    check_shares(recipe, launch)
+    folder, *_ = [locate_model(name, context.settings.models) for name in (recipe.model, *recipe.teachers)]
+    layers = layer_count(folder) if isinstance(folder, Path) else None
+    if layers is not None and recipe.layers and max(recipe.layers) >= layers:
+        raise no_layer(max(recipe.layers), recipe.model, layers)
+    return find_adapter(context.settings, recipe)
+
+
 @contextmanager
 def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: bool = False) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
-    check_shares(recipe, launch)
-    for name in (recipe.model, *recipe.teachers):
-        locate_model(name, context.settings.models)
+    adapter = _check_models(context, recipe, launch)
     skills = context.skills(recipe.skills)
-    adapter = find_adapter(context.settings, recipe)
     with open_session(context, skills) as session:
         check_stages(recipe, context.stage_kinds, _rewards(session))
         sources = () if resumed else _sources(context, recipe, session)

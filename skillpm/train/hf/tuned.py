@@ -15,7 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 
 from skillpm.errors import StorageError, UsageError
-from skillpm.train.base_model import portable_name
+from skillpm.train.base_model import no_layer, portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
 from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import reason_of, with_adapter
@@ -88,10 +88,7 @@ def _layers(model: Any, recipe: Recipe) -> list[Any]:
     count = model.config.get_text_config().num_hidden_layers
     lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
     if not lists or max(recipe.layers) >= count:
-        raise UsageError(
-            f"layer {max(recipe.layers)} is not a layer of {recipe.model}, which has {count}",
-            hint=f"--set layers=[{count - 1}] trains its last layer",
-        )
+        raise no_layer(max(recipe.layers), recipe.model, count)
     return [lists[0][number] for number in recipe.layers]
 
 
