@@ -82,7 +82,7 @@ class Credentials:
         try:
             if path is None or not path.is_file():
                 return {}
-            if os.name == "posix" and path.stat().st_mode & 0o077:
+            if path.stat().st_mode & 0o077:
                 raise UsageError(f"{path} can be read by others", hint=f"run `chmod 600 {path}`")
             from skillpm.formats.strict import strict_json
 

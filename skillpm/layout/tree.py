@@ -37,9 +37,7 @@ _KINDS = {
 }
 
 
-_OPEN_FLAGS = os.O_RDONLY  # and, where the platform has them:
-for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _OPEN_FLAGS |= getattr(os, _flag, 0)
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def left_out(path: str) -> bool:

@@ -44,4 +44,4 @@ def _is_ours(path: Path, *, anybody: bool) -> bool:
         owner = path.stat().st_uid
     except OSError:
         return False
-    return anybody or os.name != "posix" or owner in (os.getuid(), 0)
+    return anybody or owner in (os.getuid(), 0)

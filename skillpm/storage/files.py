@@ -209,9 +209,7 @@ def remove_drafts(path: Path) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Flush a rename in this folder to the disk, if the platform can."""
-    if os.name != "posix":
-        return
+    """Flush a rename in this folder to the disk, if the file system can."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -37,7 +37,10 @@ class Keys:
     def all(self) -> list[NamedKey]:
         """Return every key, by name. Raises UsageError if a file is damaged, StorageError."""
         paths = sorted(self.root.glob("*.pub")) if self.root.is_dir() else []
-        return [NamedKey(path.stem, _public(path), path.with_suffix(".pem").is_file()) for path in paths]
+        return [
+            NamedKey(path.stem, read_public(read_text(path), path), path.with_suffix(".pem").is_file())
+            for path in paths
+        ]
 
     def title(self, key: PublicKey) -> str:
         """Return a key for messages, with its name here if it has one."""
@@ -144,20 +147,12 @@ def read_private(text: str, place: str) -> PrivateKey:
     return PrivateKey(key.private_bytes_raw())
 
 
-def read_public(text: str) -> PublicKey:
-    """Read a public key as a person types it. Raises UsageError."""
+def read_public(text: str, path: Path | None = None) -> PublicKey:
+    """Read a public key as a person types it, or as it is in a file. Raises UsageError."""
     try:
         return PublicKey.parse(text.strip())
     except ValueError as error:
-        raise UsageError(
-            f"`{text[:80]}` is not a public key: {error}", hint="`skillpm key export` prints the key of a publisher"
-        ) from None
-
-
-def _public(path: Path) -> PublicKey:
-    try:
-        return PublicKey.parse(read_text(path).strip())
-    except ValueError as error:
-        raise UsageError(
-            f"{path} is not a public key: {error}", hint="remove the file, then add the key again"
-        ) from None
+        what, hint = f"`{text[:80]}`", "`skillpm key export` prints the key of a publisher"
+        if path is not None:
+            what, hint = str(path), "remove the file, then add the key again"
+        raise UsageError(f"{what} is not a public key: {error}", hint=hint) from None

@@ -19,11 +19,12 @@ from pathlib import Path
 from skillpm.errors import UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.storage.files import storage_error
-from skillpm.storage.linking import link_kind, make_link
 from skillpm.storage.record import KEPT, RECORD, LinkKind, Placement
 from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.swap import TEMPORARY, Swap
 from skillpm.storage.unpack import make_writable, remove_tree, unpack
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)  # a copy would fail like the link
 
 
 class Occupant(Enum):
@@ -68,22 +69,18 @@ class Places:
         """Return the path of a placement."""
         return self._root / placement.folder
 
-    def occupant(self, wanted: Placement, recorded: Placement | None) -> Occupant:
-        """Return whose content is in the place of ``wanted``; ``recorded`` is its entry in the record."""
-        return self.standing(wanted, recorded).occupant
-
     def standing(self, wanted: Placement, recorded: Placement | None) -> Standing:
         """Return the present content of the place of ``wanted``; ``recorded`` is its entry in the record.
 
         A link into the store is as good as the tree that it leads to: if that was edited, the content is not ours.
         """
         path = self._root / wanted.folder
-        link = link_kind(path)
-        if link is not None:
+        if path.is_symlink():
             digest = self._link_digest(path)
             if digest is None or not self._is_whole(digest):
                 return Standing(Occupant.FOREIGN)
-            return Standing(Occupant.WANTED if (digest, link) == (wanted.tree, wanted.link) else Occupant.OURS, digest)
+            is_wanted = (digest, "symlink") == (wanted.tree, wanted.link)
+            return Standing(Occupant.WANTED if is_wanted else Occupant.OURS, digest)
         if not path.exists():
             return Standing(Occupant.NOTHING)
         digest = folder_digest(path) if path.is_dir() else None
@@ -115,7 +112,7 @@ class Places:
     def linked(self, placement: Placement) -> str | None:
         """Return the digest of the stored tree that a place is a link to, or None."""
         path = self._root / placement.folder
-        return self._link_digest(path) if link_kind(path) is not None else None
+        return self._link_digest(path) if path.is_symlink() else None
 
     def keep_linked(self, placement: Placement) -> None:
         """Keep a copy of the edited stored tree that a place links to; the tree itself is about to be replaced.
@@ -150,7 +147,7 @@ class Places:
             UsageError: there is foreign content, which only ``force`` keeps in ``.skillpm/kept``.
             StorageError: the disk refused.
         """
-        occupant = self.occupant(wanted, recorded)
+        occupant = self.standing(wanted, recorded).occupant
         if occupant is Occupant.WANTED:
             return wanted.link
         path, stored = self._root / wanted.folder, self._store.path(wanted.tree)
@@ -164,7 +161,7 @@ class Places:
             UsageError: it was edited and ``force`` is not set.
         """
         path = self._root / placed.folder
-        occupant = self.occupant(placed, placed)
+        occupant = self.standing(placed, placed).occupant
         if occupant is not Occupant.NOTHING:
             keep = self._kept(placed, placed, force=force) if occupant is Occupant.FOREIGN else None
             swap.stage(path, None, keep=keep)
@@ -206,16 +203,22 @@ class Places:
 
     def _link_digest(self, path: Path) -> str | None:
         """Return the digest of the stored tree that a link leads to, or None."""
-        target = Path(str(path.readlink()).removeprefix("\\\\?\\"))  # Windows adds this to a junction's target
+        target = path.readlink()
         return target.name if target.parent == self._store.path(target.name).resolve().parent else None
 
 
 def _place(stored: Path, fresh: Path, link: LinkKind) -> LinkKind:
     """Make a link to a stored tree, or a copy if requested or if no link is allowed; return the kind."""
-    kind = make_link(fresh, stored.resolve()) if link != "copy" else "copy"
-    if kind == "copy":
-        unpack(FolderTree(stored), fresh)
-    return kind
+    if link == "symlink":
+        try:
+            fresh.symlink_to(stored.resolve(), target_is_directory=True)
+        except OSError as error:
+            if error.errno in _DISK:
+                raise
+        else:
+            return "symlink"
+    unpack(FolderTree(stored), fresh)
+    return "copy"
 
 
 def refuse_outside(project: Path, folders: Iterable[str]) -> None:
@@ -242,6 +245,6 @@ def _real_path(path: Path) -> Path | None:
     try:
         path.stat()
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EINVAL):  # EINVAL on Windows
+        if error.errno == errno.ELOOP:
             return None
     return Path(os.path.realpath(path))

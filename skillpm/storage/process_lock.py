@@ -1,4 +1,4 @@
-"""Locks between processes: kernel locks on a file, which are free at once when their process is killed.
+"""Locks between processes: flock(2) on a file, which the kernel frees at once when their process is killed.
 
 The store needs shared locks, which portable libraries do not have.
 """
@@ -6,6 +6,7 @@ The store needs shared locks, which portable libraries do not have.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -13,11 +14,23 @@ from pathlib import Path
 
 from skillpm.errors import BusyError
 from skillpm.storage.files import DiskErrors, storage_error
-from skillpm.storage.kernel_lock import close, try_lock
 
 WAIT = 300.0  # seconds to wait for another skillpm
 _PAUSE = 0.02  # seconds between two tries
 _TRIES = 100  # another process may remove a new folder
+
+
+def try_lock(descriptor: int, *, alone: bool) -> bool:
+    """Take the lock of an open file, or change its kind; return False if another process has it.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 class ProcessLock:
@@ -47,7 +60,7 @@ class ProcessLock:
 
     def release(self) -> None:
         """Free the lock and close the file."""
-        close(self._descriptor)
+        os.close(self._descriptor)
 
     def _wait(self, wait: float, *, alone: bool) -> None:
         end = time.monotonic() + wait
@@ -66,7 +79,7 @@ class ProcessLock:
         if self.stands():
             return True
         removed, self._descriptor = self._descriptor, self._open()
-        close(removed)
+        os.close(removed)
         return False
 
     def _open(self) -> int:
@@ -109,9 +122,6 @@ def turns(folder: Path, wait: float = 10.0, *, strict: bool = False) -> Iterator
         StorageError: the folder cannot be opened; with ``strict`` also if the file system has no locks.
         BusyError: with ``strict``, another process had the turn for ``wait`` seconds.
     """
-    if os.name != "posix":  # other systems cannot open a folder
-        yield
-        return
     with DiskErrors("open", folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -119,7 +129,7 @@ def turns(folder: Path, wait: float = 10.0, *, strict: bool = False) -> Iterator
             raise BusyError(f"another process has written to {folder} for {wait:.0f} seconds", hint="try again later")
         yield
     finally:
-        close(descriptor)
+        os.close(descriptor)
 
 
 def _has_turn(folder: Path, descriptor: int, wait: float, *, strict: bool) -> bool:

@@ -22,7 +22,7 @@ IGNORE = Path(".skillpm", ".gitignore")  # what is in .skillpm belongs to one ch
 IGNORED = "*\n"  # the content of that file
 KEPT = Path(".skillpm", "kept")  # edited and foreign folders that ``--force`` replaced
 _VERSION = 1
-LinkKind = Literal["copy", "symlink", "junction"]
+LinkKind = Literal["copy", "symlink"]
 
 
 @dataclass(frozen=True, slots=True)

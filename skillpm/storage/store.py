@@ -40,22 +40,21 @@ def folder_digest(folder: Path, *, exact: bool = False) -> str | None:
 
 
 class Store:
-    """Unpacked trees by digest."""
+    """Unpacked trees by digest.
+
+    Attributes:
+        trees: the folder of all entries.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._trees = root / "tree-v1"
+        self.trees = root / "tree-v1"
         self._writing = False
         self._added: list[Path] = []
 
-    @property
-    def trees(self) -> Path:
-        """The folder of all entries."""
-        return self._trees
-
     def path(self, digest: str) -> Path:
         """Return the folder of a digest, which may not exist."""
-        return self._trees / digest
+        return self.trees / digest
 
     def has(self, digest: str) -> bool:
         """Is there an entry, whole or damaged?"""
@@ -131,8 +130,8 @@ class Store:
 
     def digests(self) -> list[str]:
         """Return the digests of all entries, whole or damaged."""
-        folder = self.root / "tree-v1"
-        return sorted(path.name for path in folder.iterdir() if _DIGEST.match(path.name)) if folder.is_dir() else []
+        folders = self.trees.iterdir() if self.trees.is_dir() else ()
+        return sorted(path.name for path in folders if _DIGEST.match(path.name))
 
     @contextlib.contextmanager
     def cleaning(self, wait: float = WAIT) -> Iterator[None]:
@@ -165,7 +164,7 @@ class Store:
         target = self.path(digest)
         try:
             if not self._added:
-                self._trees.mkdir(parents=True, exist_ok=True)
+                self.trees.mkdir(parents=True, exist_ok=True)
             while True:
                 try:
                     temporary.rename(target)
@@ -187,9 +186,9 @@ class Store:
         """Flush added entries to the disk before a file that names them is written. Raises StorageError."""
         if not self._added:
             return
-        with DiskErrors("write", self._trees):
+        with DiskErrors("write", self.trees):
             flush(self._added)
-            fsync_folder(self._trees)
+            fsync_folder(self.trees)
             self._added.clear()
 
     def _set_aside(self, damaged: Path) -> None:

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 from skillpm.storage.durable import flush
 from skillpm.storage.files import DiskErrors, fsync_folder, kept_mode, write_new, written_through
-from skillpm.storage.linking import link_kind
 from skillpm.storage.unpack import remove_tree
 
 T = TypeVar("T")
@@ -158,7 +157,7 @@ class Swap:
             # Content before names: a file system may write a rename before the renamed data, and a power cut would then
             # leave the right name with an empty file. Links are skipped, because flushing one flushes its target. The
             # folders come last: otherwise a power cut may revert renames after the command has reported success.
-            flush([step.beside for step in self._steps if step.staged and link_kind(step.beside) is None])
+            flush([step.beside for step in self._steps if step.staged and not step.beside.is_symlink()])
             for step in self._steps:
                 path = step.path
                 step.do()

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from skillpm.layout.tree import Tree
 from skillpm.storage.files import storage_error
-from skillpm.storage.linking import link_kind
 
 _FOLDER_MODE = 0o775  # without the umask; never writable by everybody
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
@@ -27,38 +26,34 @@ def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
     path, bits = "", 0o555 if read_only else 0o755
     try:
         folder.mkdir(_FOLDER_MODE, parents=True)
-        with _opened(folder) as (root, prefix):
-            folders = {prefix}
+        with _opened(folder) as root:
+            folders = {""}
             for path in tree.paths():
-                place = prefix + path
-                _make_parents(root, place[: place.rfind("/") + 1], folders)
-                descriptor = os.open(place, _FLAGS, bits & (0o777 if tree.executable(path) else 0o666), dir_fd=root)
+                _make_parents(root, path[: path.rfind("/") + 1], folders)
+                descriptor = os.open(path, _FLAGS, bits & (0o777 if tree.executable(path) else 0o666), dir_fd=root)
                 try:
                     for piece in tree.pieces(path):
                         _write_all(descriptor, piece)
                 finally:
                     os.close(descriptor)
-            for made_path in folders - {prefix} if read_only else ():
-                os.chmod(made_path, bits, dir_fd=root)
+            for inner in folders - {""} if read_only else ():
+                os.chmod(inner, bits, dir_fd=root)
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[tuple[int | None, str]]:
-    """Yield the base of paths: an open folder, or a prefix if the platform has no ``dir_fd``."""
-    if os.open not in os.supports_dir_fd:
-        yield None, f"{folder}/"
-        return
+def _opened(folder: Path) -> Iterator[int]:
+    """Yield an open folder: what is written below it stays in it, whatever becomes of its name."""
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield root, ""
+        yield root
     finally:
         os.close(root)
 
 
-def _make_parents(root: int | None, folder: str, folders: set[str]) -> None:
+def _make_parents(root: int, folder: str, folders: set[str]) -> None:
     """Make a folder, which ends with a slash, and its missing parents."""
     if folder not in folders:
         _make_parents(root, folder[: folder.rfind("/", 0, -1) + 1], folders)
@@ -79,9 +74,6 @@ def remove_tree(path: Path) -> None:
     except OSError:  # a folder: EISDIR, or EPERM on strict POSIX systems
         import shutil
 
-        if link_kind(path) is not None:
-            path.rmdir()  # removes a junction, not its target
-            return
         with contextlib.suppress(RecursionError):
             shutil.rmtree(path, ignore_errors=True)
         if path.exists():
@@ -102,7 +94,7 @@ def _remove_stubborn(path: Path) -> None:
             with os.scandir(folder) as entries:
                 inner = [Path(entry.path) for entry in entries]
             for place in inner:
-                if place.is_dir() and link_kind(place) is None:
+                if place.is_dir() and not place.is_symlink():
                     folders.append(place if folder == path else place.rename(path / f".{os.urandom(8).hex()}"))
                 else:
                     remove_tree(place)

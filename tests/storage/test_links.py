@@ -9,7 +9,7 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.storage import linking, swap
+from skillpm.storage import swap
 from skillpm.storage.files import write_atomic
 from skillpm.storage.links import Occupant, Places, refuse_outside
 from skillpm.storage.record import RECORD, LinkKind, Placement, Record, read_record, record_text
@@ -113,7 +113,7 @@ def test_content_that_the_store_holds_is_ours_without_a_record(tmp_path: Path, s
     """So an install that was killed before it wrote its record can be completed."""
     places = Places(tmp_path, store)
     put(places, placement(OLD), None)
-    assert places.occupant(placement(NEW), None) is Occupant.OURS
+    assert places.standing(placement(NEW), None).occupant is Occupant.OURS
     put(places, placement(NEW), None)
     assert content(tmp_path) == "new"
 
@@ -122,7 +122,7 @@ def test_a_cache_of_an_interpreter_is_no_edit(tmp_path: Path, store: Store) -> N
     places = Places(tmp_path, store)
     put(places, placement(OLD), None)
     (tmp_path / FOLDER / "__pycache__").mkdir()
-    assert places.occupant(placement(OLD), None) is Occupant.WANTED
+    assert places.standing(placement(OLD), None).occupant is Occupant.WANTED
 
 
 def test_taking_away_removes_ours_and_refuses_what_was_edited(tmp_path: Path, store: Store) -> None:
@@ -194,21 +194,13 @@ def test_a_damaged_record_is_an_error_with_a_hint(tmp_path: Path, text: str) -> 
     assert "remove it" in str(caught.value.hint)
 
 
-def test_a_refused_link_becomes_the_next_best_thing(
-    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_link_becomes_a_copy(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
-
-    def junction(path: Path, target: Path) -> bool:
-        path.mkdir()
-        return True
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
     assert put(Places(tmp_path, store), placement(OLD, "symlink"), None) == "copy"
     assert content(tmp_path) == "old" and not (tmp_path / FOLDER).is_symlink()
-    monkeypatch.setattr(linking, "_make_junction", junction)
-    assert linking.make_link(tmp_path / "junction", tmp_path) == "junction"
 
 
 @pytest.mark.parametrize("target", ["nowhere", "../outside", "mine", "loop"])

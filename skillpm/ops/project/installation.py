@@ -88,7 +88,7 @@ def unchanged(
     places = Places(settings.root, store, settings.project)
     if places.leftovers(record.agents):
         return None
-    if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
+    if not all(places.standing(item, item).occupant is Occupant.WANTED for item in record.placements):
         return None
     entries = json.loads(text.removeprefix("\ufeff"))["skills"]  # valid, because the record has its digest
     if not entries:

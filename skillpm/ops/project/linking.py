@@ -51,8 +51,5 @@ def linking(
 
 def refused_links(to: Linking, placed: Iterable[Placement]) -> list[str]:
     """Return a sentence if the system refused links that were requested."""
-    less = [item for item in placed if item.link != to.link]
-    if to.link == "copy" or not less:
-        return []
-    kinds = " and ".join(sorted({"copies" if item.link == "copy" else "junctions" for item in less}))
-    return [f"this system refuses symbolic links, so {len(less)} of the skills' folders are {kinds}"]
+    copies = [item for item in placed if item.link != to.link] if to.link == "symlink" else []
+    return [f"this system refuses symbolic links, so {len(copies)} of the skills' folders are copies"] if copies else []

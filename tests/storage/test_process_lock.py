@@ -1,4 +1,4 @@
-"""Locks alone and beside others, by flock and, as on Windows, by ranges of bytes: the rules are the same."""
+"""Locks alone and beside others, between processes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,14 @@ from pathlib import Path
 
 import pytest
 
-# The calls of Windows over the ranges that this system's kernel can lock: between processes both mean the same.
-AS_ON_WINDOWS = """
-import fcntl, os, sys, types
-def locking(descriptor, mode, count):
-    kind = fcntl.LOCK_UN if mode == 0 else fcntl.LOCK_EX | fcntl.LOCK_NB
-    fcntl.lockf(descriptor, kind, count, os.lseek(descriptor, 0, os.SEEK_CUR))
-sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_UNLCK=0, LK_NBLCK=2)
-sys.modules["fcntl"] = None
-sys.platform = "win32"
-"""
 TAKER = """
-from skillpm.storage.kernel_lock import close, try_lock
+from skillpm.storage.process_lock import try_lock
 import os, sys
 descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 for line in sys.stdin:
     word = line.strip()
     if word == "close":
-        close(descriptor)
+        os.close(descriptor)
         descriptor = os.open(sys.argv[1], os.O_RDWR)
         print("closed", flush=True)
     else:
@@ -35,12 +25,12 @@ for line in sys.stdin:
 Taker = Callable[[str], str]
 
 
-@pytest.fixture(params=["", AS_ON_WINDOWS], ids=["here", "as on Windows"])
-def takers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Taker]]:
+@pytest.fixture
+def takers(tmp_path: Path) -> Iterator[list[Taker]]:
     """Two processes that take the lock of one file as they are told, and say whether they have it."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", request.param + TAKER, str(tmp_path / "lock")],
+            [sys.executable, "-c", TAKER, str(tmp_path / "lock")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -77,8 +67,3 @@ def test_a_file_that_is_opened_again_begins_without_a_lock(takers: list[Taker]) 
     one, other = takers
     assert (one("alone"), one("close"), other("alone")) == ("True", "closed", "True")
     assert one("beside") == "False"
-
-
-def test_nothing_of_the_store_needs_posix_to_be_imported() -> None:
-    code = AS_ON_WINDOWS + "import skillpm.storage.process_lock"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path.cwd()).returncode == 0
