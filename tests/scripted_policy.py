@@ -15,7 +15,7 @@ from skillpm.evals.tasks import EvalTask, suite_tasks
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm
-from skillpm.model.ports import Completion
+from skillpm.model.ports import Completion, Figure
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
@@ -74,10 +74,10 @@ class Count:
     def start(self, title: str, total: int | None) -> None:
         pass
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
         self.done += count
 
-    def finish(self, note: str = "") -> None:
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
         pass
 
 

@@ -20,6 +20,7 @@ from skillpm.formats.as_json import as_json, written
 from skillpm.formats.printable import printable
 
 if TYPE_CHECKING:
+    from skillpm.model.ports import Figure
     from skillpm.settings import Settings
 
 json_option = click.option("--json", is_flag=True, expose_value=False, callback=keep, help="Print one JSON document.")
@@ -186,6 +187,21 @@ def trace_hooks() -> None:
     logger.setLevel(logging.DEBUG)
 
 
+def figure_text(figure: Figure) -> str:
+    """Return the value of a figure for people, with its unit."""
+    if figure.unit == "B":
+        return f"{figure.value / 1e9:.1f} GB"
+    return f"{figure.value:.0f}" if figure.unit == "/s" else f"{figure.value:.3g}"
+
+
+def _one_line(note: str, figures: Iterable[Figure]) -> str:
+    return "  ".join([*filter(None, [note]), *(f"{figure.name} {figure_text(figure)}" for figure in figures)])
+
+
+def _ending(note: str, seconds: float | None) -> str:
+    return ", ".join(filter(None, ("" if seconds is None else f"{seconds:.0f} s", note)))
+
+
 class PlainProgress:
     """Progress where stderr is not a terminal: one line when a piece of work ends, and one in half a minute of it."""
 
@@ -194,13 +210,14 @@ class PlainProgress:
         self._title, self._total, self._done = title, total, 0
         self._begun = self._said = time.monotonic()
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
         """Add to the count; print how far it is, and the time that is left, where the last line is old."""
         self._done += count
         now = time.monotonic()
         if now - self._said >= _SILENCE:
             self._said = now
-            self._say(f"{self._title}: {self._done} of {self._total or '?'}{self._left(now)}  {note}".rstrip())
+            done = f"{self._title}: {self._done} of {self._total or '?'}{self._left(now)}"
+            self._say(f"{done}  {_one_line(note, figures)}".rstrip())
 
     def _left(self, now: float) -> str:
         if not self._total or not self._done:
@@ -210,9 +227,9 @@ class PlainProgress:
     def _say(self, line: str) -> None:
         click.echo(safe(line), err=True)
 
-    def finish(self, note: str = "") -> None:
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
         """Print the line."""
-        self._say(f"{self._title}: {self._done}{f' {note}' if note else ''}")
+        self._say(f"{self._title}: {self._done} {_ending(note, seconds)}".rstrip())
 
 
 class SilentProgress(PlainProgress):
@@ -254,14 +271,14 @@ class TerminalProgress:
         self._note = ""
         self._bar = self._bars.add_task(title, total=total, note="")
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
         """Move the bar."""
-        self._note = note or self._note
+        self._note = _one_line(note, figures) or self._note
         self._bars.update(self._bar, advance=count, note=self._note)
 
-    def finish(self, note: str = "") -> None:
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
         """Leave the bar; the next one begins below it."""
-        self._bars.update(self._bar, note=note or self._note)
+        self._bars.update(self._bar, note=_ending(note, seconds) or self._note)
         self._bars.stop()
         self._bars.remove_task(self._bar)
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.output import PlainProgress, SilentProgress, safe
+from skillpm.cli.output import PlainProgress, SilentProgress, figure_text, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from skillpm.model.ports import Figure
 
 _WIDTHS = {"work": 22, "done": 9, "loss": 6, "reward": 6, "held-out": 8, "tokens/s": 8, "memory": 7, "left": 6}
 _SPARED = ("memory", "tokens/s", "held-out", "reward", "loss")  # on a narrow terminal, in this order
 
 
 class TrainingTable(PlainProgress):
-    """Progress on a terminal. A note is figures, each a name and a value, with two spaces between them."""
+    """Progress on a terminal. A figure stands in the column of its name, where there is one."""
 
     def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
@@ -41,19 +43,18 @@ class TrainingTable(PlainProgress):
         self._live = Live(console=self._console, get_renderable=self._drawn, refresh_per_second=4)
         self._live.start()
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
         """Move the line."""
         self._done += count
-        self._figures |= {name: value for name, _, value in (item.partition(" ") for item in note.split("  "))}
+        self._figures |= {figure.name: figure_text(figure) for figure in figures}
 
-    def finish(self, note: str = "") -> None:
-        """Leave the line; the next one begins below it. What its columns have no place for stands under it."""
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
+        """Leave the line, which has the seconds; the next one begins below it. A note stands under it."""
         self._ended = True
         self._live.stop()
         self._headed = True
-        told = note.partition(" s, ")[2] if " s, " in note else "" if note.endswith(" s") else note
-        if told:
-            click.echo(safe(f"  {told}"), err=True)
+        if note:
+            click.echo(safe(f"  {note}"), err=True)
 
     def close(self) -> None:
         """Stop drawing a line that was not finished."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from skillpm.model.ports import Progress
+from skillpm.model.ports import Figure, Progress
 
 _HELD_OUT = "validation_after"  # what greedy answers to the validation rows are worth, when a stage has ended
 _SHOWN = {
@@ -59,15 +59,15 @@ class StageReport:
         if (step, frozenset(row)) not in self._logged:
             self._log(row)
         if step > self._done or _HELD_OUT in numbers:
-            self._progress.advance(step - self._done, "  ".join(self._shown(numbers)))
+            self._progress.advance(step - self._done, figures=tuple(self._figures(numbers)))
             self._done = step
 
-    def _shown(self, numbers: Mapping[str, float]) -> Iterator[str]:
+    def _figures(self, numbers: Mapping[str, float]) -> Iterator[Figure]:
         """Yield what a person sees of a step: its figures, then the speed, and the memory, which no file has."""
-        yield from (f"{name} {numbers[key]:.3g}" for key, name in _SHOWN.items() if key in numbers)
+        yield from (Figure(name, numbers[key]) for key, name in _SHOWN.items() if key in numbers)
         now, tokens = time.monotonic(), numbers.get(_TOKENS)
         if tokens is not None:
             begun, before = self._first = self._first or (now, tokens)
             if now > begun:
-                yield f"tokens/s {(tokens - before) / (now - begun):.0f}"
-        yield f"memory {self._memory() / 1e9:.1f} GB"
+                yield Figure("tokens/s", (tokens - before) / (now - begun), "/s")
+        yield Figure("memory", self._memory(), "B")

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from skillpm.cli.training_table import TrainingTable
+from skillpm.model.ports import Figure
 
 HEADER = "work done loss reward held-out tokens/s memory left"
 
@@ -21,9 +22,10 @@ def drawn(width: int) -> list[str]:
     table.advance(40)
     table.finish()
     table.start("a-stage-with-a-long-name (grpo)", 120)
-    table.advance(1, "loss 0.25  accuracy 0.5  reward 0.125  tokens/s 1234  memory 12.5 GB")
-    table.advance(119, "held-out 0.75")
-    table.finish("2 s, 3 pairs")
+    figures = [Figure("loss", 0.25), Figure("accuracy", 0.5), Figure("reward", 0.125)]
+    table.advance(1, figures=[*figures, Figure("tokens/s", 1234.4, "/s"), Figure("memory", 12.5e9, "B")])
+    table.advance(119, figures=[Figure("held-out", 0.75)])
+    table.finish("3 pairs", 2.0)
     return [line for line in on_screen(out.getvalue()) if line]
 
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skillpm.model.ports import Figure
 from skillpm.train.metrics import StageReport
 
 
-class Notes:
-    """Progress that keeps its notes."""
+class Figures:
+    """Progress that keeps its figures."""
 
     def __init__(self) -> None:
-        self.notes: list[tuple[int, str]] = []
+        self.figures: list[tuple[int, Sequence[Figure]]] = []
 
     def start(self, title: str, total: int | None) -> None:
         pass
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        self.notes.append((count, note))
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
+        self.figures.append((count, figures))
 
-    def finish(self, note: str = "") -> None:
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
         pass
 
 
 def test_a_step_shows_speed_and_memory_beside() -> None:
     rows: list[Mapping[str, Any]] = []
-    shown = Notes()
+    shown = Figures()
     report = StageReport("sft", rows.append, shown, lambda: 1_500_000_000)
     report(0, {"pairs": 3})
     report(1, {"loss": 0.5, "num_tokens": 100, "nan": float("nan")})
@@ -38,6 +39,8 @@ def test_a_step_shows_speed_and_memory_beside() -> None:
         {"loss", "num_tokens", "seconds"},
         {"validation_before", "validation_after"},
     ]
-    assert shown.notes[0] == (1, "loss 0.5  memory 1.5 GB")
-    assert shown.notes[1][1].startswith("loss 0.25  tokens/s ") and shown.notes[1][1].endswith("  memory 1.5 GB")
-    assert shown.notes[2] == (0, "held-out 0.75  memory 1.5 GB")
+    memory = Figure("memory", 1_500_000_000, "B")
+    assert shown.figures[0] == (1, (Figure("loss", 0.5), memory))
+    loss, speed, last = shown.figures[1][1]
+    assert (loss, speed.name, speed.unit, last) == (Figure("loss", 0.25), "tokens/s", "/s", memory) and speed.value > 0
+    assert shown.figures[2] == (0, (Figure("held-out", 0.75), memory))

@@ -16,7 +16,7 @@ from skillpm.errors import UsageError
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.tasks import EvalTask
 from skillpm.hookspecs import hookimpl
-from skillpm.model.ports import Completion
+from skillpm.model.ports import Completion, Figure
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
@@ -47,10 +47,10 @@ class Quiet:
     def start(self, title: str, total: int | None) -> None:
         pass
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
         pass
 
-    def finish(self, note: str = "") -> None:
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
         pass
 
 

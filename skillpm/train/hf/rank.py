@@ -21,6 +21,7 @@ from torch import distributed
 
 from skillpm.errors import SkillpmError, UsageError
 from skillpm.model.episode import Episode
+from skillpm.model.ports import Figure
 from skillpm.model.run import RunStage
 from skillpm.model.training import Material
 from skillpm.train.hf.stages import Training, machine_record, open_model, run_stages
@@ -79,11 +80,11 @@ class _Shown:
     def start(self, title: str, total: int | None) -> None:
         self._say("start", title, total)
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        self._say("advance", count, note)
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
+        self._say("advance", count, note, figures)
 
-    def finish(self, note: str = "") -> None:
-        self._say("finish", note)
+    def finish(self, note: str = "", seconds: float | None = None) -> None:
+        self._say("finish", note, seconds)
 
     def _say(self, name: str, *arguments: Any) -> None:
         if place() == 0:

@@ -200,7 +200,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
     elif place() == 0:
         folder.write(f"stages/{stage.name}/answers.jsonl", (f"{one.model_dump_json()}\n" for one in output.answers))
     seconds = round(time.monotonic() - begun, 1)
-    progress.finish(_summary(seconds, output))
+    progress.finish(_outcome(output), seconds)
     return RunStage(
         name=stage.name,
         kind=stage.kind,
@@ -275,7 +275,5 @@ def _begin_again(stage_input: StageInput, before: Mapping[str, torch.Tensor]) ->
         torch.cuda.empty_cache()
 
 
-def _summary(seconds: float, output: StageOutput) -> str:
-    taken_back = [] if output.kept else ["taken back"]
-    words = ": ".join([*taken_back, *([output.note] if output.note else [])])
-    return f"{seconds:.0f} s{f', {words}' if words else ''}"
+def _outcome(output: StageOutput) -> str:
+    return ": ".join(filter(None, ("" if output.kept else "taken back", output.note)))

@@ -21,6 +21,7 @@ import skillpm.train.hf  # noqa: F401  sets variables of the environment when it
 from skillpm.errors import BusyError, CheckError, StorageError, TrainingError, UsageError
 from skillpm.evals.examiner import Asking
 from skillpm.model.episode import Episode
+from skillpm.model.ports import Figure
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import Context
 from skillpm.ops.learning import train as train_module
@@ -240,8 +241,8 @@ def test_what_rows_are_made_of_is_looked_at_before_the_model_is_loaded(
 class Ending(Count):
     """Ctrl-C at the end of a stage's first step."""
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        if "loss" in note:
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
+        if any(figure.name == "loss" for figure in figures):
             raise KeyboardInterrupt
 
 
@@ -313,7 +314,7 @@ def test_an_adapter_that_cannot_be_saved_is_kept_elsewhere(
     """And the run goes on when there is room again."""
 
     class Blocking(Count):
-        def advance(self, count: int = 1, note: str = "") -> None:
+        def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
             for stage in server.root.glob("runs/*/stages/sft"):
                 if not (stage / ".adapter").is_symlink():
                     (stage / ".adapter").symlink_to("/proc/nowhere/adapter")

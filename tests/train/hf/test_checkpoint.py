@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import StorageError
+from skillpm.model.ports import Figure
 from skillpm.model.training import Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.stages import Training, open_model, run_stages
@@ -34,8 +36,8 @@ class Killing(PlainProgress):
     def __init__(self, stage: str, step: int) -> None:
         self._stage, self._step = stage, step
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        super().advance(count, note)
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
+        super().advance(count, note, figures)
         if self._title.startswith(self._stage) and self._done >= self._step:
             raise Killed
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import PluginError, TrainingError, UsageError
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Observe
+from skillpm.model.ports import Figure, Observe
 from skillpm.model.verdict import Judgement
 from skillpm.train.dpo import Dpo
 from skillpm.train.eval import Eval
@@ -44,8 +44,8 @@ class Watched(PlainProgress):
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        super().advance(count, note)
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
+        super().advance(count, note, figures)
         self._watch(self._done)
 
 
