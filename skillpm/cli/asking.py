@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.output import clipped, safe
+from skillpm.errors import SkillpmError
 
 if TYPE_CHECKING:
     from skillpm.agent.approval import Decision, Question
@@ -115,7 +116,6 @@ def _forget_typed() -> None:
 
 def _edit(proposal: Proposal, question: Question) -> Proposal | None:
     """Return the proposal with the arguments that a person changed; None if nothing changed, or it would be refused."""
-    from skillpm.errors import SkillpmError
     from skillpm.model.contract import CommandLine
 
     tool = proposal.tool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,9 @@ from skillpm.cli.options import FiniteRange, number_option, run_option
 from skillpm.cli.output import echo_json, json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
+from skillpm.formats.as_json import StreamedArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from skillpm.evals.compare import Comparison
     from skillpm.evals.decision import Decision
     from skillpm.ops.learning.compare import ChosenArm
@@ -46,7 +46,6 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     `latest`. It calls a difference better or worse only if the exact paired test supports it.
     """
     from skillpm.evals.summary import comparisons_document
-    from skillpm.formats.as_json import StreamedArray
     from skillpm.formats.as_json import as_json as json_form
     from skillpm.ops.learning.compare import compare_arms
 

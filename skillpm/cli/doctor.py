@@ -9,6 +9,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import count, json_option, note, print_json, safe, table
+from skillpm.errors import CheckError
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.doctor import Check
@@ -21,7 +22,6 @@ def command() -> None:
 
     A missing optional part is a warning. Exits 1 if there is an error; then little works.
     """
-    from skillpm.errors import CheckError
     from skillpm.ops.machine.doctor import examine
 
     checks = examine(command_context())

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.everywhere import exit_with
-from skillpm.cli.install import Placing, placing_options
+from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
+from skillpm.errors import CheckError
 
 if TYPE_CHECKING:
     from skillpm.model.ports import ForeignLock
@@ -29,7 +30,6 @@ def command(file: Path, installing: bool, **placing: object) -> None:
     requirements; with --install, installs them with the other options. Exits 1 if an entry cannot be imported, and
     prints the reason.
     """
-    from skillpm.errors import CheckError
     from skillpm.ops.project.foreign_lock import import_lock
 
     place = Placing.of(placing)
@@ -50,7 +50,6 @@ def _install(foreign: ForeignLock, place: Placing) -> Installation:
 
 
 def _print(foreign: ForeignLock, installed: Installation | None) -> None:
-    from skillpm.cli.install import render
 
     if installed is not None:
         render(installed)

@@ -11,6 +11,7 @@ import click
 from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import json_option, note, print_json, safe, tell
+from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.account import Login
@@ -29,7 +30,6 @@ def command(registry: str, token_stdin: bool, trusted: bool) -> None:
     gets a token for a quarter of an hour; the variable SKILLPM_ID_TOKEN has the job's ID token, and on GitHub Actions
     none is needed.
     """
-    from skillpm.errors import UsageError
     from skillpm.ops.authoring.account import exchanged, login
 
     context = command_context()

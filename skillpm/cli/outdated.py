@@ -11,6 +11,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import registry_options, user_option
 from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, shown, table
+from skillpm.errors import CheckError
 
 if TYPE_CHECKING:
     from skillpm.ops.project.outdated import Freshness, Outdated
@@ -27,7 +28,6 @@ def command(names: tuple[str, ...]) -> None:
     `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
     `stale` if a folder has another release than skillpm.lock; run `skillpm sync`. Exits 1 if a skill is listed.
     """
-    from skillpm.errors import CheckError
     from skillpm.ops.project.outdated import outdated
 
     report = outdated(command_context(), names)

@@ -12,6 +12,7 @@ from skillpm.cli.findings import echo_finding
 from skillpm.cli.options import allow_option
 from skillpm.cli.output import json_option, note, print_json, safe, size
 from skillpm.cli.paths import SkillPath, TypedPath
+from skillpm.errors import LayoutError
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ def note_left_out(names: Sequence[str]) -> None:
 
 def packed(path: Path, owner: str = "", allowed: Sequence[str] = ()) -> Packed:
     """Pack a folder and print all findings of the check on stderr."""
-    from skillpm.errors import LayoutError
     from skillpm.ops.authoring.pack import pack
     from skillpm.runtime.distributions import load_host
     from skillpm.settings import load_settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,6 @@ from skillpm.errors import UsageError
 from skillpm.formats.typed_path import typed_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from skillpm.agent.trace import Trace
     from skillpm.ops.context import Context
     from skillpm.ops.learning.synth import Shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from skillpm.agent.trace import Step, Traces
 
 _REQUEST = 60  # characters in a table

@@ -12,6 +12,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import user_option
 from skillpm.cli.output import NOTHING_INSTALLED, count, json_option, note, print_json, safe
+from skillpm.errors import CheckError, IntegrityError
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ def command(names: tuple[str, ...]) -> None:
 
     Exits 1 if a folder is missing or edited or a stored skill is missing, 4 if bytes in the store differ from the lock.
     """
-    from skillpm.errors import CheckError, IntegrityError
     from skillpm.ops.project.verify import verify
 
     verification = verify(command_context(), names)

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skillpm.contract.contract import Contract
 from skillpm.contract.foreign_rows import foreign_rows
 from skillpm.contract.tool_forms import told_tools
 from skillpm.errors import DocumentError, UsageError
@@ -20,6 +21,7 @@ from skillpm.formats.document import read_json_lines
 from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import label_of
+from skillpm.model.episode import Episode
 from skillpm.model.evaluation import HELD_OUT, TaskRow
 from skillpm.model.order import shuffle
 from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_json, request_key, skill_content
@@ -29,8 +31,6 @@ from skillpm.storage.row_files import read_rows
 from skillpm.worker.protocol import task_document, task_of
 
 if TYPE_CHECKING:
-    from skillpm.contract.contract import Contract
-    from skillpm.model.episode import Episode
     from skillpm.runtime.catalogue import Contributions
 
 OUTSIDE = "tasks"

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from skillpm.errors import UsageError
+from skillpm.errors import RegistryError, UsageError
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.model.source import SourceKind, cut_reference, git_place
 from skillpm.storage.archive import ARCHIVES
@@ -105,7 +105,6 @@ def git_text(text: str, forge: str, first: FirstReference) -> str:
 
 
 def _answers(place: str, first: FirstReference) -> bool:
-    from skillpm.errors import RegistryError
 
     try:
         return first(place, ["HEAD"]) is not None

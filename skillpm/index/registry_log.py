@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skillpm.errors import DocumentError, RegistryError
 from skillpm.formats.light import read_light
@@ -15,10 +15,8 @@ from skillpm.index.pages import page_path
 from skillpm.index.signed_pages import CHECKPOINT, LOG, log_entry
 from skillpm.index.tile_log import WIDTH, InclusionProof, TileLog, entries_of, extend
 from skillpm.index.witnesses import NEXT
+from skillpm.model.key import PrivateKey, PublicKey
 from skillpm.model.release import Release
-
-if TYPE_CHECKING:
-    from skillpm.model.key import PrivateKey, PublicKey
 
 Document = dict[str, Any]
 

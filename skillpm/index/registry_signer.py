@@ -34,6 +34,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tuf.api.metadata import Metadata, Root
+
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.note import Checkpoint, missing, with_witnesses
 from skillpm.index.pages import page_path
@@ -41,13 +43,11 @@ from skillpm.index.registry_log import Document, RegistryLog
 from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
 from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path
 from skillpm.index.witnesses import FILE, NEXT, Witnesses
+from skillpm.model.key import PrivateKey, PublicKey
 from skillpm.storage.durable import flush
 from skillpm.storage.process_lock import turns
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Metadata, Root
-
-    from skillpm.model.key import PrivateKey, PublicKey
     from skillpm.storage.keys import Keys
 
 _KEPT = 24 * 3600.0  # seconds for which a client may still read what a newer snapshot replaced

@@ -24,13 +24,13 @@ from skillpm.errors import IntegrityError, RegistryError, SkillpmError
 from skillpm.index.note import Checkpoint, WitnessKey, missing, open_checkpoint
 from skillpm.index.pages import MAX_PAGE, page_path
 from skillpm.index.tile_log import InclusionProof, TileLog, included_root, is_consistent, leaf_hash
+from skillpm.model.release import Release
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.process_lock import locked
 
 if TYPE_CHECKING:
     from tuf.ngclient import Updater
 
-    from skillpm.model.release import Release
 
 METADATA, TIMESTAMP = "metadata", "timestamp.json"
 LOG, CHECKPOINT = "log", "checkpoint"

@@ -32,7 +32,7 @@ from urllib.parse import urljoin, urlsplit
 
 from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, Gathering, gathered, inflated, pieces_of
-from skillpm.index.credentials import Credentials, host_of, is_local
+from skillpm.index.credentials import Credentials, host_of, is_local, token_variable
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.index.watched import watched_pools
 
@@ -427,7 +427,6 @@ def seconds_asked(text: str | None) -> float:
 
 
 def _denied(url: str, status: int) -> RegistryError:
-    from skillpm.index.credentials import token_variable
 
     host = host_of(url)
     return RegistryError(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+
+from packaging.version import Version
 
 from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.release import Digest
-
-if TYPE_CHECKING:
-    from packaging.version import Version
 
 WHEEL_ADDRESS = r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~%+,=@/-]+\.whl"
 

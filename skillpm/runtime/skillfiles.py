@@ -13,12 +13,12 @@ from skillpm.layout.description import has_manifest
 from skillpm.layout.package import Package, Read, Row
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
+from skillpm.model.task import Seed
 
 if TYPE_CHECKING:  # a worker reads few of them, and would wait for the imports of all
     from skillpm.model.manifest import Manifest
     from skillpm.model.suite import Case, Suite
     from skillpm.model.synthesis import SynthesisDocument
-    from skillpm.model.task import Seed
 
 CODE = ("plugin.py", "verifier.py")  # what a worker would execute
 T = TypeVar("T")

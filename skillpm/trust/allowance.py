@@ -11,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from skillpm.errors import UsageError
 from skillpm.layout.scan import ALLOWABLE
+from skillpm.model.finding import Report
 from skillpm.model.name import did_you_mean
-
-if TYPE_CHECKING:
-    from skillpm.model.finding import Report
 
 QUARANTINED = "QUARANTINED"
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.formats.strict import strict_json
-from skillpm.layout.tree import file_digest
+from skillpm.layout.tree import Tree, file_digest
 from skillpm.trust.signature import PAYLOAD, STATEMENT, encoding
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from skillpm.layout.tree import Tree
 
 FILE = "skill.oms.sig"
 _PREDICATE = "https://model_signing/signature/v1.0"

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skillpm.errors import IntegrityError
 from skillpm.formats.strict import strict_json
 from skillpm.model.key import PrivateKey, PublicKey
-from skillpm.model.release import Envelope, EnvelopeSignature
-
-if TYPE_CHECKING:
-    from skillpm.model.release import Release
+from skillpm.model.release import Envelope, EnvelopeSignature, Release
 
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from skillpm.errors import IntegrityError, PolicyError
+from skillpm.model.key import PublicKey
+from skillpm.model.release import Page, Release
 from skillpm.trust.signature import signer
 
 if TYPE_CHECKING:
-    from skillpm.model.key import PublicKey
     from skillpm.model.lock import LockedSkill
-    from skillpm.model.release import Page, Release
     from skillpm.model.trust_policy import Signatures
     from skillpm.storage.keys import Keys
 

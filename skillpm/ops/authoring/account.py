@@ -16,7 +16,9 @@ from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, checked_token, host_of, token_variable
 from skillpm.index.http import HttpIndex
 from skillpm.index.http_registry import HttpRegistry
+from skillpm.index.pages import parsed
 from skillpm.index.source import open_registry
+from skillpm.index.transport import Transport
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
@@ -74,8 +76,6 @@ def login(context: Context, text: str, token: str) -> Login:
         UsageError: it is not a token, or it would be sent unencrypted.
         RegistryError: it is not a registry with a server.
     """
-    from skillpm.index.transport import Transport
-
     registry = server(context, text)
     secret = checked_token(token.strip())
     if not secret:
@@ -115,8 +115,6 @@ def exchanged(context: Context, text: str, environment: Mapping[str, str]) -> st
 
 
 def _github_statement(audience: str, environment: Mapping[str, str]) -> str:
-    from skillpm.index.pages import parsed
-    from skillpm.index.transport import Transport
 
     url, secret = (environment.get(name, "") for name in _GITHUB)
     if not url or not secret:

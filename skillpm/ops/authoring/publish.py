@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from packaging.version import Version
 
@@ -19,7 +19,10 @@ from skillpm.index.oci_registry import OciRegistry
 from skillpm.index.source import open_registry
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
+from skillpm.model.key import PublicKey
 from skillpm.model.name import look_alike, parse_name
+from skillpm.model.ports import Progress, Registry
+from skillpm.model.release import Release, Status
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.skill import Skill
 from skillpm.ops.authoring.pack import Packed
@@ -29,11 +32,6 @@ from skillpm.ops.learning.selftest import Selftest, selftest
 from skillpm.ops.learning.session import open_session
 from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.signature import signer as release_signer
-
-if TYPE_CHECKING:
-    from skillpm.model.key import PublicKey
-    from skillpm.model.ports import Progress, Registry
-    from skillpm.model.release import Release, Status
 
 _JUDGING = ("contract.yaml", "verifier.py", "plugin.py")  # a skill with any of these may judge answers
 

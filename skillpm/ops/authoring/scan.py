@@ -19,12 +19,11 @@ from skillpm.layout.rule import Level
 from skillpm.layout.source_tree import WholeTree
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
-from skillpm.model.finding import Severity
+from skillpm.model.finding import Report, Severity
 from skillpm.storage.files import DiskErrors
 from skillpm.trust.allowance import Allowance
 
 if TYPE_CHECKING:
-    from skillpm.model.finding import Report
     from skillpm.ops.context import Context
 
 RULES = layout.RULES

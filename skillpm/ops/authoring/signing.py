@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import ConflictError
+from skillpm.model.key import PrivateKey
+from skillpm.model.release import Release
 from skillpm.ops.context import Context
 from skillpm.storage.files import read_text
 from skillpm.storage.keys import DEFAULT, read_private
 from skillpm.trust.signature import sign, signer
 
 if TYPE_CHECKING:
-    from skillpm.model.key import PrivateKey
-    from skillpm.model.release import Release
     from skillpm.ops.authoring.publish import PublishOptions
 
 KEY_VARIABLE = "SKILLPM_SIGNING_KEY"  # a private key in PEM, or the path of its file

@@ -8,6 +8,7 @@ from functools import cache, partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from skillpm.errors import DocumentError
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem
@@ -45,7 +46,6 @@ def compiled_contract(subject: Subject) -> Contract | None:
     if subject.package is None or "contract.yaml" not in subject.package.documents:
         return None
     from skillpm.contract.contract import Contract
-    from skillpm.errors import DocumentError
 
     document = subject.package.contract.value
     try:
@@ -233,7 +233,6 @@ def _is_same(find_contract: Callable[[], Contract | None], one: str, other: str)
     """Are two answers in JSON the same for the contract, such as two spellings of one command line?"""
     if one == other or (contract := find_contract()) is None:
         return one == other
-    from skillpm.errors import DocumentError
 
     try:
         return contract.judge(json.loads(one), contract.render(json.loads(other))).status == "passed"

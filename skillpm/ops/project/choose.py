@@ -12,6 +12,7 @@ from skillpm.errors import IntegrityError, ResolutionError, SkillpmError, Unknow
 from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
 from skillpm.model.hooks import HOOKS_VERSION
+from skillpm.model.key import PublicKey
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
@@ -27,7 +28,6 @@ from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.cooldown import Cooldown
 
 if TYPE_CHECKING:
-    from skillpm.model.key import PublicKey
     from skillpm.model.ports import Index
 
 NOTHING_ASKED = Asked()

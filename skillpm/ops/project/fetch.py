@@ -9,7 +9,14 @@ from skillpm.errors import IntegrityError, LayoutError
 from skillpm.formats.as_json import as_json
 from skillpm.formats.gathered import Bytes
 from skillpm.index.path import FilesIndex, TreeIndex
+from skillpm.layout.filenames import Limits
+from skillpm.layout.rule import Level
+from skillpm.layout.rules import told
+from skillpm.layout.rules.files import RENAME
+from skillpm.layout.scan import ALLOWABLE, NO_ARCHIVE
+from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree, tree_digest
+from skillpm.model.finding import Finding, Report
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
 from skillpm.ops.project.identity import refuse_impostor
@@ -18,8 +25,6 @@ from skillpm.storage.store import Store
 from skillpm.trust.allowance import NOTHING, Allowance
 
 if TYPE_CHECKING:
-    from skillpm.layout.filenames import Limits
-    from skillpm.model.finding import Finding, Report
     from skillpm.model.ports import Index
 
 _SHOWN = 5  # errors of a skill that one message names
@@ -33,7 +38,6 @@ def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
     """
     if report.ok:
         return
-    from skillpm.layout.scan import NO_ARCHIVE
 
     kind = IntegrityError if {finding.code for finding in report.errors} <= NO_ARCHIVE else LayoutError
     raise kind(
@@ -45,8 +49,6 @@ def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
 
 def allow_flags(report: Report, name: str) -> str:
     """Return the flags that accept the errors of a skill, or an empty text if an error cannot be accepted."""
-    from skillpm.layout.scan import ALLOWABLE
-
     codes = sorted({finding.code for finding in report.errors})
     return " ".join(f"--allow {name}:{code}" for code in codes) if set(codes) <= ALLOWABLE else ""
 
@@ -64,8 +66,6 @@ def _named(finding: Finding) -> str:
 
 
 def _hint(report: Report, name: str, *, final: bool) -> str:
-    from skillpm.layout.rules.files import RENAME
-    from skillpm.layout.scan import ALLOWABLE, NO_ARCHIVE
 
     codes = sorted({finding.code for finding in report.errors})
     hints = {finding.hint for finding in report.errors}
@@ -111,9 +111,6 @@ def refuse_told(tree: Tree, entry: LockedSkill, allow: Allowance) -> None:
     if not allow.refused:
         return
     from skillpm.layout.check import examine
-    from skillpm.layout.rule import Level
-    from skillpm.layout.rules import told
-    from skillpm.layout.subject import Subject
 
     label = str(entry)
     report = examine(Subject(tree, None), told.RULES, path=label, level=Level.LENIENT)

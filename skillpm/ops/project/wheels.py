@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skillpm.errors import SkillpmError
 from skillpm.model.lock import LockedSkill
+from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.project.choose import Selection
 
@@ -42,7 +43,6 @@ def _may_need_packages(root: Path) -> bool:
 
 
 def _with_wheels(context: Context, entry: LockedSkill, root: Path) -> LockedSkill:
-    from skillpm.model.skill import Skill
     from skillpm.runtime.skillfiles import SkillFiles
     from skillpm.worker.environments import Environments
 
