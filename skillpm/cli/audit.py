@@ -10,7 +10,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option
-from skillpm.cli.output import cell, json_option, listing, note, print_json, safe
+from skillpm.cli.output import cell, json_option, listing, print_json, safe, tell
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,10 +59,8 @@ def show(number: int) -> None:
 def verify(head: str | None) -> None:
     """Check that no entry was changed, moved, added or removed. Exits 4 if one was."""
     number, digest = _log().verify(head)
-    if print_json({"entries": number, "head": digest}):
-        return
-    note("1 entry is whole" if number == 1 else f"{number} entries are whole")
-    click.echo(digest)
+    whole = "1 entry is whole" if number == 1 else f"{number} entries are whole"
+    tell({"entries": number, "head": digest}, whole, out=digest)
 
 
 def _log() -> AuditLog:

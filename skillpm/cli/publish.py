@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.options import allow_option, place_option
 from skillpm.cli.output import count, json_option, note, print_json, safe, size, terminal_progress
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 @click.option("--allow-signer-change", is_flag=True, help="Allow another signer than that of earlier releases.")
 @click.option("--dry-run", is_flag=True, help="Print what would be published.")
 @allow_option
-@yes_option
-@worker_options
+@code_options
 @json_option
 @if_interrupted("the same command publishes it, or says that it is there already")
 def command(path: Path, registry: str, **flags: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import known_names, run_names
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import json_option, note, print_json, table
@@ -28,8 +28,7 @@ SHOWN = 20  # changed answers in the table; `--json` has all
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the new judgements.")
 @click.option("--check", is_flag=True, help="Exit 1 if a verdict changed.")
-@yes_option
-@worker_options
+@code_options
 @json_option
 @if_interrupted("nothing was written, the same command begins again")
 def command(run: Path, skills: tuple[str, ...], output: Path | None, check: bool) -> None:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.everywhere import exit_with, is_set
-from skillpm.cli.options import choice_option, model_option, number_option, run_option
+from skillpm.cli.options import choice_option, key_option, model_option, number_option, read_key, run_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
-from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, SkillpmError, UsageError
 
 if TYPE_CHECKING:
@@ -47,8 +46,7 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @number_option("--timeout", click.IntRange(1, 86400), 60, "Seconds for the commands of one answer.", "S")
 @click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked: docs/agent.md.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; run nothing.")
-@yes_option
-@worker_options
+@code_options
 @json_option
 @if_interrupted("nothing more runs, `skillpm audit list` shows what was run")
 def command(**options: Any) -> None:

@@ -12,7 +12,7 @@ import click
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import cell, count, json_option, listing, note, print_json, safe, size, table
+from skillpm.cli.output import cell, count, json_option, listing, note, print_json, safe, size, table, tell
 from skillpm.cli.paths import TypedPath, output_file
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def _write_page(run: Path, path: Path) -> None:
     from skillpm.storage.files import write_atomic
 
     write_atomic(output_file(path), run_page(command_context().settings, run))
-    if not print_json({"page": str(path)}):
-        click.echo(path)
+    tell({"page": str(path)}, out=path)
 
 
 def _steps(run: StoredRun) -> str:

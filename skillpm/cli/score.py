@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.output import note, safe
 from skillpm.cli.process import if_interrupted
 from skillpm.errors import VerifierError
@@ -19,8 +19,7 @@ from skillpm.errors import VerifierError
 @click.command("score")
 @click.argument("skill", shell_complete=known_names)
 @click.argument("file", type=click.File("rb"), default="-")
-@yes_option
-@worker_options
+@code_options
 @if_interrupted("the judgements that are printed stand")
 def command(skill: str, file: BinaryIO) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.findings import echo_finding, format_options, print_form, print_rules
 from skillpm.cli.output import count, note, safe, table, terminal_progress
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @click.command("selftest", epilog="Example: skillpm selftest incident-triage")
 @click.argument("skills", shell_complete=known_names, metavar="[SKILL]...", nargs=-1)
 @click.option("--rules", "show_rules", is_flag=True, help="List the claims instead of checking them.")
-@yes_option
-@worker_options
+@code_options
 @format_options
 @if_interrupted("nothing was decided, the same command begins again")
 def command(skills: tuple[str, ...], show_rules: bool) -> None:

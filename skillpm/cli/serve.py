@@ -8,10 +8,9 @@ import click
 from click.core import ParameterSource
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.consent import agreed_skills, worker_options, yes_option
-from skillpm.cli.options import model_option, number_option, run_option
+from skillpm.cli.consent import agreed_skills, code_options
+from skillpm.cli.options import key_option, model_option, number_option, read_key, run_option
 from skillpm.cli.output import PlainProgress, note
-from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import UsageError
 
 _TOGETHER = 16  # requests that wait and are answered together
@@ -27,8 +26,7 @@ _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 @number_option("--tries", click.IntRange(1, 10), 3, "Answers to one request.")
 @number_option("--max-new-tokens", click.IntRange(1, 32768), 256, "The most tokens of one answer.")
 @key_option
-@yes_option
-@worker_options
+@code_options
 @click.pass_context
 def command(
     ctx: click.Context,

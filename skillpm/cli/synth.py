@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import agreed_skills, engine_option, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, code_options, engine_option
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import FiniteRange, number_option
@@ -70,8 +70,7 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 )
 @click.option("--force", is_flag=True, help="Replace the files of an earlier synthesis.")
 @click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
-@yes_option
-@worker_options
+@code_options
 @engine_option
 @json_option
 @if_interrupted("nothing was written, the same command begins again")

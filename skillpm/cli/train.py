@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import engine_option, grant_consents, worker_options, yes_option
+from skillpm.cli.consent import code_options, engine_option, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import model_option, run_option
@@ -64,8 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--each", is_flag=True, help="Train one adapter for each skill, in a run of its own.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
-@yes_option
-@worker_options
+@code_options
 @engine_option
 @json_option
 @if_interrupted("nothing was trained, the same command begins again")

@@ -14,7 +14,7 @@ from skillpm.cli.options import number_option, user_option
 from skillpm.cli.output import NOTHING_INSTALLED, json_option, note, print_json, safe, shown
 
 if TYPE_CHECKING:
-    from skillpm.ops.project.graph import Edge, Reasons
+    from skillpm.ops.project.graph import Reasons
     from skillpm.resolve.outline import Row
 
 _PATHS = 20  # paths without --limit
@@ -86,7 +86,8 @@ def why(name: str, limit: int) -> None:
 
 def _print_reasons(reasons: Reasons, limit: int) -> None:
     for path in reasons.paths:
-        click.echo(safe(" -> ".join(["this project", *(_text(step) for step in path)])))
+        steps = (f"{_versioned(step.name, step.version)} ({step.specifier or 'any version'})" for step in path)
+        click.echo(safe(" -> ".join(["this project", *steps])))
     if not reasons.paths:
         note(f"nothing requires {_versioned(reasons.name, reasons.version)}; the next install or uninstall removes it")
     elif not reasons.complete:
@@ -94,10 +95,6 @@ def _print_reasons(reasons: Reasons, limit: int) -> None:
             "`--limit 0` shows all" if limit and len(reasons.paths) >= limit else "there are too many to list them all"
         )
         note(f"the {len(reasons.paths)} shortest paths; there are more: {more}")
-
-
-def _text(step: Edge) -> str:
-    return f"{_versioned(step.name, step.version)} ({step.specifier or 'any version'})"
 
 
 def _versioned(name: str, version: str | None) -> str:

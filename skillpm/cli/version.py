@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import json_option, note, print_json
+from skillpm.cli.output import json_option, tell
 from skillpm.cli.paths import SkillPath
 from skillpm.errors import UsageError
 
@@ -47,8 +47,7 @@ def show(path: Path) -> None:
     from skillpm.ops.authoring.version import version_of
 
     name, version = version_of(path)
-    if not print_json({"name": name, "version": version}):
-        click.echo(version)
+    tell({"name": name, "version": version}, out=version)
 
 
 @command.command(
@@ -90,8 +89,9 @@ def bump(parts: tuple[str, ...], dry_run: bool) -> None:
 
 
 def _print(change: VersionChange) -> None:
-    if print_json(change):
-        return
-    click.echo(change.after)
     would = "would change" if change.dry_run else "changed"
-    note(f"{change.name}: {change.before} -> {change.after}; {would}: {' and '.join(change.files)}")
+    tell(
+        change,
+        f"{change.name}: {change.before} -> {change.after}; {would}: {' and '.join(change.files)}",
+        out=change.after,
+    )

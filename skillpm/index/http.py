@@ -16,6 +16,7 @@ from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import (
+    KEEPER,
     LISTING,
     MAX_LISTING,
     MAX_PAGE,
@@ -27,7 +28,7 @@ from skillpm.index.pages import (
     read_page,
     read_ranking,
 )
-from skillpm.index.transport import KEEPER, Transport, followed
+from skillpm.index.transport import Transport, followed
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
 from skillpm.model.source import Source, SourceKind
 

@@ -27,8 +27,8 @@ from skillpm.formats.light import json_form
 from skillpm.index.credentials import host_of
 from skillpm.index.http import HttpIndex
 from skillpm.index.page_cache import PageCache
-from skillpm.index.pages import parsed
-from skillpm.index.transport import KEEPER, Answer, Transport
+from skillpm.index.pages import KEEPER, parsed
+from skillpm.index.transport import Answer, Transport
 from skillpm.model.release import Release, Status
 
 _ERRORS: dict[int, type[RegistryError | PolicyError | UsageError | IntegrityError]] = {

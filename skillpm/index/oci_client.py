@@ -26,7 +26,8 @@ from skillpm.index.http import cached_get
 from skillpm.index.oci_login import OciLogin
 from skillpm.index.oci_reference import DIGEST
 from skillpm.index.page_cache import PageCache
-from skillpm.index.transport import KEEPER, Answer, Transport, followed
+from skillpm.index.pages import KEEPER
+from skillpm.index.transport import Answer, Transport, followed
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

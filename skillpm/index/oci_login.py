@@ -22,7 +22,8 @@ from skillpm.errors import PolicyError, RegistryError, UsageError
 from skillpm.formats.strict import strict_json
 from skillpm.formats.typed_path import typed_path
 from skillpm.index.credentials import checked_token
-from skillpm.index.transport import KEEPER, Transport, followed
+from skillpm.index.pages import KEEPER
+from skillpm.index.transport import Transport, followed
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
 _KEYS = ("{host}", "https://{host}", "https://{host}/v2/", "https://{host}/v1/")

@@ -16,6 +16,7 @@ from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
 
 D = TypeVar("D", bound=LightDocument)
+KEEPER = "tell the registry's maintainer"  # a hint
 LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page
 MAX_LISTING = 64 << 20  # bytes of the listing: 100,000 skills need a third of it
@@ -83,7 +84,7 @@ def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> Re
         return ReadPage(name=read_document(Page, data, place).name)  # raises: it is not a page
     page = _document(ReadPage, {**root, "releases": [], "skipped": []}, place)
     if page.name != name:
-        raise RegistryError(f"{place} is the page of `{page.name}`, not of `{name}`", hint=_KEEPER)
+        raise RegistryError(f"{place} is the page of `{page.name}`, not of `{name}`", hint=KEEPER)
     releases, skipped = [], []
     for item in items:
         release = _release(item)
@@ -95,7 +96,7 @@ def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> Re
             version = item.get("version") if isinstance(item, dict) else None
             skipped.append((version[:64] if isinstance(version, str) else "a release", release))
     if skipped and not releases:
-        raise RegistryError(f"{place}: {skipped[0][1]}", hint=_KEEPER)
+        raise RegistryError(f"{place}: {skipped[0][1]}", hint=KEEPER)
     _refuse_twins((release.version for release in releases), place)
     return replace(page, releases=tuple(releases), skipped=tuple(skipped))
 
@@ -122,7 +123,7 @@ def _refuse_twins(versions: Iterable[str], place: str) -> None:
         other = spellings.setdefault(canonicalize_version(version), version)
         if other is not version:
             both = f"{other} twice" if other == version else f"{other} and {version}, which are one version"
-            raise RegistryError(f"{place} has {both}", hint=_KEEPER)
+            raise RegistryError(f"{place} has {both}", hint=KEEPER)
 
 
 def _refuse_newer(root: Any, key: str, place: str) -> None:
@@ -142,7 +143,7 @@ def _document(model: type[D], root: Any, place: str) -> D:
     try:
         return read_light(model, root)
     except DocumentError as error:
-        raise RegistryError(f"{place}: {error.rule}", hint=_KEEPER) from None
+        raise RegistryError(f"{place}: {error.rule}", hint=KEEPER) from None
 
 
 def parsed(data: bytes, place: str) -> Any:
@@ -154,7 +155,4 @@ def parsed(data: bytes, place: str) -> Any:
     except ValueError as error:
         html = ": it is HTML, perhaps a proxy's or a login page" if data.lstrip()[:1] == b"<" else ""
         reason = f"not JSON{html or f': {error}'}"
-    raise RegistryError(f"{place}: {reason}", hint=_KEEPER)
-
-
-_KEEPER = "tell the registry's maintainer"
+    raise RegistryError(f"{place}: {reason}", hint=KEEPER)

@@ -43,7 +43,7 @@ from skillpm.index.registry_log import Document, RegistryLog
 from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
 from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path
 from skillpm.index.witnesses import FILE, NEXT, Witnesses
-from skillpm.model.key import PrivateKey, PublicKey
+from skillpm.model.key import PrivateKey
 from skillpm.storage.durable import flush
 from skillpm.storage.process_lock import turns
 
@@ -215,7 +215,8 @@ class RegistrySigner:
             is_wanted = waiting or (all_witnesses and not asked and missing(newest, self._witnesses().urls))
             if not is_wanted or is_last or again or (reason and is_same):
                 break
-            asked, reason = self._witnesses().cosigned(newest, Checkpoint.parse(head).size, self._log_file)
+            seen = Checkpoint.parse(head).size
+            asked, reason = self._witnesses().cosigned(newest, seen, lambda path: self._read(f"{LOG}/{path}"))
         return dict.fromkeys(map(" ".join, waiting), reason or "they were not asked yet")
 
     def _heads(self, newest: str, asked: str, keys: Sequence[PrivateKey], *, again: bool) -> tuple[str, str]:
@@ -286,9 +287,6 @@ class RegistrySigner:
     def _note(self, path: str) -> str:
         return (self._read(path) or b"").decode("utf-8", "replace")
 
-    def _log_file(self, path: str) -> bytes | None:
-        return self._read(f"{LOG}/{path}")
-
     def _metadata(self, keys: Sequence[PrivateKey]) -> RegistryMetadata:
         return RegistryMetadata(self._read, self._put, keys)
 
@@ -300,8 +298,9 @@ class RegistrySigner:
         keys = keys_of(self._root(), "timestamp")
         own = self._keys.private_of(keys)
         if not own:
+            titles = ", ".join(sorted(key.short for key in keys))
             raise UsageError(
-                f"the registry {self._store.root} is signed, and its online key {_titles(keys)} is not on this machine",
+                f"the registry {self._store.root} is signed, and its online key {titles} is not on this machine",
                 hint="ask its maintainer for the key, then run `skillpm key import NAME FILE`",
             )
         return own[0]
@@ -370,7 +369,3 @@ def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str
 def page_text(page: dict[str, Any]) -> str:
     """Return the text of a page or of another document of a registry."""
     return json.dumps(page, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _titles(keys: set[PublicKey]) -> str:
-    return ", ".join(sorted(key.short for key in keys))

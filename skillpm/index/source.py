@@ -332,7 +332,7 @@ def _web_address(text: str) -> str:
 
 
 def _web_registry(url: str, around: Surroundings) -> Index:
-    if _well_known(url):
+    if url.endswith(("/.well-known/agent-skills", "/.well-known/agent-skills/index.json")):
         from skillpm.index.well_known import INDEX, WellKnownIndex
 
         address = f"{url.partition('/.well-known/')[0]}/{INDEX}"
@@ -346,10 +346,6 @@ def _oci_registry(place: str, around: Surroundings) -> Index:
     from skillpm.index.oci_registry import OciRegistry
 
     return OciRegistry(place, around.transport, around.pages)
-
-
-def _well_known(url: str) -> bool:
-    return url.endswith(("/.well-known/agent-skills", "/.well-known/agent-skills/index.json"))
 
 
 def _folder(text: str) -> str:

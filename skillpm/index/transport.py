@@ -33,7 +33,7 @@ from urllib.parse import urljoin, urlsplit
 from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, Gathering, gathered, inflated, pieces_of
 from skillpm.index.credentials import Credentials, host_of, is_local, token_variable
-from skillpm.index.pages import MAX_ARCHIVE
+from skillpm.index.pages import KEEPER, MAX_ARCHIVE
 from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
@@ -464,7 +464,6 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (http.client.HTTPException, "the answer is not HTTP"),
     (ConnectionError, "the connection was closed"),
 )
-KEEPER = "tell the registry's maintainer"
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Rule:
         title: what is wrong, in a few words.
         why: what goes wrong for whom.
         scope: what must be readable before ``look`` is called.
+        what: it looks at, for people; by default the docstring of ``look``.
     """
 
     code: str
@@ -53,6 +54,7 @@ class Rule:
     why: str
     look: Look
     scope: Scope
+    what: str = ""
 
     def finding(self, problem: Problem, subject: Subject, level: Level) -> Finding:
         """Return what this rule says of a problem at this level."""
@@ -68,7 +70,7 @@ class Rule:
 
     def text(self) -> RuleText:
         """Return the description of this rule."""
-        what = inspect.getdoc(self.look) or self.title
+        what = self.what or inspect.getdoc(self.look) or self.title
         return RuleText(self.code, self.title, what, self.why, self.lenient, self.strict)
 
 

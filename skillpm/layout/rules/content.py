@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from skillpm.layout.hidden import Hidden, sightings
-from skillpm.layout.rule import Look, RuleSet, rule
+from skillpm.layout.rule import Rule, RuleSet, Scope
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem, Severity
 
@@ -45,21 +46,17 @@ _HIDDEN: tuple[tuple[str, Severity, Hidden, str, str, str, str, str], ...] = (
 RULES = RuleSet()
 
 
-def _shown(kind: Hidden, label: str, hint: str, what: str) -> Look:
-    """Return the function of a rule that reports one kind of hidden text; ``what`` is its description."""
-
-    def look(subject: Subject) -> Iterator[Problem]:
-        for place in subject.contents.places.get(kind, ()):
-            yield Problem(f"{label}: {place.message}", place.line, place.path, hint, place.column)
-        if subject.fields and "\\" in (subject.parts.yaml or ""):
-            yield from _escaped(subject, kind, label, hint)
-
-    look.__doc__ = what
-    return look
+def _shown(kind: Hidden, label: str, hint: str, subject: Subject) -> Iterator[Problem]:
+    """Yield one kind of hidden text."""
+    for place in subject.contents.places.get(kind, ()):
+        yield Problem(f"{label}: {place.message}", place.line, place.path, hint, place.column)
+    if subject.fields and "\\" in (subject.parts.yaml or ""):
+        yield from _escaped(subject, kind, label, hint)
 
 
 for _code, _severity, _kind, _title, _label, _hint, _why, _what in _HIDDEN:
-    RULES.add(rule(_code, _title, why=_why, lenient=_severity, strict=WARNING)(_shown(_kind, _label, _hint, _what)))
+    _look = partial(_shown, _kind, _label, _hint)
+    RULES.add(Rule(_code, _title, _severity, WARNING, _why, _look, Scope.TREE, _what))
 
 
 @RULES.warning("SK609", "neither text nor a known format", why="It could not be scanned.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
 from skillpm.formats.strict import Table
 from skillpm.layout.description import FORMAT_KEYS, foreign_documents
-from skillpm.layout.rule import Look, RuleSet, document_problems, rule
+from skillpm.layout.rule import Rule, RuleSet, Scope, document_problems
 from skillpm.layout.subject import OUR_DOCUMENTS, Subject
 from skillpm.layout.tree import UnreadableFileError
 from skillpm.model.finding import Problem, Severity
@@ -53,24 +54,16 @@ _INVALID: tuple[tuple[str, Severity, str, str | None, str, str, _Reads], ...] = 
 RULES = RuleSet()
 
 
-def _invalid(file: str | None, reads: _Reads, what: str) -> Look:
-    """Return the function of a rule that reports every error of some documents; ``what`` is its description."""
-
-    def look(subject: Subject) -> Iterator[Problem]:
-        if subject.package and (file is None or file in subject.package.documents):
-            for read in reads(subject.package):
-                yield from document_problems(read.errors)
-
-    look.__doc__ = what
-    return look
+def _invalid(file: str | None, reads: _Reads, subject: Subject) -> Iterator[Problem]:
+    """Yield every error of some documents."""
+    if subject.package and (file is None or file in subject.package.documents):
+        for read in reads(subject.package):
+            yield from document_problems(read.errors)
 
 
 for _code, _lenient, _document, _file, _why, _what, _reads in _INVALID:
-    RULES.add(
-        rule(_code, f"{_document} is not valid", why=_why, lenient=_lenient, strict=Severity.WARNING)(
-            _invalid(_file, _reads, _what)
-        )
-    )
+    _title, _look = f"{_document} is not valid", partial(_invalid, _file, _reads)
+    RULES.add(Rule(_code, _title, _lenient, Severity.WARNING, _why, _look, Scope.TREE, _what))
 
 
 @RULES.install_error(

@@ -6,9 +6,10 @@ A person's trust policy can refuse them: ``policy: {scan: refuse}``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from skillpm.layout.orders import Told
-from skillpm.layout.rule import Look, RuleSet, rule
+from skillpm.layout.rule import Rule, RuleSet, Scope
 from skillpm.layout.signature import encrypted_archive
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem, Severity
@@ -41,20 +42,15 @@ _TOLD: tuple[tuple[str, Told, str, str, str, str], ...] = (
 RULES = RuleSet()
 
 
-def _shown(kind: Told, title: str, hint: str, what: str) -> Look:
-    """Return the function of a rule that reports one kind of order; ``what`` is its description."""
-
-    def look(subject: Subject) -> Iterator[Problem]:
-        for place in subject.contents.places.get(kind, ()):
-            yield Problem(f"{title}: {place.message}", place.line, place.path, hint, place.column)
-        for path, data in subject.contents.archives.items() if kind is Told.PASSWORD else ():
-            if encrypted_archive(data):
-                yield Problem("archive with encrypted members", path=path, hint=hint)
-
-    look.__doc__ = what
-    return look
+def _shown(kind: Told, title: str, hint: str, subject: Subject) -> Iterator[Problem]:
+    """Yield one kind of order."""
+    for place in subject.contents.places.get(kind, ()):
+        yield Problem(f"{title}: {place.message}", place.line, place.path, hint, place.column)
+    for path, data in subject.contents.archives.items() if kind is Told.PASSWORD else ():
+        if encrypted_archive(data):
+            yield Problem("archive with encrypted members", path=path, hint=hint)
 
 
 for _code, _kind, _title, _hint, _why, _what in _TOLD:
-    _warn = rule(_code, _title, why=_why, lenient=Severity.WARNING, strict=Severity.WARNING)
-    RULES.add(_warn(_shown(_kind, _title, _hint, _what)))
+    _look = partial(_shown, _kind, _title, _hint)
+    RULES.add(Rule(_code, _title, Severity.WARNING, Severity.WARNING, _why, _look, Scope.TREE, _what))

@@ -45,13 +45,9 @@ def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Repor
 
 def _report(tree: Tree, name: str, allow: Allowance) -> Report:
     report = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
-    is_part = tree.is_part if isinstance(tree, WholeTree) else _is_part
+    is_part = tree.is_part if isinstance(tree, WholeTree) else lambda path: not left_out(path)
     findings = (item if is_part(item.path) else replace(item, severity=Severity.WARNING) for item in report.findings)
     return allow.judged(replace(report, findings=tuple(findings)), report.name or "")
-
-
-def _is_part(path: str) -> bool:
-    return not left_out(path)
 
 
 def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:

@@ -186,14 +186,10 @@ def _broken(subject: Subject, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
                 hint = f"the answer is {json.dumps(answer, default=str)[:200]}"
                 if isinstance(answer, dict) and answer.get("tool") not in (None, *tools):
                     hint = did_you_mean(str(answer["tool"]), tools, f"contract.yaml has {', '.join(tools)[:200]}")
-                yield Problem(_at(row, error.rule), row.line, row.path, hint)
+                message = error.rule if row.line else f"`{row.value.request[:80]}`: {error.rule}"
+                yield Problem(message, row.line, row.path, hint)
     if count > MAX_PROBLEMS:
         yield Problem(f"and {count - MAX_PROBLEMS} more answers that break the contract", path="contract.yaml")
-
-
-def _at(row: Row[Any], message: str) -> str:
-    """Return the message with the task's request if its line is not known."""
-    return message if row.line else f"`{row.value.request[:80]}`: {message}"
 
 
 @dataclass(frozen=True, slots=True)

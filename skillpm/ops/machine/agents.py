@@ -88,13 +88,10 @@ def list_agents(context: Context, *, everyone: bool = False, window: int | None 
     return [
         _state(settings, record, agent, is_here=agent.name in here, window=window)
         for agent in AGENTS.values()
-        if everyone or agent.name in here | named or _own_folder(agent, user=user) in record.agents
+        if everyone
+        or agent.name in here | named
+        or (agent.folder(user=user) in record.agents and not _sharers(agent, user=user))
     ]
-
-
-def _own_folder(agent: Agent, *, user: bool) -> str | None:
-    """Return an agent's folder, or None if other agents share it."""
-    return None if _sharers(agent, user=user) else agent.folder(user=user)
 
 
 def _sharers(agent: Agent, *, user: bool) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock, LockedSkill
@@ -23,15 +23,12 @@ def folder_names(lock: Lock) -> dict[str, str]:
     skills: dict[str, list[LockedSkill]] = defaultdict(list)
     for entry in lock.skills:
         skills[entry.name.rpartition("/")[2]].append(entry)
-    return {
-        entry.name: entry.name.replace("/", "-") if len(entries) > 1 and _of_plugins(entries) else last
-        for last, entries in skills.items()
-        for entry in entries
-    }
-
-
-def _of_plugins(entries: Iterable[LockedSkill]) -> bool:
-    return all(entry.source.chosen_by_hand for entry in entries)
+    folders = {}
+    for last, entries in skills.items():
+        is_of_plugins = len(entries) > 1 and all(entry.source.chosen_by_hand for entry in entries)
+        for entry in entries:
+            folders[entry.name] = entry.name.replace("/", "-") if is_of_plugins else last
+    return folders
 
 
 def refuse_clashes(lock: Lock) -> None:
