@@ -52,7 +52,6 @@ class Question:
     """What a person is asked.
 
     Attributes:
-        proposal: what the model would run.
         place: where it would run, and with what.
         read: reads another answer, such as an edited one.
         may_always: may the person let the tool run unasked from now on?
@@ -147,11 +146,7 @@ def read_approvals(path: Path) -> ApprovalDocument:
 def check_rules(rules: Sequence[Rule], skill: str, tools: Mapping[str, Tool], permitted: Sequence[str]) -> None:
     """Refuse rules of which none is for a skill, or one of which can never hold. Raises UsageError.
 
-    Args:
-        rules: of the document.
-        skill: whose tools may be called.
-        tools: of the skill.
-        permitted: programs that its skill.yaml names.
+    The ``permitted`` programs are those that the skill's skill.yaml names.
     """
     ours = [rule for rule in rules if rule.skill == skill]
     if rules and not ours:
@@ -172,8 +167,6 @@ class Approval:
     """Decides about the proposals of one session.
 
     Args:
-        skill: whose tools they are.
-        rules: of a document.
         ask: asks a person; None where there is nobody to ask.
     """
 

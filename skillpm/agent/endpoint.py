@@ -65,7 +65,6 @@ class EndpointPolicy:
         batch_size: requests at once.
         tools: that the model may call natively; a call is returned as the contract's own answer.
         offline: refuse a server on another machine.
-        patience: the limits of waiting.
         environment: holds the key; by default the environment of the process.
         say: shows what is waited for.
 

@@ -39,18 +39,11 @@ class Surroundings:
     """What all episodes of a session share.
 
     Attributes:
-        skill: whose tools may be called.
-        contract: of the skill.
-        policy: the model.
         model: its name, for the records.
         adapter: the digest of the adapter on top of it, or None.
         place: where and with what tools run.
-        approval: who lets commands run.
-        audit: where decisions and outcomes are recorded.
-        traces: where episodes are stored.
         bounds: of one answer's commands.
         steps: answers in one episode, at most.
-        max_new_tokens: of one answer.
         system: the system prompt; the contract's own where None.
         context: finds what the first prompt holds besides the request, such as passages of a reference.
         tell: shows a proposal, or what a command printed.
@@ -82,7 +75,6 @@ class Episode:
 
     Args:
         around: what all episodes of the session share.
-        request: of a person.
 
     Attributes:
         trace: how far it went; stored whenever it changes.

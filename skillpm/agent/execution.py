@@ -62,7 +62,6 @@ class Bounds:
         seconds: of its whole run.
         output_bytes: that are kept; more is counted and thrown away.
         flood_bytes: after which it is ended.
-        processes: at once.
         memory_bytes: of all its processes, and of the address space of each.
         file_bytes: of the largest file that it writes.
         scratch_bytes: of all files in its scratch folder.
@@ -138,8 +137,6 @@ class Place:
     Attributes:
         folder: where it starts.
         writes: may it write there?
-        permissions: of the skill.
-        sandbox: what confines it.
         secrets: files and folders that it never reads, besides the usual ones of the home folder.
     """
 

@@ -58,7 +58,6 @@ class GymServer:
 
     Args:
         skills: what they contribute, by name.
-        judge: asks their workers.
     """
 
     def __init__(self, skills: Mapping[str, Contributions], judge: Judge) -> None:

@@ -42,8 +42,6 @@ class Served:
     """One skill.
 
     Attributes:
-        skill: which.
-        description: of SKILL.md.
         contract: its tools; None where it has none.
         place: where its tools run. Whether one may write follows from its contract.
         texts: SKILL.md and the files of references/, by path.
@@ -60,8 +58,6 @@ class SkillServer:
     """Answers the requests of one client.
 
     Args:
-        served: the skills.
-        audit: where runs are recorded.
         read_only: leave out the tools that may change something.
 
     Raises:

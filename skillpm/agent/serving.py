@@ -54,8 +54,6 @@ class VerifiedModel:
 
     Attributes:
         name: as clients call it.
-        contract: of the skill.
-        policy: the model.
         system: the system prompt of a conversation that has none.
         tries: answers to one request, at most.
         max_new_tokens: of one answer, where the client does not say less.

@@ -36,9 +36,7 @@ class ToolUse:
     """A tool that an agent called.
 
     Attributes:
-        arguments: as they were given.
         outcome: what became of it, as far as the session tells.
-        output: what it returned.
     """
 
     name: str

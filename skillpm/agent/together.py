@@ -32,7 +32,6 @@ class Together:
 
     Args:
         policy: is asked by one thread at a time.
-        most: prompts at once.
     """
 
     def __init__(self, policy: Policy, most: int) -> None:

@@ -121,11 +121,7 @@ class Trace(Document):
 
 
 class Traces:
-    """The stored episodes of one user.
-
-    Args:
-        folder: in which they lie.
-    """
+    """The stored episodes of one user."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -25,10 +25,8 @@ class Contract:
     """contract.yaml, compiled.
 
     Attributes:
-        document: what it was made of.
         tools: the tools by name, in the author's order.
         replies: what it takes beside calls.
-        prompt: the rendered system prompt.
 
     Raises:
         DocumentError: a schema or the template of the prompt is wrong.

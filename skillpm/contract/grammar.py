@@ -40,7 +40,6 @@ class Command:
         path: the program's name and those of the subcommands so far.
         grammar: the grammar of the last of them.
         options: the options in the order of the command.
-        operands: the other words.
         inner: the subcommand and the words after it, if the subcommand has its own grammar.
     """
 

@@ -47,7 +47,6 @@ class Gold:
     """An expected answer that satisfies the contract.
 
     Attributes:
-        tool: the tool to call.
         arguments: all arguments of the tool, in the order of its schema.
         count: the number of arguments that are not null.
         text: the answer as a model is trained to write it.
@@ -68,10 +67,8 @@ class GoldReply:
     """An expected answer that satisfies the contract and calls nothing.
 
     Attributes:
-        kind: what it is.
         value: its object, complete.
         text: the answer as a model is trained to write it.
-        argv: none.
     """
 
     kind: ReplyKind

@@ -61,7 +61,6 @@ class _Maker:
     """Makes one text.
 
     Args:
-        chance: draws.
         more: repetitions beyond the least.
     """
 

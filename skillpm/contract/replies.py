@@ -24,9 +24,6 @@ _FORMS: dict[AnswerKind, str] = {
 class Replies:
     """What a contract takes beside calls.
 
-    Args:
-        document: contract.yaml.
-
     Attributes:
         kinds: of a right answer, ``call`` among them.
     """

@@ -35,7 +35,6 @@ class SchemaSampler:
 
     Args:
         root: the schema into which references point.
-        chance: draws.
     """
 
     def __init__(self, root: Mapping[str, Any], chance: random.Random) -> None:

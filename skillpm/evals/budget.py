@@ -52,7 +52,6 @@ class Limits:
         max_tokens_total: of prompts and answers together.
         max_minutes: of the clock.
         max_cost: in the currency of the price.
-        price: without which there is no cost.
     """
 
     max_tokens_total: int | None = None
@@ -62,11 +61,7 @@ class Limits:
 
 
 class Budget:
-    """Counts what is taken. Answers that an earlier command has kept cost nothing.
-
-    Args:
-        limits: the most that may be taken.
-    """
+    """Counts what is taken. Answers that an earlier command has kept cost nothing."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -52,7 +52,6 @@ class Asking:
         seed: chooses the tasks where there is a limit, and draws answers where there is a temperature.
         repeats: how often each task is asked.
         temperature: 0 for greedy answers.
-        limits: what asking may take.
         dtype: of a model's weights; ``auto`` is what the processor has units for.
         answer_form: how the model writes a tool call; ``json`` is the form of our prompts.
         chat_template_kwargs: of the model's template; where None, those of the training, else such as end thinking.
@@ -101,7 +100,6 @@ class ArmLabel:
     """Which arm the answers belong to; recorded, not acted upon.
 
     Attributes:
-        name: of the arm.
         model: the base model as the person named it.
         skill_text: does the prompt hold the skill's text?
         tool_schemas: does it hold the schemas of the tools?
@@ -127,8 +125,6 @@ class Examiner:
     Args:
         judge: judges any mix of skills, in order.
         prefetch: takes each answer when it has ended, to be judged while others are written; None to judge at the end.
-        asking: how policies are asked.
-        progress: counts the answers.
         contracts: of the skills that are asked about; they read answers of another form than ``json``.
         remember: makes policies keep their answers.
         observe: says what the skills' environments show after an answer; None where no skill has one.
@@ -278,8 +274,6 @@ class _Answers:
 
     Args:
         judge: judges any mix of skills, in order.
-        tasks: that are asked.
-        repeats: how often each is.
         ahead: are answers judged while others are written?
 
     Attributes:
@@ -323,7 +317,6 @@ class _Turn:
 
     Args:
         answers: take the episodes that have ended.
-        repeat: of the round.
         places: of the tasks that are asked, among all.
         observe: says what comes next; None in the last round.
 
@@ -366,7 +359,6 @@ class _BySkill:
     """A policy that holds each answer to the contract of its task's skill.
 
     Args:
-        policy: what answers.
         places: of the prompts, by skill.
         forms: JSON Schemas of answers by skill; a skill without one is asked freely.
     """

@@ -30,7 +30,6 @@ class Profile(NamedTuple):
         expected: what was asked for, in short; and its kind.
         called: what was answered, in short; and its kind.
         counted: did the model say how many tokens the prompt took?
-        rewards: the names of the rewards.
     """
 
     skill: str
@@ -151,7 +150,6 @@ class Outcomes:
     Attributes:
         profiles: in the order in which they first appear.
         numbers: of each record, the position of its profile.
-        task: of each record, its number.
     """
 
     def __init__(self, tasks: TaskNumbers | None = None) -> None:

@@ -52,8 +52,6 @@ class ReportData:
     """All that a report shows.
 
     Attributes:
-        title: of the page.
-        evaluation: every arm.
         settings: what was run, such as seed and lock digest.
         curves: learning curves, none without a run.
         profile: the data profile of each skill, name to values; empty without a run.

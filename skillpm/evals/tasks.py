@@ -42,7 +42,6 @@ class EvalTask:
     """One task as it is asked.
 
     Attributes:
-        suite: the name of its task set.
         task: what it is judged by; the same in every arm, so that arms can be paired.
         prompt: what the policy reads, which differs between arms.
         before: what was answered and shown before.

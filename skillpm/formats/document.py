@@ -75,9 +75,7 @@ class PlacedValueError(ValueError):
     """What a validator raises where the fault lies deeper than its field, or can be fixed as a hint says.
 
     Args:
-        message: what is wrong.
         place: the steps from the field to the fault.
-        hint: what to do.
     """
 
     def __init__(self, message: str, *, place: tuple[str | int, ...] = (), hint: str | None = None) -> None:

@@ -37,8 +37,6 @@ class OciLogin:
 
     Args:
         api: the address of the registry's API.
-        repository: its name there.
-        transport: gets the token.
         environment: where to look for docker's configuration.
     """
 

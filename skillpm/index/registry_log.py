@@ -25,7 +25,6 @@ class RegistryLog:
     """The log of one folder, in one turn of a writer.
 
     Args:
-        origin: the log's name.
         known: the keys that may have signed its present head.
         read: returns the bytes of a path of the registry, or None.
         put: writes a path of the registry, not yet flushed to the disk.

@@ -77,11 +77,9 @@ class SignedPages:
 
     Args:
         place: the registry in messages: its folder or URL. It also names the folder of what was seen.
-        fetch: reads the registry.
         state: the folder of what was seen of all registries.
         tell: takes a sentence for the person.
         witnesses: returns the sets of witnesses that must have signed the head of the log, each with how many of them.
-        offline: use what was seen only.
     """
 
     def __init__(

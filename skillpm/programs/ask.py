@@ -46,9 +46,6 @@ class Asker:
 
     ``seconds`` are for all calls together.
 
-    Attributes:
-        path: where it is.
-
     Raises:
         UsageError: there is no such program.
     """

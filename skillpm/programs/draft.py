@@ -15,10 +15,8 @@ class Slot:
     """What varies in the requests for a tool.
 
     Attributes:
-        name: of the slot.
         source: the kind of its values in ``values``, or the values themselves.
         clauses: how a request says it.
-        probability: how often it is drawn.
         fresh: values for suites and seeds.
         many: is its value a list of one to three values of its kind?
         nullable: is it null inside an object while it is not drawn?
@@ -44,8 +42,6 @@ class Draft:
 
     Attributes:
         name: as answers write it.
-        description: one sentence.
-        schema: of its arguments.
         slots: by which its arguments are filled.
         args: the arguments by the slots: ``{"port": "{port}"}``.
         requests: the phrasings, without clauses.

@@ -21,8 +21,6 @@ class Difference:
     """One thing that is not as the skill has it.
 
     Attributes:
-        file: of the skill.
-        command: the program and its subcommand.
         what: ``new command``, ``removed option``, ``changed default`` and so on.
         subject: the option, operand or subcommand.
         before: as the skill has it; empty where it has none.

@@ -77,7 +77,6 @@ class Help:
 
     Attributes:
         commands: names of subcommands and what is said of each.
-        arguments: what is said of operands.
         rows: what stands behind the name of a subcommand in their table: its operands.
         defined: the values of place holders.
         sure: does a heading call the subcommands so?

@@ -50,7 +50,6 @@ class About:
 
     Attributes:
         subject: what it is for, such as ``git`` or ``the API Pets``.
-        summary: one sentence about that.
         origin: where the contract comes from, for people.
         programs: that its answers run.
     """

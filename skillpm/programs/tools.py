@@ -39,7 +39,6 @@ class Operation:
     """One call of an API.
 
     Attributes:
-        name: as its API has it.
         schema: of its arguments, an object.
         root: what its references point into.
     """

@@ -44,7 +44,6 @@ class Contributions:
     """All that one skill brings.
 
     Attributes:
-        skill: whose they are.
         contract: contract.yaml, compiled; None without one.
         prompt: the rendered system prompt; empty without a contract.
         skill_text: SKILL.md without its frontmatter.

@@ -22,7 +22,6 @@ class Loaded:
 
     Attributes:
         source: ``built in``, or the distribution with its version.
-        hooks: that it implements.
         seconds: that importing it and its hooks have taken so far.
         failures: how often it failed so far.
     """

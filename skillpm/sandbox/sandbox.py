@@ -55,7 +55,6 @@ class Confinement:
     """What one skill's code may touch.
 
     Attributes:
-        skill: its unpacked folder, read only.
         scratch: the only folder in which it may write.
         packages: folders of Python packages that it may import from.
         network: does its manifest ask for the network, and do person and policy agree?

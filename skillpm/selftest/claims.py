@@ -199,7 +199,6 @@ class Counterexample:
     """An answer for which a claim does not hold, as small as it could be made.
 
     Attributes:
-        place: the task that it answers.
         among: the other answers of its batch, where they matter.
     """
 

@@ -58,7 +58,6 @@ class Probe:
         before: the part in front of it.
         after: the part behind it.
         at_most: with the want ``floor``.
-        finish_reason: of the episode.
         runs: would an executor run it? Without a contract nobody knows, so yes.
         group: probes of one group break the claim only if all of them are paid; empty for one by itself.
         nonsense: an answer that nobody pays who understands the task; empty if that is sure.

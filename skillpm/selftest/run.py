@@ -39,10 +39,6 @@ class SelftestRun:
     """One run over one skill.
 
     Args:
-        contributions: the skill's.
-        scorer: was made for the skill.
-        promises: of skill.yaml.
-        drawn: tasks of the skill's synthesis rules.
         progress: is told how many answers were judged.
 
     Attributes:

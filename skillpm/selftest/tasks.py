@@ -45,8 +45,6 @@ class GateTasks:
     """All of one skill.
 
     Attributes:
-        written: of seeds and suites.
-        drawn: of synthesis rules.
         broken: tasks whose expected answer breaks the contract, and why.
     """
 

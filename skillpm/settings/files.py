@@ -70,8 +70,6 @@ class SettingsFile:
     """One of the two files, read.
 
     Attributes:
-        document: its content.
-        text: of the file.
         folder: its folder, which is the base of relative places.
         level: project or user.
         shown: its name in messages.

@@ -121,7 +121,6 @@ class Row(Generic[T]):
     """One setting, and as an attribute of ``Settings`` its value.
 
     Attributes:
-        name: in ``skillpm config``.
         about: its description for the documentation.
         default: its value if none is stated.
         flag: its option, without dashes.

@@ -46,8 +46,6 @@ class Record:
 
     Attributes:
         lock: digest of the lock's text.
-        agents: the agents' folders that installs fill.
-        link: how installs place skills.
         placements: by folder.
         settings: digest of the settings that agree with the lock; empty if they do not.
         named: the agents that a person named; several may read one folder.

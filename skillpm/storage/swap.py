@@ -36,7 +36,6 @@ class _Step:
     """One name.
 
     Attributes:
-        path: the name.
         beside: has the new content before the step, and the replaced content after it.
         staged: is there new content?
         keep: the new name of the old content; None removes it.

@@ -24,9 +24,6 @@ _PRAGMAS = (f"cache_size=-{_CACHE}", "journal_mode=OFF", "synchronous=OFF", "loc
 class TemporaryDatabase:
     """An SQLite database, all in one transaction.
 
-    Args:
-        tables: statements that make them.
-
     Raises:
         StorageError: the disk refused; every method raises it too.
     """

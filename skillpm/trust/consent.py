@@ -62,8 +62,6 @@ class Grant(Document):
         skill: name and version that the content had.
         access: what was agreed to; the file calls it ``wishes``.
         wheels: what its Python packages are; None if it asks for none.
-        files: what runs.
-        by: how it was given.
         when: UTC, to the second.
     """
 
@@ -90,7 +88,6 @@ class ConsentRequest:
 
     Attributes:
         skill: whose code would run; sealed.
-        files: the files that a worker executes.
         modules: other Python files of the skill, which those may import.
         access: what the code would be given.
         wheels: what its Python packages would be; None if it asks for none.
@@ -166,7 +163,6 @@ class Consents:
 
     Args:
         path: consents.json; need not exist.
-        policies: what code may be given.
         rule: whose code may run without a question.
         locked: returns the contents that the project's lock names, each with its wheels, a set for each platform.
         packages: chooses wheels that neither the lock nor the record names; None if no Python package can be used.

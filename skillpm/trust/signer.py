@@ -31,7 +31,6 @@ class SignerCheck:
 
     Attributes:
         keys: of the person; they name the signers in messages, and ``trusted`` means them.
-        allowed: the skills whose signer may change.
     """
 
     keys: Keys

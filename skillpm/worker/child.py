@@ -29,8 +29,6 @@ class Child:
 
     Args:
         command: returns the words to start, given the descriptors that the child inherits.
-        folder: its working directory.
-        environment: all of its variables.
         wrapped: is it started by another program, which reports a signal in its exit code?
 
     Raises:

@@ -49,7 +49,6 @@ class Environment:
     """One that is built.
 
     Attributes:
-        root: its folder.
         distributions: what it holds, as ``name==version``.
     """
 

@@ -44,7 +44,6 @@ class LoadedSkill:
     """One skill, loaded: its plugins, and what they brought. The host decides which files of it are run.
 
     Args:
-        skill: which.
         code: its files that are run.
         note: is told of each call of a hook.
         begin: is called before each request.

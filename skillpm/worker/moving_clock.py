@@ -39,9 +39,6 @@ class Moving:
 
     The time moves on when the place in skill code that looked first in a request looks again. So code that judges one
     answer after the other sees another time for each, and two looks between which it measures a duration fit together.
-
-    Args:
-        root: the folder of the skill.
     """
 
     def __init__(self, root: Path) -> None:

@@ -168,8 +168,6 @@ class _Settings:
 
     Attributes:
         places: lines of a requirements file.
-        options: words.
-        constraints: files.
         read: the files and folders that these name.
     """
 

@@ -40,9 +40,6 @@ class WorkerProcess:
     """A running worker.
 
     Args:
-        skill: whose code it runs.
-        permissions: what it is given.
-        limits: of time, memory and sizes.
         sandbox: how it is confined; the strongest level of this machine where None.
         environment: of its own Python packages, or None.
         cancelled: ends the start where it is set.

@@ -47,7 +47,6 @@ class Order(NamedTuple):
     """What a node has to know to start a worker.
 
     Attributes:
-        files: of the skill, by path.
         executables: the paths of those that may be executed.
         level: of the sandbox.
         wheels: of the skill's own Python environment, which is built on the node; None for none.

@@ -73,7 +73,6 @@ class Supervisor:
     Args:
         spawn: starts a process, unless the event is set; raises SkillpmError where it cannot be started, and is then
             not asked again.
-        limits: of messages.
     """
 
     def __init__(self, spawn: Callable[[threading.Event], Worker], limits: Limits) -> None:

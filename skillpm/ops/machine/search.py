@@ -70,12 +70,8 @@ class SearchResult:
 def search(context: Context, texts: Sequence[str], has: Collection[str] = ()) -> SearchResult:
     """Return the skills that match all words, of the indexes and of this project.
 
-    A name in several indexes comes from the one that an install uses.
-
-    Args:
-        context: has the indexes.
-        texts: the words.
-        has: names of ``SEARCH_FILTERS``; only a registry's server knows them, so the others are left out.
+    A name in several indexes comes from the one that an install uses. ``has`` are names of ``SEARCH_FILTERS``; only a
+    registry's server knows them, so the others are left out.
 
     Raises:
         UsageError: there is no word, or the text is too long.

@@ -36,7 +36,6 @@ class Decision:
     """The target state, before anything is fetched or written.
 
     Attributes:
-        to: the agents' folders.
         lock_text: the lock's present text if it stays as it is; None writes the plan's lock.
         project_text: the project file's new text; None leaves the file alone.
         settled: does the lock agree with the project file? Then the next run may trust it without reading either.

@@ -58,7 +58,6 @@ class Request:
     """The request of a command.
 
     Attributes:
-        roots: every requirement, by name.
         typed: the typed names, in their order.
         lookup: the names to look up again even if they are locked: the typed names and new requirements.
         places: the index of each typed place, by the name of its skill.
@@ -88,16 +87,8 @@ def read_request(
     """Return the request: the typed skills and the requirements of the project.
 
     A requirement that the lock does not have is new in the project file, so it is looked up too. A bare name that the
-    project requires already keeps the project's versions.
-
-    Args:
-        context: of this invocation.
-        requirements: of the project.
-        lock: the present lock.
-        asked: the typed skills.
-        upgrade: the locked names whose pins are dropped.
-        replace: may a skill replace another source's skill of the same name?
-        allow: the accepted findings of the skills of places.
+    project requires already keeps the project's versions. The pins of the names to ``upgrade`` are dropped, and with
+    ``replace`` a skill may replace another source's skill of the same name.
 
     Raises:
         UsageError: a place has several skills, and the command chooses none.

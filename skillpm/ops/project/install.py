@@ -56,8 +56,6 @@ class InstallOptions:
         link: copies or links; None for the choice of the settings or of earlier installs.
         dry_run: plan only, write nothing.
         force: keep a foreign folder in ``.skillpm/kept`` and replace another source's skill, instead of refusing.
-        allow: the accepted findings of the scan.
-        progress: counts the fetched skills.
         base: the base model of the adapters that were asked for.
     """
 

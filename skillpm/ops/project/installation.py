@@ -44,7 +44,6 @@ class Installation:
     """The outcome.
 
     Attributes:
-        folders: the filled agents' folders.
         left_out: what ``--all`` could not take.
         backups: edited and foreign folders that made way.
         notes: sentences about the adapters.

@@ -28,7 +28,6 @@ class ListedSkill:
         state: ok; missing from the store or from an agent's folder; changed in one of them; stale, if a folder has
             another release than the lock; surplus, if a folder has it and the lock does not; behind, if an adapter was
             trained on other releases than those that are locked.
-        folders: its folders in the project.
         installed: the version that stands in its folders, or None.
         reason: why an adapter is behind.
         calibrated: an adapter brings thresholds of confidence.

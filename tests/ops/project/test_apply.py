@@ -82,7 +82,7 @@ def test_processes_that_wait_come_one_by_one_also_where_the_file_of_the_lock_is_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["try_lock", "close", "body"])
+@pytest.mark.parametrize("moment", ["exclusive", "release", "body"])
 def test_an_interrupt_at_any_moment_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_an_interrupt_at_any_moment_leaves_no_folder(
         return True
 
     if moment != "body":
-        monkeypatch.setattr(process_lock, moment, interrupt)
+        monkeypatch.setattr(process_lock.ProcessLock, moment, interrupt)
     with pytest.raises(KeyboardInterrupt), project_held(tmp_path):
         if moment == "body":
             interrupt()
