@@ -50,7 +50,6 @@ def _install(foreign: ForeignLock, place: Placing) -> Installation:
 
 
 def _print(foreign: ForeignLock, installed: Installation | None) -> None:
-
     if installed is not None:
         render(installed)
     elif foreign.taken:

@@ -105,7 +105,6 @@ def git_text(text: str, forge: str, first: FirstReference) -> str:
 
 
 def _answers(place: str, first: FirstReference) -> bool:
-
     try:
         return first(place, ["HEAD"]) is not None
     except RegistryError:

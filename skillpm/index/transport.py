@@ -427,7 +427,6 @@ def seconds_asked(text: str | None) -> float:
 
 
 def _denied(url: str, status: int) -> RegistryError:
-
     host = host_of(url)
     return RegistryError(
         f"{url}: the server answers {status} and demands a token, or another token",

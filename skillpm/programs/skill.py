@@ -15,30 +15,11 @@ import yaml
 from skillpm.programs.draft import Draft, Slot
 from skillpm.programs.phrases import words_of
 from skillpm.programs.values import examples, pool
+from skillpm.programs.words import words
 
 RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
-_FRAMES = [
-    "{request}",
-    "{request}.",
-    "please {request}.",
-    "could you {request}?",
-    "can you {request}, please?",
-    "I need you to {request}.",
-    "I'd like you to {request}.",
-    "hi, {request}.",
-    "{request}, thanks.",
-    "next, {request}.",
-    "help me: {request}.",
-    "go ahead and {request}.",
-]
-_HEADS = (
-    "What do I type to {ask}?",
-    "Show me how to {ask}.",
-    "How does one {ask}?",
-    "Somebody wants to {ask}.",
-    "Give me the call to {ask}.",
-    "Which call would {ask}?",
-)
+_FRAMES: list[str] = words()["frames"]  # around the requests of rules
+_HEADS: list[str] = words()["heads"]  # of the requests of suites and seeds
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination

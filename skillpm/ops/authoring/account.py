@@ -115,7 +115,6 @@ def exchanged(context: Context, text: str, environment: Mapping[str, str]) -> st
 
 
 def _github_statement(audience: str, environment: Mapping[str, str]) -> str:
-
     url, secret = (environment.get(name, "") for name in _GITHUB)
     if not url or not secret:
         raise UsageError(

@@ -30,6 +30,24 @@ if TYPE_CHECKING:
 
 CONTRACT, SEEDS, SUITE, MANIFEST = "contract.yaml", "seeds/examples.jsonl", "suites/core.yaml", "skill.yaml"
 _MARK = "# skillpm-template: read what follows, which was drafted from SKILL.md, and remove this line\n"
+_CONTRACT = """\
+contract: 1
+system_prompt: |
+  Answer with ONLY one JSON object: {{"tool": "run_command", "args": {{"command": "..."}}}}.
+  The command line runs {programs}.
+tools:
+  - name: run_command
+    description: Run a command line.
+    input_schema:
+      type: object
+      properties: {{command: {{type: string, minLength: 1, maxLength: 1000}}}}
+      required: [command]
+      additionalProperties: false
+    argv:
+      command_line: command
+      allow:
+{allow}    confirm: always
+"""
 _MEASURED = 4  # one row of so many measures
 _PHRASINGS = 4  # asked of a model for each command
 _TOKENS = 160  # of an answer of the model
@@ -113,29 +131,8 @@ def _contract(shown: Iterable[Shown], takes: Mapping[str, bool]) -> str:
         for program, *words in item.commands:
             calls[program].append(tuple(words))
     allow = {program: _program(rows, takes) for program, rows in calls.items()}
-    lines = [f"          {json.dumps(name)}: {json.dumps(grammar)}" for name, grammar in sorted(allow.items())]
-    return "\n".join(
-        [
-            f"{_MARK}contract: 1",
-            "system_prompt: |",
-            '  Answer with ONLY one JSON object: {"tool": "run_command", "args": {"command": "..."}}.',
-            f"  The command line runs {', '.join(sorted(allow))}.",
-            "tools:",
-            "  - name: run_command",
-            "    description: Run a command line.",
-            "    input_schema:",
-            "      type: object",
-            "      properties: {command: {type: string, minLength: 1, maxLength: 1000}}",
-            "      required: [command]",
-            "      additionalProperties: false",
-            "    argv:",
-            "      command_line: command",
-            "      allow:",
-            *(line[2:] for line in lines),
-            "    confirm: always",
-            "",
-        ]
-    )
+    lines = [f"        {json.dumps(name)}: {json.dumps(grammar)}\n" for name, grammar in sorted(allow.items())]
+    return _MARK + _CONTRACT.format(programs=", ".join(sorted(allow)), allow="".join(lines))
 
 
 def _program(rows: Sequence[tuple[str, ...]], takes: Mapping[str, bool]) -> dict[str, Any]:

@@ -66,7 +66,6 @@ def _named(finding: Finding) -> str:
 
 
 def _hint(report: Report, name: str, *, final: bool) -> str:
-
     codes = sorted({finding.code for finding in report.errors})
     hints = {finding.hint for finding in report.errors}
     if set(codes) <= NO_ARCHIVE:
