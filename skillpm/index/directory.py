@@ -77,9 +77,8 @@ class DirectoryIndex:
                 yield listed[name]
             elif is_name(name):
                 page = self.page(name)
-                release = page.shown() if page else None
-                if release is not None:
-                    yield Listing(name, release.version, release.summary)
+                if page is not None and (listing := page.listing()):
+                    yield listing
 
     def _summary(self) -> tuple[dict[str, Listing], int]:
         """Return listing.json by names, and the time when it was written; nothing if it is missing or damaged."""

@@ -45,7 +45,7 @@ from skillpm.index.pages import (
     read_document,
 )
 from skillpm.model.name import did_you_mean, is_name
-from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
+from skillpm.model.release import Listing, RegistryConfig, RegistryListing, Release, Status
 from skillpm.storage.archive import archive_digest, limits_of
 from skillpm.storage.durable import flush
 from skillpm.storage.files import DiskErrors, fsync_folder, storage_error, write_atomic, write_new
@@ -179,7 +179,7 @@ class FolderRegistry(DirectoryIndex):
                 pages = {name: changed for name, changed in pages_below(self.root / "skills") if is_name(name)}
                 younger = {name for name, changed in pages.items() if changed >= written}
                 wanted = younger | (pages.keys() - listed.keys()) | (pages.keys() & set(names))
-                renewed = {name: self._shown(name) for name in wanted}
+                renewed = {name: page.listing() if (page := self.page(name)) else None for name in wanted}
                 skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in pages}
                 lines = (json.dumps(json_form(skills[name]), ensure_ascii=False) for name in sorted(skills))
                 text = '{"listing": 1, "skills": [\n' + ",\n".join(lines) + "\n]}\n"
@@ -198,17 +198,12 @@ class FolderRegistry(DirectoryIndex):
             return (self.root / path).stat().st_mtime_ns
         return 0
 
-    def _listed(self) -> tuple[ShownSkill, ...]:
+    def _listed(self) -> tuple[Listing, ...]:
         if not (self.root / LISTING).is_file():
             return ()
         with contextlib.suppress(RegistryError):  # a damaged listing is made again
             return read_document(RegistryListing, self._read(LISTING, MAX_LISTING), LISTING).skills
         return ()
-
-    def _shown(self, name: str) -> ShownSkill | None:
-        page = self.page(name)
-        release = page.shown() if page else None
-        return ShownSkill(name=name, version=release.version, summary=release.summary) if release else None
 
     @cached_property
     def signer(self) -> RegistrySigner | None:

@@ -66,7 +66,7 @@ def read_ranking(data: bytes, place: str) -> list[Listing]:
     """Read the answer of a search, which has the form of a listing: each name once, in order. Raises RegistryError."""
     _refuse_newer(parsed(data, place), "listing", place)
     shown = {item.name: item for item in read_document(RegistryListing, data, place).skills}
-    return [Listing(item.name, item.version, item.summary) for item in shown.values()]
+    return list(shown.values())
 
 
 def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> ReadPage:

@@ -21,7 +21,7 @@ from typing import Protocol
 from skillpm.errors import StorageError
 from skillpm.formats.gathered import PIECE, pieces_of
 
-Listing = dict[str, tuple[bool, str]]
+FileDigests = dict[str, tuple[bool, str]]
 
 VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 LEFT_OUT_FOLDERS = VERSION_CONTROL | {
@@ -116,7 +116,7 @@ class MappingTree:
     @cached_property
     def digest(self) -> str:
         """Its ``tree_digest``: a mapping does not change, so it is made once."""
-        return listing_digest(tree_listing(self))
+        return digest_of(file_digests(self))
 
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
@@ -209,7 +209,7 @@ class FolderTree:
     @cached_property
     def digest(self) -> str | None:
         """Its ``tree_digest`` where what was read is kept, and so does not change; else None."""
-        return None if self._kept is None else listing_digest(tree_listing(self))
+        return None if self._kept is None else digest_of(file_digests(self))
 
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
@@ -306,7 +306,7 @@ def _mode_and_size(entry: os.DirEntry[str]) -> tuple[int, int]:
     return status.st_mode, status.st_size
 
 
-def tree_listing(tree: Tree) -> Listing:
+def file_digests(tree: Tree) -> FileDigests:
     """Return what a tree's digest is made of: path to (executable bit, hex SHA-256 of the bytes).
 
     Raises:
@@ -328,16 +328,16 @@ def file_size(tree: Tree, path: str) -> int:
     return sum(map(len, tree.pieces(path)))
 
 
-def listing_digest(listing: Listing) -> str:
+def digest_of(files: FileDigests) -> str:
     """Return the identity of a tree with these files, a hex SHA-256.
 
     The hashed text is the canonical JSON of the sorted list, so a folder, a commit and an archive of one skill agree.
     """
-    entries = [[path, executable, digest] for path, (executable, digest) in sorted(listing.items())]
+    entries = [[path, executable, digest] for path, (executable, digest) in sorted(files.items())]
     return hashlib.sha256(json.dumps(entries, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 def tree_digest(tree: Tree) -> str:
     """Return the identity of a tree. Raises StorageError if a file cannot be read."""
     made_once = tree.digest if isinstance(tree, (MappingTree, FolderTree)) else None
-    return made_once or listing_digest(tree_listing(tree))
+    return made_once or digest_of(file_digests(tree))

@@ -102,6 +102,15 @@ class Release(GrowingDocument):
         return not self.yanked and not self.quarantined
 
 
+@dataclass(frozen=True, slots=True)
+class Listing(GrowingDocument):
+    """What an index says of a skill at a glance: the version by which it is listed, if it tells, and its summary."""
+
+    name: SkillNameText
+    version: Annotated[str, Limit(longest=64)]
+    summary: Annotated[str, Limit(longest=1024)] = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(GrowingDocument):
     """Every release of one name, as an index serves it; ``reason`` says why its status is not active."""
@@ -130,14 +139,10 @@ class Page(GrowingDocument):
         final = (release for release in usable if not Version(release.version).is_prerelease)
         return next(final, next(iter(usable or releases), None))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownSkill(GrowingDocument):
-    """One line of a registry's listing: a name, the version by which it is listed, and that one's summary."""
-
-    name: SkillNameText
-    version: Annotated[str, Limit(longest=64)]
-    summary: Annotated[str, Limit(longest=1024)] = ""
+    def listing(self) -> Listing | None:
+        """Return the line of this page in a listing; None if it has no release."""
+        release = self.shown()
+        return Listing(self.name, release.version, release.summary) if release else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +150,7 @@ class RegistryListing(GrowingDocument):
     """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
 
     listing: Annotated[int, Limit(least=1, most=1)]
-    skills: Annotated[tuple[ShownSkill, ...], Limit(longest=100_000)] = ()
+    skills: Annotated[tuple[Listing, ...], Limit(longest=100_000)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +173,3 @@ class RegistryConfig(GrowingDocument):
 
 SEARCH_FILTERS = ("verifier", "suite", "signed", "adapter", "measured", "no-network", "no-programs")
 """What the search of a registry's server can demand of a skill."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What an index says of a skill at a glance: the newest version, empty where it does not tell, and its summary."""
-
-    name: str
-    version: str
-    summary: str

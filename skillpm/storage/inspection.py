@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from skillpm.errors import StorageError
-from skillpm.layout.tree import FolderTree, Listing, file_digest, listing_digest
+from skillpm.layout.tree import FileDigests, FolderTree, digest_of, file_digest
 
 Kind = Literal["missing", "changed", "surplus"]
 
@@ -23,13 +23,13 @@ class Contents:
         odd: entries that no skill may have, and unreadable files: path to kind.
     """
 
-    files: Listing
+    files: FileDigests
     odd: dict[str, str]
 
     @cached_property
     def digest(self) -> str | None:
         """The digest of the tree; None if the folder has an odd entry."""
-        return None if self.odd else listing_digest(self.files)
+        return None if self.odd else digest_of(self.files)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,7 +44,7 @@ class Difference:
 def contents(folder: Path) -> Contents:
     """Read a whole folder. An unreadable file is part of the result, never an error."""
     tree = FolderTree(folder)
-    files: Listing = {}
+    files: FileDigests = {}
     odd = tree.irregular()
     for path in tree.paths():
         try:
@@ -54,12 +54,12 @@ def contents(folder: Path) -> Contents:
     return Contents(files, odd)
 
 
-def differences(contents: Contents, wanted: Listing) -> list[Difference]:
+def differences(contents: Contents, wanted: FileDigests) -> list[Difference]:
     """Return the missing, changed and surplus files, by path."""
     return sorted(_differences(contents, wanted))
 
 
-def _differences(contents: Contents, wanted: Listing) -> Iterator[Difference]:
+def _differences(contents: Contents, wanted: FileDigests) -> Iterator[Difference]:
     for path, kind in contents.odd.items():
         yield Difference(path, "changed" if path in wanted else "surplus", kind)
     for path in wanted.keys() - contents.files.keys() - contents.odd.keys():

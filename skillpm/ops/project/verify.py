@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from skillpm.layout.description import identity
-from skillpm.layout.tree import FolderTree, Listing
+from skillpm.layout.tree import FileDigests, FolderTree
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.difference import Place, SkillState, standing
@@ -111,7 +111,7 @@ def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
             yield from _of_folder(context, place, files)
 
 
-def _of_folder(context: Context, place: Place, files: Listing | None) -> Iterator[Mismatch]:
+def _of_folder(context: Context, place: Place, files: FileDigests | None) -> Iterator[Mismatch]:
     path = context.settings.root / place.placement.folder
     skill, folder, occupant = place.placement.skill, place.placement.folder, place.standing.occupant
     remedy = (_EDITED if place.recorded else _TAKEN).format(name=path.name)
@@ -134,7 +134,9 @@ def _contradictions(entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
         yield Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED)
 
 
-def _file_by_file(skill: str, place: str, present: Contents, wanted: Listing | None, remedy: str) -> Iterator[Mismatch]:
+def _file_by_file(
+    skill: str, place: str, present: Contents, wanted: FileDigests | None, remedy: str
+) -> Iterator[Mismatch]:
     if wanted is None:
         yield Mismatch(skill, place, "", "changed", "no intact copy is left to compare the files with", remedy)
         return
