@@ -29,11 +29,11 @@ def command(system: str, registry: str, dry_run: bool, **flags: Any) -> None:
     what the model answers with and without the text of each skill. An existing workflow is never overwritten. `ci`
     alone stands for `sync --locked`.
     """  # fmt: skip
-    from skillpm.ops.authoring.ci import System, Wanted, write_workflow
+    from skillpm.ops.authoring.ci import System, WorkflowOptions, write_workflow
 
     place = command_context().settings.registries.get(registry, registry)
-    wanted = Wanted(place, flags["skills"], flags["trusted"], not flags["no_sign"], flags["model"])
-    path, text = write_workflow(System(system), wanted, Path.cwd(), dry_run=dry_run)
+    options = WorkflowOptions(place, flags["skills"], flags["trusted"], not flags["no_sign"], flags["model"])
+    path, text = write_workflow(System(system), options, Path.cwd(), dry_run=dry_run)
     if dry_run and not is_set("json"):
         click.echo(text, nl=False)
         return

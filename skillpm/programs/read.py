@@ -26,7 +26,7 @@ Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CommandChoice:
     """Which commands of a program are read.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wanted:
     missing_ok: bool = False
 
 
-def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _: None) -> Program:
+def read_program(program: str, choice: CommandChoice = CommandChoice(), warn: Warn = lambda _: None) -> Program:
     """Read a program that is installed here. It is only asked for help, and nothing of it is run otherwise.
 
     ``warn`` takes a sentence about what was left out.
@@ -49,9 +49,9 @@ def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _:
         UsageError: there is no such program, or nothing can be read of it.
     """
     asker = Asker(program)
-    read = _by_parser(asker, wanted) or _by_help(asker, wanted)
-    lost = [" ".join(words) for words in wanted.commands if all(item.words != words for item in read.commands)]
-    if lost and not wanted.missing_ok:
+    read = _by_parser(asker, choice) or _by_help(asker, choice)
+    lost = [" ".join(words) for words in choice.commands if all(item.words != words for item in read.commands)]
+    if lost and not choice.missing_ok:
         known = ", ".join(read.names[:12]) or "no subcommands"
         raise UsageError(f"`{asker.name}` has no command `{lost[0]}`", hint=f"it has {known}")
     if not any(command.options or command.words for command in read.commands) and not lost:
@@ -60,7 +60,7 @@ def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _:
         printed = f": without your home folder it prints `{said}`" if said else " in its help or manual page"
         reason = f": it {reply.problem}" if reply.problem else printed
         raise UsageError(f"`{asker.name}` lists no option{reason}", hint=f"look at `{asker.name} --help`")
-    if len(read.names) > len(read.commands) and not wanted.commands:
+    if len(read.names) > len(read.commands) and not choice.commands:
         shown = ", ".join(" ".join(command.words) for command in read.commands)
         warn(
             f"{asker.name} has {len(read.names)} commands; these {len(read.commands)} were read, and `--command` names "
@@ -102,7 +102,7 @@ def _introspected(asker: Asker, *arguments: str) -> Any:
         return None
 
 
-def _by_parser(asker: Asker, wanted: Wanted) -> Program | None:
+def _by_parser(asker: Asker, choice: CommandChoice) -> Program | None:
     found = _introspected(asker)
     try:
         commands = [_parsed_command(item) for item in found["commands"]] if isinstance(found, dict) else []
@@ -111,9 +111,9 @@ def _by_parser(asker: Asker, wanted: Wanted) -> Program | None:
         if len(commands) > 1:
             commands = [command for command in commands if command.words and (command.options or command.description)]
         names = tuple(" ".join(command.words) for command in commands if command.words)
-        chosen = [command for command in commands if command.words in wanted.commands] if wanted.commands else commands
+        chosen = [command for command in commands if command.words in choice.commands] if choice.commands else commands
         ranked = sorted(chosen, key=lambda command: (len(command.words), _idle(command.words)))  # the order stays else
-        kept = tuple(ranked if wanted.commands else ranked[: wanted.most])
+        kept = tuple(ranked if choice.commands else ranked[: choice.most])
         return Program(name=asker.name, description=found["text"], source=found["source"], commands=kept, names=names)
     except (ValidationError, KeyError, TypeError, AttributeError):
         return None
@@ -152,23 +152,23 @@ def _parsed_option(found: dict[str, Any]) -> Option | None:
     return Option.model_validate({**found, "names": names, "many": many, "description": text})
 
 
-def _by_help(asker: Asker, wanted: Wanted) -> Program:
+def _by_help(asker: Asker, choice: CommandChoice) -> Program:
     root = _help(asker, ())
     root.commands.pop(asker.name, None)  # a line of its synopsis
-    queue: list[tuple[str, ...]] = [(word,) for word in root.commands] if not wanted.commands else list(wanted.commands)
+    queue: list[tuple[str, ...]] = [(word,) for word in root.commands] if not choice.commands else list(choice.commands)
     texts: dict[tuple[str, ...], str] = {(word,): text for word, text in root.commands.items()}
     names = tuple(root.commands)
     commands: list[Command] = []
     queue.sort(key=_idle)
-    while queue and (len(commands) < wanted.most or wanted.commands):
+    while queue and (len(commands) < choice.most or choice.commands):
         words = queue.pop(0)
         found = _help(asker, words)
         if found.commands and found.commands == root.commands:  # systemctl: one help for all
             found = replace(root, description="", usage=[root.rows.get(words[-1], "")], commands={}, exclusions=[])
-        inner = {} if words in wanted.commands and found.options else found.commands
+        inner = {} if words in choice.commands and found.options else found.commands
         below = [(*words, name) for name in inner if name not in words and len(words) < _DEPTH]
         texts |= {(*words, name): found.commands[name] for name in found.commands}
-        if below and words not in wanted.commands:
+        if below and words not in choice.commands:
             queue += below
             continue
         if words[0] not in names and (found.options == root.options or not (found.options or found.usage)):
@@ -176,7 +176,7 @@ def _by_help(asker: Asker, wanted: Wanted) -> Program:
         command = found.command(asker.name, words)
         described = texts.get(words) or command.description
         commands.append(command.model_copy(update={"description": described}))
-    if not names and not wanted.commands:
+    if not names and not choice.commands:
         commands = [root.command(asker.name, ())]
     return Program(name=asker.name, description=root.description, commands=tuple(commands), names=names)
 

@@ -9,7 +9,7 @@ import pytest
 
 from skillpm.errors import UsageError
 from skillpm.programs.program import Program
-from skillpm.programs.read import Wanted, parser_problems, read_program
+from skillpm.programs.read import CommandChoice, parser_problems, read_program
 
 CLICK = """
 import click, pathlib
@@ -137,11 +137,11 @@ def test_subcommands_are_read_by_their_help_and_the_rest_is_said(tmp_path: Path)
     )
     path.chmod(0o755)
     notes: list[str] = []
-    read = read_program(str(path), Wanted(most=3), notes.append)
+    read = read_program(str(path), CommandChoice(most=3), notes.append)
     assert [command.words for command in read.commands] == [(f"job{number}",) for number in range(3)]
     assert len(read.names) == 20
     assert "20 commands; these 3 were read" in notes[0]
-    chosen = read_program(str(path), Wanted((("job17",),)))
+    chosen = read_program(str(path), CommandChoice((("job17",),)))
     assert [(command.words, command.description) for command in chosen.commands] == [(("job17",), "do the job 17")]
     with pytest.raises(UsageError, match="has no command `rest`"):
-        read_program(str(path), Wanted((("rest",),)))
+        read_program(str(path), CommandChoice((("rest",),)))

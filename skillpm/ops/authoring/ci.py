@@ -34,7 +34,7 @@ _FILES = {System.GITHUB: ".github/workflows/skills.yml", System.GITLAB: ".gitlab
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WorkflowOptions:
     """What the workflow does.
 
     Attributes:
@@ -51,73 +51,75 @@ class Wanted:
     model: str = ""
 
 
-def workflow(system: System, wanted: Wanted) -> str:
+def workflow(system: System, options: WorkflowOptions) -> str:
     """Return the text of a workflow.
 
     Raises:
         UsageError: the registry or the model is not a URL, or the folder has a name that a workflow cannot have.
     """
     try:
-        parts = urlsplit(wanted.registry)
+        parts = urlsplit(options.registry)
         extra = parts.query or parts.fragment or parts.username
         is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and not extra
-        variable = token_variable(wanted.registry)
+        variable = token_variable(options.registry)
     except ValueError:
         is_web, variable = False, ""
-    if not is_web or not _ADDRESS.match(wanted.registry):
+    if not is_web or not _ADDRESS.match(options.registry):
         raise UsageError(
-            f"`{wanted.registry[:200]}` is not the URL of a registry", hint="CI publishes to a server: https://…"
+            f"`{options.registry[:200]}` is not the URL of a registry", hint="CI publishes to a server: https://…"
         )
     if parts.scheme == "http" and not is_local(parts.hostname):
         raise UsageError(
             "http would send the token of the registry unencrypted", hint="use the registry's https:// address"
         )
-    if not _PLAIN.match(wanted.skills) or wanted.skills.startswith(("-", "/")) or ".." in wanted.skills.split("/"):
+    if not _PLAIN.match(options.skills) or options.skills.startswith(("-", "/")) or ".." in options.skills.split("/"):
         raise UsageError(
-            f"`{wanted.skills[:200]}` is not a plain path below this folder",
+            f"`{options.skills[:200]}` is not a plain path below this folder",
             hint="use a folder with letters, digits, `.`, `-` and `_` in its name",
         )
     try:
-        is_model = bool(_MODEL.match(wanted.model) and token_variable(wanted.model.partition("#")[0]))
+        is_model = bool(_MODEL.match(options.model) and token_variable(options.model.partition("#")[0]))
     except ValueError:  # such as a port that is none
         is_model = False
-    if wanted.model and not is_model:
+    if options.model and not is_model:
         raise UsageError(
-            f"`{wanted.model[:200]}` is not a model of a server", hint="write it as `https://HOST/v1#MODEL`"
+            f"`{options.model[:200]}` is not a model of a server", hint="write it as `https://HOST/v1#MODEL`"
         )
-    return _filled(system, wanted, variable)
+    return _filled(system, options, variable)
 
 
-def _filled(system: System, wanted: Wanted, variable: str) -> str:
+def _filled(system: System, options: WorkflowOptions, variable: str) -> str:
     """Fill a template: lines whose condition holds, without its mark, then the values."""
     holds = {
-        "TRUSTED": wanted.trusted, "TOKEN": not wanted.trusted, "SIGN": wanted.sign,
-        "ENV": wanted.sign or not wanted.trusted, "EVAL": bool(wanted.model),
+        "TRUSTED": options.trusted, "TOKEN": not options.trusted, "SIGN": options.sign,
+        "ENV": options.sign or not options.trusted, "EVAL": bool(options.model),
     }  # fmt: skip
     template = importlib.resources.files("skillpm.ops.authoring").joinpath("ci_templates", f"{system}.yml")
     lines = template.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = (line for line in lines if all(holds[name] for name in _CONDITION.findall(line)))
     text = "".join(_CONDITION.sub("", line) for line in kept)
     values = {
-        "SKILLS": json.dumps(wanted.skills), "REGISTRY": json.dumps(wanted.registry.rstrip("/")),
+        "SKILLS": json.dumps(options.skills), "REGISTRY": json.dumps(options.registry.rstrip("/")),
         "SKILLPM": json.dumps(f"skillpm-core=={__version__}"), "TOKEN_VARIABLE": variable,
-        "NO_SIGN": "" if wanted.sign else " --no-sign", "MODEL": json.dumps(wanted.model),
-        "MODEL_VARIABLE": token_variable(wanted.model.partition("#")[0]) if wanted.model else "",
+        "NO_SIGN": "" if options.sign else " --no-sign", "MODEL": json.dumps(options.model),
+        "MODEL_VARIABLE": token_variable(options.model.partition("#")[0]) if options.model else "",
     }  # fmt: skip
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text
 
 
-def write_workflow(system: System, wanted: Wanted, folder: Path, *, dry_run: bool = False) -> tuple[Path, str]:
+def write_workflow(
+    system: System, options: WorkflowOptions, folder: Path, *, dry_run: bool = False
+) -> tuple[Path, str]:
     """Write the workflow into a repository; return its path and its text.
 
     Raises:
         UsageError: there is no skill in the folder, or what ``workflow`` raises.
         ConflictError: there is a workflow already.
     """
-    text = workflow(system, wanted)
-    place = folder / wanted.skills
+    text = workflow(system, options)
+    place = folder / options.skills
     if not place.is_dir() or not discover(place).skills:
         raise UsageError(f"there is no skill in {place}", hint="name their folder with `--skills`")
     target = folder / _FILES[system]

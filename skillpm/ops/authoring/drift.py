@@ -16,7 +16,7 @@ from skillpm.ops.authoring.new import PROGRAM_FILE
 from skillpm.programs.ask import Asker
 from skillpm.programs.drift import Difference, Use, differences, missing, uses_of_text, uses_of_tools
 from skillpm.programs.program import Command, Program
-from skillpm.programs.read import Wanted, help_texts, read_program
+from skillpm.programs.read import CommandChoice, help_texts, read_program
 
 _BYTES = 16 << 20  # of references/program.json
 
@@ -80,7 +80,7 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> Iterator[
     words = tuple(command.words for command in record.commands if command.words) if record else ()
     wanted = dict.fromkeys((*words, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
     try:
-        now = read_program(name, Wanted(tuple(wanted), missing_ok=True))
+        now = read_program(name, CommandChoice(tuple(wanted), missing_ok=True))
     except UsageError:  # it lists no option, as `top`: its text is searched all the same
         now = Program(name=name, commands=())
     if record is not None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from skillpm.errors import UsageError
-from skillpm.ops.authoring.ci import System, Wanted, workflow
+from skillpm.ops.authoring.ci import System, WorkflowOptions, workflow
 from tests.shop import MakeProject, SkillFiles
 
 URL = "https://skills.example.org/team"
@@ -33,7 +33,7 @@ def _lines(value: Any) -> list[str]:
 
 @pytest.mark.parametrize(("system", "trusted", "sign"), WAYS)
 def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted: bool, sign: bool) -> None:
-    text = workflow(system, Wanted(URL, "skills", trusted, sign))
+    text = workflow(system, WorkflowOptions(URL, "skills", trusted, sign))
     document = yaml.safe_load(text)
     script = "\n".join(commands(document))
 
@@ -55,13 +55,13 @@ MODEL = "https://models.example.org/v1#small-1"
 
 @pytest.mark.parametrize("system", System)
 def test_with_a_model_a_change_request_shows_what_each_measured_skill_adds(system: System, tmp_path: Path) -> None:
-    text = workflow(system, Wanted(URL, "skills", model=MODEL))
+    text = workflow(system, WorkflowOptions(URL, "skills", model=MODEL))
     document = yaml.safe_load(text)
     (script,) = [line for line in commands(document) if "skillpm eval" in line]
     for line in commands(document):
         subprocess.run(["sh", "-n"], input=line, text=True, check=True)
     assert "SKILLPM_TOKEN_MODELS_EXAMPLE_ORG" in text
-    assert "lift" not in workflow(system, Wanted(URL, "skills"))
+    assert "lift" not in workflow(system, WorkflowOptions(URL, "skills"))
 
     for path in ("one/suites/basic.yaml", "two/suites/basic.yaml", "plain/SKILL.md"):
         (tmp_path / "skills" / path).parent.mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_with_a_model_a_change_request_shows_what_each_measured_skill_adds(syste
 
 
 def test_a_comment_is_made_with_the_least_rights_and_never_for_a_fork() -> None:
-    job = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, model=MODEL)))["jobs"]["lift"]
+    job = yaml.safe_load(workflow(System.GITHUB, WorkflowOptions(URL, model=MODEL)))["jobs"]["lift"]
     assert job["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert "head.repo.full_name == github.repository" in job["if"]
     assert [("GH_TOKEN" in step.get("env", {}), "eval" in step.get("run", "")) for step in job["steps"][-2:]] == [
@@ -100,17 +100,17 @@ NO_MODELS = [
 @pytest.mark.parametrize("model", NO_MODELS)
 def test_ci_asks_a_server_only(model: str) -> None:
     with pytest.raises(UsageError, match="is not a model of a server"):
-        workflow(System.GITHUB, Wanted(URL, model=model))
+        workflow(System.GITHUB, WorkflowOptions(URL, model=model))
 
 
 def test_no_workflow_sends_a_token_unencrypted() -> None:
     with pytest.raises(UsageError, match="unencrypted"):
-        workflow(System.GITHUB, Wanted("http://skills.example.org"))
-    assert "http://127.0.0.1:8700" in workflow(System.GITHUB, Wanted("http://127.0.0.1:8700"))
+        workflow(System.GITHUB, WorkflowOptions("http://skills.example.org"))
+    assert "http://127.0.0.1:8700" in workflow(System.GITHUB, WorkflowOptions("http://127.0.0.1:8700"))
 
 
 def test_a_github_job_has_the_least_rights() -> None:
-    document = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, trusted=True)))
+    document = yaml.safe_load(workflow(System.GITHUB, WorkflowOptions(URL, trusted=True)))
 
     assert document["permissions"] == {"contents": "read"}
     assert "permissions" not in document["jobs"]["check"]
@@ -119,12 +119,12 @@ def test_a_github_job_has_the_least_rights() -> None:
     assert "format('refs/heads/{0}', github.event.repository.default_branch)" in document["jobs"]["publish"]["if"], (
         "a tag can have the name of the branch"
     )
-    plain = yaml.safe_load(workflow(System.GITHUB, Wanted(URL)))
+    plain = yaml.safe_load(workflow(System.GITHUB, WorkflowOptions(URL)))
     assert plain["jobs"]["publish"]["permissions"] == {"contents": "read"}
 
 
 def test_a_gitlab_job_asks_for_a_token_of_the_registry() -> None:
-    document = yaml.safe_load(workflow(System.GITLAB, Wanted(f"{URL}/", trusted=True)))
+    document = yaml.safe_load(workflow(System.GITLAB, WorkflowOptions(f"{URL}/", trusted=True)))
 
     assert document["publish-skills"]["id_tokens"] == {"SKILLPM_ID_TOKEN": {"aud": URL}}
     assert document["variables"]["REGISTRY"] == URL
@@ -136,7 +136,7 @@ def test_the_scripts_check_every_skill_and_stop_at_the_first_failure(tmp_path: P
         (tmp_path / "skills" / name / "SKILL.md").touch()
     (tmp_path / "skillpm").write_text('#!/bin/sh\necho "$2" >> "$LOG"\nexit "$CODE"\n')
     (tmp_path / "skillpm").chmod(0o755)
-    document = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, "skills")))
+    document = yaml.safe_load(workflow(System.GITHUB, WorkflowOptions(URL, "skills")))
     (script,) = [line for line in commands(document) if "selftest" in line]
 
     def run(code: str) -> tuple[int, list[str]]:
