@@ -15,6 +15,7 @@ _SHELL = re.compile(r"[^A-Za-z0-9 \"'&_./:@%+,=-]")  # a shell may give a meanin
 # but not to these, inside or at the end of a word: the revisions of git, such as `HEAD~1`, `main^2` and `stash@{1}`
 _REVISION = re.compile(r"(?<=[A-Za-z0-9_@}^~])[~^]|@\{[A-Za-z0-9]+\}")
 _BLANK = re.compile(r"\\ ")  # a blank inside a word, outside of quotes
+_QUOTING = re.compile(r"[\"'\\]")
 _TOKEN = re.compile(r"[^&\"'\\]*\Z")
 
 Argv = tuple[tuple[str, ...], ...]
@@ -26,7 +27,7 @@ class CommandLineReader:
     def __init__(self, rules: CommandLine) -> None:
         self._grammars = {name: Grammar(program) for name, program in rules.allow.items()}
         # checking a command normalises it, and one expected command is compared with many answers
-        self._remembered = lru_cache(maxsize=256)(self._normal)
+        self._remembered = lru_cache(maxsize=1024)(self._normal)
 
     def argv(self, text: str) -> Argv:
         """Split a command line into one argv for each command.
@@ -57,7 +58,7 @@ class CommandLineReader:
 
 def _split(text: str) -> tuple[str, ...]:
     try:
-        words = shlex.split(text)
+        words = shlex.split(text) if _QUOTING.search(text) else text.split()
     except ValueError as error:
         raise CommandError(str(error).lower()) from None
     if not words:

@@ -48,6 +48,13 @@ def before_prompt(block: str, prompt: Sequence[Message]) -> tuple[Message, ...]:
 
 
 @lru_cache(maxsize=64)
+def _digest_of(skill: str, system: str) -> hashlib._Hash:
+    """Return the digest of the beginning of the list that a key is the digest of."""
+    beginning = f"{canonical_json([skill, system])[:-1]},"
+    return hashlib.sha256(beginning.encode("utf-8", "surrogatepass"))
+
+
+@lru_cache(maxsize=64)
 def _system_message(content: str) -> Message:
     return Message.made(role="system", content=content)
 
@@ -85,11 +92,11 @@ class Task(Document):
         tags: tuple[str, ...] = (),
     ) -> Task:
         """Build a task of one request; the key is the digest of (skill, system, request, expected)."""
-        content = canonical_json([skill, system, request, expected])
-        key = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        digest = _digest_of(skill, system).copy()  # of what all tasks of a skill have in common
+        digest.update(canonical_json([request, expected])[1:].encode("utf-8", "surrogatepass"))
         user = Message.made(role="user", content=request)
         return cls.made(
-            key=key,
+            key=digest.hexdigest()[:32],
             skill=skill,
             prompt=(_system_message(system), user) if system else (user,),
             expected=expected,

@@ -24,9 +24,10 @@ from skillpm.runtime.collect import Given, unique
 from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
-from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.runtime.skillfiles import CODE, SkillFiles
 from skillpm.storage.unpack import unpack
 
+_CONTRACT = "contract.yaml"
 Describe = Callable[[Skill], Described]
 
 
@@ -54,7 +55,7 @@ class Contributions:
         rewards: what a trainer sees as ``skill:name``.
         tools: what a correct answer may call.
         origins: ``kind:name`` to the plugin that brought it.
-        verifier: the file that judges answers, ``plugin`` where only a distribution may; empty if nothing does.
+        verifier: the file that judges answers, ``plugin`` where a distribution does; empty if nothing does.
         tasks: rows of a synthesis that were handed to an exporter.
     """
 
@@ -71,6 +72,11 @@ class Contributions:
     origins: Mapping[str, str] = field(default_factory=dict)
     verifier: str = ""
     tasks: tuple[Task, ...] = ()
+
+    @property
+    def is_judged_by_contract(self) -> bool:
+        """Does nothing but contract.yaml judge the answers?"""
+        return self.verifier == _CONTRACT
 
     @property
     def default_reward(self) -> str:
@@ -139,14 +145,15 @@ def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contr
         rewards=tuple(RewardRecord(item.record.name, item.record.default, item.plugin) for item in kinds["reward"]),
         tools=tuple(item.record for item in kinds["tool"]),
         origins={f"{kind}:{item.record.name}": item.plugin for kind, items in kinds.items() for item in items},
-        verifier=_verifier(files, contract, host, described),
+        # a skill's own code judges before a distribution's, that before the contract
+        verifier=_own_verifier(files, described)
+        or ("plugin" if host.verifier(skill) else "" if contract is None else _CONTRACT),
     )
 
 
-def _verifier(files: SkillFiles, contract: Contract | None, host: Host, described: Described | None) -> str:
+def _own_verifier(files: SkillFiles, described: Described | None) -> str:
     own = files.code() if described is None else [described.verifier]
-    judges = [*own, "" if contract is None else "contract.yaml", "plugin" if host.listens("skillpm_verifier") else ""]
-    return next((name for name in judges if name), "")
+    return next((name for name in own if name in CODE), "")
 
 
 def _records(kind: str, records: Sequence[Given[Any]], described: Described | None) -> list[Given[Any]]:

@@ -6,6 +6,7 @@ Its file lies in the folder for temporary files (``TMPDIR``), has no name, and i
 from __future__ import annotations
 
 import errno
+import marshal
 import sqlite3
 import tempfile
 import weakref
@@ -55,33 +56,53 @@ class TemporaryDatabase:
         return storage_error("write rows to", self._folder, OSError(errno.ENOSPC if is_full else errno.EIO, str(error)))
 
 
-class DigestSet:
-    """A set of digests on disk; those that were added last are in memory."""
+class DigestMap:
+    """A value that ``marshal`` can write for each digest, on disk; those that were set last are in memory."""
 
     def __init__(self) -> None:
-        self._database = TemporaryDatabase("CREATE TABLE member (digest BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._last: set[bytes] = set()
+        self._database = TemporaryDatabase("CREATE TABLE entry (digest BLOB PRIMARY KEY, value) WITHOUT ROWID")
+        self._last: dict[bytes, Any] = {}
+        self._all_in_memory = True
 
-    def add(self, digest: bytes) -> None:
-        """Add a digest."""
-        self._last.add(digest)
+    def get(self, digest: bytes) -> Any:
+        """Return the value of a digest, or None."""
+        if self._all_in_memory or digest in self._last:
+            return self._last.get(digest)
+        row = self._database.run("SELECT value FROM entry WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None or row[0] is None else marshal.loads(row[0])  # noqa: S302  only we can write the file
+
+    def __setitem__(self, digest: bytes, value: Any) -> None:
+        """Set the value of a digest; None removes it."""
+        self._last[digest] = value
         if len(self._last) >= _LAST:
             self._written()
 
     def _written(self) -> TemporaryDatabase:
-        """Return the database with all digests; in their order they are written side by side."""
-        self._database.run_many("INSERT OR IGNORE INTO member VALUES (?)", [(digest,) for digest in sorted(self._last)])
+        """Return the database with all values; in the order of the digests they are written side by side."""
+        last = ((digest, self._last[digest]) for digest in sorted(self._last))
+        written = ((digest, None if value is None else marshal.dumps(value)) for digest, value in last)
+        self._database.run_many("INSERT OR REPLACE INTO entry VALUES (?, ?)", written)
         self._last.clear()
+        self._all_in_memory = False
         return self._database
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return int(self._written().run("SELECT count(*) FROM member").fetchone()[0])
+        return int(self._written().run("SELECT count(value) FROM entry").fetchone()[0])
 
     def __contains__(self, digest: bytes) -> bool:
-        """Is a digest in the set?"""
-        return self._written().run("SELECT 1 FROM member WHERE digest = ?", (digest,)).fetchone() is not None
+        """Has a digest a value?"""
+        return self.get(digest) is not None
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the digests in their order."""
-        return (digest for (digest,) in self._written().run("SELECT digest FROM member ORDER BY digest"))
+        rows = self._written().run("SELECT digest FROM entry WHERE value IS NOT NULL ORDER BY digest")
+        return (digest for (digest,) in rows)
+
+
+class DigestSet(DigestMap):
+    """A set of digests on disk; those that were added last are in memory."""
+
+    def add(self, digest: bytes) -> None:
+        """Add a digest."""
+        self[digest] = True

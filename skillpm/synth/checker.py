@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +39,7 @@ from skillpm.synth.pools import (
     value_text,
 )
 from skillpm.synth.sample import REDRAWS, Sampler, Side
-from skillpm.synth.split import Corpus, Division, PoolSplit, divide
+from skillpm.synth.split import Corpus, Division, PoolSplit, SoughtTexts, divide
 
 # `${HOME}`, `\frac{A}`, `{{.Names}}` and the path `/users/{userId}` are texts of other languages
 _PATH = re.compile(r"\S*/\S*")
@@ -233,21 +233,26 @@ def _unaskable(whole: Side, rule: TaskRule, place: int) -> Iterator[Flaw]:
             yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
     for number, text in enumerate(rule.ask.requests or ()):
         for slot in rule.ask.slots:
-            if slot not in SLOT.findall(text) and says_a_value(whole.document, rule.draw[slot], text):
+            if slot not in SLOT.findall(text) and value_test(whole.document, rule.draw[slot])(own_words(text)):
                 message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}`, so nothing is missing"
                 yield Flaw(
                     ("tasks", place, "ask", "requests", number), message, f"take the value of `{slot}` out of it"
                 )
 
 
-def says_a_value(document: SynthesisDocument, draw: Draw, text: str) -> bool:
-    """Does a request say a value of a slot by itself?"""
-    corpus, pool = Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))]), pool_of(document, draw)
+def own_words(text: str) -> Corpus:
+    """Return what a request says by itself."""
+    return Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))])
+
+
+def value_test(document: SynthesisDocument, draw: Draw) -> Callable[[Corpus], bool]:
+    """Return the test whether a request says a value of a slot by itself."""
+    pool = pool_of(document, draw)
     every = listed(pool, document.values)
     if every is not None:
-        return any(corpus.shows(said) for member in every for said in member.texts)
+        return SoughtTexts(said for member in every for said in member.texts).any_in
     low, high = pool.integers or (0, -1)
-    return any(low <= int(word) <= high for word in corpus.words if word.isascii() and word.isdigit())
+    return lambda words: any(low <= int(word) <= high for word in words.words if word.isascii() and word.isdigit())
 
 
 def missing_kinds(document: SynthesisDocument, kinds: Iterable[AnswerKind], seeds: Sequence[Seed]) -> Iterator[Flaw]:

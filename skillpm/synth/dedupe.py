@@ -10,15 +10,16 @@ under a fixed order of words, rare first, two sets that similar share a word amo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
 
-from skillpm.storage.temporary_database import TemporaryDatabase
+from skillpm.storage.temporary_database import DigestMap
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
 _RANKED = 1 << 14  # words whose rank is kept in memory; those that are first seen later are the rarest
-_WITH_WORD = "SELECT words FROM word WHERE key = ? AND size BETWEEN ? AND ?"
+_SEVERAL = b""  # the target of a request that has two
 _MARKS = ".,!?;:"
 _QUOTES = "\"'`“”‘’()"
 
@@ -61,10 +62,8 @@ class Deduplicator:
     """
 
     def __init__(self) -> None:
-        self._database = TemporaryDatabase(
-            "CREATE TABLE form (digest BLOB PRIMARY KEY, target BLOB) WITHOUT ROWID",  # no target: it has two
-            "CREATE TABLE word (key INTEGER, size INTEGER, words BLOB, PRIMARY KEY (key, size, words)) WITHOUT ROWID",
-        )
+        self._targets = DigestMap()  # of forms
+        self._sets = DigestMap()  # of words
         self._ranks: dict[bytes, int] = {}
 
     def add(self, form: str, target: str) -> Finding:
@@ -74,50 +73,42 @@ class Deduplicator:
         its form, so that another target for the same words is still found.
         """
         key, answer = digest_of(form), digest_of(target)
-        known = self._database.run("SELECT target FROM form WHERE digest = ?", (key,)).fetchone()
-        if known is not None and known[0] != answer:
-            self._database.run("UPDATE form SET target = NULL WHERE digest = ?", (key,))
+        known = self._targets.get(key)
+        if known is not None and known != answer:
+            self._targets[key] = _SEVERAL
             return Finding.AMBIGUOUS
         if known is not None:
             return Finding.DUPLICATE
-        self._database.run("INSERT INTO form VALUES (?, ?)", (key, answer))
+        self._targets[key] = answer
         return Finding.NEAR_DUPLICATE if self._has_near(form, answer) else Finding.NEW
 
     def _has_near(self, form: str, target: bytes) -> bool:
         """Is an earlier set of words with this target similar enough? If not, this one is remembered."""
         words = frozenset(form.encode("utf-8", "surrogatepass").split())
-        group = _key_of(target)
-        members = self._database.run("SELECT words FROM word WHERE key = ? LIMIT ?", (group, SMALL)).fetchall()
-        if len(members) == SMALL:
-            return self._has_near_by_words(words, target)
-        if any(_is_near(words, other.split()) for (other,) in members):
+        group = self._members(target)
+        keys = [target] if len(group) < SMALL else self._prefix_keys(words, target)
+        if any(_is_near_one_of(self._members(key), words) for key in keys):
             return True
-        self._remember([group], words)
-        if len(members) == SMALL - 1:  # the group is as large as it may be without an index
-            for member in (words, *(frozenset(other.split()) for (other,) in members)):
+        self._remember(keys, words)
+        if len(group) == SMALL - 1:  # with this one it is as large as it may be without an index
+            for member in (*group, words):
                 self._remember(self._prefix_keys(member, target), member)
         return False
 
-    def _has_near_by_words(self, words: frozenset[bytes], target: bytes) -> bool:
-        keys = self._prefix_keys(words, target)
-        least, most = -(-len(words) * SIMILAR[0] // SIMILAR[1]), len(words) * SIMILAR[1] // SIMILAR[0]
-        for key in keys:
-            for (other,) in self._database.run(_WITH_WORD, (key, least, most)):
-                if _is_near(words, other.split()):
-                    return True
-        self._remember(keys, words)
-        return False
+    def _members(self, key: bytes) -> list[frozenset[bytes]]:
+        return self._sets.get(key) or []
 
-    def _prefix_keys(self, words: frozenset[bytes], target: bytes) -> list[int]:
+    def _prefix_keys(self, words: frozenset[bytes], target: bytes) -> list[bytes]:
         # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n or
         # more. Without a common word in both prefixes they could have one fewer at most. The filter is exact under any
         # fixed order; the rarest words come first, because fewer sets have them.
         common = -(-len(words) * SIMILAR[0] // SIMILAR[1])
-        return [_key_of(target + word) for word in sorted(words, key=self._rarity)[: len(words) - common + 1]]
+        rarest = sorted(words, key=self._rarity)[: len(words) - common + 1]
+        return [hashlib.blake2b(target + word, digest_size=16).digest() for word in rarest]
 
-    def _remember(self, keys: list[int], words: frozenset[bytes]) -> None:
-        written = b" ".join(words)
-        self._database.run_many("INSERT INTO word VALUES (?, ?, ?)", [(key, len(words), written) for key in keys])
+    def _remember(self, keys: Iterable[bytes], words: frozenset[bytes]) -> None:
+        for key in keys:
+            self._sets[key] = [*self._members(key), words]
 
     def _rarity(self, word: bytes) -> tuple[int, bytes]:
         """Return the place of a word in the order of prefixes, which never changes."""
@@ -126,14 +117,15 @@ class Deduplicator:
         return -rank, word
 
 
-def _key_of(name: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), signed=True)
-
-
-def _is_near(left: frozenset[bytes], right: list[bytes]) -> bool:
+def _is_near_one_of(others: Iterable[frozenset[bytes]], words: frozenset[bytes]) -> bool:
     """Compare ``common / (left + right - common)`` with the threshold, in whole numbers.
 
     Multiplied out, because a float's 0.8 is not 4/5: sets exactly at the threshold would fall on either side.
     """
-    common = len(left.intersection(right))
-    return common * (SIMILAR[0] + SIMILAR[1]) >= SIMILAR[0] * (len(left) + len(right))
+    part, whole = SIMILAR
+    size = len(words)
+    least, most = -(-size * part // whole), size * whole // part  # words of a set that can be similar
+    return any(
+        least <= len(other) <= most and len(words & other) * (part + whole) >= part * (size + len(other))
+        for other in others
+    )

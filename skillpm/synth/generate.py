@@ -99,6 +99,7 @@ class _Maker:
         self._held_out = HeldOut(document, self.division)
         self._answers = Answers(contributions.contract)
         self._judge = judge
+        self._verifier = None if contributions.is_judged_by_contract else judge
         self._suites = suites
         self._seed = seed
         self._rephraser = None if rephrasing is None else Rephraser(rephrasing, self._held_out)
@@ -131,7 +132,7 @@ class _Maker:
                 Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
                 for seed in self._seeds_to_learn()[:asked]
             ]
-            rows.verify([row for row in map(rows.offer, seeds) if isinstance(row, Row)], self._judge)
+            rows.verify([row for row in map(rows.offer, seeds) if isinstance(row, Row)], self._verifier)
             if progress is not None:
                 progress.advance(rows.count)
         families = self._families(split, asked, run)
@@ -223,7 +224,7 @@ class _Maker:
             before = rows.families[family.name] - len(candidates)
             if rephraser is not None:
                 candidates = rephraser.rephrase(rows, candidates, self.contributions.contract, self._judge)
-            rows.verify(candidates, self._judge)
+            rows.verify(candidates, self._verifier)
             gained = max(0, rows.families[family.name] - before)
             misses += len(candidates) - gained
             if progress is not None:

@@ -213,26 +213,21 @@ class Phrasing:
             for slot, texts in self._clauses.items()
             if slot in drawn and (sensible := tuple(text for text in texts if text.slots <= sayable))
         }
+        # Which clause is picked is left to chance in each row, so only what all clauses of a slot say counts as said.
+        # Then a plan holds for every row with these slots, and is made once for all of them.
+        said = {
+            slot: frozenset.intersection(*(text.slots for text in texts)) | {slot} for slot, texts in clauses.items()
+        }
         requests: list[tuple[Template, tuple[str, ...]]] = []
         for request in self._requests:
-            # Which clause is picked is left to chance in each row, so only what all clauses of a slot say counts as
-            # said. Then a plan holds for every row with these slots, and is made once for all of them.
             here = request.places & drawn
             placed = request.places | request.slots
             rest = tuple(slot for slot in clauses if slot not in placed) if request.rest else ()
-            covered = request.slots.union(*self._covered((*here, *rest), clauses))
-            if request.slots <= sayable and here <= clauses.keys() and drawn - self._implied <= covered:
-                requests.append((request, rest))
+            if request.slots <= sayable and here <= clauses.keys():
+                covered = request.slots.union(*(said[slot] for slot in (*here, *rest)))
+                if drawn - self._implied <= covered:
+                    requests.append((request, rest))
         return Plan(tuple(requests), clauses) if requests else None
-
-    @staticmethod
-    def _covered(
-        slots: frozenset[str] | tuple[str, ...], clauses: Mapping[str, tuple[Template, ...]]
-    ) -> Iterator[set[str]]:
-        """Yield, for each slot, what every one of its clauses says: the slot itself and the values in all of them."""
-        for slot in slots:
-            if slot in clauses:
-                yield {slot}.union(frozenset.intersection(*(clause.slots for clause in clauses[slot])))
 
     def write(self, plan: Plan, texts: Mapping[str, str], chance: Chance) -> tuple[str, str]:
         """Return a request that says the drawn slots with these texts, and the name of its template."""

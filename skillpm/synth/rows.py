@@ -88,12 +88,14 @@ class Answers:
 
 
 def _stored(row: Row) -> StoredRow:
+    offer, answer = row.offer, row.answer
+    return StoredRow(offer.family, row.task.expected, len(offer.request), len(answer), digest_of(answer), offer.values)
+
+
+def _line(task: Task) -> bytes:
     from skillpm.worker.protocol import task_document
 
-    offer, answer = row.offer, row.answer
-    line = f"{_ascii(task_document(row.task))}\n".encode()
-    sizes = (len(offer.request), len(answer), digest_of(answer))
-    return StoredRow(offer.family, row.task.expected, *sizes, offer.values, line)
+    return f"{_ascii(task_document(task))}\n".encode("ascii")
 
 
 class RowCollector:
@@ -189,16 +191,19 @@ class RowCollector:
             self._drop(form, finding.value)
         return None if finding is Finding.NEW else finding.value
 
-    def verify(self, candidates: Sequence[Row], judge: Judge) -> None:
-        """Let the verifier judge rows that were just taken; keep those that pass and drop the others."""
+    def verify(self, candidates: Sequence[Row], verifier: Judge | None) -> None:
+        """Let the verifier judge rows that were just taken; keep those that pass and drop the others.
+
+        None is the contract alone: it has judged each answer when it completed it.
+        """
         present = [row for row in candidates if self._pending.get(row.form) is row]
-        reasons = refusals(judge, [(row.task, row.answer) for row in present])
+        reasons = refusals(verifier, [(row.task, row.answer) for row in present]) if verifier else [None] * len(present)
         for row, refusal in zip(present, reasons, strict=True):
             if refusal is not None:
                 self._drop(row.form, refusal)
                 continue
             del self._pending[row.form]
-            self.kept.add(digest_of(row.form), _stored(row), row.offer.origin)
+            self.kept.add(digest_of(row.form), _stored(row), _line(row.task), row.offer.origin)
 
     def _drop(self, form: str, reason: str) -> None:
         """Drop the row of a form, if there is one."""

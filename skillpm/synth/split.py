@@ -320,6 +320,20 @@ class HeldOut:
         )
 
 
+class SoughtTexts:
+    """Texts that are looked for in many others, by their first word."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._by_word: dict[str, list[str]] = {}
+        for text in dict.fromkeys(texts):
+            first = _WORD.search(text.casefold())
+            self._by_word.setdefault(first[0] if first else "", []).append(text)
+
+    def any_in(self, corpus: Corpus) -> bool:
+        """Does one of them stand in a corpus?"""
+        return any(corpus.shows(text) for word in ("", *corpus.words) for text in self._by_word.get(word, ()))
+
+
 class Corpus:
     """Texts that training shows whatever is drawn."""
 
@@ -330,10 +344,11 @@ class Corpus:
     def shows(self, text: str) -> bool:
         """Does the text stand there, not as a part of a longer word?"""
         folded = text.casefold()
-        if folded in self.words:
-            return True
-        # one word that is not among the words stands nowhere by itself; the pattern is only for what holds several
-        if _WORD.fullmatch(folded) or folded not in self._text:
+        words = _WORD.findall(folded)
+        if words == [folded]:
+            return folded in self.words
+        # a text stands nowhere where one of its words does not; the pattern is for the few of which all do
+        if not self.words.issuperset(words) or folded not in self._text:
             return False
         return re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", self._text) is not None
 

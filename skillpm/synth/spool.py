@@ -1,6 +1,6 @@
 """Rows on disk while a synthesis runs, so that its memory does not grow with the number of rows.
 
-A number for each row, of its place, is all that is kept of it: eight bytes.
+A few numbers for each row, of its place and its ends, are all that is kept of it: 24 bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from skillpm.model.task import Origin, Task
 from skillpm.storage.files import DiskErrors
-from skillpm.storage.temporary_database import TemporaryDatabase
+from skillpm.storage.temporary_database import DigestMap
+from skillpm.storage.temporary_records import TemporaryRecords
 
 
 class StoredRow(NamedTuple):
@@ -27,7 +28,6 @@ class StoredRow(NamedTuple):
         answer: the length of the text of its expected answer.
         target: digest of that text.
         values: that the request shows, by slot.
-        line: its task as a line of JSON in ASCII.
     """
 
     family: str
@@ -36,53 +36,60 @@ class StoredRow(NamedTuple):
     answer: int
     target: bytes
     values: dict[str, Any] | None
-    line: bytes
 
 
 class RowStore:
     """Rows on disk, found again by the digest of their form."""
 
     def __init__(self) -> None:
-        self._database = TemporaryDatabase(
-            "CREATE TABLE kept (place INTEGER PRIMARY KEY, form BLOB UNIQUE, family TEXT, origin TEXT, row BLOB)"
-        )
-        self._count = 0
+        self._rows, self._lines = TemporaryRecords(), TemporaryRecords()
+        self._places = DigestMap()
+        self._seeds, self._others = array("q"), array("q")
+        self._dropped: set[int] = set()
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return self._count
+        return len(self._rows) - len(self._dropped)
 
     def __contains__(self, key: bytes) -> bool:
         """Is there a row of this form?"""
-        return self._database.run("SELECT 1 FROM kept WHERE form = ?", (key,)).fetchone() is not None
+        return key in self._places
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the digests of the forms, in the order of the rows."""
-        return (key for (key,) in self._database.run("SELECT form FROM kept ORDER BY place"))
+        """Yield the digests of the forms, in their order."""
+        return iter(self._places)
 
-    def add(self, key: bytes, row: StoredRow, origin: Origin) -> None:
-        """Keep a row. Raises StorageError."""
-        values = (key, row.family, origin, marshal.dumps(tuple(row)))
-        self._database.run("INSERT INTO kept (form, family, origin, row) VALUES (?, ?, ?, ?)", values)
-        self._count += 1
+    def add(self, key: bytes, row: StoredRow, line: bytes, origin: Origin) -> None:
+        """Keep a row, and its task as a line of JSON in ASCII. Raises StorageError."""
+        place = self._places[key] = len(self._rows)
+        self._rows.append(marshal.dumps(tuple(row)))
+        self._lines.append(line)
+        (self._seeds if origin == "seed" else self._others).append(place)
 
     def drop(self, key: bytes) -> str | None:
         """Forget a row, and return its family; None where there is none."""
-        dropped = self._database.run("DELETE FROM kept WHERE form = ? RETURNING family", (key,)).fetchall()
-        self._count -= len(dropped)
-        return dropped[0][0] if dropped else None
+        place = self._places.get(key)
+        if place is None:
+            return None
+        self._places[key] = None
+        self._dropped.add(place)
+        return self.at(place).family
 
     def split_by_origin(self) -> tuple[array[int], array[int]]:
-        """Return the places of the seeds and those of the other rows, each in order. Raises StorageError."""
-        seeds, others = array("q"), array("q")
-        for place, origin in self._database.run("SELECT place, origin FROM kept ORDER BY place"):
-            (seeds if origin == "seed" else others).append(place)
+        """Return the places of the seeds and those of the other rows, each in order."""
+        seeds, others = (
+            array("q", (place for place in places if place not in self._dropped))
+            for places in (self._seeds, self._others)
+        )
         return seeds, others
 
     def at(self, place: int) -> StoredRow:
-        """Return the row at a place of ``split_by_origin``."""
-        (data,) = self._database.run("SELECT row FROM kept WHERE place = ?", (place,)).fetchone()
-        return StoredRow(*marshal.loads(data))  # noqa: S302  only this process can write the file
+        """Return the row at a place of ``split_by_origin``. Raises StorageError."""
+        return StoredRow(*marshal.loads(self._rows[place]))  # noqa: S302  only this process can write the file
+
+    def line(self, place: int) -> bytes:
+        """Return the line of the row at a place. Raises StorageError."""
+        return self._lines[place]
 
 
 class TaskLines:
@@ -101,10 +108,9 @@ class TaskLines:
         """Take rows over, and yield them."""
         self._parts.append((store, places))
         for place in places:
-            row = store.at(place)
-            self._digest.update(row.line)
+            self._digest.update(store.line(place))
             self.count += 1
-            yield row
+            yield store.at(place)
 
     @property
     def digest(self) -> str:
@@ -113,7 +119,7 @@ class TaskLines:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines."""
-        return (store.at(place).line for store, places in self._parts for place in places)
+        return (store.line(place) for store, places in self._parts for place in places)
 
     def write(self, path: Path) -> None:
         """Write the lines to a new file. Raises StorageError."""

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import chain, combinations, islice
 from typing import Any
 
@@ -16,10 +17,11 @@ from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, Sy
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
     label_flaws,
-    says_a_value,
+    own_words,
     silent_values,
     text_flaws,
     unsayable_flaws,
+    value_test,
     whole_side,
 )
 from skillpm.synth.dedupe import normal_form
@@ -89,21 +91,21 @@ def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield requests that name a value of a slot which they do not draw, and values of blanks."""
     yield from (flaw for flaw, item in silent_values(document) if item is not None)
     for place, rule in enumerate(document.tasks):
+        tests = {slot: value_test(document, draw) for slot, draw in rule.draw.items() if _count(document, draw) > 1}
         for number, text in enumerate(rule.requests):
-            for slot, draw in rule.draw.items():
-                may_say = slot not in SLOT.findall(text) and _count(document, draw) > 1
-                if may_say and says_a_value(document, draw, text):
+            words, said = own_words(text), SLOT.findall(text)
+            for slot, says_a_value in tests.items():
+                if slot not in said and says_a_value(words):
                     message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}` by itself"
                     location: Location = ("tasks", place, "requests", number)
                     yield Flaw(location, message, f"write {{{slot}}} or [{slot}] in its place")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Asked:
     """A request that rows have, with the source of each slot in the slot's place.
 
     Attributes:
-        answer: in JSON, without null.
         is_fixed: does it say no slot, so that it is the request of rows as it stands?
     """
 
@@ -111,8 +113,13 @@ class _Asked:
     location: Location
     text: str
     request: str
-    answer: str
     is_fixed: bool
+    write_answer: Callable[[], str]
+
+    @cached_property
+    def answer(self) -> str:
+        """In JSON, without null."""
+        return self.write_answer()
 
 
 def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -121,7 +128,7 @@ def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
     reported: set[Location] = set()
     for asked in _all_asked(document):
         first = known.setdefault(asked.request, asked)
-        if first.answer != asked.answer and asked.location not in reported:
+        if first is not asked and first.answer != asked.answer and asked.location not in reported:
             reported.add(asked.location)
             text, other = asked.text[:60], first.task
             message = f"task `{asked.task}`: {text!r} is a request of task `{other}` with another answer"
@@ -142,8 +149,8 @@ def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
     for rule, location, text, said, drawn in islice(forms, _FORMS):
         slots = list(dict.fromkeys(SLOT.findall(said)))
         if _has_rows(document, rule, {*slots, *drawn}):
-            request, answer = normal_form(_with_sources(rule, said)), _answer(document, rule, slots, drawn)
-            yield _Asked(rule.name, location, text, request, answer, not slots)
+            answer = partial(_answer, document, rule, slots, drawn)  # few requests are asked twice
+            yield _Asked(rule.name, location, text, normal_form(_with_sources(rule, said)), not slots, answer)
 
 
 def _has_rows(document: SynthesisDocument, rule: TaskRule, said: set[str]) -> bool:
@@ -268,18 +275,21 @@ def _of_tasks(document: SynthesisDocument, check: Callable[[TaskRule], Iterator[
 def doubtful_answers(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield arguments that get each other's slot, and tasks of which the contract refuses some answers."""
     yield from _of_tasks(document, exchanges)
-    yield from (flaw for flaw, is_impossible in _refused(document, contract) if not is_impossible)
+    if not any(unsayable_flaws(document)):
+        yield from (flaw for flaw, is_impossible in _refused(document, contract) if not is_impossible)
 
 
 def impossible_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield tasks of which the contract refuses every answer: they make no row."""
-    return (flaw for flaw, is_impossible in _refused(document, contract) if is_impossible)
+    if not any(unsayable_flaws(document)):
+        yield from (flaw for flaw, is_impossible in _refused(document, contract) if is_impossible)
 
 
 def _refused(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[Flaw, bool]]:
-    """Yield the tasks that fit the contract of which it refuses some answers, and whether it refuses all of them."""
-    if any(unsayable_flaws(document)):
-        return
+    """Yield the tasks that fit the contract of which it refuses some answers, and whether it refuses all of them.
+
+    Each task can make rows.
+    """
     whole = whole_side(document)
     for place, rule in enumerate(document.tasks):
         if any(disagreements(rule, contract.document)):

@@ -180,6 +180,24 @@ def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(
     assert judgement.rewards == {"graded": 1.0, "signed": 1.0, "tool_call": 0.0, "brevity": 0.2}
 
 
+@pytest.mark.parametrize(
+    ("files", "is_brought", "verifier"),
+    [
+        ({}, False, "contract.yaml"),
+        ({}, True, "plugin"),
+        ({"verifier.py": "def verify(attempts): ..."}, True, "verifier.py"),
+    ],
+)
+def test_contributions_say_what_judges(
+    make_skill: MakeSkill, files: dict[str, str], is_brought: bool, verifier: str
+) -> None:
+    host = Host()
+    if is_brought:
+        host.register(Lenient(), "lenient", "acme 1")
+    contributions = build_catalogue([make_skill(files)], host)["serving"]
+    assert (contributions.verifier, contributions.is_judged_by_contract) == (verifier, verifier == "contract.yaml")
+
+
 def test_a_skills_own_verifier_wins_over_a_hosts(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import StorageError
-from skillpm.storage.temporary_database import DigestSet, TemporaryDatabase
+from skillpm.storage import temporary_database
+from skillpm.storage.temporary_database import DigestMap, DigestSet, TemporaryDatabase
+from skillpm.storage.temporary_records import TemporaryRecords
 
 
 def test_its_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +50,27 @@ def test_digests_are_members_once() -> None:
     for digest in (b"b", b"a", b"b"):
         digests.add(digest)
     assert (len(digests), list(digests), b"a" in digests, b"c" in digests) == (2, [b"a", b"b"], True, False)
+
+
+def test_a_map_gives_the_same_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporary_database, "_LAST", 3)  # so that most of it is on disk
+    chance, values, expected = random.Random(0), DigestMap(), dict[bytes, object]()
+    for number in range(400):
+        key = bytes([chance.randrange(40)])
+        values[key] = expected[key] = chance.choice([None, number, [frozenset({b"word", bytes([number % 7])})]])
+    known = {key: value for key, value in expected.items() if value is not None}
+    assert {key: values.get(key) for key in expected} == expected
+    assert (len(values), list(values)) == (len(known), sorted(known))
+    assert all((key in values) == (key in known) for key in expected)
+
+
+def test_records_are_found_again_while_others_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    chance, records, expected = random.Random(0), TemporaryRecords(), list[bytes]()
+    for _ in range(400):
+        expected.append(chance.randbytes(chance.choice([0, 1, 20_000])))
+        records.append(expected[-1])
+        place = chance.randrange(len(expected))
+        assert records[place] == expected[place]
+    assert [records[place] for place in range(len(records))] == expected
+    assert not list(tmp_path.iterdir())

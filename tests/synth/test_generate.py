@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,19 @@ def test_rows_that_the_verifier_refuses_are_counted_by_reason(
     made = synthesise([given(document, seeds=SEEDS)], strict, rows=60, held_out=10, seed=0)
     assert all(task.expected["tool"] == "dev" for task in (*made.train, *made.held_out))
     assert made.profile.skills["small"].train.rejected["verifier failed: no stopping"] > 0
+
+
+def test_what_only_a_contract_judges_is_judged_once_and_gives_the_same_rows(
+    given: Given, judge: Judge, document: dict[str, Any], contract: Contract
+) -> None:
+    def never(episodes: Sequence[Episode]) -> list[Judgement]:
+        raise AssertionError("the contract has judged these answers when it completed them")
+
+    skill = given(document, seeds=SEEDS)
+    judged = synthesise([skill], judge, rows=120, held_out=30, seed=4)
+    assert all(contract.judge(task.expected, contract.render(task.expected)).score == 1 for task in judged.train)
+    alone = synthesise([replace(skill, verifier="contract.yaml")], never, rows=120, held_out=30, seed=4)
+    assert alone.profile == judged.profile
 
 
 def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(
