@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.shop import MakeProject
 
@@ -56,3 +58,22 @@ QUICK = "shell-tools"
 def test_a_first_party_verifier_keeps_its_promises(project: MakeProject, name: str) -> None:
     """`skillpm selftest` finds nothing."""
     project().call("selftest", name, "--yes").ok()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_phrasing_in_a_list_of_one_line_is_quoted_so_that_no_comma_ends_it(name: str) -> None:
+    """``[show all branches, local and remote]`` is two requests, of which the second means nothing."""
+    document = yaml.compose((SKILLS / name / "synthesis.yaml").read_text())
+    assert document is not None
+    assert [*_unquoted(document, is_phrasing=False)] == []
+
+
+def _unquoted(node: yaml.Node, *, is_phrasing: bool) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _unquoted(value, is_phrasing=is_phrasing or key.value in ("frames", "requests", "clauses"))
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            if is_phrasing and node.flow_style and isinstance(item, yaml.ScalarNode) and item.style is None:
+                yield item.value
+            yield from _unquoted(item, is_phrasing=is_phrasing)
