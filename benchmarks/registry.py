@@ -1,7 +1,8 @@
 """The registry's server on loopback, beside pypiserver: publish, search, pages and downloads; one table.
 
 The folder has made-up skills whose words are as unequal as those of a language. One process asks over kept connections,
-so a rate is also bounded by the client; the server has the other cores. Times are milliseconds that a client waits.
+so a rate is also bounded by the client; the server has the other cores. "Per CPU second of it" counts what the server
+alone uses, in itself and in the kernel. Times are milliseconds that a client waits.
 pypiserver is installed by pip into a throw-away folder; without it, its column is empty.
 
 Run: ``python benchmarks/registry.py [--skills 2000] [--asked 1000] [--folder DIR] [--signed] [--only PART ...]``. A
@@ -172,7 +173,13 @@ def publishing(connection: http.client.HTTPConnection, token: str, count: int, l
     yield "a search right after a publication, p50 / p99 ms", of(sorted(searched))
 
 
-def pages(connection: http.client.HTTPConnection, names: list[str], asked: int) -> Iterator[Row]:
+def processor_seconds(process: int) -> float:
+    """Return what a process has used of the processor, in itself and in the kernel (Linux, proc(5))."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pages(connection: http.client.HTTPConnection, names: list[str], asked: int, server: int) -> Iterator[Row]:
     document = page_path(names[0])
     release = json.loads(ask(connection, "GET", f"/{document}")[1])["releases"][0]
     paths = {
@@ -180,7 +187,9 @@ def pages(connection: http.client.HTTPConnection, names: list[str], asked: int) 
         "a document (skills/NAME.json)": f"/{document}", "a download": f"/{archive_path(release['archive'])}",
     }  # fmt: skip
     for what, path in paths.items():
+        before = processor_seconds(server)
         yield f"{what}, one connection, a second", rate(times(partial(get, connection, path), asked))
+        yield f"{what}, per CPU second of it", f"{asked / (processor_seconds(server) - before):,.0f}"
     spread = CHANCE.sample(names, min(len(names), asked))
     found = times(lambda number: ask(connection, "GET", f"/skill/{spread[number]}"), len(spread))
     yield "a skill's page, each asked once, p50 / p99 ms", of(found)
@@ -197,7 +206,7 @@ def ours(root: Path, names: list[str], asked: int, parts: set[str], options: lis
         if "search" in parts:
             yield from searches(connection, names, asked)
         if "pages" in parts:
-            yield from pages(connection, names, asked)
+            yield from pages(connection, names, asked, server.pid)
         if "publish" in parts:
             said = subprocess.run(
                 [*command, "account", "add", f"bench-{uuid.uuid4().hex[:6]}", "--data", str(root)],

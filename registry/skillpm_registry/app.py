@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skillpm.errors import SkillpmError
 from skillpm_registry import __version__, api, oidc, pages, problems, protocols, search
@@ -22,10 +22,21 @@ from skillpm_registry.metrics import Metrics
 from skillpm_registry.publishing import finish, recover
 from skillpm_registry.routing import API, is_known
 from skillpm_registry.services import open_services
-from skillpm_registry.static_files import FOLDERS, RegistryFiles
+from skillpm_registry.static_files import RegistryFiles
 
 
-def create_app(configuration: Configuration) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI behind the edge, which sees every request and answer first and answers most requests itself."""
+
+    edge: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        scope["app"] = self
+        await self.edge(scope, receive, send)
+
+
+def create_app(configuration: Configuration) -> Application:
     """Return the application over a registry's folder.
 
     Args:
@@ -48,7 +59,7 @@ def create_app(configuration: Configuration) -> FastAPI:
         yield
         services.close()
 
-    app = FastAPI(
+    app = Application(
         title=f"skillpm registry {configuration.name}", version=__version__, lifespan=lifespan, docs_url=None,
         redoc_url=None, openapi_url=f"{API}/openapi.json",
     )  # fmt: skip
@@ -59,16 +70,15 @@ def create_app(configuration: Configuration) -> FastAPI:
     app.add_exception_handler(RequestValidationError, problems.of_validation)
     app.add_exception_handler(OSError, problems.of_disk)
     app.add_exception_handler(Exception, problems.of_defect)
-    metrics = Metrics(services)
-    app.add_middleware(Edge, seconds=configuration.seconds, largest=configuration.largest, answered=metrics.answered)
+    metrics, files = Metrics(services), RegistryFiles(services)
+    inner = super(Application, app).__call__
+    app.edge = Edge(inner, configuration.seconds, configuration.largest, metrics.answered, files)
     app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"], responses=problems.RESPONSES)
     app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
     app.router.routes += [
         *api.ROUTES, *metrics.router().routes, *search.router(services).routes, *protocols.routes(services),
         *pages.routes(services),
     ]  # fmt: skip
-    files = RegistryFiles(services)
-    app.router.routes[:0] = [Mount(f"/{folder}", files) for folder in FOLDERS]  # first: they are asked for most
     app.mount("/", files)  # last: it has every other path
     return app
 

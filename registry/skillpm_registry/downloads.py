@@ -28,15 +28,13 @@ class Downloads:
         self._written = time.monotonic()
 
     def count(self, archive: str) -> None:
-        """Count one download of an archive, by its hex digest, and write the counts if it is time."""
-        if self.note(archive):
-            self.write()
-
-    def note(self, archive: str) -> bool:
-        """Count one download, and return whether it is time to write the counts."""
+        """Count one download of an archive, by its hex digest. A thread writes the counts if it is time."""
         with self._turn:
             self._fresh[archive, today().isoformat()] += 1
-            return time.monotonic() - self._written > _PAUSE
+            is_time = time.monotonic() - self._written > _PAUSE
+            self._written = time.monotonic() if is_time else self._written
+        if is_time:
+            threading.Thread(target=self.write).start()
 
     def write(self) -> None:
         """Write the counts since the last time. A database that is busy is asked again later."""

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm_registry.identity import PREFIX
 from skillpm_registry.problems import ApiError, of_ours
-from skillpm_registry.static_files import SERVED
+from skillpm_registry.static_files import SERVED, RegistryFiles
 
 _NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECRET = re.compile(rf"{PREFIX}[\w%.-]*")
@@ -36,6 +36,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )  # fmt: skip
+_ENCODER = json.JSONEncoder(default=str)  # json.dumps would make one for each line
 _log = logging.getLogger("skillpm_registry")
 
 
@@ -47,12 +48,19 @@ class Edge:
         seconds: that a body may take, and an archive a second more for each of ``_PACE`` bytes.
         largest: bytes of an archive.
         answered: is called with the scope, the status, the bytes and the seconds of each answer.
+        files: the static files, which answer most requests without what is inside.
     """
 
     def __init__(
-        self, app: ASGIApp, seconds: float, largest: int, answered: Callable[[Scope, int, int, float], None]
+        self,
+        app: ASGIApp,
+        seconds: float,
+        largest: int,
+        answered: Callable[[Scope, int, int, float], None],
+        files: RegistryFiles | None = None,
     ) -> None:
         self._app = app
+        self._files = files
         self._largest = largest
         self._seconds = seconds
         self._answered = answered
@@ -67,7 +75,7 @@ class Edge:
         scope.setdefault("state", {})["number"] = number
         begin, status, size = time.monotonic(), 500, 0
         # routes know GET alone; the static files answer HEAD themselves, without reading a file
-        as_get = scope["method"] == "HEAD" and scope["path"].split("/")[1] not in SERVED.keys() - {"config.json"}
+        as_get = scope["method"] == "HEAD" and scope["path"].split("/")[1] not in SERVED
         inner = {**scope, "method": "GET"} if as_get else scope
 
         async def answer(message: Message) -> None:
@@ -87,6 +95,10 @@ class Edge:
                     "revoke that token, and send a new one in the Authorization header",
                 )  # fmt: skip
                 await (await of_ours(Request(scope), refused))(scope, receive, answer)
+            elif self._files is not None and (found := self._files.at_once(scope)) is not None:
+                code, headers, body = found
+                await answer({"type": "http.response.start", "status": code, "headers": headers})
+                await answer({"type": "http.response.body", "body": body})
             else:
                 await self._app(inner, self._limited(scope, receive), answer)
         finally:
@@ -142,11 +154,17 @@ class _Lines(logging.Formatter):
         line |= {key: value for key, value in record.__dict__.items() if key not in self._PLAIN}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return _SECRET.sub(f"{PREFIX}…", json.dumps(line, ensure_ascii=True, default=str))
+        return _SECRET.sub(f"{PREFIX}…", _ENCODER.encode(line))
 
 
 def log_lines(level: int = logging.INFO) -> None:
-    """Send the log of the server and of uvicorn to stderr, as JSON lines."""
+    """Send the log of the server and of uvicorn to stderr, as JSON lines.
+
+    They have no thread, process or line of code, which would cost as much as the rest of a line (source: the manual of
+    ``logging``, "Optimization").
+    """
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     for name in ("skillpm_registry", "uvicorn.error"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from skillpm_registry import static_files
 from tests.registry.conftest import Server, problem
 
 API_ONLY = True
@@ -64,6 +66,39 @@ def test_an_archive_may_be_kept_for_ever(serve: Callable[..., Server], shop: Pat
     for other in ("bytes=0-1,3-4", "items=0-1", "bytes=5-1", "bytes=-", "x", "bytes=" + "0-," * 3000):
         assert client.get(f"/{path}", headers={"Range": other}).content == answer.content, other
     assert client.get(f"/{path}", headers={"Range": "bytes=999999-"}).status_code == 416
+
+
+def test_a_small_file_has_the_answer_of_a_large_one(
+    serve: Callable[..., Server], shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files are answered before the framework sees a request; the headers and the limits are the same."""
+    client = serve(shop).client
+    archive = next((shop / "archives").rglob("*.tar.gz")).relative_to(shop)
+    tag = client.get("/skills/base.json").headers["etag"]
+    asked: list[tuple[str, dict[str, str]]] = [
+        (path, {}) for path in ("listing.json", f"{archive}", "skills/base.json", "skills/none.json", "skills/")
+    ]
+    asked += [("skills/base.json", {"If-None-Match": text}) for text in (tag, f"W/{tag}", f'"x", {tag}', "*", '"x"')]
+    answers = []
+    for small in (1 << 18, -1):
+        monkeypatch.setattr(static_files, "_SMALL", small)
+        for path, headers in asked:
+            answer = client.get(f"/{path}", headers={**headers, "X-Request-Id": "the-same-one"})
+            answers.append((path, headers, answer.status_code, dict(answer.headers), answer.content))
+    small_ones, large_ones = answers[: len(asked)], answers[len(asked) :]
+    assert small_ones == large_ones
+    assert [item[2] for item in small_ones] == [200, 200, 200, 404, 404, 304, 304, 304, 304, 200]
+
+
+@pytest.mark.attack(81)
+def test_a_link_and_a_pipe_are_not_served(serve: Callable[..., Server], shop: Path) -> None:
+    client = serve(shop).client
+    (shop / ".server/secret.json").write_text("secret")
+    (shop / "skills/link.json").symlink_to(shop / ".server/secret.json")
+    (shop / "skills/folder").symlink_to(shop / ".server")
+    os.mkfifo(shop / "skills/pipe.json")
+    for path in ("link.json", "folder/secret.json", "pipe.json"):
+        assert problem(client.get(f"/skills/{path}"))[0] == 404, path
 
 
 @pytest.mark.attack(81)
