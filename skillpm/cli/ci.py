@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import registry_option
 from skillpm.cli.output import json_option, tell
 

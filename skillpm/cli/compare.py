@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.options import FiniteRange, number_option, run_option
 from skillpm.cli.output import echo_json, json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import combined, kept_option
 from skillpm.cli.output import note, safe
 from skillpm.settings.table import ENGINES, MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES

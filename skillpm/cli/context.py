@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from skillpm.cli.everywhere import is_set, kept
+from skillpm.cli.common_options import is_set, kept
 from skillpm.cli.output import note, tell_project
 
 if TYPE_CHECKING:

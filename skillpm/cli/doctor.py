@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import count, json_option, note, print_json, safe, table
 from skillpm.errors import CheckError
 

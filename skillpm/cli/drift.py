@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import count, json_option, note, print_json, safe, table
 
 

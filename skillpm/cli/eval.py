@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import (
     FiniteRange,
     choice_option,

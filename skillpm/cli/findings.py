@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import is_set, keep
+from skillpm.cli.common_options import is_set, keep
 from skillpm.cli.options import combined
 from skillpm.cli.output import count, echo_json, note, print_json, safe, table
 from skillpm.errors import UsageError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.everywhere import exit_with
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.compare import EXIT_CODES, print_decision, print_pairs
 from skillpm.cli.complete import run_names
 from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import count, json_option, note, print_json, progress
 from skillpm.cli.paths import TypedPath

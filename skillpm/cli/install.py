@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context, collecting_context, command_settings
-from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.options import agents_option, allow_option, combined, registry_options, signer_option, user_option
 from skillpm.cli.output import brief, count, json_option, note, print_json, progress, shown, table, tell_project
 

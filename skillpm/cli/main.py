@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from skillpm import __version__
-from skillpm.cli.everywhere import ALIASES, OF_USER, add_options
+from skillpm.cli.common_options import ALIASES, OF_USER, add_options
 from skillpm.cli.interrupt import raise_on_interrupt
 from skillpm.cli.misuse import Group
 from skillpm.cli.process import exit_code, leave, open_streams

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from skillpm.cli import elsewhere
-from skillpm.cli.everywhere import add_options
+from skillpm.cli import other_managers
+from skillpm.cli.common_options import add_options
 from skillpm.errors import UsageError
 
 _MOST = 400  # characters of a message, which quotes the typed text
@@ -54,8 +54,8 @@ def _unknown_command(name: str, known: Iterable[str], group: str) -> UsageError:
     message = f"there is no command `{group} {name}`"
     if name in ("self-update", "self", "self-upgrade"):
         return UsageError(message, hint="upgrade skillpm-core")
-    ours = elsewhere.COMMANDS.get(f"{group} {name}".removeprefix("skillpm "))
-    verbs = [verb for verb in elsewhere.VERBS.get(name, ()) if verb in known]
+    ours = other_managers.COMMANDS.get(f"{group} {name}".removeprefix("skillpm "))
+    verbs = [verb for verb in other_managers.VERBS.get(name, ()) if verb in known]
     near = [f"skillpm {ours}"] if ours else [f"{group} {item}" for item in verbs[:1] or near_names(name, known)]
     return UsageError(message, hint=meant(near) or f"see `{group} --help`")
 
@@ -65,7 +65,7 @@ def _unknown_option(name: str, context: click.Context) -> UsageError:
 
     path, above, command = context.command_path, context.parent, context.command
     message = f"`{path}` has no option `{name}`"
-    instead = elsewhere.OPTIONS.get(path.removeprefix("skillpm "), {}).get(name)
+    instead = other_managers.OPTIONS.get(path.removeprefix("skillpm "), {}).get(name)
     if instead:
         return UsageError(message, hint=instead)
     parameters = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
@@ -75,7 +75,7 @@ def _unknown_option(name: str, context: click.Context) -> UsageError:
         otherwise = f"put it before the command: `{above.command_path} {name} {context.info_name}`"
     elif isinstance(command, click.Group):
         otherwise = f"put options after the command; see `{path} --help`"
-    return UsageError(message, hint=did_you_mean(elsewhere.ANYWHERE.get(name, name), options, otherwise))
+    return UsageError(message, hint=did_you_mean(other_managers.ANYWHERE.get(name, name), options, otherwise))
 
 
 def _bad_value(error: click.ClickException, parameter: click.Parameter, context: click.Context) -> str:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from skillpm.cli.common_options import keep
 from skillpm.cli.complete import agent_names, registry_names, run_names
-from skillpm.cli.everywhere import keep
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import registry_options, user_option
 from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, shown, table
 from skillpm.errors import CheckError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import is_set, keep, printed
+from skillpm.cli.common_options import is_set, keep, printed
 from skillpm.cli.paths import shortened
 from skillpm.formats.as_json import as_json, written
 from skillpm.formats.printable import printable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath, output_file
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.output import json_option, note, print_json, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.complete import installed_names
 from skillpm.cli.consent import agreed_skills, code_options
-from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.options import choice_option, key_option, model_option, number_option, read_key, run_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.findings import format_options, print_rules, show
 from skillpm.cli.options import allow_option
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import number_option, registry_options
 from skillpm.cli.output import brief, clipped, json_option, note, print_json, shown, table
 from skillpm.model.name import meant

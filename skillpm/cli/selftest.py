@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, code_options
-from skillpm.cli.everywhere import exit_with, is_set
 from skillpm.cli.findings import echo_finding, format_options, print_form, print_rules
 from skillpm.cli.output import count, note, safe, table, terminal_progress
 from skillpm.cli.process import if_interrupted

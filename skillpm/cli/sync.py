@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.complete import installed_names
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option, note
 from skillpm.errors import UsageError

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, code_options, engine_option
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath

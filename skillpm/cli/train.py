@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.common_options import is_set
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import code_options, engine_option, grant_consents
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import is_set
 from skillpm.cli.options import model_option, run_option
 from skillpm.cli.output import json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath

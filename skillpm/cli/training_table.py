@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import is_set
+from skillpm.cli.common_options import is_set
 from skillpm.cli.output import PlainProgress, SilentProgress, figure_text, safe
 
 if TYPE_CHECKING:

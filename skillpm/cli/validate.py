@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.everywhere import exit_with, is_set
+from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.findings import format_options, print_rules, show
 from skillpm.cli.options import allow_option, choice_option
 from skillpm.cli.output import count, note, safe

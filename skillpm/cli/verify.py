@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.everywhere import exit_with
 from skillpm.cli.options import user_option
 from skillpm.cli.output import NOTHING_INSTALLED, count, json_option, note, print_json, safe
 from skillpm.errors import CheckError, IntegrityError

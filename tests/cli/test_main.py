@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from skillpm.cli import elsewhere
+from skillpm.cli import other_managers
 from skillpm.cli.main import SECTIONS, main
 from tests.shop import MakeProject
 
@@ -152,8 +152,8 @@ def test_every_help_is_whole_sentences() -> None:
 def test_what_other_package_managers_say_leads_to_what_there_is() -> None:
     ours = {name for section in SECTIONS.values() for name in section}
     groups = {"cache": {"prune"}, "version": {"bump"}}
-    for typed, instead in elsewhere.COMMANDS.items():
+    for typed, instead in other_managers.COMMANDS.items():
         command, _, below = instead.partition(" ")
         assert typed not in ours and command in ours and (not below or below in groups[command]), typed
-    for command, options in elsewhere.OPTIONS.items():
+    for command, options in other_managers.OPTIONS.items():
         assert command in ours and all(option.startswith("-") for option in options)

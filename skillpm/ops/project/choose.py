@@ -19,7 +19,7 @@ from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
-from skillpm.ops.project.elsewhere import release_elsewhere
+from skillpm.ops.project.other_registries import release_of_another
 from skillpm.ops.project.places import LeftOut, open_places
 from skillpm.ops.project.vanished import is_vanished, stays_as_locked, whereabouts
 from skillpm.resolve.plan import Change, Plan, plan
@@ -209,7 +209,7 @@ def _resolved(
         except ResolutionError as error:
             if only_locked:
                 continue
-            hint = release_elsewhere(context, requirements, pages.page, pages.withheld, pages.of_the_chain())
+            hint = release_of_another(context, requirements, pages.page, pages.withheld, pages.of_the_chain())
             error.hint = hint or error.hint
             raise
         except UnknownSkillError as error:

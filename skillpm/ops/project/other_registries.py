@@ -23,7 +23,7 @@ PageOf = Callable[[str], Page | None]
 _NAMES = 20  # that are looked for in the other registries
 
 
-def release_elsewhere(
+def release_of_another(
     context: Context, requirements: Sequence[Requirement], page: PageOf, withheld: Withheld, names: Iterable[str]
 ) -> str:
     """Return a hint about the first of some names of which another registry has a release that fits, or nothing."""

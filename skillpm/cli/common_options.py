@@ -23,7 +23,7 @@ ALIASES = {
 OF_USER = frozenset(
     ["eval", "export", "init", "lock", "rescore", "run", "scan", "score", "selftest", "show", "synth", "train"]
 )  # they read installed skills, and take those of the user with --user
-_ADDED = "skillpm.everywhere"
+_ADDED = "skillpm.common_options"
 _MOST = (1 << 31) - 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from skillpm.cli.everywhere import ALIASES
+from skillpm.cli.common_options import ALIASES
 from skillpm.cli.main import main
 from skillpm.errors import SkillpmError
 from tests.cli.test_main import commands
