@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @allow_option
 @format_options
 def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
-    """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
+    """Check skills: a skill's folder, its SKILL.md, a folder of skills, or an archive.
 
     Answers two questions: will it install, and does it follow the specification? `--level` chooses which of them
     decides the severities and the exit code, which is 1 if there is an error. Runs no code of a skill.

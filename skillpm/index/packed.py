@@ -45,16 +45,16 @@ class PackedFile:
             RegistryError: it is too large.
             IntegrityError: it is not acceptable.
         """
+        if not is_archive(self.file.name) or self.file.is_fifo():
+            raise UsageError(
+                f"{self.file} is neither a folder nor an archive ({', '.join(ARCHIVES)})",
+                hint="name the folder that holds SKILL.md",
+            )
         try:
             with self.file.open("rb") as file:
                 data = read_file(file, MAX_ADAPTER)
         except OSError as error:
             raise UsageError(f"{self.file} cannot be read: {error.strerror}", hint="check the path") from None
-        if not is_archive(self.file.name):
-            raise UsageError(
-                f"{self.file} is neither a folder nor an archive ({', '.join(ARCHIVES)})",
-                hint="name the folder that holds SKILL.md",
-            )
         if len(data) > MAX_ADAPTER:
             raise RegistryError(
                 f"{self.file} is larger than {MAX_ADAPTER} bytes", hint="an archive of a skill is never that large"

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skillpm.errors import DocumentError, StorageError
+from skillpm.errors import DocumentError, SkillpmError, StorageError
 from skillpm.layout import check
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.discovery import MAX_FOLDERS, discover, skill_folder
@@ -23,6 +23,7 @@ from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Finding, Problem, Report, Severity
 from skillpm.model.name import did_you_mean
+from skillpm.model.source import in_folder
 from skillpm.ops.authoring.task_rules import MAX_PROBLEMS, TASK_RULES, compiled_contract, seed_rows, suite_rows
 from skillpm.storage.files import write_atomic
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from skillpm.layout.package import Read, Row
 
 CONTRACT_RULES = RuleSet()
+_ANY_FOLDER = "name a folder with a SKILL.md, or a folder of such folders"
 
 
 @CONTRACT_RULES.install_error(
@@ -119,7 +121,7 @@ def rules_of(level: Level) -> tuple[Rule, ...]:
 
 
 def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:
-    """Return one report for each skill of these paths: skills' folders, their SKILL.md, or folders of skills.
+    """Return one report for each skill of these paths: skills' folders, their SKILL.md, folders of skills, archives.
 
     A path without a skill gets a report with one error, never an exception. ``extra`` has the rules of plugins.
     """
@@ -152,8 +154,11 @@ def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report
     except (OSError, ValueError) as error:
         yield _no_skill(path, f"cannot be opened: {error}")
         return
-    if missing or not is_folder:
-        yield _no_skill(path, "there is no such path" if missing else "is neither a folder nor a SKILL.md")
+    if missing:
+        yield _no_skill(path, "there is no such path")
+        return
+    if not is_folder:
+        yield from _packed_reports(path, level, rules)
         return
     discovery = discover(root)
     for folder in discovery.at_any_depth:
@@ -164,8 +169,20 @@ def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report
         yield validate_skill(root, level=level, rules=rules)
 
 
-def _no_skill(path: Path, message: str) -> Report:
-    hint = "name a folder with a SKILL.md, or a folder of such folders"
+def _packed_reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report]:
+    from skillpm.index.packed import PackedFile
+
+    packed = PackedFile(path)
+    try:
+        trees = {in_folder(str(path), folder): packed.skill(folder) for folder in packed.folders or [""]}
+    except SkillpmError as error:
+        yield _no_skill(path, error.message.removeprefix(f"{path}: "), error.hint)
+        return
+    for place, tree in trees.items():
+        yield check.examine(Subject(tree, None), rules, path=place, level=level)
+
+
+def _no_skill(path: Path, message: str, hint: str | None = _ANY_FOLDER) -> Report:
     finding = Finding(code="SK001", severity=Severity.ERROR, message=message, hint=hint)
     return Report(str(path), None, (finding,), frozenset({"SK001"}), frozenset({"SK001"}))
 

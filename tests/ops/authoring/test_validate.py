@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from skillpm.ops.authoring.validate import validate_skill
+from skillpm.ops.authoring.validate import validate, validate_skill
 from tests.conftest import write_tree
 
 GOOD = """\
@@ -64,3 +66,30 @@ def test_an_answer_of_an_unknown_tool_is_told_with_the_tools_that_there_are(tmp_
         if item.code == "SK552"
     ]
     assert hints == ["contract.yaml has pack", "did you mean `pack`?"]
+
+
+def test_each_skill_of_an_archive_is_checked_as_its_folder_is(tmp_path: Path) -> None:
+    files = {"SKILL.md": SKILL, "contract.yaml": GOOD.replace("maximum: 9", "maximum: nine")}
+    folder = write_tree(tmp_path / "demo", files)
+    with tarfile.open(tmp_path / "two.tgz", "w:gz") as archive:
+        archive.add(folder, "repo/skills/demo")
+        archive.add(write_tree(tmp_path / "well", {"SKILL.md": SKILL.replace("demo", "well")}), "repo/skills/well")
+    (own,), reports = validate([folder]), validate([tmp_path / "two.tgz"])
+    assert [report.path.partition("#subdirectory=")[2] for report in reports] == [
+        "repo/skills/demo",
+        "repo/skills/well",
+    ]
+    assert (reports[0].findings, reports[1].ok) == (own.findings, True)
+
+
+def test_a_path_that_holds_no_skill_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "broken.zip").write_text("hello")
+    os.mkfifo(tmp_path / "waits.tgz")
+    names = ("notes.txt", "broken.zip", "waits.tgz", "gone")
+    findings = [item for report in validate([tmp_path / name for name in names]) for item in report.findings]
+    assert [item.code for item in findings] == ["SK001"] * 4
+    for item, words in zip(
+        findings, ("nor an archive", "neither a zip", "nor an archive", "no such path"), strict=True
+    ):
+        assert words in item.message
