@@ -76,8 +76,8 @@ def test_each_skill_of_an_archive_is_checked_as_its_folder_is(tmp_path: Path) ->
         archive.add(write_tree(tmp_path / "well", {"SKILL.md": SKILL.replace("demo", "well")}), "repo/skills/well")
     (own,), reports = validate([folder]), validate([tmp_path / "two.tgz"])
     assert [report.path.partition("#subdirectory=")[2] for report in reports] == [
-        "repo/skills/demo",
-        "repo/skills/well",
+        "skills/demo",
+        "skills/well",
     ]
     assert (reports[0].findings, reports[1].ok) == (own.findings, True)
 
