@@ -122,6 +122,15 @@ _LINEAR = {
     "linear_key_head_dim": 16,
     "linear_value_head_dim": 16,
 }
+_SHARED = {
+    "num_hidden_layers": 4,
+    "num_kv_shared_layers": 2,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "sliding_window": 6,
+    "head_dim": 16,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": 288,
+}
 
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", {}),
@@ -211,5 +220,68 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba": ("Mamba", {"state_size": 8}),
     "mamba2": ("Mamba2", {"state_size": 8, "num_heads": 8, "head_dim": 16, "n_groups": 1, "chunk_size": 8}),
     "rwkv": ("Rwkv", {"context_length": 512}),
+    "qwen3.5": ("Qwen3_5Text", {**_LINEAR, "head_dim": 16, "layer_types": ["linear_attention", "full_attention"]}),
+    "gemma3n": ("Gemma3nText", {**_SHARED, "intermediate_size": [96] * 4, "laurel_rank": 8}),
+    "gemma4": ("Gemma4Text", _SHARED),
+    "llama4": (
+        "Llama4Text",
+        {
+            "head_dim": 16,
+            "attention_chunk_size": 6,
+            "num_local_experts": 4,
+            "intermediate_size_mlp": 96,
+            "interleave_moe_layer_step": 2,
+            "no_rope_layers": [1, 0],
+        },
+    ),
+    "nemotron h": (
+        "NemotronH",
+        {
+            "layers_block_type": ["mamba", "attention"],
+            "head_dim": 16,
+            "ssm_state_size": 8,
+            "mamba_num_heads": 8,
+            "mamba_head_dim": 16,
+            "n_groups": 1,
+            "chunk_size": 8,
+            "use_mamba_kernels": False,
+        },
+    ),
+    "falcon h1": ("FalconH1", {**_HYBRID, "mamba_d_ssm": 128, "mamba_n_groups": 1}),
+    "zamba2": (
+        "Zamba2",
+        {
+            "mamba_d_state": 8,
+            "mamba_headdim": 16,
+            "n_mamba_heads": 8,
+            "mamba_ngroups": 1,
+            "chunk_size": 8,
+            "layers_block_type": ["mamba", "hybrid"],
+            "hybrid_layer_ids": [1],
+            "num_mem_blocks": 1,
+        },
+    ),
+    "minimax": (
+        "MiniMax",
+        {
+            **_EXPERTS,
+            "num_local_experts": 4,
+            "block_size": 8,
+            "layer_types": ["linear_attention", "full_attention"],
+        },
+    ),
+    "glm4 moe": (
+        "Glm4Moe",
+        {
+            **_EXPERTS,
+            "n_routed_experts": 4,
+            "n_group": 1,
+            "topk_group": 1,
+            "first_k_dense_replace": 1,
+            "moe_intermediate_size": 32,
+        },
+    ),
+    "ministral3": ("Ministral3", {"head_dim": 16, "sliding_window": 6}),
+    "olmo hybrid": ("OlmoHybrid", {**_LINEAR, "layer_types": ["linear_attention", "full_attention"]}),
 }
 """Architectures by name: transformers' name of the configuration, and what differs from the usual sizes."""

@@ -27,6 +27,7 @@ from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
 
+_OTHER_ARMS = ("base", "adapter")
 _Rows = Annotated[int, Field(ge=0, le=10_000_000)]  # as many as `skillpm synth` makes
 
 
@@ -144,6 +145,10 @@ class Recipe(Document):
             if not re.fullmatch(STAGE_NAME, name):
                 problem = f"`{name[:80]}` is not a stage name: use at most 32 lower-case letters, digits and hyphens"
                 raise PlacedValueError(problem, place=("stages", place, "name"))
+            if name in _OTHER_ARMS:
+                problem = f"`{name}` is what evaluations call the model before it is trained"
+                hint = f"give it another name, such as `name: {name}-2`"
+                raise PlacedValueError(problem, place=("stages", place, "name"), hint=hint)
             if name in names[:place]:
                 raise PlacedValueError(f"two stages are named {name}", place=("stages", place), hint=_own_name(name))
         if self.adapter and self.tune == "full":

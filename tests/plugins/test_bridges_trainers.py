@@ -255,10 +255,11 @@ print(type(parse_distributed_section(raw.distributed.to_dict())["strategy_config
 @pytest.mark.timeout(900)
 def test_nemo_automodel_reads_its_configuration_and_rows(export: Export) -> None:
     """With the loader and the configuration classes of the real package, without a GPU; it imports two large ones."""
-    for package in ("torchdata", "torchao"):
+    for package in ("torchdata", "torchao", "PIL"):
         pytest.importorskip(package)
     folder, _ = export("nemo-automodel")
-    environment = {**os.environ, "PYTHONPATH": str(wheel_of("nemo-automodel==0.7.0")), "HF_HUB_OFFLINE": "1"}
+    path = os.pathsep.join([str(wheel_of("nemo-automodel==0.7.0")), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
     words = [sys.executable, "-c", AUTOMODEL]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines()[-5:] == [

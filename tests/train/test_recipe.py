@@ -32,6 +32,7 @@ BAD = [
     ("stages: [{name: x}]", "missing key `stages.0.kind`"),
     ("stages: [sft]", "stages"),
     ("stages: [{kind: sft}, {kind: sft}]", "two stages are named sft"),
+    ("stages: [{kind: eval, name: base}, {kind: sft}]", "`base` is what evaluations call the model before it is"),
     ("stages: [{kind: grpo, generations: 1}]", "generations"),
     ("stages: [{kind: grpo, rewards: {}}]", "rewards"),
     ("stages: [{kind: sft, learning_rate: .nan}]", "learning_rate"),
