@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
-from skillpm.errors import ConflictError, IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex, pages_below
@@ -40,6 +40,7 @@ from skillpm.index.pages import (
     MAX_PAGE,
     archive_path,
     largest_archive,
+    other_content,
     page_path,
     parsed,
     read_document,
@@ -116,12 +117,7 @@ class FolderRegistry(DirectoryIndex):
         else:
             flush([self.root])
         if present.tree != release.tree:
-            raise ConflictError(
-                f"{name} {present.version} is published in {self.root} with different content",
-                hint="a published release never changes: run `skillpm version bump patch`",
-                published=present.tree,
-                offered=release.tree,
-            )
+            raise other_content(name, present.version, self.root, published=present.tree, offered=release.tree)
         reason = self._renew_page(name).get(f"{name} {present.version}")
         if reason is not None:
             raise UnwitnessedError(
@@ -157,8 +153,7 @@ class FolderRegistry(DirectoryIndex):
         """Write the status of a skill into its page, as the port says."""
         page = self.page(name)
         if page is None:
-            hint = did_you_mean(name, self.names()) or None
-            raise RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=hint)
+            raise self._no_skill(name)
         self._renew_page(name, status=status, reason=reason)
         return (page.status, page.reason) != (status, reason)
 
@@ -245,14 +240,16 @@ class FolderRegistry(DirectoryIndex):
     def _release(self, name: str, version: str) -> Release:
         known = self._known(name)
         if not known:
-            hint = did_you_mean(name, self.names()) or None
-            raise RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=hint)
+            raise self._no_skill(name)
         if _key(version) not in known:
             versions = ", ".join(
                 item.version for item in sorted(known.values(), key=lambda item: Version(item.version))
             )
             raise RegistryError(f"{self.root} has no {name} {version}", hint=f"it has {versions}")
         return known[_key(version)]
+
+    def _no_skill(self, name: str) -> RegistryError:
+        return RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=did_you_mean(name, self.names()) or None)
 
     def _known(self, name: str) -> dict[str, Release]:
         """Return the releases of a name: those of the statements, and those that only the page has."""

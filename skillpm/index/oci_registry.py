@@ -24,14 +24,14 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from skillpm.errors import ConflictError, IntegrityError, RegistryError
+from skillpm.errors import IntegrityError, RegistryError
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import json_form
 from skillpm.formats.strict import strict_json
 from skillpm.index.oci_client import EMPTY, MANIFEST, OciRepository
 from skillpm.index.oci_reference import DIGEST, OciReference
 from skillpm.index.page_cache import PageCache
-from skillpm.index.pages import KEEPER, MAX_ARCHIVE, largest_archive, read_page
+from skillpm.index.pages import KEEPER, MAX_ARCHIVE, largest_archive, other_content, read_page
 from skillpm.index.path import TreeIndex
 from skillpm.index.transport import CONNECTIONS, Transport, round_trips
 from skillpm.layout.frontmatter import read_frontmatter, split
@@ -149,7 +149,7 @@ class OciRegistry:
             artefact = _artefact(*present, name)
             if isinstance(artefact, _Artefact) and artefact.is_same(release):
                 return False
-            raise self._taken(name, release)
+            raise other_content(name, release.version, self.place)
         layer = {"mediaType": LAYER, **repository.send_blob(archive)}
         empty = {"mediaType": EMPTY, **repository.send_blob(b"{}")}
         manifest = {
@@ -162,7 +162,7 @@ class OciRegistry:
         repository.send_manifest(manifest, release.version)
         written = repository.manifest(release.version)
         if written is None or written[0] != subject["digest"]:
-            raise self._taken(name, release)
+            raise other_content(name, release.version, self.place)
         return True
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
@@ -181,12 +181,6 @@ class OciRegistry:
         return RegistryError(
             f"{self.place} is an OCI registry, in which nothing can be {what}",
             hint="publish a higher version, or delete the tag with the registry's own tools",
-        )
-
-    def _taken(self, name: str, release: Release) -> ConflictError:
-        return ConflictError(
-            f"{name} {release.version} is published in {self.place} with different content",
-            hint="a published release never changes: run `skillpm version bump patch`",
         )
 
     def _repository(self, name: str) -> OciRepository | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from skillpm.errors import DocumentError, RegistryError, UsageError
+from skillpm.errors import ConflictError, DocumentError, RegistryError, UsageError
 from skillpm.formats.light import LightDocument, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing, Release
@@ -33,6 +33,15 @@ class ReadPage(Page):
     """
 
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+def other_content(name: str, version: str, place: object, **digests: str) -> ConflictError:
+    """Return the error for a version that is published at a place with different content."""
+    return ConflictError(
+        f"{name} {version} is published in {place} with different content",
+        hint="a published release never changes: run `skillpm version bump patch`",
+        **digests,
+    )
 
 
 def largest_archive(release: Release) -> int:

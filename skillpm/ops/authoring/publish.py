@@ -16,6 +16,7 @@ from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.http import HttpIndex
 from skillpm.index.http_registry import HttpRegistry
 from skillpm.index.oci_registry import OciRegistry
+from skillpm.index.pages import other_content
 from skillpm.index.source import open_registry
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
@@ -125,12 +126,8 @@ def publish(
     present = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
     warnings = _warnings(packed, releases) if present is None else ()
     if present is not None and present.tree != packed.release.tree:
-        raise ConflictError(
-            f"{packed.name} {present.version} is published in {registry.name} with different content",
-            hint="a published release never changes: run `skillpm version bump patch`",
-            published=present.tree,
-            offered=packed.release.tree,
-        )
+        digests = {"published": present.tree, "offered": packed.release.tree}
+        raise other_content(packed.name, present.version, registry.name, **digests)
     warnings += _missing(context, packed, registry, allowed=options.allow_missing)
     report = None if skill is None else _checked(context, skill, packed, progress)
     if report is not None:
