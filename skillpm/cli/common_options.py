@@ -74,6 +74,11 @@ def is_set(name: str) -> bool:
     return bool(kept(name))
 
 
+def is_typed(ctx: click.Context, *names: str) -> bool:
+    """Was one of these parameters given on the command line?"""
+    return any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names)
+
+
 def exit_with(code: int) -> None:
     """End the command with this exit code."""
     click.get_current_context().exit(code)
@@ -92,7 +97,7 @@ def _check_typed(parameter: click.Parameter) -> None:
 
     def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         texts = value if isinstance(value, tuple) else (value,)
-        if "" in texts and ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+        if "" in texts and is_typed(ctx, parameter.name or ""):
             raise click.BadParameter("the text is empty", ctx, parameter)
         if isinstance(value, int) and value > _MOST:
             raise UsageError(

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from skillpm.cli.common_options import is_set
+from skillpm.cli.common_options import is_set, is_typed
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
@@ -198,7 +197,7 @@ def _refuse_options(context: click.Context, kind: str) -> None:
     for option in context.command.params:
         name = option.name or ""
         kinds = _KINDS.get(name, (kind,))
-        if kind not in kinds and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if kind not in kinds and is_typed(context, name):
             flag = "/".join([option.opts[0], *option.secondary_opts])
             known = " or ".join(f"`{item}`" for item in kinds)
             raise UsageError(f"`{flag}` does not go with `{kind}`", hint=f"remove it, or use {known}")
@@ -270,7 +269,7 @@ def _typed(click_context: click.Context, context: Context, options: Mapping[str,
     words = ["skillpm", "eval", *options["skills"]]
     for option in click_context.command.params:
         name = option.name or ""
-        if name in _NOT_TOLD or click_context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        if name in _NOT_TOLD or not is_typed(click_context, name):
             continue
         value = options.get(name, True)  # --user is no value of the command
         if name == "run":

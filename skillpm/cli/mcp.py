@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import click
-from click.core import ParameterSource
 
+from skillpm.cli.common_options import is_typed
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import worker_options
 from skillpm.cli.context import command_context
@@ -40,7 +40,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], read_only: bool, htt
     you before it calls a tool. SKILLs are names or folders, by default all installed skills.
     """
     token = os.environ.get(TOKEN, "") if http else ""
-    if not http and any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("port", "host")):
+    if not http and is_typed(ctx, "port", "host"):
         raise UsageError("`--port` and `--host` need `--http`", hint="add `--http`")
     if http and not token and host not in _LOCAL:
         raise UsageError(f"other machines reach {safe(host)[:80]}, and there is no token", hint=f"set {TOKEN}")

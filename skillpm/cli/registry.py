@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 import click
-from click.core import ParameterSource
 
+from skillpm.cli.common_options import is_typed
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option, place_option, server_option
@@ -44,7 +44,7 @@ def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, **
     """
     from skillpm.index.folder_registry import FolderRegistry, make_registry
 
-    if not signed and any(ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE for option in signing):
+    if not signed and is_typed(ctx, *signing):
         raise UsageError("`--root-keys`, `--threshold` and `--days` need `--signed`", hint="add `--signed`")
     if signing["threshold"] > signing["root_keys"]:
         counts = f"{signing['threshold']} of {signing['root_keys']}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
+from skillpm.cli.common_options import is_typed
 from skillpm.cli.complete import installed_names
 from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.options import key_option, model_option, number_option, read_key, run_option
@@ -72,11 +72,8 @@ def command(
 
 def _refuse_model_options(ctx: click.Context) -> None:
     """Refuse the options of a model beside `--gym`. Raises UsageError."""
-    typed = [
-        option.opts[0]
-        for option in ctx.command.params
-        if option.name in _OF_A_MODEL and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
-    ]
+    options = (option for option in ctx.command.params if option.name in _OF_A_MODEL)
+    typed = [option.opts[0] for option in options if is_typed(ctx, option.name or "")]
     if typed:
         raise UsageError("`--gym` serves no model", hint=f"remove `{'` and `'.join(typed)}`")
 
