@@ -7,7 +7,7 @@ would have filled, so its label is right however the request is worded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
@@ -149,6 +149,15 @@ class Sampler:
             for drawn in draws
             if isinstance(self._plan(drawn), Plan)
         ]
+
+    def answers(self, values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the answer to each set of slots that can be said, with each combination of these values of theirs."""
+        for names in self.sayable_draws() or ():
+            drawn = sum(self._bits[name] for name in names)
+            for chosen in product(*(values[name] for name in names)):
+                shown = dict(zip(names, chosen, strict=True))
+                if all(keeps(drawn, self._otherwise | shown) for _, keeps in self._constraints):
+                    yield self._target(self._otherwise | shown, shown)
 
     def _plan(self, drawn: int) -> Plan | str:
         """Return how these slots can be said, or why they are not drawn together."""

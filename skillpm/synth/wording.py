@@ -13,7 +13,19 @@ from typing import Any
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import Flaw, disagreements, exchanges
-from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, SynthesisDocument, TaskRule, slots_of
+from skillpm.model.synthesis import (
+    CLAUSE,
+    SLOT,
+    AskingRule,
+    Draw,
+    Location,
+    Pool,
+    SynthesisDocument,
+    TaskRule,
+    placed_scalars,
+    scalars,
+    slots_of,
+)
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import (
     label_flaws,
@@ -31,6 +43,9 @@ from skillpm.synth.sample import Sampler
 _ROWS = 100  # of each task, which the contract judges
 _TRIES = 5_000  # rows of which it refuses every one, before a task counts as impossible
 _INTERVAL = frozenset(("type", "minimum", "maximum", "title", "description", "default", "examples"))
+_MEASURES = frozenset(
+    ("multipleOf", "pattern", "minLength", "maxLength", "format", "$ref")
+)  # tell values apart by more than names
 _FORMS = 100_000  # of all requests together, which are compared
 
 
@@ -294,10 +309,13 @@ def _refused(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[
     for place, rule in enumerate(document.tasks):
         if any(disagreements(rule, contract.document)):
             continue
-        outcomes = _outcomes(Sampler(whole, rule), contract)
+        sampler = Sampler(whole, rule)
+        outcomes = _outcomes(sampler, contract)
         seen = [*islice(outcomes, _ROWS)]
         if all(seen) and not _never_fits(document, rule, contract):
-            while all(seen) and len(seen) < _TRIES:
+            deciding = _deciding_answers(document, sampler, contract)
+            seen += (_refusal(contract, answer) for answer in deciding)
+            while not deciding and all(seen) and len(seen) < _TRIES:
                 seen.append(next(outcomes))
         reasons = Counter(filter(None, seen))
         if reasons:
@@ -318,6 +336,43 @@ def _never_fits(document: SynthesisDocument, rule: TaskRule, contract: Contract)
         if values and not any(_may_take(contract, tool.name, name, item) for item in values):
             return True
     return False
+
+
+def _deciding_answers(document: SynthesisDocument, sampler: Sampler, contract: Contract) -> list[dict[str, Any]]:
+    """Return answers of a task of which the contract takes one if it takes any; none where it cannot be told.
+
+    An argument that no condition of the schema names has one value, which the contract may take. Of the others, values
+    that the schema names stand for all that it does not name.
+    """
+    rule, tool = sampler.rule, contract.tools.get(str(sampler.rule.tool))
+    if tool is None or not _MEASURES.isdisjoint(key for place, _ in placed_scalars(tool.input_schema) for key in place):
+        return []
+    conditions = {key: item for key, item in tool.input_schema.items() if key not in ("properties", "required")}
+    tied = {str(item) for place, value in placed_scalars(conditions) for item in (*place, value)}
+    named = [*scalars(tool.input_schema)]
+    values: dict[str, list[Any]] = {}
+    for slot, draw in rule.draw.items():
+        pool = pool_of(document, draw)
+        every = [member.value for member in listed(pool, document.values) or ()]
+        uses = {name: value == f"{{{slot}}}" for name, value in rule.args.items() if slot in slots_of(value)}
+        values[slot] = _representatives(pool, every, named) if all(uses.values()) else every
+        if tied.isdisjoint(uses):
+            fits = (item for item in values[slot] if all(_may_take(contract, tool.name, name, item) for name in uses))
+            values[slot] = [*islice(fits, 1)]
+    answers = [*islice(sampler.answers(values), _TRIES + 1)]
+    return answers if all(values.values()) and len(answers) <= _TRIES else []
+
+
+def _representatives(pool: Pool, every: Sequence[Any], named: Sequence[Any]) -> list[Any]:
+    """Return values of a pool that stand for all: those named, whole numbers beside them, the ends and one other."""
+    if pool.integers is not None:
+        low, high = pool.integers
+        near = {number + step for number in named if type(number) is int for step in (-1, 0, 1)}
+        return sorted({low, high, *(number for number in near if low <= number <= high)})
+    texts = {item for item in named if type(item) is str}
+    others = {value: None for value in every if type(value) is str and value not in texts}
+    spare = {*[*others][1:]}
+    return [value for value in every if type(value) is not str or value not in spare]
 
 
 def _slot_values(document: SynthesisDocument, draw: Draw, schema: Mapping[str, Any]) -> list[Any]:
@@ -345,9 +400,13 @@ def _outcomes(sampler: Sampler, contract: Contract) -> Iterator[str]:
     chance = random.Random(0).random
     while True:
         sample = sampler.draw(chance)
-        try:
-            if sample is not None:
-                contract.complete(sample.target)
-            yield ""
-        except DocumentError as error:
-            yield error.rule
+        yield "" if sample is None else _refusal(contract, sample.target)
+
+
+def _refusal(contract: Contract, answer: dict[str, Any]) -> str:
+    """Return why a contract refuses an answer, or an empty text."""
+    try:
+        contract.complete(answer)
+    except DocumentError as error:
+        return error.rule
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +11,10 @@ from skillpm.contract.contract import Contract
 from skillpm.model.contract import ContractDocument
 from skillpm.model.rule_fit import Flaw
 from skillpm.model.synthesis import SynthesisDocument
+from skillpm.synth import wording
 from skillpm.synth.wording import clause_flaws, contradictions, doubtful_answers, doubtful_wordings, impossible_rows
 
+OUTCOMES = wording._outcomes
 NAMES = ["ada", "bob", "cyd"]
 TASK: dict[str, Any] = {
     "name": "dev",
@@ -162,3 +164,51 @@ def test_a_value_that_never_fits_is_seen_without_drawing_thousands_of_rows(sourc
     rules = document({"draw": TASK["draw"] | {"port": {"from": source}}}, values=values)
     (flaw,) = impossible_rows(rules, CONTRACT)
     assert "refuses 100 of 100 answers" in flaw.message
+
+
+TIED = {
+    "type": "object",
+    "properties": {
+        "port": {"type": "integer", "maximum": 9000},
+        "tag": {"enum": NAMES},
+        "note": {"type": "string"},
+    },
+    "if": {"properties": {"tag": {"const": "ada"}}, "required": ["tag"]},
+    "then": {"properties": {"port": {"minimum": 8990}}},
+    "else": {"not": {"required": ["note"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("draw", "refused"),
+    [
+        ({"tag": {"from": NAMES}}, doubtful_answers),  # `ada` with the last eleven ports
+        ({"tag": {"from": ["ada"]}}, doubtful_answers),  # 11 of 6,001 ports fit
+        ({"tag": {"from": ["ada"]}, "port": {"from": "low"}}, impossible_rows),
+        ({"tag": {"from": ["bob", "cyd"]}}, impossible_rows),
+        ({"tag": {"from": ["bob", "cyd"]}, "note": {"from": "note", "probability": 0.01}}, doubtful_answers),
+    ],
+)
+def test_conditions_between_arguments_are_decided_by_the_values_that_they_name(
+    draw: dict[str, Any], refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wording, "_outcomes", _few_outcomes)
+    values = {"port": {"integers": [3000, 9000]}, "low": {"integers": [3000, 8989]}, "note": {"choice": ["x", "y"]}}
+    every = {"port": {"from": "port"}, "note": {"from": [f"note {number}" for number in range(900)]}} | draw
+    args = {name: f"{{{name}}}" for name in every}
+    rules = document(
+        {"draw": every, "args": args, "requests": ["go {port} {tag} [note]"], "clauses": {"note": ["with {note}"]}},
+        values=values,
+    )
+    tools = [{"name": "dev", "input_schema": TIED}]
+    contract = Contract(ContractDocument.model_validate({"contract": 1, "tools": tools}))
+    for flaws in (doubtful_answers, impossible_rows):
+        assert places(flaws(rules, contract)) == ["tasks.0"] * (flaws is refused)
+
+
+def _few_outcomes(*given: Any) -> Iterator[str]:
+    """Yield what is drawn at first; to draw thousands is a failure."""
+    drawn = OUTCOMES(*given)
+    for _ in range(100):
+        yield next(drawn)
+    raise AssertionError("thousands are drawn")
