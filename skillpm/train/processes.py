@@ -152,7 +152,7 @@ def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None
         )
     size, times = ("prompts", "generations") if isinstance(stage, Sampled) else ("batch_size", "accumulate")
     settings = stage.model_dump()
-    if size not in settings:  # no gradient is shared
+    if times not in settings:  # it has no steps to share
         return
     rows = settings[size] * settings[times]
     if rows % processes:

@@ -12,6 +12,7 @@ from skillpm.errors import TrainingError, UsageError
 from skillpm.model.training import Stage, StagePlan
 from skillpm.train.distil import Distil
 from skillpm.train.dpo import Dpo
+from skillpm.train.eval import Eval
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import GRPO
 from skillpm.train.plan import PlannedStage
@@ -26,6 +27,7 @@ SHARED = [
     (Dpo(kind="dpo", batch_size=3), {1, 3}),
     (Grpo(kind="grpo", prompts=6, generations=4), {1, 2, 3, 4, 6, 8}),  # a group may be shared, too
     (Distil(kind="distil", prompts=4), {1}),
+    (Eval(kind="eval"), set(range(1, 9))),  # rows need not be shared evenly
 ]
 
 
