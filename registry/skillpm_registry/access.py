@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 from annotated_types import Interval
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from limits import RateLimitItem, parse
@@ -77,7 +78,7 @@ def identity_or_none(request: Request) -> Identity | None:
     return identity
 
 
-def reader(request: Request) -> Identity | None:
+async def reader(request: Request) -> Identity | None:
     """Return who reads; only a private registry asks. An old token keeps nobody from what everybody may read.
 
     Raises:
@@ -85,7 +86,7 @@ def reader(request: Request) -> Identity | None:
     """
     if not services_of(request).configuration.private:
         return None
-    identity = identity_or_none(request)
+    identity = await run_sync(identity_or_none, request)
     if identity is None:
         raise unauthorized("reading this registry needs a token")
     identity.demand(Right.READ)
@@ -110,8 +111,12 @@ def visitor(request: Request) -> str:
     return identity.account if identity else "anonymous"
 
 
+async def _shared(request: Request) -> Services:
+    return services_of(request)  # FastAPI calls what is not a coroutine in another thread
+
+
 Reader = Annotated[Identity | None, Depends(reader)]
 Writer = Annotated[Identity, Depends(writer)]
 Visitor = Annotated[str, Depends(visitor)]
-Shared = Annotated[Services, Depends(services_of)]
+Shared = Annotated[Services, Depends(_shared)]
 Number = Annotated[int, Interval(ge=0, le=2**63 - 1)]  # of a row, or of rows: what a database can hold

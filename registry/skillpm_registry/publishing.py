@@ -440,11 +440,14 @@ def _takes_name(services: Services, session: Session, upload: Upload) -> bool:
 
 def _demand_name(services: Services, session: Session, upload: Upload) -> None:
     scope = scope_of(upload.name)
+    in_scope = Upload.name.startswith(scope, autoescape=True) if scope.endswith("/") else Upload.name == scope
+    rivals = in_scope & (Upload.state == "publishing") & (Upload.account_id != upload.account_id)
+    first = select(Upload.id).where(rivals).limit(1)
     if not is_taken(session, scope):
-        in_scope = Upload.name.startswith(scope, autoescape=True) if scope.endswith("/") else Upload.name == scope
-        rivals = in_scope & (Upload.state == "publishing") & (Upload.account_id != upload.account_id)
+        if session.scalar(first) is None:
+            return
         _settle(services, session, rivals)  # their publisher may be dead
-        if session.scalar(select(Upload.id).where(rivals).limit(1)) is not None:
+        if session.scalar(first) is not None:
             raise BusyError(f"another account's first release of `{scope}` is going live", hint="try again")
     if is_taken(session, scope) and role_in(session, upload.account_id, scope) < Role.PUBLISHER:
         raise not_a_member(session.get_one(Account, upload.account_id).name, "a publisher", scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 
 from skillpm_registry.catalogue.row import Row
@@ -24,7 +25,7 @@ def router(services: Services) -> APIRouter:
     routes = reading_router("search")
 
     @routes.get(f"/{PLACE}")
-    def find(
+    async def find(
         q: Annotated[str, Query(max_length=1000)] = "",
         has: Annotated[list[Filter] | None, Query(max_length=len(FILTERS))] = None,
         owner: Annotated[str, Query(max_length=64)] = "",
@@ -36,7 +37,8 @@ def router(services: Services) -> APIRouter:
         Every word of `q` is plain text and the beginning of a word. `has` is any of verifier, suite, signed, adapter,
         measured, no-network and no-programs.
         """
-        return answer(search(services.catalogue, Wanted(q, tuple(has or ()), owner, limit, start)))
+        wanted = Wanted(q, tuple(has or ()), owner, limit, start)
+        return answer(await run_sync(search, services.catalogue, wanted))
 
     return routes
 

@@ -16,7 +16,6 @@ from email.utils import formatdate
 from functools import lru_cache
 from mimetypes import guess_type
 
-from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -123,7 +122,7 @@ class RegistryFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the answer to a request."""
         if self._private:
-            await run_sync(reader, Request(scope))
+            await reader(Request(scope))
         try:
             response = await super().get_response(path, scope)
         except HTTPException as missing:
