@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ _ROWS = 100  # of each task, which the contract judges
 _TRIES = 5_000  # rows of which it refuses every one, before a task counts as impossible
 _INTERVAL = frozenset(("type", "minimum", "maximum", "title", "description", "default", "examples"))
 _MEASURES = frozenset(
-    ("multipleOf", "pattern", "minLength", "maxLength", "format", "$ref")
+    ("multipleOf", "pattern", "patternProperties", "minLength", "maxLength", "format", "$ref")
 )  # tell values apart by more than names
 _FORMS = 100_000  # of all requests together, which are compared
 
@@ -342,11 +343,15 @@ def _deciding_answers(document: SynthesisDocument, sampler: Sampler, contract: C
     """Return answers of a task of which the contract takes one if it takes any; none where it cannot be told.
 
     An argument that no condition of the schema names has one value, which the contract may take. Of the others, values
-    that the schema names stand for all that it does not name.
+    that the schema names stand for all that it does not name. A slot that is compared with another one, or is a part of
+    an argument, keeps all its values, and commands have rules of their own.
     """
     rule, tool = sampler.rule, contract.tools.get(str(sampler.rule.tool))
-    if tool is None or not _MEASURES.isdisjoint(key for place, _ in placed_scalars(tool.input_schema) for key in place):
+    if tool is None or tool.argv is not None:
         return []
+    if not _MEASURES.isdisjoint(key for place, _ in placed_scalars(tool.input_schema) for key in place):
+        return []
+    compared = {slot for item in rule.constraints for slot in (*item.different, *item.ascending)}
     conditions = {key: item for key, item in tool.input_schema.items() if key not in ("properties", "required")}
     tied = {str(item) for place, value in placed_scalars(conditions) for item in (*place, value)}
     named = [*scalars(tool.input_schema)]
@@ -355,19 +360,23 @@ def _deciding_answers(document: SynthesisDocument, sampler: Sampler, contract: C
         pool = pool_of(document, draw)
         every = [member.value for member in listed(pool, document.values) or ()]
         uses = {name: value == f"{{{slot}}}" for name, value in rule.args.items() if slot in slots_of(value)}
-        values[slot] = _representatives(pool, every, named) if all(uses.values()) else every
-        if tied.isdisjoint(uses):
+        is_whole = all(uses.values()) and slot not in compared
+        values[slot] = _representatives(pool, every, named) if is_whole else every
+        if is_whole and tied.isdisjoint(uses):
             fits = (item for item in values[slot] if all(_may_take(contract, tool.name, name, item) for name in uses))
             values[slot] = [*islice(fits, 1)]
+    if not 0 < math.prod(map(len, values.values())) <= _TRIES:
+        return []
     answers = [*islice(sampler.answers(values), _TRIES + 1)]
-    return answers if all(values.values()) and len(answers) <= _TRIES else []
+    return answers if len(answers) <= _TRIES else []
 
 
 def _representatives(pool: Pool, every: Sequence[Any], named: Sequence[Any]) -> list[Any]:
     """Return values of a pool that stand for all: those named, whole numbers beside them, the ends and one other."""
     if pool.integers is not None:
         low, high = pool.integers
-        near = {number + step for number in named if type(number) is int for step in (-1, 0, 1)}
+        bounds = (math.floor(item) for item in named if type(item) in (int, float))
+        near = {number + step for number in bounds for step in (-1, 0, 1)}
         return sorted({low, high, *(number for number in near if low <= number <= high)})
     texts = {item for item in named if type(item) is str}
     others = {value: None for value in every if type(value) is str and value not in texts}

@@ -206,6 +206,53 @@ def test_conditions_between_arguments_are_decided_by_the_values_that_they_name(
         assert places(flaws(rules, contract)) == ["tasks.0"] * (flaws is refused)
 
 
+def _object(properties: dict[str, Any], **rules: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, **rules}
+
+
+ANY: dict[str, Any] = {"type": "string"}
+BETWEEN = {"if": {"required": ["a"]}, "then": {"properties": {"a": {"minimum": 8499.5, "maximum": 8500.5}}}}
+LATE: dict[str, Any] = {"from": ["x", "y"], "probability": 0.001}
+COMMANDS = [*(f"rm {number}" for number in range(999)), "ls"]
+ALLOWED = {"allow": {"ls": {}}, "command_line": "a"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "task"),
+    [
+        ({"input_schema": _object({"a": {"type": "integer"}}, **BETWEEN)}, {"draw": {"a": {"from": "port"}}}),
+        (
+            {"input_schema": _object({"a": ANY, "b": ANY}, required=["a", "b"])},
+            {"draw": {"a": LATE, "b": LATE}, "constraints": [{"different": ["a", "b"]}]},
+        ),
+        (
+            {"input_schema": _object({"a": {"uniqueItems": True, "items": ANY}}, required=["a"])},
+            {"draw": {"a": LATE, "b": LATE}, "args": {"a": ["{a}", "{b}"]}},
+        ),
+        (
+            {"input_schema": _object({"a": {"enum": ["x", "v1-y"]}}, required=["a"])},
+            {"draw": {"a": LATE}, "args": {"a": "v1-{a}"}},
+        ),
+        (
+            {"input_schema": _object({"a": ANY}, patternProperties={"^a": {"const": "ls"}})},
+            {"draw": {"a": {"from": COMMANDS}}},
+        ),
+        ({"input_schema": _object({"a": ANY}), "argv": ALLOWED}, {"draw": {"a": {"from": COMMANDS}}}),
+    ],
+)
+def test_a_task_of_which_the_contract_takes_few_answers_is_not_impossible(
+    tool: dict[str, Any], task: dict[str, Any]
+) -> None:
+    """None of the first hundred is taken, and some of all are: numbers in a gap, pairs, parts, rare commands."""
+    names = [*task["draw"]]
+    asked = {"name": "t", "tool": "t", "args": {name: f"{{{name}}}" for name in names}}
+    asked |= {"requests": ["do [*]"], "clauses": {name: [f"{name} {{{name}}}"] for name in names}}
+    values = {"port": {"integers": [3000, 9000]}}
+    rules = SynthesisDocument.model_validate({"synthesis": 1, "values": values, "tasks": [asked | task]})
+    document = {"contract": 1, "tools": [{"name": "t"} | tool]}
+    assert not [*impossible_rows(rules, Contract(ContractDocument.model_validate(document)))]
+
+
 def _few_outcomes(*given: Any) -> Iterator[str]:
     """Yield what is drawn at first; to draw thousands is a failure."""
     drawn = OUTCOMES(*given)
