@@ -472,20 +472,20 @@ def _claim(services: Services, number: str) -> Path:
 
 
 def _record(session: Session, upload: Upload) -> bool:
-    """Log a publication and give a new name its owner, unless another upload with the same content was first.
+    """Give a new name its owner, and log a publication unless another upload with the same content was first.
 
     Returns:
         Whether this one is the first.
     """
+    account = session.get_one(Account, upload.account_id)
+    if upload.wish.get("takes"):  # also where the other one is in the log: it was found out to be live, and took nothing
+        take(session, account, scope_of(upload.name))
     subject = f"{upload.name}=={upload.version}"
     if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is not None:
         return False
     assert upload.release is not None
     detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
     approval = {"approved_by": upload.wish["approved_by"]} if "approved_by" in upload.wish else {}
-    account = session.get_one(Account, upload.account_id)
-    if upload.wish.get("takes"):
-        take(session, account, scope_of(upload.name))
     record(session, account.name, "publish", subject, **detail, publisher=upload.publisher, **approval)
     return True
 

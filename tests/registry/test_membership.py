@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from skillpm.errors import StorageError
 from skillpm.storage import durable
+from skillpm_registry import publishing
 from skillpm_registry.membership import Role, is_scope, scope_of
-from skillpm_registry.publishing import finish
+from skillpm_registry.publishing import finish, recover
 from tests.registry.conftest import Person, Server, parcel, problem
 from tests.shop import SkillFiles
 
@@ -101,6 +103,27 @@ def test_a_name_has_an_owner_only_with_a_release(
     owner = {"account": "ana" if is_anas else "ben", "role": "owner"}
     assert ben.ask("GET", "members", params={"scope": "demo"}).json() == [owner]
     assert ana.ask("POST", f"uploads/{number}/publish").status_code == (200 if is_anas else 403)
+
+
+def test_a_name_is_whose_release_went_live_though_another_has_the_same_content(
+    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have sent it, and the server is killed before it notes that one is live."""
+    ben, ana = server.person("ben"), server.person("ana")
+    document, archive = parcel(skill_files("demo"))
+    numbers = []
+    for person in (ben, ana):
+        numbers.append(person.ask("POST", "uploads", document).json()["id"])
+        assert person.send(numbers[-1], archive).status_code == 200
+
+    def kill(*_: Any) -> None:
+        raise StorageError("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(publishing, "_record", kill)
+        assert problem(ana.ask("POST", f"uploads/{numbers[1]}/publish")) == (503, "storage")
+    recover(server.services)
+    assert ana.ask("GET", "members", params={"scope": "demo"}).json() == [{"account": "ana", "role": "owner"}]
 
 
 def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server, skill_files: SkillFiles) -> None:
