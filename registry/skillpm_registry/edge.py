@@ -75,7 +75,7 @@ class Edge:
         scope.setdefault("state", {})["number"] = number
         begin, status, size = time.monotonic(), 500, 0
         # routes know GET alone; the static files answer HEAD themselves, without reading a file
-        as_get = scope["method"] == "HEAD" and scope["path"].split("/")[1] not in SERVED
+        as_get = scope["method"] == "HEAD" and scope["path"][1:].partition("/")[0] not in SERVED
         inner = {**scope, "method": "GET"} if as_get else scope
 
         async def answer(message: Message) -> None:

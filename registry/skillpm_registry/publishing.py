@@ -478,7 +478,7 @@ def _record(session: Session, upload: Upload) -> bool:
         Whether this one is the first.
     """
     account = session.get_one(Account, upload.account_id)
-    if upload.wish.get("takes"):  # also where the other one is in the log: it was found out to be live, and took nothing
+    if upload.wish.get("takes"):  # also where the log has the other one, which took nothing
         take(session, account, scope_of(upload.name))
     subject = f"{upload.name}=={upload.version}"
     if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is not None:

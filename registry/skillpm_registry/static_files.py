@@ -105,6 +105,8 @@ class RegistryFiles(StaticFiles):
                 same = [item for item in headers if item[0] in (b"etag", b"cache-control")]
                 return (304, same, b"") if (b"etag", known) in same else None
             body = os.read(descriptor, about.st_size)
+        except OSError:  # the disk fails; within the framework that has an answer
+            return None
         finally:
             os.close(descriptor)
         self._count(path)

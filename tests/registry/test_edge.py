@@ -99,6 +99,22 @@ def test_a_body_that_drips_or_is_cut_off_is_ended(pieces: int, end: str, status:
     assert seen == [status]
 
 
+def test_a_request_for_the_server_as_a_whole_has_an_answer(server: Server) -> None:
+    """As in ``OPTIONS *``, whose target is no path (RFC 9112, 3.2.4)."""
+    seen: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        seen.extend([message["status"]] if "status" in message else [])
+
+    whole: dict[str, Any] = {"type": "http", "path": "*", "query_string": b"", "headers": [], "client": None}
+    for method in ("OPTIONS", "HEAD"):
+        asyncio.run(server.client.app({**whole, "method": method}, receive, send))  # type: ignore[arg-type]
+    assert seen == [404, 404]
+
+
 def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server) -> None:
     headers = {"Authorization": f"Bearer {server.owner.token}", "Content-Type": "application/json"}
     for body in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -88,6 +89,18 @@ def test_a_small_file_has_the_answer_of_a_large_one(
     small_ones, large_ones = answers[: len(asked)], answers[len(asked) :]
     assert small_ones == large_ones
     assert [item[2] for item in small_ones] == [200, 200, 200, 404, 404, 304, 304, 304, 304, 200]
+
+
+def test_a_file_that_cannot_be_read_at_once_has_the_answer_of_the_framework(
+    serve: Callable[..., Server], shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    client = serve(shop).client
+    expected = (shop / "skills/base.json").read_bytes()
+    monkeypatch.setattr(os, "read", fail)
+    assert client.get("/skills/base.json").content == expected
 
 
 @pytest.mark.attack(81)
