@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
 from skillpm.errors import PluginError, TrainingError
+from skillpm.model.episode import Episode
 from skillpm.model.training import Material, RewardColumn, Stage, StageInput, StageOutput, StagePlan, Trainer, TrainRow
 from skillpm.runtime.collect import Given
 from skillpm.runtime.guarded import blaming
@@ -58,7 +59,7 @@ def _held(given: Given[Trainer], origin: str) -> Trainer:
 
         def held_run(stage: Stage, work: StageInput) -> StageOutput:
             with blaming(plugin, f"{who} failed in stage `{stage.name}`"):
-                return _checked_output(run(stage, work))
+                return _checked_output(run(stage, work), None if trainer.trains else work.plan)
 
         return held_run
 
@@ -110,10 +111,16 @@ def _checked_plan(plan: Any, material: Material, *, trains: bool) -> StagePlan:
     return checked
 
 
-def _checked_output(output: Any) -> StageOutput:
+def _checked_output(output: Any, measured: StagePlan | None) -> StageOutput:
+    """Return what a stage did; ``measured`` is the plan of one that does not train."""
     _check(isinstance(output, StageOutput), f"it gave {_kind_of(output)}, not a StageOutput")
     _check(_is_count(output.steps), f"it says that it took {output.steps!r} steps")
     _check(isinstance(output.kept, bool) and isinstance(output.note, str), "`kept` is a bool and `note` a text")
+    if measured is not None:
+        answers = output.answers if isinstance(output.answers, tuple) else ()
+        asked = [one.task.key if isinstance(one, Episode) else "" for one in answers]
+        _check(asked == [row.task.key for row in measured.rows], "its answers are not an episode for each row")
+        _check(output.kept, "it changes no weights, so there are none to take back")
     checked: StageOutput = output
     return checked
 

@@ -21,7 +21,7 @@ def run_eval(stage: Eval, given: StageInput) -> StageOutput:
     rewarder = Rewarder({row.task.key: row.task for row in rows}, given.judge, 1.0, given.prefetch)
     answers: list[Episode] = []
     judgements: list[Judgement] = []
-    for start in range(0, len(rows), stage.batch_size):
+    while (start := len(answers)) < len(rows):  # where the memory was not enough, an earlier batch was larger
 
         def ask(part: Sequence[TrainRow] = rows[start : start + stage.batch_size]) -> list[str]:
             return [episode.model_dump_json() for episode in _answers(stage, given, part, rewarder)]

@@ -17,6 +17,7 @@ from skillpm.errors import TrainingError
 from skillpm.formats.document import Json
 from skillpm.model.training import Stage, StageOutput
 from skillpm.storage.files import read_text, write_atomic
+from skillpm.train.eval import Eval
 from skillpm.train.hf.together import count
 
 _SIZES = "sizes.json"
@@ -78,6 +79,8 @@ def _at_last(stage: Stage, run: Callable[[Stage], StageOutput]) -> StageOutput:
         if not lacks_memory(error):
             raise
         hint = "--set gradient_checkpointing=true, or a lower max_length"
+        if isinstance(stage, Eval):
+            hint = f"--set stages.{stage.name}.batch_size=1, or a lower max_new_tokens"
         raise no_memory(f"stage {stage.name}", error, hint) from None
 
 
@@ -85,11 +88,12 @@ def halved(stage: Stage) -> Stage | None:
     """Return a stage with fewer rows in one pass and the same optimiser step; None where there are none to spare."""
     settings = stage.model_dump()
     name = "micro_batch" if "micro_batch" in settings else "batch_size"
+    has_step = name == "batch_size" and not isinstance(stage, Eval)
     size, passes = settings.get(name, 1), settings.get("accumulate")
-    if size == 1 or (name == "batch_size" and passes is None):
+    if size == 1 or (has_step and passes is None):
         return None
     part = next((size // factor for factor in range(2, math.isqrt(size) + 1) if size % factor == 0), 1)
-    more = {} if name == "micro_batch" else {"accumulate": passes * (size // part)}
+    more = {"accumulate": passes * (size // part)} if has_step else {}
     return stage.model_copy(update={name: part, **more})
 
 

@@ -6,12 +6,15 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from skillpm.errors import DocumentError, PluginError, TrainingError, UsageError
+from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.training import (
     Material,
@@ -46,6 +49,7 @@ def row(number: int) -> TrainRow:
 
 
 MATERIAL = Material((row(0), row(1)), (row(2), row(3)), {"a": ["graded"]}, (row(4), row(5)), 2)
+ANSWERS = tuple(Episode.answering(item.task, "{}") for item in MATERIAL.held_out)
 GIVEN = StageInput(
     None, None, StagePlan(1, ()), lambda episodes: [], lambda episodes: None, 0, Path(), lambda step, figures: None
 )
@@ -219,6 +223,25 @@ def test_a_run_that_fails_or_is_nonsense_names_the_trainer(
     with pytest.raises(PluginError, match="plugin0: trainer `acme` failed in stage `acme`") as caught:
         kinds_of(acme(load=lambda: run)).trainers["acme"].load()(Acme(kind="acme"), GIVEN)
     assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (StageOutput(2), "an episode for each row"),
+        (StageOutput(2, answers=("yes", "no")), "an episode for each row"),  # type: ignore[arg-type]
+        (StageOutput(2, answers=(Episode.answering(row(4).task, "{}"),)), "an episode for each row"),
+        (StageOutput(2, kept=False, answers=ANSWERS), "none to take back"),
+        (StageOutput(2, answers=ANSWERS), None),
+    ],
+)
+def test_a_stage_that_measures_returns_an_answer_to_each_of_its_rows(
+    kinds_of: Callable[..., Kinds], output: StageOutput, reason: str | None
+) -> None:
+    record = replace(acme(load=lambda: lambda stage, given: output), trains=False)
+    given = replace(GIVEN, plan=StagePlan(2, MATERIAL.held_out))
+    with pytest.raises(PluginError, match=reason) if reason else nullcontext():
+        assert kinds_of(record).trainers["acme"].load()(Acme(kind="acme"), given) is output
 
 
 def test_a_trainer_that_cannot_be_loaded_is_named_before_anything_is_made(kinds_of: Callable[..., Kinds]) -> None:

@@ -103,3 +103,24 @@ def test_it_goes_on_where_it_was_ended(tiny_model: Path, tmp_path: Path, monkeyp
     run(plan, tiny_model, tmp_path / "whole")
     one, other = (tmp_path / name / "stages/eval/answers.jsonl" for name in ("broken", "whole"))
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_it_writes_fewer_answers_side_by_side_where_the_memory_is_not_enough(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was answered is not asked again, and the answers are those of a run with more memory."""
+    asked: list[int] = []
+
+    def starved(given: Any, model: Any, rows: Any, *rest: Any) -> Any:
+        asked.append(len(rows))
+        if len(asked) > 1 and len(rows) > 2:
+            raise RuntimeError("out of memory")
+        return play(given, model, rows, *rest)
+
+    plan = plan_of(measuring("eval", limit=9, batch_size=4), SFT, held_out=9)
+    run(plan, tiny_model, tmp_path / "whole")
+    monkeypatch.setattr("skillpm.train.hf.eval.play", starved)
+    run(plan, tiny_model, tmp_path / "starved")
+    assert asked == [4, 4, 2, 2, 1]
+    one, other = (tmp_path / name / "stages/eval/answers.jsonl" for name in ("starved", "whole"))
+    assert one.read_bytes() == other.read_bytes()

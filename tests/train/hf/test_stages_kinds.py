@@ -17,6 +17,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.training import Stage, StageOutput
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.dpo import Dpo
+from skillpm.train.eval import Eval
 from skillpm.train.grpo import Grpo, Rloo
 from skillpm.train.hf.memory import halved, within_memory
 from skillpm.train.hf.model import load_model
@@ -204,6 +205,7 @@ def test_where_the_memory_is_not_enough_a_stage_takes_fewer_rows_at_once_for_the
         (Sft(kind="sft", batch_size=5), {"batch_size": 1, "accumulate": 5}),
         (Sft(kind="sft", batch_size=10**9), {"batch_size": 5 * 10**8, "accumulate": 2}),
         (Grpo(kind="grpo"), {"micro_batch": 4}),
+        (Eval(kind="eval"), {"batch_size": 8}),
         (Sft(kind="sft", batch_size=1), None),
     ],
 )
