@@ -67,8 +67,12 @@ def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
 
 
 def _mend(paths: tuple[Path, ...], *, dry_run: bool) -> list[Mending]:
+    from skillpm.index.packed import is_archive
     from skillpm.ops.authoring.validate import mend_skills
 
+    packed = next((path for path in paths if is_archive(path.name) and path.is_file()), None)
+    if packed is not None:
+        raise UsageError(f"`--fix` does not change the archive {packed}", hint="unpack it, and fix its folder")
     mendings = mend_skills(paths, dry_run=dry_run)
     for mending in () if is_set("json") or is_set("sarif") else mendings:
         for line in mending.diff.split("\n"):

@@ -58,6 +58,12 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(project: MakeProject) -> No
     root.call("validate", "my-skill", "--dry-run").fails(2, "--fix")
 
 
+def test_an_archive_is_not_changed(project: MakeProject) -> None:
+    root = project({"my-skill/SKILL.md": MENDED, "my-skill.tgz": "packed"})
+    outcome = root.call("validate", "my-skill", "my-skill.tgz", "--fix")
+    outcome.fails(2, "`--fix` does not change the archive my-skill.tgz", "unpack it")
+
+
 def test_json_lists_what_was_mended(project: MakeProject) -> None:
     root = project({"a/my-skill/SKILL.md": BROKEN, "a/fine/SKILL.md": MENDED.replace("my-skill", "fine")})
     document = root.call("validate", "a", "--fix", "--json").document

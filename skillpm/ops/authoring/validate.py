@@ -174,12 +174,13 @@ def _packed_reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator
 
     packed = PackedFile(path)
     try:
-        trees = {in_folder(str(path), folder): packed.skill(folder) for folder in packed.folders or [""]}
+        trees = {folder: packed.skill(folder) for folder in packed.folders or [""]}
     except SkillpmError as error:
         yield _no_skill(path, error.message.removeprefix(f"{path}: "), error.hint)
         return
-    for place, tree in trees.items():
-        yield check.examine(Subject(tree, None), rules, path=place, level=level)
+    for folder, tree in trees.items():
+        subject = Subject(tree, folder.rpartition("/")[2] or None)
+        yield check.examine(subject, rules, path=in_folder(str(path), folder), level=level)
 
 
 def _no_skill(path: Path, message: str, hint: str | None = _ANY_FOLDER) -> Report:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skillpm.layout.rule import Level
 from skillpm.ops.authoring.validate import validate, validate_skill
 from tests.conftest import write_tree
 
@@ -69,17 +70,17 @@ def test_an_answer_of_an_unknown_tool_is_told_with_the_tools_that_there_are(tmp_
 
 
 def test_each_skill_of_an_archive_is_checked_as_its_folder_is(tmp_path: Path) -> None:
-    files = {"SKILL.md": SKILL, "contract.yaml": GOOD.replace("maximum: 9", "maximum: nine")}
-    folder = write_tree(tmp_path / "demo", files)
+    """Also that its name is that of its folder: the second one's is not."""
+    broken = {"SKILL.md": SKILL, "contract.yaml": GOOD.replace("maximum: 9", "maximum: nine")}
+    folders = [write_tree(tmp_path / "demo", broken), write_tree(tmp_path / "well", {"SKILL.md": SKILL})]
     with tarfile.open(tmp_path / "two.tgz", "w:gz") as archive:
-        archive.add(folder, "repo/skills/demo")
-        archive.add(write_tree(tmp_path / "well", {"SKILL.md": SKILL.replace("demo", "well")}), "repo/skills/well")
-    (own,), reports = validate([folder]), validate([tmp_path / "two.tgz"])
-    assert [report.path.partition("#subdirectory=")[2] for report in reports] == [
-        "skills/demo",
-        "skills/well",
-    ]
-    assert (reports[0].findings, reports[1].ok) == (own.findings, True)
+        for folder in folders:
+            archive.add(folder, f"repo/skills/{folder.name}")
+    own, reports = (validate(paths, level=Level.STRICT) for paths in (folders, [tmp_path / "two.tgz"]))
+    places = [report.path.partition("#subdirectory=")[2] for report in reports]
+    assert places == ["skills/demo", "skills/well"]
+    assert [report.findings for report in reports] == [report.findings for report in own]
+    assert "SK208" in [item.code for item in reports[1].findings]
 
 
 def test_a_path_that_holds_no_skill_is_a_finding(tmp_path: Path) -> None:
