@@ -77,7 +77,8 @@ def evaluate_trained(
 ) -> Evaluated | None:
     """Evaluate a run that has just ended on tasks that it held out; None where nothing was asked.
 
-    What its stages were answered that measure is there; the last adapter is asked unless the last of them did.
+    What its stages were answered that measure is there; the last adapter is asked unless the last of them did. Where
+    that fails, the evaluation of the others is stored.
 
     Raises:
         TrainingError: the model cannot be loaded.
@@ -86,20 +87,29 @@ def evaluate_trained(
     manifest, limit = folder.manifest, evaluator.asking.limit
     if not (held_out := held_out_of(folder)):
         return None
-    arms = list(_measured_arms(session, folder, recipe))
+    measured = list(_measured_arms(session, folder, recipe))
     examiner = evaluator.examiner(session)
     tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
-    if limit and manifest.stages[-1].adapter is not None:
+
+    def stored(arms: Sequence[Arm]) -> Evaluated | None:
+        if not arms:
+            return None
+        answered = {item.task for arm in arms for item in arm.records}
+        asked = [item for item in held_out_tasks(held_out) if item.task.key in answered]
+        evaluation = assemble(session.contributions, asked, arms, sizes)
+        evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
+        return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
+
+    if not limit or manifest.stages[-1].adapter is None:
+        return stored(measured)
+    try:
         policy = evaluator.policy(manifest.model, folder.saved_adapter())
         label = ArmLabel(manifest.last, manifest.model, adapter=manifest.adapters[manifest.last])
-        arms += asked_arms(examiner, (examiner.ask(policy, tasks, label) for _ in range(1)))
-    if not arms:
-        return None
-    answered = {item.task for arm in arms for item in arm.records}
-    tasks = [item for item in held_out_tasks(held_out) if item.task.key in answered]
-    evaluation = assemble(session.contributions, tasks, arms, sizes)
-    evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
-    return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
+        last = asked_arms(examiner, (examiner.ask(policy, tasks, label) for _ in range(1)))
+    except BaseException:
+        stored(measured)
+        raise
+    return stored([*measured, *last])
 
 
 def _measured_arms(session: JudgingSession, folder: RunFolder, recipe: Recipe) -> Iterator[Arm]:

@@ -195,6 +195,27 @@ def test_the_last_stage_is_asked_unless_it_measures(train_it: Train) -> None:
     assert [(arm.name, len(arm.records)) for arm in evaluated.evaluation.arms] == [("base", 3), ("sft", 2)]
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), TrainingError("out of memory")])
+def test_what_was_measured_is_evaluated_though_the_last_adapter_cannot_be_asked(
+    train_it: Train, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(Evaluator, "policy", fail)
+    trained = train_it("stages=[{kind: eval, limit: 3}, {kind: sft, epochs: 1, batch_size: 4}]")
+    assert trained.interrupted is isinstance(failure, KeyboardInterrupt)
+    (evaluation,) = RunFolder.open(trained.folder).manifest.evaluations
+    assert {figure.arm for figure in evaluation.figures} == {"base"} and (trained.folder / "report.html").is_file()
+
+
+def test_what_was_measured_is_evaluated_though_nothing_is_asked_at_the_end(train_it: Train) -> None:
+    evaluated = train_it(
+        "data.evaluate=0", "stages=[{kind: eval, limit: 3}, {kind: sft, epochs: 1, batch_size: 4}]"
+    ).evaluated
+    assert evaluated is not None and [arm.name for arm in evaluated.evaluation.arms] == ["base"]
+
+
 def test_a_run_whose_model_cannot_be_evaluated_is_finished(
     server: Server, tiny_model: Path, count: Count, train_it: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
