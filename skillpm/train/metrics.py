@@ -18,6 +18,7 @@ _SHOWN = {
     "completions/mean_length": "length",
     _HELD_OUT: "held-out",
     "exact": "exact",
+    "score": "held-out",
 }
 _TOKENS = "num_tokens"  # that a stage has seen
 

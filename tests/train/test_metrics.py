@@ -44,3 +44,9 @@ def test_a_step_shows_speed_and_memory_beside() -> None:
     loss, speed, last = shown.figures[1][1]
     assert (loss, speed.name, speed.unit, last) == (Figure("loss", 0.25), "tokens/s", "/s", memory) and speed.value > 0
     assert shown.figures[2] == (0, (Figure("held-out", 0.75), memory))
+
+
+def test_a_stage_that_measures_shows_its_shares() -> None:
+    shown = Figures()
+    StageReport("eval", lambda row: None, shown, lambda: 1)(4, {"exact": 0.25, "score": 0.5, "errored": 1})
+    assert shown.figures == [(4, (Figure("exact", 0.25), Figure("held-out", 0.5), Figure("memory", 1, "B")))]

@@ -191,7 +191,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
         )
 
     try:
-        output = _checked(stage, run, begin, progress.finish) if trains else _measured(stage, run, begin())
+        output = _checked(stage, run, begin, progress.finish, trains=trains)
     except BaseException:
         progress.finish("not finished")
         raise
@@ -228,14 +228,17 @@ def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
 _CHECKPOINT = 3  # times the weights: they and the two moments of the optimiser
 
 
-def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Callable[[str], None]) -> StageOutput:
+def _checked(
+    stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Callable[[str], None], *, trains: bool
+) -> StageOutput:
     """Run one stage, in smaller passes where the memory asks for them; put the adapter back if it is not kept.
 
     Raises:
         TrainingError: the adapter is not finite, or is what it was before.
     """
     stage_input, tries = begin(), 0
-    before = {name: value.detach().clone() for name, value in trained_weights(stage_input.model).items()}
+    weights = trained_weights(stage_input.model) if trains else {}
+    before = {name: value.detach().clone() for name, value in weights.items()}
 
     def run_it(asked: Stage) -> StageOutput:
         nonlocal stage_input, tries
@@ -247,6 +250,8 @@ def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Ca
         return run(asked, stage_input)
 
     output = within_memory(stage, run_it, stage_input.work)
+    if not trains:
+        return output
     after = trained_weights(stage_input.model)
     if not all(value.isfinite().all() for value in after.values()):
         raise TrainingError(
@@ -261,11 +266,6 @@ def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Ca
     if not output.kept:
         set_weights(stage_input.model, before)
     return output
-
-
-def _measured(stage: Stage, run: Run, given: StageInput) -> StageOutput:
-    """Run a stage that changes no weights, with fewer rows side by side where the memory asks for it."""
-    return within_memory(stage, lambda asked: run(asked, given), given.work)
 
 
 def _begin_again(stage_input: StageInput, before: Mapping[str, torch.Tensor]) -> None:

@@ -120,7 +120,7 @@ def test_it_writes_fewer_answers_side_by_side_where_the_memory_is_not_enough(
     plan = plan_of(measuring("eval", limit=9, batch_size=4), SFT, held_out=9)
     run(plan, tiny_model, tmp_path / "whole")
     monkeypatch.setattr("skillpm.train.hf.eval.play", starved)
-    run(plan, tiny_model, tmp_path / "starved")
-    assert asked == [4, 4, 2, 2, 1]
+    log = run(plan, tiny_model, tmp_path / "starved")
+    assert asked == [4, 4, 2, 2, 1] and [row["step"] for row in log if row["stage"] == "eval"] == [4, 6, 8, 9]
     one, other = (tmp_path / name / "stages/eval/answers.jsonl" for name in ("starved", "whole"))
     assert one.read_bytes() == other.read_bytes()
