@@ -14,6 +14,7 @@ import re
 import stat
 from email.utils import formatdate
 from functools import lru_cache
+from itertools import accumulate
 from mimetypes import guess_type
 
 from starlette.datastructures import Headers
@@ -52,10 +53,10 @@ def _is_served(path: str) -> bool:
     return first in SERVED and "\0" not in path and all(part and part[0] != "." for part in others)
 
 
-@lru_cache(maxsize=1 << 10)
-def _is_real(folder: str) -> bool:
-    """Is this the place of a folder itself, not one that a link leads to?"""
-    return os.path.realpath(folder) == folder
+def _is_linked(root: str, path: str) -> bool:
+    """Is a folder on the way from the root to a file a link?"""
+    folders = accumulate(path.split("/")[:-1], "{}/{}".format)
+    return any(stat.S_ISLNK(os.lstat(f"{root}/{folder}").st_mode) for folder in folders)
 
 
 @lru_cache(maxsize=1 << 13)
@@ -98,7 +99,7 @@ class RegistryFiles(StaticFiles):
             return None
         try:
             about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode) or about.st_size > _SMALL or not _is_real(place.rpartition("/")[0]):
+            if not stat.S_ISREG(about.st_mode) or about.st_size > _SMALL or _is_linked(self._root, path):
                 return None
             headers = _headers(path, about.st_mtime_ns, about.st_size)
             if known is not None:

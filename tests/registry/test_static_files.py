@@ -110,6 +110,13 @@ def test_a_link_and_a_pipe_are_not_served(serve: Callable[..., Server], shop: Pa
     (shop / "skills/link.json").symlink_to(shop / ".server/secret.json")
     (shop / "skills/folder").symlink_to(shop / ".server")
     os.mkfifo(shop / "skills/pipe.json")
+    (shop / "skills/acme").mkdir()
+    (shop / "skills/acme/secret.json").write_text("public")
+    assert client.get("/skills/acme/secret.json").text == "public"
+    (shop / "skills/acme/secret.json").unlink()
+    (shop / "skills/acme").rmdir()
+    (shop / "skills/acme").symlink_to(shop / ".server")
+    assert problem(client.get("/skills/acme/secret.json"))[0] == 404
     for path in ("link.json", "folder/secret.json", "pipe.json"):
         assert problem(client.get(f"/skills/{path}"))[0] == 404, path
 
