@@ -3,10 +3,11 @@
 A seed decides which rows are drawn, which are held out and in which order the model sees them. Each demo is the
 demo's own script in a folder of its own; the figures are computed again from the evaluation that its run stores.
 
-    python benchmarks/seeds.py [--seeds 0 1 2] [--jobs N] [--output FOLDER]
+    python benchmarks/seeds.py [--seeds 0 1 2] [--jobs N] [--minutes M] [--output FOLDER]
 
 ``--jobs`` runs that many demos at once, for a machine with cores or an accelerator to spare: their times then say
-nothing. With ``--output`` the figures are written to seeds.json. Needs the extra ``train``.
+nothing. With ``--minutes`` each learns from as many rows as fit, else from all. With ``--output`` the figures are
+written to seeds.json. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -25,27 +26,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from skillpm.evals.figures import arm_label, figures, novelty_figures, task_set_label
 from skillpm.model.evaluation import Evaluation
-from skillpm.ops.learning.evaluate_run import read_evaluation
+from skillpm.ops.learning.report import read_evaluation
 
 DEMO = Path(__file__).resolve().parent.parent / "demo/run.py"
 
 
-def run_demo(folder: Path, seed: int) -> dict[str, Any]:
+def run_demo(folder: Path, seed: int, minutes: float) -> dict[str, Any]:
     """Run one demo and return its figures; what it prints goes to a file beside its folder."""
     begin = time.monotonic()
     log = folder.with_suffix(".log")
     with log.open("w") as file:
-        words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed), "--minutes", "1000"]
+        words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed), "--minutes", str(minutes)]
         done = subprocess.run(words, check=False, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise SystemExit(f"the demo with seed {seed} ended with {done.returncode}:\n{log.read_text()[-2000:]}")
+    return {"seed": seed, "minutes": round((time.monotonic() - begin) / 60, 1), **read_demo(folder)}
+
+
+def read_demo(folder: Path) -> dict[str, Any]:
+    """Return how many rows of each skill a demo has learned from, and its figures."""
     stages = read_evaluation(max(folder.glob("runs/*/evals/*/evaluation.json")))
     evaluations = [read_evaluation(folder / "before"), stages]
+    (recipe,) = folder.glob("runs/*/recipe.yaml")
     return {
-        "seed": seed,
-        "minutes": round((time.monotonic() - begin) / 60, 1),
+        "rows": yaml.safe_load(recipe.read_text())["data"]["rows"],
         "dtype": sorted({str(arm.settings.get("dtype")) for arm in stages.arms}),
         "device": sorted({str(arm.settings.get("device")) for arm in stages.arms}),
         "versions": dict(stages.versions),
@@ -100,10 +108,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1000.0, help="of each demo")
     parser.add_argument("--output", type=Path, help="a folder for seeds.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
-        demos = list(pool.map(lambda seed: run_demo(Path(folder) / f"seed-{seed}", seed), arguments.seeds))
+        demos = list(
+            pool.map(lambda seed: run_demo(Path(folder) / f"seed-{seed}", seed, arguments.minutes), arguments.seeds)
+        )
     print_table(demos)
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
