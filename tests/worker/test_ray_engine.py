@@ -22,7 +22,7 @@ SLOW = """
 import time
 
 def verify(attempts, contract):
-    time.sleep(0.2 * len(attempts))
+    time.sleep(0.5 * len(attempts))
     return [attempt.verdict for attempt in attempts]
 """
 RULES = """synthesis: 1
@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_two_nodes_make_the_bytes_of_one_process(cluster: Any, project: MakeProject, make_skill: MakeSkill) -> None:
-    skill = make_skill({"synthesis.yaml": RULES, "verifier.py": SLOW.replace("0.2", "0")})
+    skill = make_skill({"synthesis.yaml": RULES, "verifier.py": SLOW.replace("0.5", "0")})
     place = project({})
     options = ("--rows", "60", "--held-out", "10", "--yes", "--workers", "2")
     place.call("synth", str(skill.root), *options, "--output", "here").ok()
