@@ -18,7 +18,7 @@ import torch
 from skillpm.errors import UsageError
 from skillpm.train.hf.batch import PlainBatch, SharedBatch, Way
 from skillpm.train.hf.memory import lacks_memory
-from skillpm.train.hf.model import reason_of
+from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 
 W = TypeVar("W")
@@ -54,17 +54,20 @@ def decoding_way(model: Any, prompts: Sequence[Sequence[int]], pad: int, room: i
     length = max(len(prompt) for prompt in prompts) + room
     tried, way = _ways.get(model, (0, Way.SHARED))
     if length > tried:
-        way = _tried_way(model, _trial_prompts(prompts, room), pad)
+        # A server gets a longer prompt now and then, and a trial costs as much as an answer: so each reaches further.
+        length = max(length, min(length * 5 // 4, window(model)))
+        way = _tried_way(model, _trial_prompts(prompts, length), pad)
         _ways[model] = length, way
     return way
 
 
-def _trial_prompts(prompts: Sequence[Sequence[int]], room: int) -> list[list[int]]:
-    """Return the longest prompt with an answer's length behind it, the shortest, and one between, of three lengths."""
+def _trial_prompts(prompts: Sequence[Sequence[int]], length: int) -> list[list[int]]:
+    """Return the longest prompt filled up to a length with its answer, the shortest, and one between."""
     by_length = sorted(prompts, key=len)
     longest = list(by_length[-1])
     # The last tokens again stand for an answer: then a window that only answers cross is crossed here.
-    filled = [*longest, *(longest[-1 - place % len(longest)] for place in range(max(0, room - _STEPS)))]
+    missing = max(0, length - len(longest) - _STEPS)
+    filled = [*longest, *(longest[-1 - place % len(longest)] for place in range(missing))]
     middle, shortest = list(by_length[len(by_length) // 2]), list(by_length[0])
     return [filled, middle[:-1] or middle, shortest]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import PretrainedConfig
 
 from skillpm.train.hf.batch import Way
 from skillpm.train.hf.capability import _gradient, decoding_way, packing_way
@@ -79,11 +80,25 @@ def test_a_window_that_only_longer_rows_cross_is_seen() -> None:
     assert decoding_way(model, short, 2, room=1) is Way.PADDED
 
 
+def test_prompts_that_are_little_longer_are_not_tried_again() -> None:
+    """A server gets a longer one now and then, and a trial takes as long as an answer."""
+    model, passes = random_architecture("llama"), []
+    model.register_forward_hook(lambda *_: passes.append(1))
+
+    decoding_way(model, [list(range(20))], 2, room=12)
+    first = len(passes)
+    decoding_way(model, [list(range(28))], 2, room=12)
+
+    assert 0 < first == len(passes)
+    decoding_way(model, [list(range(29))], 2, room=12)
+    assert len(passes) == 2 * first
+
+
 def test_a_trial_that_lacks_memory_says_nothing_about_the_model() -> None:
     """It is not taken for a way that the model does not allow."""
 
     class Full(torch.nn.Module):
-        dtype, device = torch.float32, torch.device("cpu")
+        dtype, device, config = torch.float32, torch.device("cpu"), PretrainedConfig()
 
         def forward(self, **_: Any) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
