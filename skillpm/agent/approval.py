@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import jsonschema_rs
 from pydantic import Field, field_validator
 
-from skillpm.agent.execution import Place
+from skillpm.agent.place import Place
 from skillpm.agent.proposal import Proposal
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document, Json, read_model

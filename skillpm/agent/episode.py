@@ -16,7 +16,8 @@ from typing import Any
 
 from skillpm.agent.approval import Approval, Decision, Question
 from skillpm.agent.audit import AuditLog
-from skillpm.agent.execution import Bounds, Finished, Place, run_commands
+from skillpm.agent.execution import Bounds, Finished, run_commands
+from skillpm.agent.place import Place
 from skillpm.agent.proposal import REPORT, Proposal, read_proposal
 from skillpm.agent.reply import reply_text
 from skillpm.agent.shown import fed, masked, visible

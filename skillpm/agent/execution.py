@@ -11,32 +11,26 @@ A tool that takes too long, prints too much, or starts too many processes is end
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
-import re
 import resource
 import selectors
-import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from skillpm.agent.inside import BEGAN
-from skillpm.errors import PolicyError, UsageError
-from skillpm.formats.typed_path import typed_path
-from skillpm.model.contract import Tool
-from skillpm.model.manifest import Permissions
+from skillpm.agent.place import Place, search_path
 from skillpm.sandbox import bubblewrap, seccomp
+from skillpm.sandbox.consumption import descendants, is_full, unlinked_bytes
 from skillpm.sandbox.programs import loaders
-from skillpm.sandbox.sandbox import Sandbox, tasks
+from skillpm.sandbox.sandbox import tasks
 from skillpm.storage.unpack import remove_tree
 from skillpm.worker.starter import STARTER
 
@@ -47,10 +41,6 @@ _LOOK = 0.25  # seconds between looks at the processes of a tool
 _CHUNK = 1 << 16
 _DAY = 86_400  # seconds; no command takes longer, whatever its answer asks for
 _SIGNALLED = 128
-_FILES, _LEVELS = 20_000, 100  # of a scratch folder; as many may be open
-_MAPPINGS_BYTES = 4 << 20  # of the kernel's lists of some 40,000; 128 ordinary processes have a third of it
-_SECRETS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".npmrc", ".pypirc",
-            ".config/gcloud", ".config/gh")  # fmt: skip
 _SERVICES = ("/run/docker.sock", "/run/podman", "/run/containerd")  # whoever speaks to one can write anywhere
 
 
@@ -128,92 +118,6 @@ class Finished:
         kept = len(self.output.encode())
         cut = self.written > kept + 8 and self.ended != "output"  # a cut character is replaced by a longer sign
         return f"{words}; {self.written} bytes of output, of which the first {kept} are kept" if cut else words
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where and with what a tool runs.
-
-    Attributes:
-        folder: where it starts.
-        writes: may it write there?
-        secrets: files and folders that it never reads, besides the usual ones of the home folder.
-    """
-
-    folder: Path
-    writes: bool
-    permissions: Permissions
-    sandbox: Sandbox
-    secrets: tuple[Path, ...] = ()
-
-    @property
-    def hidden(self) -> list[Path]:
-        """The secrets that are there, without links."""
-        named = (*(typed_path("~") / name for name in _SECRETS), *self.secrets)
-        return sorted({path.resolve() for path in named if os.path.exists(path)})  # noqa: PTH110  no error where one may not look
-
-    @property
-    def sentence(self) -> str:
-        """What it may do, in words."""
-        network = "the network" if self.permissions.network else "no network"
-        return f"{self.folder}, {'which it may change' if self.writes else 'read only'}, {network}"
-
-    def of(self, tool: Tool, arguments: Mapping[str, Any]) -> Place:
-        """Return where a tool would run: in the folder that ``working_directory`` of its arguments names, or here."""
-        named = None if "working_directory" in tool.argv_arguments else arguments.get("working_directory")
-        folder = self.folder
-        if isinstance(named, str):
-            folder = folder / named
-            with contextlib.suppress(OSError, ValueError):  # `check` refuses what is not there
-                folder = folder.resolve(strict=True)  # a person sees, and a tool gets, the folder behind links
-        return replace(self, folder=folder, writes=not tool.read_only)
-
-    def program(self, name: str) -> Path:
-        """Return the program of a command.
-
-        Raises:
-            PolicyError: skill.yaml does not name it, or it is not on PATH.
-        """
-        if name not in self.permissions.run or "/" in name:
-            raise PolicyError(
-                f"`{name[:80]}` is not permitted: `permissions.run` of skill.yaml does not name it",
-                hint="ask the skill's author, or run the command yourself",
-            )
-        found = shutil.which(name, path=_path())
-        if found is None:
-            raise PolicyError(f"`{name[:80]}` is not on PATH", hint=f"install {name[:80]}")
-        return Path(found)
-
-    def check(self, argv: Sequence[tuple[str, ...]]) -> list[Path]:
-        """Return the program of each command.
-
-        Raises:
-            PolicyError: a program is not permitted, or not on PATH, or nothing but its arguments keeps it from secrets.
-            UsageError: the folder is missing, or a tool that writes would start in the root or the home folder, or
-                above secrets that only bubblewrap can hide there.
-        """
-        if not os.path.isdir(self.folder):  # noqa: PTH112  no error for a name that no folder can have
-            raise UsageError(f"{str(self.folder)[:200]} is not a folder", hint="name one that exists")
-        if self.writes and self.folder.resolve() in (Path("/"), typed_path("~").resolve()):
-            raise UsageError(f"a tool that writes does not start in {self.folder}", hint="run skillpm in a project")
-        if self.sandbox.level != "bubblewrap":
-            self._check_secrets(argv)
-        return [self.program(words[0]) for words in argv]
-
-    def _check_secrets(self, argv: Sequence[tuple[str, ...]]) -> None:
-        """Refuse what Landlock cannot hide below a writable folder, and what nothing hides at ``limits``."""
-        folder, hidden = self.folder.resolve(), self.hidden
-        if self.writes and any(path.is_relative_to(folder) for path in hidden):
-            raise UsageError(
-                f"a tool that writes does not start in {self.folder}, which holds secrets",
-                hint="install bubblewrap, or run skillpm in another folder",
-            )
-        written = [word for words in argv for word in words[1:]]
-        for word in (*written, *(value for _, _, value in (text.partition("=") for text in written) if value)):
-            with contextlib.suppress(OSError, ValueError):  # not a path
-                path = (folder / word).resolve()
-                if any(path.is_relative_to(secret) for secret in hidden):
-                    raise PolicyError(f"`{word[:200]}` is a secret, which tools do not read", hint="name another file")
 
 
 def run_commands(argv: Sequence[tuple[str, ...]], place: Place, bounds: Bounds) -> Iterator[Finished]:
@@ -295,8 +199,7 @@ class _Run:
     def _words(self, status: int) -> list[str]:
         place, sandbox = self.place, self.place.sandbox
         writable = (self.scratch, *([place.folder.resolve()] if place.writes else []))
-        programs = [found for name in place.permissions.run if (found := shutil.which(name, path=_path()))]
-        chain = [step for program in programs for step in _interpreters(Path(program))]
+        startable = place.startable
         limits = {
             "RLIMIT_CORE": 0,
             "RLIMIT_AS": self.bounds.memory_bytes,
@@ -312,7 +215,7 @@ class _Run:
             "argv": [*self.argv],
             "landlock": sandbox.landlock,
             "writable": [*map(str, writable)],
-            "executable": [str(path) for path in (*chain, *loaders(chain))],
+            "executable": [str(path) for path in (*startable, *loaders(startable))],
             "network": place.permissions.network,
             "hidden": [] if wrapped else [*map(str, place.hidden)],
             "limits": {name: most for name, most in limits.items() if hasattr(resource, name)},
@@ -339,13 +242,13 @@ class _Run:
                     return "stopped"
                 if now >= look:
                     look = now + _LOOK
-                    started, memory = _descendants(process.pid)
+                    started, memory = descendants(process.pid)
                     if len(started) > self.bounds.processes:
                         return "processes"
                     if memory > self.bounds.memory_bytes:
                         return "memory"
-                    unlinked = _unlinked([process.pid, *started], self.scratch, self.bounds.file_bytes)
-                    if unlinked is None or _is_full(self.scratch, self.bounds.scratch_bytes - unlinked):
+                    unlinked = unlinked_bytes([process.pid, *started], self.scratch, self.bounds.file_bytes)
+                    if unlinked is None or is_full(self.scratch, self.bounds.scratch_bytes - unlinked):
                         return "disk"
                 if not selector.get_map():
                     time.sleep(min(_TICK / 5, deadline - now))
@@ -385,135 +288,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _descendants(root: int) -> tuple[list[int], int]:
-    """Return the processes that a process has started and that still run, and the bytes of memory that they use."""
-    parents: dict[int, list[tuple[int, int]]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = path.read_bytes().rpartition(b") ")[2].split()
-            parents.setdefault(int(fields[1]), []).append((int(path.parent.name), int(fields[21])))
-    started, pages, waiting = list[int](), 0, [root]
-    while waiting:
-        for child, resident in parents.pop(waiting.pop(), ()):
-            started.append(child)
-            pages += resident
-            waiting.append(child)
-    return started, pages * resource.getpagesize()
-
-
-def _unlinked(processes: Iterable[int], folder: Path, largest: int) -> int | None:
-    """Return the bytes of files that have no name, but are open or mapped: on the disk of a folder, or in memory.
-
-    None if so much is open or mapped that a look at it would take long.
-    """
-    disk, sizes = folder.stat().st_dev, dict[int, int]()
-    mappings_left, files_left = _MAPPINGS_BYTES, _FILES
-    for process in processes:
-        with contextlib.suppress(OSError), Path(f"/proc/{process}/maps").open("rb") as file:
-            mappings = file.read(mappings_left + 1)
-            mappings_left -= len(mappings)
-            for inode, size in _mapped(mappings, disk):
-                sizes[inode] = max(min(size, largest), sizes.get(inode, 0))
-        with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
-            for entry in itertools.islice(entries, files_left + 1):
-                files_left -= 1
-                with contextlib.suppress(OSError):  # it may be closed
-                    status = entry.stat()
-                    if _has_no_name(entry.path, status, disk):
-                        sizes[status.st_ino] = status.st_blocks * 512
-        if mappings_left < 0 or files_left < 0:
-            return None
-    return sum(sizes.values())
-
-
-def _mapped(mappings: bytes, disk: int) -> Iterator[tuple[int, int]]:
-    """Yield (inode, bytes) of mapped files of a disk that have no name."""
-    for line in re.findall(rb"^.* \(deleted\)$", mappings, re.MULTILINE):
-        addresses, _, offset, device, inode = line.split()[:5]
-        start, end = (int(word, 16) for word in addresses.split(b"-"))
-        if os.makedev(*(int(word, 16) for word in device.split(b":"))) == disk:
-            yield int(inode), int(offset, 16) + end - start
-
-
-def _has_no_name(path: str, status: os.stat_result, disk: int) -> bool:
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink:
-        return False
-    return status.st_dev == disk or str(Path(path).readlink()).startswith("/memfd:")
-
-
-def _is_full(folder: Path, most: int) -> bool:
-    """Do the files below a folder take more than ``most`` bytes, or are they too many, too deep or locked?"""
-    waiting, count, size = [str(folder)], 0, 0
-    deepest = str(folder).count("/") + _LEVELS
-    while waiting:
-        path = waiting.pop()
-        try:
-            entries = _entries(path)
-        except PermissionError:  # it was unlocked, and locked again at once
-            return True
-        for name, status in entries:
-            count += 1
-            if stat.S_ISDIR(status.st_mode):
-                waiting.append(name)
-            else:
-                size += status.st_blocks * 512
-            if count > _FILES or name.count("/") > deepest:
-                return True
-    return size > most
-
-
-def _entries(folder: str, *, unlock: bool = True) -> list[tuple[str, os.stat_result]]:
-    """Return the paths in a folder with their statuses; a folder that its owner may not read is unlocked."""
-    entries = []
-    try:
-        with os.scandir(folder) as items:
-            for item in itertools.islice(items, _FILES + 1):
-                with contextlib.suppress(FileNotFoundError):  # it may be gone, and the others are counted still
-                    entries.append((item.path, item.stat(follow_symlinks=False)))
-    except PermissionError:
-        if not unlock:
-            raise
-        _unlock(folder)
-        return _entries(folder, unlock=False)
-    except OSError:
-        return []
-    return entries
-
-
-def _unlock(folder: str) -> None:
-    """Let the owner of a folder read it again; a link that has taken its place is not followed."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.chmod(f"/proc/self/fd/{descriptor}", 0o700)  # noqa: PTH101
-        finally:
-            os.close(descriptor)
-
-
-def _interpreters(program: Path) -> list[Path]:
-    """Return a program and, for a script, what its first line starts: ``#!/usr/bin/env python3`` starts two."""
-    chain = [program]
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        with program.open("rb") as file:
-            line = file.readline(256)
-        words = line[2:].decode().split() if line.startswith(b"#!") else []
-        if words:
-            chain.append(Path(words[0]))
-            if Path(words[0]).name == "env":
-                named = next((word for word in words[1:] if not word.startswith("-")), "")
-                chain += [Path(found)] if (found := shutil.which(named, path=_path())) else []
-    return chain
-
-
-def _path() -> str:
-    """Return PATH without relative folders: what lies in the working folder is not a program."""
-    return os.pathsep.join(
-        folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()
-    )
-
-
 def _environment(scratch: Path) -> dict[str, str]:
     """Return the variables of a tool: no secret of ours, and nothing that opens a pager or an editor."""
     ours = {name: text for name, text in os.environ.items() if name in ("LANG", "TZ") or name.startswith("LC_")}
     quiet = {"TERM": "dumb", "NO_COLOR": "1", "PAGER": "cat", "SYSTEMD_PAGER": "cat", "SYSTEMD_COLORS": "0"}
-    return {**ours, **quiet, "PATH": _path(), "HOME": str(scratch), "TMPDIR": str(scratch)}
+    return {**ours, **quiet, "PATH": search_path(), "HOME": str(scratch), "TMPDIR": str(scratch)}

@@ -25,8 +25,9 @@ from starlette.types import ASGIApp
 
 from skillpm import __version__
 from skillpm.agent.audit import AuditLog
-from skillpm.agent.execution import Bounds, Place, run_commands
+from skillpm.agent.execution import Bounds, run_commands
 from skillpm.agent.local_server import Guarded
+from skillpm.agent.place import Place
 from skillpm.agent.shown import masked, visible
 from skillpm.contract.contract import Contract
 from skillpm.contract.tool_forms import usable_name

@@ -17,7 +17,7 @@ import pytest
 from skillpm.agent.approval import Approval, Ask, Decision, Question, Rule
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Surroundings
-from skillpm.agent.execution import Place
+from skillpm.agent.place import Place
 from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -14,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from skillpm.agent.execution import Bounds, Finished, Place, _is_full, run_commands
+from skillpm.agent.execution import Bounds, Finished, run_commands
+from skillpm.agent.place import Place
 from skillpm.errors import SkillpmError
 from skillpm.model.manifest import Permissions
 from skillpm.sandbox.sandbox import Sandbox, choose
@@ -106,7 +104,7 @@ def test_a_tool_that_takes_too_much_is_ended_and_it_is_said(what: str, tmp_path:
 def test_a_tool_that_opens_or_maps_more_than_can_be_looked_at_is_ended(
     bound: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"skillpm.agent.execution.{bound}", most)
+    monkeypatch.setattr(f"skillpm.sandbox.consumption.{bound}", most)
     many = run(tmp_path, *BASH, "i=0; while ((i++ < 30)); do sleep 9 & done; wait")
     assert many.ended == "disk" and run(tmp_path, "sleep", "0.5").succeeded
 
@@ -129,53 +127,6 @@ def test_no_folder_of_a_tool_is_left_behind_however_deep_or_locked(
     deep = f"{INTO} print 'deep'; for (1..2500) {{ mkdir 'd'; chdir 'd' or die }} chmod 0, '.'"
     run(tmp_path, "perl", "-e", deep)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_scratch_folder_is_full_of_bytes_of_files_or_of_levels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("skillpm.agent.execution._FILES", 20)
-    for number in range(9):
-        (tmp_path / f"{number}").mkdir()
-        (tmp_path / f"{number}/file").write_bytes(b"x" * 5000)
-    assert not _is_full(tmp_path, 1 << 20) and _is_full(tmp_path, 30_000)
-    (tmp_path / "folder/inside").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path)
-    assert _is_full(tmp_path, 1 << 20)
-
-
-LOCKED = """
-import os, sys
-from pathlib import Path
-from skillpm.agent.execution import _is_full
-from skillpm.sandbox import privileges
-privileges.drop()  # root reads every folder
-folder = Path(sys.argv[1])
-for mode in (0, 0o400, 0o100, 0o700):
-    os.mkdir(folder / f"{mode}")
-    (folder / f"{mode}/file").write_bytes(b"x" * 20_000)
-    os.chmod(folder / f"{mode}", mode)
-assert not _is_full(folder, 100_000)
-for mode in (0, 0o400, 0o100, 0o700):
-    os.chmod(folder / f"{mode}", mode)
-assert _is_full(folder, 70_000)
-"""
-
-
-def test_a_locked_folder_hides_nothing_in_a_scratch_folder(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", LOCKED, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_file_that_goes_away_hides_no_other_one_in_a_scratch_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a").write_bytes(b"x")
-    (tmp_path / "b").write_bytes(b"x" * 50_000)
-    entries = sorted(os.scandir(tmp_path), key=lambda entry: entry.name)
-    (tmp_path / "a").unlink()
-    monkeypatch.setattr(os, "scandir", lambda folder: contextlib.nullcontext(entries))
-    assert _is_full(tmp_path, 30_000)
 
 
 def test_a_tool_reads_no_input_and_has_no_terminal(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.agent.approval import Question
-from skillpm.agent.execution import Place
+from skillpm.agent.place import Place
 from skillpm.agent.proposal import read_proposal
 from skillpm.cli.asking import _forget_typed, ask
 from skillpm.contract.contract import Contract

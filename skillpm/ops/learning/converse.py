@@ -11,7 +11,8 @@ from typing import Any, Literal
 from skillpm.agent.approval import Approval, Ask, check_rules, read_approvals
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Episode, Surroundings
-from skillpm.agent.execution import Bounds, Finished, Place
+from skillpm.agent.execution import Bounds, Finished
+from skillpm.agent.place import Place
 from skillpm.agent.retrieval import Library, read_passages, skill_block
 from skillpm.agent.shown import masked
 from skillpm.agent.trace import Traces, mapped, with_texts
