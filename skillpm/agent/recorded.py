@@ -20,7 +20,7 @@ from skillpm.storage.files import read_lines
 
 
 class _Row(Document):
-    """One answer; further keys do not matter, so that completions.jsonl of ``skillpm eval --tasks`` is such a file."""
+    """One answer; further keys do not matter, so that completions.jsonl of ``skillpm answer`` is such a file."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -20,9 +20,10 @@ ALIASES = {
     "ls": ("list",),
     "info": ("show",),
 }
-OF_USER = frozenset(
-    ["eval", "export", "init", "lock", "rescore", "run", "scan", "score", "selftest", "show", "synth", "train"]
-)  # they read installed skills, and take those of the user with --user
+OF_USER = frozenset({
+    "answer", "eval", "export", "init", "lock", "rescore", "run", "scan", "score", "selftest", "show", "synth", "train",
+})  # fmt: skip
+"""Commands that read installed skills, and take those of the user with --user."""
 _ADDED = "skillpm.common_options"
 _MOST = (1 << 31) - 1
 

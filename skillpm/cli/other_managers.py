@@ -51,6 +51,7 @@ _UPDATE = "run `skillpm update`"
 
 # options of a command below ``skillpm``, and what to do instead
 OPTIONS = {
+    "eval": {"--tasks": "run `skillpm answer SKILL FILE --output DIR`"},
     "install": {
         "--branch": _REFERENCE,
         "--dir": "run it with `-C DIR`, or name an agent with `--agent`",

@@ -156,7 +156,7 @@ def test_the_key_of_a_host_is_sent_to_it(chat: MakeChat) -> None:
 
 
 def test_eval_measures_a_servers_model(chat: MakeChat, project: MakeProject) -> None:
-    from tests.cli.test_eval import CONTRACT
+    from tests.cli.conftest import CONTRACT
 
     rows: list[dict[str, Any]] = [
         {"request": f"use {port}", "expected": {"tool": "dev", "args": {"port": port}}} for port in range(4)

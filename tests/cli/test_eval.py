@@ -1,85 +1,15 @@
-"""``skillpm eval`` as a person types it; only the model is scripted, by a module that stands in for the heavy one."""
+"""``skillpm eval`` as a person types it; only the model is scripted."""
 
 from __future__ import annotations
 
 import json
-import sys
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from unittest import mock
 
 import pytest
 
-from skillpm.model.ports import Completion
-from skillpm.model.task import Message
-from tests.conftest import Outcome, Project
+from tests.cli.conftest import Evaluate
 from tests.shop import MakeProject
 
-CONTRACT = """\
-contract: 1
-tools:
-  - name: dev
-    input_schema: {type: object, properties: {port: {type: integer}}, required: [port], additionalProperties: false}
-    argv: [server, {flag: --port, value: port}]
-"""
-
-
-class BriefPolicy:
-    """Answers what its table says, at the price of one token in and one out."""
-
-    name = "brief"
-
-    def __init__(self, answers: Mapping[str, str]) -> None:
-        self._answers = answers
-
-    def complete(
-        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
-    ) -> Iterator[tuple[int, Completion]]:
-        for index, prompt in enumerate(prompts):
-            yield index, Completion(self._answers.get(prompt[-1].content, "no"), 1, 1, "stop")
-
-
-class Evaluate:
-    """``evaluate(*words)`` runs ``skillpm eval`` in a project, with a model that knows some answers."""
-
-    def __init__(self, place: Project, known: dict[str, str]) -> None:
-        self.root = place.root
-        self.known = known
-        self._place = place
-
-    def __call__(self, *words: str) -> Outcome:
-        heavy = types.ModuleType("skillpm.train.hf.policy")
-        heavy.TransformersPolicy = lambda *_, **__: BriefPolicy(self.known)  # type: ignore[attr-defined]
-        with mock.patch.dict(sys.modules, {heavy.__name__: heavy}):
-            return self._place.call("eval", *words)
-
-
-@pytest.fixture
-def evaluate(project: MakeProject) -> Evaluate:
-    """A project with a skill `server` whose odd ports the model knows."""
-    tasks: list[dict[str, Any]] = [
-        {"request": f"use {port}", "expected": {"tool": "dev", "args": {"port": port}}} for port in range(20)
-    ]
-    suite = {"name": "ports", "tasks": tasks, "gate": {"at_least": 0.6}}
-    known = {task["request"]: json.dumps(task["expected"]) for task in tasks[1::2]}
-    made = project(
-        {
-            "model/config.json": "{}",
-            "skills/server/SKILL.md": "---\nname: server\ndescription: Starts servers. For servers.\n---\nPorts.\n",
-            "skills/server/contract.yaml": CONTRACT,
-            "skills/server/suites/ports.yaml": json.dumps(suite),
-            "skills/other/SKILL.md": "---\nname: other\ndescription: Does other things. For others.\n---\nOther.\n",
-            "rows.jsonl": '{"id": "a", "request": "use 3", "expected": {"tool": "dev", "args": {"port": 3}}}\n',
-            "unfinished/recipe.yaml": "",
-        }
-    )
-
-    return Evaluate(made, known)
-
-
 SERVER = ("./skills/server", "--model", "./model")
-ROWS = (*SERVER, "--tasks", "rows.jsonl", "--output", "out")
 
 
 def test_a_table_and_a_report_come_of_a_model(evaluate: Evaluate) -> None:
@@ -140,16 +70,6 @@ def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> N
     assert (second["figures"][0]["judged"], second["figures"][0]["not_asked"]) == (20, 20)
     assert second["figures"][0]["exact"]["estimate"] == 0.25  # half of those that were kept, none of the others
     assert second["spent"][0]["cost"] == pytest.approx(20 * 3 / 1e6)
-    rows = evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "out", "--repeats", "2").ok()
-    assert "2 answers are in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
-
-
-def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
-    done = evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "out").ok()
-    assert "100.0 %" in done.out
-    row = json.loads((evaluate.root / "out" / "completions.jsonl").read_text())
-    assert (row["id"], row["argv"], row["verdict"]["status"]) == ("a", [["server", "--port", "3"]], "passed")
-    assert evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "more", "--json").ok().document["tasks"] == 1
 
 
 @pytest.mark.parametrize(
@@ -157,23 +77,17 @@ def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
     [
         (("./skills/server",), 2, "`--model` or `--run` is missing"),
         ((*SERVER, "--run", "runs/x"), 2, "`--model` or `--run` is expected, not both"),
-        ((*SERVER, "--tasks", "rows.jsonl"), 2, "`--tasks` needs `--output DIR`"),
         ((*SERVER, "--before", "x"), 2, "`--before` does not go with `--model MODEL`"),
         ((*SERVER, "--with-base"), 2, "remove it, or use `--run RUN`"),
         (("--run", "unfinished", "--output", "out"), 2, "`--output` does not go with `--run RUN`"),
         (("--run", "unfinished", "--held-out", "x"), 2, "`--held-out` does not go with `--run RUN`"),
-        ((*ROWS, "--held-out", "x"), 2, "remove it, or use `--model MODEL`"),
-        ((*ROWS, "--with-base"), 2, "`--with-base` does not go with `--tasks FILE`"),
-        ((*ROWS, "--compare"), 2, "remove it, or use `--model MODEL` or `--run RUN`"),
-        ((*ROWS, "--no-gate"), 2, "`--gate/--no-gate` does not go with `--tasks FILE`"),
-        ((*ROWS, "./skills/other"), 2, "`--tasks` needs exactly one SKILL"),
         (("--run", "unfinished"), 2, "is not a finished run"),
         (("--run", "nowhere"), 2, "no run folder"),
         (("./skills/server", "--model", "./nowhere"), 2, "no model `./nowhere`"),
         (("servr", "--model", "./model"), 2, "no skill `servr`"),
         (("--model", "./model"), 2, "no skill is installed here"),
         ((*SERVER, "--held-out", "nowhere.jsonl"), 2, "no file nowhere.jsonl"),
-        ((*SERVER, "--tasks", "nowhere.jsonl", "--output", "out"), 2, "no file nowhere.jsonl"),
+        ((*SERVER, "--tasks", "rows.jsonl"), 2, "run `skillpm answer SKILL FILE`"),
         ((*SERVER, "--output", "model"), 2, "model exists already"),
         ((*SERVER, "--limit", "0"), 2, "--limit"),
         ((*SERVER, "--max-cost", "1"), 2, "`--max-cost` needs `--price`"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chat import MakeChat
-from tests.cli.test_eval import CONTRACT
+from tests.cli.conftest import CONTRACT
 from tests.conftest import Outcome, Project
 from tests.shop import MakeProject
 from tests.terminal import at_terminal

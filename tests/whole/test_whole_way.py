@@ -50,7 +50,7 @@ def test_a_real_model_is_trained_evaluated_and_asked(world: Any) -> None:
     assert sum(valid) >= 0.75 * len(valid)
 
     world.write({"mine.jsonl": json.dumps({"request": "Start the dev server on port 5151."}) + "\n"})
-    world.run("eval", "langgraph-cli", "--tasks", "mine.jsonl", "--run", run, "--output", "out", patience=600).ok()
+    world.run("answer", "langgraph-cli", "mine.jsonl", "--run", run, "--output", "out", patience=600).ok()
     (answer,) = (json.loads(line) for line in (world.root / "out/completions.jsonl").read_text().splitlines())
     assert answer["completion"]
     assert answer["verdict"] is None

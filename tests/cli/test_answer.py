@@ -1,0 +1,45 @@
+"""``skillpm answer`` as a person types it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Evaluate
+
+ROWS = ("./skills/server", "rows.jsonl", "--model", "./model", "--output", "out")
+
+
+def test_rows_from_outside_are_answered_and_judged(evaluate: Evaluate) -> None:
+    done = evaluate.answer(*ROWS).ok()
+    assert "100.0 %" in done.out and "1 answers are in out/completions.jsonl" in done.err
+    row = json.loads((evaluate.root / "out" / "completions.jsonl").read_text())
+    assert (row["id"], row["argv"], row["verdict"]["status"]) == ("a", [["server", "--port", "3"]], "passed")
+    assert evaluate.answer(*ROWS[:-1], "more", "--json").ok().document["tasks"] == 1
+
+
+def test_each_row_is_answered_as_often_as_is_asked(evaluate: Evaluate) -> None:
+    rows = evaluate.answer(*ROWS, "--repeats", "2").ok()
+    assert "2 answers are in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (ROWS[:-2], "`skillpm answer` needs `--output`"),
+        (ROWS[:1], "`skillpm answer` needs `FILE`"),
+        ((*ROWS, "--run", "x"), "`--model` or `--run` is expected, not both"),
+        ((*ROWS[:2], *ROWS[4:]), "such as `skillpm answer … --model smollm2-135m`"),
+        ((*ROWS, "--no-gate"), "no option `--no-gate`"),
+        (("./skills/server", "nowhere.jsonl", *ROWS[2:]), "no file nowhere.jsonl"),
+        (("servr", *ROWS[1:]), "no skill `servr`"),
+        ((*ROWS[:2], "--run", "unfinished", "--output", "out"), "is not a finished run"),
+        ((*ROWS[:-1], "model"), "model exists already"),
+        ((*ROWS, "--price", "1"), "`--price` takes two numbers, not `1`"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_nothing_is_written(evaluate: Evaluate, words: tuple[str, ...], text: str) -> None:
+    before = {path for path in evaluate.root.rglob("*") if "__pycache__" not in path.parts}
+    assert evaluate.answer(*words).fails(2, text).out == ""
+    assert {path for path in evaluate.root.rglob("*") if "__pycache__" not in path.parts} == before
