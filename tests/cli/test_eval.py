@@ -87,7 +87,7 @@ def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> N
         (("servr", "--model", "./model"), 2, "no skill `servr`"),
         (("--model", "./model"), 2, "no skill is installed here"),
         ((*SERVER, "--held-out", "nowhere.jsonl"), 2, "no file nowhere.jsonl"),
-        ((*SERVER, "--tasks", "rows.jsonl"), 2, "run `skillpm answer SKILL FILE`"),
+        ((*SERVER, "--tasks", "rows.jsonl"), 2, "run `skillpm answer SKILL FILE --output DIR`"),
         ((*SERVER, "--output", "model"), 2, "model exists already"),
         ((*SERVER, "--limit", "0"), 2, "--limit"),
         ((*SERVER, "--max-cost", "1"), 2, "`--max-cost` needs `--price`"),
