@@ -20,15 +20,28 @@ from skillpm.storage.files import read_lines
 
 
 class _Row(Document):
-    """One answer; further keys do not matter, so that completions.jsonl of ``skillpm answer`` is such a file."""
+    """What was answered to one request; further keys do not matter.
+
+    So completions.jsonl of ``skillpm answer`` is such a file, and so are the records of an evaluation.
+
+    Attributes:
+        completion: the last answer, or the only one.
+        messages: of an episode of several answers, as a record has them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     request: str
     completion: str
+    messages: tuple[Message, ...] = ()
     finish_reason: Literal["stop", "length", "too_long"] = "stop"
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """All answers, in order."""
+        return [message.content for message in self.messages if message.role == "assistant"] or [self.completion]
 
 
 def is_recorded(model: str) -> bool:
@@ -72,9 +85,15 @@ class RecordedPolicy:
             UsageError: the file has no answer to a request.
         """
         for index, prompt in enumerate(prompts):
-            request = prompt[-1].content
+            before = sum(message.role == "assistant" for message in prompt)  # each of which was shown something
+            request = prompt[-1 - 2 * before].content
             number = self._numbers.find(self._numbers.digest_of(("", "", request)))
             if number < 0:
                 raise UsageError(f"{self._path} has no answer to `{request[:80]}`", hint="add a row for it")
             row = _Row.model_validate_json(self._rows[number])
-            yield index, Completion(row.completion, row.prompt_tokens, row.completion_tokens, row.finish_reason)
+            if before >= len(row.answers):
+                problem = f"{self._path} has {len(row.answers)} answers to `{request[:80]}`, which goes on"
+                raise UsageError(problem, hint="add `messages` with all answers to the row, or use `--turns`")
+            last = before + 1 == len(row.answers)
+            reason = row.finish_reason if last else "stop"
+            yield index, Completion(row.answers[before], row.prompt_tokens, row.completion_tokens, reason)

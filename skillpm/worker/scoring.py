@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from skillpm.errors import SkillpmError, UsageError
+from skillpm.errors import UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt, Observe
 from skillpm.model.skill import Skill
@@ -129,7 +129,7 @@ class Scorer:
     @property
     def observer(self) -> Observe | None:
         """``observe``, where one of the skills has an environment."""
-        return self.observe if any(map(_observes, self._pools.values())) else None
+        return self.observe if any(self._judge_of(pool).observes for pool in self._pools.values()) else None
 
     def observe(self, episodes: Sequence[Episode]) -> list[Episode]:
         """Return the episodes, in order, each with what its skill's environment shows after the last answer, if any.
@@ -140,8 +140,8 @@ class Scorer:
         observed = dict(enumerate(episodes))
         for name in dict.fromkeys(episode.task.skill for episode in episodes):
             places = [place for place, episode in enumerate(episodes) if episode.task.skill == name]
-            if _observes(pool := self._pool(name)):
-                shown = pool.observe([episodes[place] for place in places])
+            if (judge := self._judge_of(self._pool(name))).observes:
+                shown = judge.observe([episodes[place] for place in places])
                 for place, (text, failure) in zip(places, shown, strict=True):
                     if failure is not None:
                         observed[place] = episodes[place].shown(failure, "error")
@@ -206,13 +206,6 @@ class _Memo:
                     self._judgements[key] = judgement
             while len(self._judgements) > self._limits.memo_items:
                 self._judgements.popitem(last=False)
-
-
-def _observes(pool: WorkerPool) -> bool:
-    try:
-        return pool.describe().observes
-    except SkillpmError:  # then nothing of the skill can be judged either
-        return False
 
 
 def _key(episode: Episode) -> Hashable:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import cast
 
 from skillpm.contract.rewards import BUILTIN_FUNCTIONS
-from skillpm.errors import PluginError
+from skillpm.errors import PluginError, SkillpmError
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Attempt, Verifier
+from skillpm.model.ports import Attempt, Simulator, Verifier
 from skillpm.model.verdict import Judgement, RewardFunction
 from skillpm.runtime.collect import unique
 from skillpm.runtime.conventions import CONVENTIONS
-from skillpm.runtime.guarded import pay_each, verify
+from skillpm.runtime.guarded import Shown, observe, pay_each, verify
 from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import CODE
 from skillpm.worker.pool import WorkerPool
@@ -57,6 +58,22 @@ class SkillJudge:
         return [
             paid(episode, judgement, self._rewards) for episode, judgement in zip(episodes, judgements, strict=True)
         ]
+
+    @property
+    def observes(self) -> bool:
+        """Has the verifier an environment?"""
+        if self._verifier is not None:
+            return callable(getattr(self._verifier[1], "observe", None))
+        with contextlib.suppress(SkillpmError):  # then nothing of the skill can be judged either
+            return self._pool.describe().observes
+        return False
+
+    def observe(self, episodes: Sequence[Episode]) -> list[Shown]:
+        """Return what the environment shows after the last answer of each episode; nothing is raised."""
+        if self._verifier is None:
+            return self._pool.observe(episodes)
+        plugin, simulator = self._verifier
+        return [observe(cast(Simulator, simulator), Attempt(item.task, item), plugin) for item in episodes]
 
     def _with_host_verdicts(
         self, plugin: str, verifier: Verifier, episodes: Sequence[Episode], judgements: Sequence[Judgement]

@@ -39,6 +39,22 @@ def test_each_prompt_gets_the_answer_to_its_request(tmp_path: Path) -> None:
     assert RecordedPolicy(file).settings != policy.settings, "an arm says which answers it has"
 
 
+def test_an_episode_gets_its_recorded_answers_one_after_the_other(tmp_path: Path) -> None:
+    said = [
+        {"role": role, "content": text} for role, text in [("assistant", "look"), ("tool", "a"), ("assistant", "two")]
+    ]
+    file = tmp_path / "answers.jsonl"
+    file.write_text(json.dumps({"request": "b", "completion": "two", "finish_reason": "length", "messages": said}))
+    policy = RecordedPolicy(file)
+    (first,) = prompts("b")
+    second = [*first, Message(role="assistant", content="look"), Message(role="user", content="a")]
+    third = [*second, Message(role="assistant", content="two"), Message(role="user", content="b")]
+    answers = dict(policy.complete([first, second], max_new_tokens=1))
+    assert answers == {0: Completion("look", 0, 0, "stop"), 1: Completion("two", 0, 0, "length")}
+    with pytest.raises(UsageError, match="2 answers to `b`, which goes on"):
+        list(policy.complete([third], max_new_tokens=1))
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -1,13 +1,16 @@
-"""plugins/skillpm-benchmarks: the benchmark's own checker calls every right answer right, and a changed one wrong."""
+"""plugins/skillpm-benchmarks: every answer gets the verdict of the benchmark's own checkers."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skillpm.plugin import Attempt, Episode, Task
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
 from tests.shop import MakeProject
@@ -53,10 +56,8 @@ def test_the_expected_value_is_the_first_right_one(values: list[Any], first: obj
 
 
 def judged(rows: list[tuple[str, str]]) -> list[str]:
-    """Return the status of answers to tasks, which are given by their identities."""
+    """Return the status of single answers to tasks, which are given by their identities."""
     from skillpm_benchmarks.leaderboard import Judge, problems
-
-    from skillpm.plugin import Attempt, Episode, Task
 
     attempts = []
     for identity, completion in rows:
@@ -104,6 +105,7 @@ def test_the_checker_passes_every_right_answer_and_no_changed_one() -> None:
 
 RIGHT = """
 from skillpm.plugin import Completion, PolicyMaker, hookimpl
+from skillpm_benchmarks.file_system import conversations
 from skillpm_benchmarks.leaderboard import problems
 import json
 
@@ -112,9 +114,12 @@ class Right:
     name = "right"
 
     def complete(self, prompts, *, max_new_tokens):
-        answers = {problem.request: json.dumps(problem.expected) for problem in problems().values()}
+        answers = {problem.request: [problem.expected] for problem in problems().values()}
+        for item in conversations().values():
+            answers[item.request] = [call for turn in item.expected["turns"] for call in [turn, {"answer": "done"}]]
         for index, prompt in enumerate(prompts):
-            yield index, Completion(answers[prompt[-1].content], 0, 0, "stop")
+            said = sum(message.role == "assistant" for message in prompt)
+            yield index, Completion(json.dumps(answers[prompt[0].content][said]), 0, 0, "stop")
 
 
 @hookimpl
@@ -133,10 +138,131 @@ def test_a_model_that_knows_the_answers_gets_full_marks(world: Project, tmp_path
     (folder / "pyproject.toml").write_text(entry)
     install(folder, world.root / "site")
 
-    done = run(world, "eval", "--benchmark", "bfcl", "--model", "right:", "--limit", "7", "--output", "ev").ok()
+    done = run(
+        world, "eval", "--benchmark", "bfcl", "--model", "right:", "--limit", "7", "--turns", "20", "--output", "ev"
+    ).ok()
     evaluation = json.loads((world.root / "ev/evaluation.json").read_text())
     statuses = [record["verdict"]["status"] for arm in evaluation["arms"] for record in arm["records"]]
-    assert statuses == ["passed"] * 21, done
+    assert statuses == ["passed"] * 28, done
+
+
+def spoken(identity: str, answers: list[str]) -> Attempt:
+    """Return an episode of the file system's tasks: the answers, each with what is shown behind it."""
+    from skillpm_benchmarks.file_system import conversations
+    from skillpm_benchmarks.leaderboard import Judge
+
+    item = conversations()[identity]
+    tags = (f"bfcl:{identity}",)
+    task = Task.of(
+        skill="bfcl", system="", request=item.request, expected=item.expected, split="suite", origin="suite", tags=tags
+    )
+    episode = Episode.made(task=task, messages=(), finish_reason="stop", usage=None)
+    for answer in answers:
+        episode = episode.answered(answer)
+        shown = Judge().observe(Attempt(task, episode))
+        if shown is None:
+            break
+        episode = episode.shown(shown)
+    return Attempt(task, episode)
+
+
+def answered(turns: list[list[dict[str, Any]]]) -> list[str]:
+    """Return the answers of a model that calls one function at a time and says when a turn is done."""
+    return [json.dumps(answer) for turn in turns for answer in [*turn, {"answer": "done"}]]
+
+
+Turns = list[list[dict[str, Any]]]
+
+
+def changed(turns: Turns) -> Iterator[Turns]:
+    """Yield right calls that are changed in one place: some are as right as before, most are wrong."""
+    for place, turn in enumerate(turns):
+        before, after = turns[:place], turns[place + 1 :]
+        look, write = {"tool": "pwd", "args": {}}, {"tool": "touch", "args": {"file_name": "a stray file"}}
+        unknown = {"tool": "format_disk", "args": {"disk": "sda"}}
+        for added in (look, write, unknown):
+            yield [*before, [*turn, added], *after]
+        yield [*before, [], *after]
+        yield [*before, turn[::-1], *after]
+        for at, call in enumerate(turn):
+            yield [*before, [*turn[:at], *turn[at + 1 :]], *after]
+            yield [*before, [*turn[:at], call, *turn[at:]], *after]
+            for name, value in call["args"].items():
+                other = {**call, "args": {**call["args"], name: f"{value}x"}}
+                yield [*before, [*turn[:at], other, *turn[at + 1 :]], *after]
+
+
+@pytest.mark.slow
+def test_a_conversation_is_judged_as_the_benchmark_s_own_checker_judges_it() -> None:
+    checker = pytest.importorskip("bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker")
+    from skillpm_benchmarks.file_system import conversations
+    from skillpm_benchmarks.leaderboard import Judge
+
+    def theirs(identity: str, turns: Turns, number: int) -> str:
+        """Return what the benchmark says of the calls, written as a model writes them there."""
+        called = [
+            [[f"{call['tool']}({', '.join(f'{k}={v!r}' for k, v in call['args'].items())})"] for call in turn]
+            for turn in turns
+        ]
+        item = conversations()[identity]
+        found = checker.multi_turn_checker(called, item.truth, item.entry, "multi_turn_base", f"theirs{number}")
+        return "passed" if found["valid"] else "failed"
+
+    assert len(conversations()) == 13
+    seen = Counter[tuple[str, str]]()
+    for identity, item in conversations().items():
+        right = item.expected["turns"]
+        for number, turns in enumerate([right, *changed(right)]):
+            (verdict,) = Judge().verify([spoken(identity, answered(turns))])
+            wanted = theirs(identity, turns, number)
+            assert verdict.status == wanted, (identity, turns, verdict)
+            seen["right" if turns == right else "changed", wanted] += 1
+        (together,) = Judge().verify([spoken(identity, [t for turn in right for t in (json.dumps(turn), "Done.")])])
+        assert together.status == "passed", "all calls of a turn in one answer"
+        (unfinished,) = Judge().verify([spoken(identity, answered(right)[:-1])])
+        assert unfinished.status == "failed" and "ended in turn" in unfinished.reasons[0]
+    assert seen["right", "passed"] >= 13 and seen["right", "failed"] == 0
+    assert seen["changed", "passed"] > 40 and seen["changed", "failed"] > 200, seen
+
+
+@pytest.mark.slow
+def test_an_answer_shows_what_its_calls_return_and_the_end_of_a_turn_the_next_question() -> None:
+    pytest.importorskip("bfcl_eval")
+    from skillpm_benchmarks.file_system import STEPS, conversations
+
+    item = conversations()["multi_turn_base_1"]
+    look = json.dumps({"tool": "ls", "args": {"a": True}})
+    nothing = json.dumps({"tool": "__import__", "args": {"name": "os"}})
+    smuggled = json.dumps({"tool": "ls", "args": {"a=__import__('os').getpid(), b": 1}})
+    shown = [m.content for m in spoken(item.entry["id"], [look, nothing, smuggled, "Yes."]).episode.messages[1::2]]
+    assert shown[0] == '{"current_directory_content": ["workspace"]}'
+    assert "'there_is_no_such_function' is not defined" in shown[1] and shown[1].startswith("Error")
+    assert "'there_is_no_such_function' is not defined" in shown[2]
+    assert shown[3] == item.questions[1]
+    endless = spoken(item.entry["id"], [look] * 99).episode
+    assert sum(message.role == "assistant" for message in endless.messages) == STEPS + 1
+
+
+@pytest.mark.slow
+def test_recorded_conversations_are_evaluated_whole(world: Project) -> None:
+    pytest.importorskip("bfcl_eval")
+    from skillpm_benchmarks.file_system import conversations
+    from skillpm_benchmarks.leaderboard import problems
+
+    requests = {problem.request for problem in problems().values()}
+    rows: list[dict[str, Any]] = [{"request": request, "completion": "{}"} for request in requests]
+    for number, (identity, item) in enumerate(conversations().items()):
+        turns = item.expected["turns"] if number % 2 else [*item.expected["turns"][:-1], []]
+        messages = spoken(identity, answered(turns)).episode.messages
+        said = [message.model_dump() for message in messages]
+        rows.append({"request": item.request, "completion": messages[-1].content, "messages": said})
+    (world.root / "answers.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("eval", "--benchmark", "bfcl", "--model", "answers.jsonl", "--turns", "40", "--output", "ev")
+    run(world, *words).ok()
+    (arm,) = json.loads((world.root / "ev/evaluation.json").read_text())["arms"]
+    records = [record for record in arm["records"] if record["suite"] == "file-system"]
+    assert [record["verdict"]["status"] for record in records] == ["failed", "passed"] * 6 + ["failed"]
+    assert all(record["messages"] for record in records)
 
 
 @pytest.mark.slow
@@ -164,5 +290,5 @@ def test_the_suites_have_every_task_that_is_not_asked_twice(tmp_path: Path) -> N
     from skillpm_benchmarks.leaderboard import suites
 
     sizes = {suite.name: len(suite.tasks) for suite in suites()}
-    assert sizes.keys() == {"simple", "multiple", "irrelevance"}
+    assert sizes.keys() == {"simple", "multiple", "irrelevance", "file-system"} and sizes["file-system"] == 13
     assert 390 <= sizes["simple"] <= 400 and 190 <= sizes["multiple"] <= 200 and 230 <= sizes["irrelevance"] <= 240

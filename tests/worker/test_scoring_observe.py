@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.tasks import EvalTask
+from skillpm.model.ports import Attempt
+from skillpm.model.skill import Skill
 from skillpm.model.task import Task
+from skillpm.model.verdict import Verdict
+from skillpm.plugin import hookimpl
+from skillpm.runtime.host import Host
 from tests.scripted_policy import Count, ScriptedPolicy
 from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
@@ -51,6 +57,33 @@ def test_what_an_environment_shows_stands_behind_the_answer_and_its_failures_are
     assert [item.finish_reason for item in failed] == ["error"] * 3
     reasons = [item.verdict.reasons[0] for item in judged[:3]]
     assert "raised ValueError: no light" in reasons[0] and "exit" in reasons[1] and "returned 5" in reasons[2]
+
+
+def test_the_environment_of_a_host_s_plugin_is_asked_where_its_verifier_judges(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    class Plugin:
+        @hookimpl
+        def skillpm_verifier(self, skill: Skill) -> Any:
+            return self
+
+        def verify(self, attempts: Any) -> list[Verdict]:
+            return [Verdict(status="passed", score=1.0) for _ in attempts]
+
+        def observe(self, attempt: Attempt) -> str | None:
+            return (
+                None if attempt.completion == "end" else f"{attempt.completion:.{80 // len(attempt.completion)}} shown"
+            )
+
+    host = Host()
+    host.register(Plugin(), "acme", "acme 1")
+    with make_scorer(make_skill({"verifier.py": None}), host=host) as scorer:
+        assert scorer.observer is not None
+        look, end, failed = scorer.observe([episode("look"), episode("end"), episode("")])
+    assert (look.messages[-1].content, len(end.messages), failed.finish_reason) == ("look shown", 1, "error")
+    with make_scorer(make_skill({"verifier.py": WORLD}), host=host) as scorer:
+        (own,) = scorer.observe([episode("look")])
+    assert own.messages[-1].content == "the key is 8123", "a skill's own verifier comes first"
 
 
 def test_a_skill_without_an_environment_is_not_asked(

@@ -1,25 +1,24 @@
 """The Berkeley function-calling leaderboard: tasks out of the package ``bfcl-eval``, judged by its checker.
 
 Nothing of its data is kept here. A task's answer is what skillpm's own prompts ask for, one JSON object; the checker
-gets the call as it gets those of every model.
-
-Source: S. Patil et al., "The Berkeley Function Calling Leaderboard", ICML 2025; https://github.com/ShishirPatil/gorilla.
+gets the call as it gets those of every model. ``file_system`` has the conversations.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from skillpm.plugin import Attempt, Seed, SkillpmError, Suite, Verdict
+from skillpm.plugin import Attempt, Seed, Suite, Verdict
+from skillpm_benchmarks import file_system
+from skillpm_benchmarks.answers import MISS, PASSED, WRONG, calls_of, failed
+from skillpm_benchmarks.package import data_rows, truths_of
 
 NAME = "bfcl"
 CATEGORIES = {"simple": "simple_python", "multiple": "multiple", "irrelevance": "irrelevance"}
@@ -29,12 +28,11 @@ _FORM = (
     'and {"refuse": "off_topic"} says that none of them fits.'
 )
 _MODEL = "gorilla"  # of the checker's table of models: one that writes dots in names as they are
-_MISS, _WRONG = 0.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One task of the leaderboard.
+    """One task of a single answer.
 
     Attributes:
         category: ``simple``, ``multiple`` or ``irrelevance``.
@@ -76,35 +74,16 @@ def _first(values: Sequence[Any]) -> Any:
 
 @functools.cache
 def problems() -> dict[str, Problem]:
-    """Return all tasks by their identity.
-
-    Raises:
-        SkillpmError: ``bfcl-eval`` is not installed.
-    """
-    found = importlib.util.find_spec("bfcl_eval")
-    if found is None or not found.submodule_search_locations:
-        hint = "pip install --no-deps bfcl-eval"
-        raise SkillpmError("the benchmark's own package is missing", hint=hint)
-    folder = Path(found.submodule_search_locations[0], "data")
-    return {
-        row["id"]: problem
-        for category, file in CATEGORIES.items()
-        for row, problem in _category(folder, category, file)
-    }
+    """Return all tasks of a single answer by their identity. Raises SkillpmError where ``bfcl-eval`` is missing."""
+    return {row["id"]: problem for category, file in CATEGORIES.items() for row, problem in _category(category, file)}
 
 
-def _category(folder: Path, category: str, file: str) -> list[tuple[dict[str, Any], Problem]]:
-    name = f"BFCL_v4_{file}.json"
-    answers = folder / "possible_answer" / name
-    truths = {row["id"]: row["ground_truth"] for row in _rows(answers)} if answers.is_file() else {}
+def _category(category: str, file: str) -> list[tuple[dict[str, Any], Problem]]:
+    name = f"BFCL_v4_{file}"
+    truths = truths_of(name)
     return [
-        (row, Problem(category, _request(row), row["function"], truths.get(row["id"], ())))
-        for row in _rows(folder / name)
+        (row, Problem(category, _request(row), row["function"], truths.get(row["id"], ()))) for row in data_rows(name)
     ]
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _request(row: Mapping[str, Any]) -> str:
@@ -119,52 +98,45 @@ def suites() -> list[Suite]:
     for identity, problem in problems().items():
         seed = Seed(id=identity, request=problem.request, expected=problem.expected, tags=(f"bfcl:{identity}",))
         tasks[problem.category].setdefault(problem.request, seed)  # the benchmark asks a few questions twice
-    return [
+    single = [
         Suite(name=category, description=f"bfcl-eval, {CATEGORIES[category]}", tasks=tuple(seeds.values()))
         for category, seeds in tasks.items()
     ]
+    return [*single, file_system.suite()]
 
 
 class Judge:
-    """Judges answers by the leaderboard's checker of calls."""
+    """Judges answers by the leaderboard's checkers of calls and of conversations."""
+
+    def observe(self, attempt: Attempt) -> str | None:
+        """Return what comes next in a conversation; None where it ends, and for a task of a single answer."""
+        task = file_system.conversations().get(_identity(attempt))
+        return None if task is None else file_system.observe(task, attempt)
 
     def verify(self, attempts: Sequence[Attempt]) -> list[Verdict]:
-        """Return a verdict for each attempt: what the checker calls valid has passed."""
+        """Return a verdict for each attempt: what a checker calls valid has passed."""
         return [self._verdict(attempt) for attempt in attempts]
 
     def _verdict(self, attempt: Attempt) -> Verdict:
-        identity = next((tag.removeprefix("bfcl:") for tag in attempt.task.tags if tag.startswith("bfcl:")), "")
+        identity = _identity(attempt)
+        if (conversation := file_system.conversations().get(identity)) is not None:
+            return file_system.verdict(conversation, attempt)
         problem = problems().get(identity)
         if problem is None:
             return Verdict(status="abstained", score=None, reasons=("the benchmark has no such task",))
-        call = _call(attempt.episode.completion)
+        calls = calls_of(attempt.completion)
         if not problem.truths:  # the benchmark counts every answer that is no call as right
-            return _failed(_WRONG, "a function is called where none fits") if call else _PASSED
-        if call is None:
-            return _failed(_MISS, "no call can be read")
-        found = _checker()(problem.functions, [call], problem.truths, problem.category)
-        return _PASSED if found["valid"] else _failed(_WRONG, *map(str, found["error"]))
+            return failed(WRONG, "a function is called where none fits") if calls else PASSED
+        if not calls:
+            return failed(MISS, "no call can be read")
+        found = _checker()(problem.functions, [dict([call]) for call in calls], problem.truths, problem.category)
+        return PASSED if found["valid"] else failed(WRONG, *map(str, found["error"]))
 
 
-_PASSED = Verdict(status="passed", score=1.0, components={"exact": 1.0, "parsed": 1.0})
-
-
-def _failed(score: float, *reasons: str) -> Verdict:
-    parsed = float(score > _MISS)
-    short = tuple(reason[:500] for reason in reasons)
-    return Verdict(status="failed", score=score, components={"exact": 0.0, "parsed": parsed}, reasons=short)
-
-
-def _call(completion: str) -> dict[str, Any] | None:
-    """Return the call as the checker takes it, ``{name: arguments}``; None if the answer is no call."""
-    try:
-        answer = json.loads(completion.rpartition("</think>")[2])
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(answer, dict) or answer.keys() != {"tool", "args"} or not isinstance(answer["args"], dict):
-        return None
-    given = {name: value for name, value in answer["args"].items() if value is not None}
-    return {answer["tool"]: given} if isinstance(answer["tool"], str) else None
+def _identity(attempt: Attempt) -> str:
+    """Return the benchmark's name of a task."""
+    tags = attempt.task.tags
+    return next((tag.removeprefix("bfcl:") for tag in tags if tag.startswith("bfcl:")), "")
 
 
 @functools.cache
