@@ -51,8 +51,14 @@ _RUNS = (
 )
 _PROGRAM_AT = r"https?://[^\s)>]{1,200}?\.(?:sh|exe|ps1|bat|cmd|msi|dmg|pkg|scr|vbs|hta|jar)\b"
 _LATER = r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?"  # another command, soon
-_WITH = r"(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl|start)\s+(?:-\w{1,8}\s+)?"
+_PROGRAM_NAME = r"[^\s\"'`;&|]{1,100}?\.(?:sh|exe|ps1|bat|cmd|com|msi|scr|vbs|hta)\b"
+# what runs any file, and what opens one: `python prices.csv` runs it, `start prices.csv` shows it; `-m` takes a name
+_WITH = (
+    r"(?:(?:(?:ba|z|da|k)?sh|python[\d.]*|source|\.|node|perl|ruby|php|pwsh|java|(?:uv|deno|bun)\s+run)\s+"
+    rf"(?:--?(?!m\s)[\w-]{{1,20}}\s+){{0,3}}(?:<\s*)?|start\s+(?={_PROGRAM_NAME}))"
+)
 _HERE = r"(?:\./|\.\\)"
+_AS_COMMAND = rf"(?=[^\s\"'`;&|]{{0,100}}?[/\\$]|{_PROGRAM_NAME})"  # a name alone that a shell would run
 _THE_FILE = r"(?P=file)(?=[\s\"'`;&|]|$)"
 # a shell that is given a program: bash <(…), bash -c "$(…)", eval "$(…)", . <(…), iex (…)
 _SUBSTITUTES = (
@@ -189,7 +195,7 @@ COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
         r"\b(?:curl|wget|iwr|invoke-webrequest)\b[^\n|;&]{0,300}?"
         r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>["
         rf"{_LETTERS}./~$\\-]{{1,100}}+)[^\n|;&]{{0,300}}+"
-        rf"{_LATER}(?:{_WITH})?[\"']?{_HERE}?{_THE_FILE}",
+        rf"{_LATER}(?:{_WITH}[\"']?{_HERE}?|[\"']?(?:{_HERE}|{_AS_COMMAND})){_THE_FILE}",
     ),
     (
         Told.RUN_DOWNLOAD,
