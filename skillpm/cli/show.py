@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @registry_options()
 @json_option
 def command(text: str) -> None:
-    """Show a skill and its contents. None of its code runs."""
+    """Show a skill of a registry, a folder or an archive, and its contents. None of its code runs."""
     from skillpm.ops.machine.show import show
 
     overview = show(command_context(), text)

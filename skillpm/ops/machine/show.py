@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from skillpm.formats.typed_path import typed_path
+from skillpm.index.packed import PackedFile, cut_folder, is_archive
 from skillpm.index.source import is_path
 from skillpm.layout.description import describe
 from skillpm.layout.package import Package
@@ -29,7 +31,7 @@ class Overview:
     """A skill at a glance.
 
     Attributes:
-        source: a folder, or a source as in a lock.
+        source: a folder, an archive, or a source as in a lock.
         archive: the digest of the release's archive; None for a folder that is not an installed release.
         signer: the key that signed the release; None if it is unsigned, and for such a folder.
         publisher: the repository whose CI job published it; None if its registry names none.
@@ -69,13 +71,18 @@ class Overview:
 
 
 def show(context: Context, text: str) -> Overview:
-    """Describe a folder, an installed skill, or a release of an index; nothing is installed.
+    """Describe a folder, a skill in an archive, an installed skill, or a release of an index; nothing is installed.
 
     Raises:
         UnknownSkillError: there is no such skill.
+        UsageError: the archive has several skills, and none is named.
         LayoutError: it is not a skill.
-        IntegrityError: the release's signature is wrong.
+        IntegrityError: the release's signature is wrong, or the archive is not acceptable.
     """
+    place, folder = cut_folder(text)
+    if is_archive(text) and is_path(text) and "://" not in text and not typed_path(place).is_dir():
+        packed = PackedFile(typed_path(place))
+        return _overview(context, packed.skill(packed.folder(folder)), text)
     if is_path(text):
         skill = context.skill(text)
         return _overview(context, skill_tree(skill), str(skill.root))

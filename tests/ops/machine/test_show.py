@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from tests.shop import MakeProject, SkillFiles, publish
@@ -35,3 +36,22 @@ def test_a_namesake_that_is_installed_is_meant_first(project: MakeProject, skill
     place = project({"a/skills/one/access": skill_files("access"), "a/skills/two/access": skill_files("access", "2.0")})
     place.call("install", "./a", "--all").ok()
     place.call("show", "access").fails(2, "did you mean `one/access` or `two/access`?")
+
+
+def test_an_archive_shows_what_its_folder_shows(project: MakeProject, skill_files: SkillFiles) -> None:
+    shop = project({"demo": skill_files(version="1.2"), "other": skill_files("other")})
+    shop.call("pack", "demo", "--output", "out/").ok()
+    (packed,) = (shop.root / "out").iterdir()
+    expected = shop.call("show", "./demo", "--json").ok().document
+    assert shop.call("show", f"./out/{packed.name}", "--json").ok().document == {
+        **expected,
+        "source": f"./out/{packed.name}",
+    }
+    with zipfile.ZipFile(shop.root / "two.zip", "w") as archive:
+        for file in (shop.root / "demo").rglob("*"):
+            archive.write(file, f"two/demo/{file.relative_to(shop.root / 'demo')}")
+        archive.write(shop.root / "other/SKILL.md", "two/other/SKILL.md")
+    shop.call("show", "two.zip").fails(2, "2 skills")
+    shown = shop.call("show", "two.zip#subdirectory=demo", "--json").ok().document
+    assert {**shown, "source": expected["source"]} == expected
+    shop.call("show", "./nothing.zip").fails(2, "cannot be read")
