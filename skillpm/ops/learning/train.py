@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,26 +15,16 @@ from shlex import quote
 from typing import Any
 
 from skillpm import __version__
-from skillpm.errors import SkillpmError, TrainingError, UsageError
-from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import Asking, record
-from skillpm.evals.tasks import EvalTask, fair_orders, held_out_tasks
-from skillpm.formats.document import read_model
-from skillpm.formats.typed_path import typed_path
-from skillpm.model.episode import Episode
-from skillpm.model.evaluation import Arm, Evaluation, Record
-from skillpm.model.ports import Judge, Progress
+from skillpm.errors import SkillpmError, TrainingError
+from skillpm.evals.examiner import Asking
+from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage, RunStart
 from skillpm.model.skill import Skill
-from skillpm.model.task import Task
-from skillpm.model.training import TrainRow
-from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context
 from skillpm.ops.learning.adapter import trained_base
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_trained
-from skillpm.ops.learning.models import check_base, find_policy, ready_model
-from skillpm.ops.learning.report import stored_evaluation
+from skillpm.ops.learning.models import check_base, ready_model
 from skillpm.ops.learning.resumption import (
     CONFIG,
     INPUTS,
@@ -46,83 +35,29 @@ from skillpm.ops.learning.resumption import (
     check_machine,
     model_identity,
 )
+from skillpm.ops.learning.rollouts import Rollouts
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import (
-    check_held_out,
-    load_rephrasing,
-    other_suites,
-    read_tasks,
-    with_failures,
-    with_traces,
-)
+from skillpm.ops.learning.synth import load_rephrasing
+from skillpm.ops.learning.training_plan import make_rows, offered_rewards, plan_rows, row_sources, stored_plan
 from skillpm.runtime.catalogue import Contributions
-from skillpm.storage.files import append_line, check_can_make, read_text
-from skillpm.synth.generate import Synthesis, synthesise
-from skillpm.synth.rephrase import Rephrasing
+from skillpm.storage.files import check_can_make, read_text
+from skillpm.synth.generate import Synthesis
 from skillpm.train.base_model import KNOWN_MODELS, layer_count, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
-from skillpm.train.plan import TrainPlan, check_stages, make_plan
+from skillpm.train.plan import TrainPlan, check_stages
 from skillpm.train.processes import (
     Job,
     Judging,
     Launch,
     Learn,
     Track,
-    check_rows,
     check_shares,
     launched,
     read_launch,
 )
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
 from skillpm.train.run_folder import RunFolder
-
-ROLLOUTS = "rollouts"  # the arm and the task set
-
-
-class Rollouts:
-    """A judge that remembers each answer to each task once, with its judgement.
-
-    Args:
-        judge: judges; usually ``Scorer.judge``.
-        path: a file that gets each of them at once, so that a resumed run has those from before.
-        tasks: that the run learns from.
-    """
-
-    def __init__(self, judge: Judge, path: Path, tasks: Sequence[Task]) -> None:
-        self._judge = judge
-        self.path = path
-        self._tasks: dict[str, EvalTask] = {}
-        self._records: dict[tuple[str, str], Record] = {}
-        known = {task.key: task for task in tasks}
-        self._keys = known.keys()
-        for line in read_text(path).splitlines() if path.is_file() else ():
-            with suppress(ValueError):  # a line may have been cut
-                stored = Record.model_validate_json(line)
-                if stored.task in known:
-                    self._keep(known[stored.task], stored)
-
-    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
-        """Judge, and keep what was not seen before of the run's tasks."""
-        judgements = list(self._judge(episodes))
-        for episode, judgement in zip(episodes, judgements, strict=True):
-            key = episode.task.key
-            if key in self._keys and (key, episode.completion) not in self._records:
-                kept = record(ROLLOUTS, episode, judgement)
-                self._keep(episode.task, kept, episode.completion)
-                append_line(self.path, kept.model_dump_json())
-        return judgements
-
-    def _keep(self, task: Task, kept: Record, completion: str | None = None) -> None:
-        self._tasks.setdefault(task.key, EvalTask(ROLLOUTS, task, task.prompt))
-        self._records[(task.key, kept.completion if completion is None else completion)] = kept
-
-    def evaluation(self, contributions: Mapping[str, Contributions], model: str) -> Evaluation | None:
-        """Return what was kept as one arm; None where nothing was judged."""
-        if not self._records:
-            return None
-        arm = Arm(name=ROLLOUTS, model=model, records=tuple(self._records.values()), seconds=0.0)
-        return assemble(contributions, list(self._tasks.values()), [arm])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +87,9 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
     _check_models(context, recipe, launch)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
-        check_stages(recipe, context.stage_kinds, _rewards(session))
-        synthesis = _synthesise(context, recipe, session, _sources(context, recipe, session), progress)
-        return _plan(context, recipe, session, synthesis, launch)
+        check_stages(recipe, context.stage_kinds, offered_rewards(session))
+        synthesis = make_rows(context, recipe, session, row_sources(context, recipe, session), progress)
+        return plan_rows(context, recipe, session, synthesis, launch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +135,8 @@ def train(
     with _ready(context, recipe, launch) as ready:
         rephrase = recipe.data.rephrase
         rephrasing = load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None
-        synthesis = _synthesise(context, recipe, ready.session, ready.sources, progress, rephrasing)
-        plan = _plan(context, recipe, ready.session, synthesis, launch)
+        synthesis = make_rows(context, recipe, ready.session, ready.sources, progress, rephrasing)
+        plan = plan_rows(context, recipe, ready.session, synthesis, launch)
         folder = RunFolder.create(runs, recipe.name)
         with folder.in_use():
             _write_inputs(folder, ready, synthesis)
@@ -225,7 +160,7 @@ def resume(context: Context, run: Path, *, progress: Progress, processes: int | 
         launch = read_launch(processes or int(start.settings.get(PROCESSES, 1)), config)
         with _ready(context, recipe, launch, resumed=True) as ready:
             check_machine(context, start, ready.skills, ready.machine)
-            return _train(ready, _stored_plan(ready, folder), folder, progress)
+            return _train(ready, stored_plan(context, recipe, ready.session, folder), folder, progress)
 
 
 def recipe_of_each(context: Context, recipe: Recipe) -> list[Recipe]:
@@ -272,8 +207,8 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: 
     adapter = _check_models(context, recipe, launch)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
-        check_stages(recipe, context.stage_kinds, _rewards(session))
-        sources = () if resumed else _sources(context, recipe, session)
+        check_stages(recipe, context.stage_kinds, offered_rewards(session))
+        sources = () if resumed else row_sources(context, recipe, session)
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
         job = Job(recipe, model, adapter, teachers)
@@ -403,114 +338,6 @@ def _needed(load: Callable[[], Any]) -> Any:
         raise TrainingError(
             f"training needs packages that are not installed: {error}", hint="pip install 'skillpm-core[train]'"
         ) from None
-
-
-def _sources(context: Context, recipe: Recipe, session: JudgingSession) -> list[Contributions]:
-    """Return what the rows of a recipe are made of: all files and models that it names for them are there.
-
-    Raises:
-        UsageError: one is not.
-        DocumentError: one is wrong.
-    """
-    if recipe.data.rephrase:
-        find_policy(recipe.data.rephrase.model, context.settings)
-    contributions = list(session.contributions.values())
-    if recipe.data.rules:
-        contributions = [_following(item, recipe.data.rules) for item in contributions]
-    if recipe.data.traces:
-        contributions = [with_traces(context, item) for item in contributions]
-    if recipe.data.failures:
-        failures = stored_evaluation(context.settings, Path(recipe.data.failures)).evaluation
-        try:
-            contributions = with_failures(context, contributions, failures)
-        except UsageError as error:  # what was wrong follows from no rule
-            context.note(error.message)
-    return contributions
-
-
-def _synthesise(
-    context: Context,
-    recipe: Recipe,
-    session: JudgingSession,
-    sources: Sequence[Contributions],
-    progress: Progress,
-    rephrasing: Rephrasing | None = None,
-) -> Synthesis:
-    """Make the rows of a recipe; without a model that writes some of them anew there are as many."""
-    return synthesise(
-        sources,
-        session.scorer.judge,
-        rows=recipe.data.rows + recipe.data.refine,
-        held_out=recipe.data.held_out,
-        seed=recipe.seed,
-        run_rule=session.scorer.synthesise,
-        progress=progress,
-        other_suites=other_suites(context, [item.skill for item in sources]),
-        rephrasing=rephrasing,
-    )
-
-
-def _following(contributions: Contributions, typed: str) -> Contributions:
-    """Return contributions whose rows are those of another document of rules, at this path or in the skill's folder.
-
-    Raises:
-        UsageError: there is none.
-        DocumentError: it is wrong.
-    """
-    from skillpm.model.synthesis import SynthesisDocument
-
-    places = (typed_path(typed), contributions.skill.root / typed)
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise UsageError(
-            f"data.rules: there is no file {typed[:200]}, here or in {contributions.skill.name}",
-            hint="name a document like synthesis.yaml",
-        )
-    document = read_model(SynthesisDocument, read_text(path), path=str(path))
-    return replace(contributions, synthesis=document, seeds=(), rules=())
-
-
-def _rewards(session: JudgingSession) -> dict[str, list[str]]:
-    return {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
-
-
-def _plan(
-    context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis, launch: Launch | None
-) -> TrainPlan:
-    rows = _rows(session, synthesis.train)
-    coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
-    held_out = _held_out(session, synthesis.held_out, recipe.seed)
-    plan = make_plan(recipe, context.stage_kinds, rows, held_out, _rewards(session), coverage)
-    check_rows(plan, launch)
-    check_held_out(synthesis.profile)
-    notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
-    return replace(plan, notes=(*notes, *plan.notes))
-
-
-def _stored_plan(ready: _Ready, folder: RunFolder) -> TrainPlan:
-    """Plan a run again from the rows that its folder has."""
-    train, held_out = ([*read_tasks(folder.path / f"data/{name}.jsonl")] for name in ("train", "held_out"))
-    session, recipe, kinds = ready.session, ready.recipe, ready.context.stage_kinds
-    measured = _held_out(session, held_out, recipe.seed)
-    return make_plan(recipe, kinds, _rows(session, train), measured, _rewards(session))
-
-
-def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
-    known = session.contributions
-    return [TrainRow(task, _answer(known[task.skill], task), known[task.skill].skill_text) for task in tasks]
-
-
-def _held_out(session: JudgingSession, tasks: Sequence[Task], seed: int) -> list[TrainRow]:
-    """Return held-out rows, of each skill in an order whose first few are the sample of an evaluation with a limit."""
-    rows, asked = _rows(session, tasks), list(held_out_tasks(tasks))
-    return [rows[place] for order in fair_orders(asked, seed) for place in order]
-
-
-def _answer(contributions: Contributions, task: Task) -> str:
-    """Return the one text that a model is trained to write for a task."""
-    if contributions.contract is not None:
-        return contributions.contract.render(task.expected)
-    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
 
 
 def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> None:

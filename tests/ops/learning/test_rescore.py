@@ -12,8 +12,8 @@ from skillpm.evals.examiner import Asking
 from skillpm.model.episode import Episode
 from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
 from skillpm.ops.learning.rescore import Rescored, rescore, stored_skills
+from skillpm.ops.learning.rollouts import Rollouts
 from skillpm.ops.learning.session import JudgingSession
-from skillpm.ops.learning.train import Rollouts
 from skillpm.storage.files import write_atomic
 from tests.present import present
 from tests.scripted_policy import Count, Server

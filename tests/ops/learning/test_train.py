@@ -31,10 +31,11 @@ from skillpm.ops.learning.calibrate import calibrate, calibration_of
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
+from skillpm.ops.learning.rollouts import Rollouts
 from skillpm.ops.learning.run_page import run_page
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
-from skillpm.ops.learning.train import Rollouts, Trained, plan_training, recipe_of_each, resume, train
+from skillpm.ops.learning.train import Trained, plan_training, recipe_of_each, resume, train
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.settings import load_settings

@@ -1,0 +1,142 @@
+"""From a recipe to the plan of its run: what its rows are made of, the rows, and the order in which they are asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.evals.tasks import fair_orders, held_out_tasks
+from skillpm.formats.document import read_model
+from skillpm.formats.typed_path import typed_path
+from skillpm.model.ports import Progress
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.task import Task
+from skillpm.model.training import TrainRow
+from skillpm.ops.context import Context
+from skillpm.ops.learning.models import find_policy
+from skillpm.ops.learning.report import stored_evaluation
+from skillpm.ops.learning.session import JudgingSession
+from skillpm.ops.learning.synth import check_held_out, other_suites, read_tasks, with_failures, with_traces
+from skillpm.runtime.catalogue import Contributions
+from skillpm.storage.files import read_text
+from skillpm.synth.generate import Synthesis, synthesise
+from skillpm.synth.rephrase import Rephrasing
+from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.processes import Launch, check_rows
+from skillpm.train.recipe import Recipe
+from skillpm.train.run_folder import RunFolder
+
+
+def row_sources(context: Context, recipe: Recipe, session: JudgingSession) -> list[Contributions]:
+    """Return what the rows of a recipe are made of: all files and models that it names for them are there.
+
+    Raises:
+        UsageError: one is not.
+        DocumentError: one is wrong.
+    """
+    if recipe.data.rephrase:
+        find_policy(recipe.data.rephrase.model, context.settings)
+    contributions = list(session.contributions.values())
+    if recipe.data.rules:
+        contributions = [_following(item, recipe.data.rules) for item in contributions]
+    if recipe.data.traces:
+        contributions = [with_traces(context, item) for item in contributions]
+    if recipe.data.failures:
+        failures = stored_evaluation(context.settings, Path(recipe.data.failures)).evaluation
+        try:
+            contributions = with_failures(context, contributions, failures)
+        except UsageError as error:  # what was wrong follows from no rule
+            context.note(error.message)
+    return contributions
+
+
+def make_rows(
+    context: Context,
+    recipe: Recipe,
+    session: JudgingSession,
+    sources: Sequence[Contributions],
+    progress: Progress,
+    rephrasing: Rephrasing | None = None,
+) -> Synthesis:
+    """Make the rows of a recipe; without a model that writes some of them anew there are as many."""
+    return synthesise(
+        sources,
+        session.scorer.judge,
+        rows=recipe.data.rows + recipe.data.refine,
+        held_out=recipe.data.held_out,
+        seed=recipe.seed,
+        run_rule=session.scorer.synthesise,
+        progress=progress,
+        other_suites=other_suites(context, [item.skill for item in sources]),
+        rephrasing=rephrasing,
+    )
+
+
+def _following(contributions: Contributions, typed: str) -> Contributions:
+    """Return contributions whose rows are those of another document of rules, at this path or in the skill's folder.
+
+    Raises:
+        UsageError: there is none.
+        DocumentError: it is wrong.
+    """
+    places = (typed_path(typed), contributions.skill.root / typed)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise UsageError(
+            f"data.rules: there is no file {typed[:200]}, here or in {contributions.skill.name}",
+            hint="name a document like synthesis.yaml",
+        )
+    document = read_model(SynthesisDocument, read_text(path), path=str(path))
+    return replace(contributions, synthesis=document, seeds=(), rules=())
+
+
+def offered_rewards(session: JudgingSession) -> dict[str, list[str]]:
+    """Return the names of each skill's rewards."""
+    return {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
+
+
+def plan_rows(
+    context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis, launch: Launch | None
+) -> TrainPlan:
+    """Return the plan of a run on these rows.
+
+    Raises:
+        UsageError: processes cannot share them.
+        CheckError: a seed stands in a suite, or no row can be held out.
+    """
+    rows = _rows(session, synthesis.train)
+    coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
+    held_out = _held_out(session, synthesis.held_out, recipe.seed)
+    plan = make_plan(recipe, context.stage_kinds, rows, held_out, offered_rewards(session), coverage)
+    check_rows(plan, launch)
+    check_held_out(synthesis.profile)
+    notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
+    return replace(plan, notes=(*notes, *plan.notes))
+
+
+def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder) -> TrainPlan:
+    """Plan a run again from the rows that its folder has."""
+    train, held_out = ([*read_tasks(folder.path / f"data/{name}.jsonl")] for name in ("train", "held_out"))
+    measured = _held_out(session, held_out, recipe.seed)
+    return make_plan(recipe, context.stage_kinds, _rows(session, train), measured, offered_rewards(session))
+
+
+def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
+    known = session.contributions
+    return [TrainRow(task, _answer(known[task.skill], task), known[task.skill].skill_text) for task in tasks]
+
+
+def _held_out(session: JudgingSession, tasks: Sequence[Task], seed: int) -> list[TrainRow]:
+    """Return held-out rows, of each skill in an order whose first few are the sample of an evaluation with a limit."""
+    rows, asked = _rows(session, tasks), list(held_out_tasks(tasks))
+    return [rows[place] for order in fair_orders(asked, seed) for place in order]
+
+
+def _answer(contributions: Contributions, task: Task) -> str:
+    """Return the one text that a model is trained to write for a task."""
+    if contributions.contract is not None:
+        return contributions.contract.render(task.expected)
+    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
