@@ -18,6 +18,7 @@ from skillpm.cli.output import json_option, tell
 @registry_option("Publish to this server: https://…, or the name of a registry in the settings.", required=True)
 @click.option("--skills", default=".", show_default=True, help="The folder of the skills in this repository.")
 @click.option("--trusted", is_flag=True, help="Log in with the identity of the CI job, not with a token.")
+@click.option("--keyless", is_flag=True, help="Sign with the identity of the CI job, by Sigstore, not with a key.")
 @click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")
 @click.option("--model", default="", metavar="URL#MODEL", help="Measure skills with this model, and comment the lift.")
 @click.option("--dry-run", is_flag=True, help="Print the workflow.")
@@ -29,10 +30,11 @@ def command(system: str, registry: str, dry_run: bool, **flags: Any) -> None:
     what the model answers with and without the text of each skill. An existing workflow is never overwritten. `ci`
     alone stands for `sync --locked`.
     """  # fmt: skip
-    from skillpm.ops.authoring.ci import System, WorkflowOptions, write_workflow
+    from skillpm.ops.authoring.ci import Signing, System, WorkflowOptions, write_workflow
 
     place = command_context().settings.registries.get(registry, registry)
-    options = WorkflowOptions(place, flags["skills"], flags["trusted"], not flags["no_sign"], flags["model"])
+    signing = Signing.NOBODY if flags["no_sign"] else Signing.KEYLESS if flags["keyless"] else Signing.KEY
+    options = WorkflowOptions(place, flags["skills"], flags["trusted"], signing, flags["model"])
     path, text = write_workflow(System(system), options, Path.cwd(), dry_run=dry_run)
     if dry_run and not is_set("json"):
         click.echo(text, nl=False)

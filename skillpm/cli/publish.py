@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--allow-unproven", is_flag=True, help="Allow a verifier that the self-test cannot prove.")
 @click.option("--allow-missing", is_flag=True, help="Allow required skills that no registry has.")
 @click.option("--key", metavar="NAME", default="", help="Sign with this key.  [default: default]")
+@click.option("--keyless", is_flag=True, help="Sign as this CI job, by its OIDC identity and Sigstore.")
 @click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")
 @click.option("--allow-signer-change", is_flag=True, help="Allow another signer than that of earlier releases.")
 @click.option("--dry-run", is_flag=True, help="Print what would be published.")

@@ -1,7 +1,8 @@
-"""Ed25519 keys (RFC 8032), as locks, pages and people write them: ``ed25519:`` and 64 hex digits.
+"""Who signs: Ed25519 keys (RFC 8032), and identities that Sigstore certifies; as locks, pages and people write them.
 
-The text holds the whole key, so whoever reads a signature needs no directory of keys to check it. ``cryptography`` is
-imported by the methods that compute: most commands meet no signature.
+A key is ``ed25519:`` and 64 hex digits. The text holds the whole key, so whoever reads a signature needs no directory
+of keys to check it. An identity is ``sigstore:ISSUER#SUBJECT``. ``cryptography`` is imported by the methods that
+compute: most commands meet no signature.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from skillpm.formats.light import TextValue
 
 _TEXT = re.compile(r"ed25519:[0-9a-f]{64}")
+_IDENTITY = re.compile(r"sigstore:(https?://[!-~]+?)#([!-~]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,43 @@ class PublicKey(TextValue):
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(TextValue):
+    """Whom an OIDC issuer named to Sigstore: a workflow by its address, or a person by an address of mail."""
+
+    issuer: str
+    subject: str
+
+    @classmethod
+    def parse(cls, text: str) -> Identity:
+        """Read the text. Raises ValueError."""
+        found = _IDENTITY.fullmatch(text)
+        if found is None:
+            raise ValueError("not `sigstore:ISSUER#SUBJECT`")
+        return cls(*found.groups())
+
+    def __str__(self) -> str:
+        return f"sigstore:{self.issuer}#{self.subject}"
+
+    @property
+    def short(self) -> str:
+        """The whole text, for messages: who it is stands at its end."""
+        return str(self)
+
+    @property
+    def at_any_ref(self) -> Identity:
+        """A workflow without the branch or tag that it ran for, which differs with every release."""
+        return Identity(self.issuer, self.subject.partition("@refs/")[0])
+
+
+Signer = PublicKey | Identity
+
+
+def read_signer(text: str) -> Signer:
+    """Read a key or an identity. Raises ValueError."""
+    return Identity.parse(text) if text.startswith("sigstore:") else PublicKey.parse(text)
 
 
 @dataclass(frozen=True, slots=True)

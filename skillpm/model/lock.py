@@ -9,7 +9,7 @@ from typing import Annotated
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
-from skillpm.model.key import PublicKey
+from skillpm.model.key import Signer
 from skillpm.model.name import UNVERSIONED
 from skillpm.model.release import Digest, Publisher, Release, Requires, SkillNameText
 from skillpm.model.source import Source
@@ -24,7 +24,7 @@ class LockedSkill(LightDocument):
 
     ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL. ``python`` has the wheels of its
     Python packages, a set for each platform that they were chosen for; None if it asks for none, or none are chosen.
-    ``signer`` is the key whose signature of the release was checked when it was chosen; None if it was unsigned.
+    ``signer`` is the key or the identity whose signature was checked when it was chosen; None if it was unsigned.
     ``publisher`` is the CI job that published it, where its registry knows that.
     ``adapter`` is the base model of a trained adapter, which stands in no agent's folder.
     """
@@ -36,7 +36,7 @@ class LockedSkill(LightDocument):
     tree: Digest
     requires: Requires = field(default_factory=dict)
     hooks: int = 1
-    signer: PublicKey | None = None
+    signer: Signer | None = None
     publisher: Publisher | None = None
     python: tuple[WheelSet, ...] | None = None
     adapter: Annotated[str, Limit(longest=256)] | None = None

@@ -41,10 +41,14 @@ class GrowingDocument(LightDocument):
 # Source of the two: DSSE 1.0.2 (secure-systems-lab/dsse)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvelopeSignature(GrowingDocument):
-    """One signature of an envelope: ``keyid`` is the public key's text, ``sig`` is base64."""
+    """One signature of an envelope: ``keyid`` is the text of its signer, ``sig`` is base64.
 
-    keyid: Annotated[str, Limit(longest=256)]
+    ``bundle`` has what checks the signature of an identity: Sigstore's bundle of certificate and log entry, as JSON.
+    """
+
+    keyid: Annotated[str, Limit(longest=1024)]
     sig: Annotated[str, Limit(longest=1024)]
+    bundle: Annotated[str, Limit(longest=65_536)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from skillpm.model.key import PublicKey
+from skillpm.model.key import Signer
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
@@ -50,7 +50,7 @@ def plan(
     sources: Mapping[str, Source],
     requirements: Iterable[Requirement],
     lock: Lock,
-    signers: Mapping[str, PublicKey | None] = {},
+    signers: Mapping[str, Signer | None] = {},
 ) -> Plan:
     """Compare a resolution with the lock.
 
@@ -70,7 +70,7 @@ def as_locked(lock: Lock) -> Plan:
     return Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock)
 
 
-def _entry(name: str, release: Release, source: Source, signer: PublicKey | None) -> LockedSkill:
+def _entry(name: str, release: Release, source: Source, signer: Signer | None) -> LockedSkill:
     return LockedSkill(
         name=name,
         version=release.version,

@@ -1,7 +1,7 @@
 """The keys of a person: their own, which sign, and those of others under a name that the person chose.
 
-``NAME.pub`` has the text of a public key. ``NAME.pem`` beside it has the private key (PKCS #8, not encrypted, mode
-600); where it is missing, the key is somebody else's.
+``NAME.pub`` has the text of a public key, or of an identity that Sigstore certifies. ``NAME.pem`` beside it has the
+private key (PKCS #8, not encrypted, mode 600); where it is missing, the key is somebody else's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.errors import UsageError
-from skillpm.model.key import PrivateKey, PublicKey
+from skillpm.model.key import PrivateKey, PublicKey, Signer, read_signer
 from skillpm.storage.files import read_text, storage_error, write_new
 
 DEFAULT = "default"  # the name of the key that signs unless another one is named
@@ -24,7 +24,7 @@ class NamedKey:
     """A key in the folder; ``own`` says whether its private half is there too."""
 
     name: str
-    public: PublicKey
+    public: Signer
     own: bool
 
 
@@ -42,7 +42,7 @@ class Keys:
             for path in paths
         ]
 
-    def title(self, key: PublicKey) -> str:
+    def title(self, key: Signer) -> str:
         """Return a key for messages, with its name here if it has one."""
         name = next((item.name for item in self.all() if item.public == key), "")
         return f"{key.short} ({name})" if name else key.short
@@ -86,8 +86,8 @@ class Keys:
         self._write(f"{name}.pub", f"{key.public}\n")
         return key
 
-    def trust(self, name: str, key: PublicKey) -> None:
-        """Add somebody else's key. Raises UsageError if the name is taken or is not a name, StorageError."""
+    def trust(self, name: str, key: Signer) -> None:
+        """Add somebody else's key or identity. Raises UsageError if the name is taken or is no name, StorageError."""
         self._refuse(name)
         self._write(f"{name}.pub", f"{key}\n")
 
@@ -147,10 +147,10 @@ def read_private(text: str, place: str) -> PrivateKey:
     return PrivateKey(key.private_bytes_raw())
 
 
-def read_public(text: str, path: Path | None = None) -> PublicKey:
-    """Read a public key as a person types it, or as it is in a file. Raises UsageError."""
+def read_public(text: str, path: Path | None = None) -> Signer:
+    """Read a public key or an identity as a person types it, or as it is in a file. Raises UsageError."""
     try:
-        return PublicKey.parse(text.strip())
+        return read_signer(text.strip())
     except ValueError as error:
         what, hint = f"`{text[:80]}`", "`skillpm key export` prints the key of a publisher"
         if path is not None:

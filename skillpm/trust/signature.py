@@ -2,7 +2,7 @@
 
 The statement names the archive's SHA-256, the tree's digest, the skill and the version, and its publisher. A registry
 calls ``signer`` before it makes a release visible, and a client calls it before it chooses one: a statement about other
-bytes is refused, however well it is signed.
+bytes is refused, however well it is signed. A key signs it, or the CI job that Sigstore certifies (``keyless.py``).
 
 Sources: DSSE 1.0.2 (secure-systems-lab/dsse), in-toto Statement v1 (in-toto/attestation).
 """
@@ -15,8 +15,9 @@ from typing import Any
 
 from skillpm.errors import IntegrityError
 from skillpm.formats.strict import strict_json
-from skillpm.model.key import PrivateKey, PublicKey
+from skillpm.model.key import Identity, PrivateKey, Signer, read_signer
 from skillpm.model.release import Envelope, EnvelopeSignature, Release
+from skillpm.trust import keyless
 
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -31,32 +32,51 @@ def statement(name: str, release: Release, publisher: str = "") -> dict[str, Any
     return {"_type": STATEMENT, "subject": [subject], "predicateType": PUBLISH, "predicate": predicate}
 
 
-def sign(name: str, release: Release, key: PrivateKey, publisher: str = "") -> Envelope:
-    """Return the signed statement about a release. The arguments are those of ``statement``."""
+def sign(name: str, release: Release, key: PrivateKey | None, publisher: str = "") -> Envelope:
+    """Return the signed statement about a release. The arguments are those of ``statement``.
+
+    Without a key, the CI job in which this runs signs by its identity.
+
+    Raises:
+        UsageError, RegistryError: there is no such identity, or Sigstore failed; only without a key.
+    """
     payload = json.dumps(statement(name, release, publisher), sort_keys=True, ensure_ascii=False).encode()
-    signature = EnvelopeSignature(keyid=str(key.public), sig=_base64(key.sign(encoding(PAYLOAD, payload))))
+    data = encoding(PAYLOAD, payload)
+    if key is None:
+        signature = keyless.sign(data)
+    else:
+        signature = EnvelopeSignature(keyid=str(key.public), sig=_base64(key.sign(data)))
     return Envelope(payloadType=PAYLOAD, payload=_base64(payload), signatures=(signature,))
 
 
-def signer(name: str, release: Release) -> PublicKey | None:
-    """Return the key that signed a release, or None if the release has no signature.
+def signer(name: str, release: Release) -> Signer | None:
+    """Return the key or the identity that signed a release, or None if the release has no signature.
 
     Raises:
-        IntegrityError: the signature is not valid, or its statement is about another skill, version or content.
+        IntegrityError: the signature is not valid or cannot be checked here, or its statement is about another skill,
+            version or content.
     """
     envelope = release.signature
     if envelope is None:
         return None
     label = f"{name} {release.version}"
     try:
-        only = envelope.signatures[0] if len(envelope.signatures) == 1 else None
-        key = PublicKey.parse(only.keyid if only else "")
+        (only,) = envelope.signatures
+        key = read_signer(only.keyid)
         payload = base64.b64decode(envelope.payload, validate=True)
-        signature = base64.b64decode(only.sig if only else "", validate=True)
+        signature = base64.b64decode(only.sig, validate=True)
     except ValueError:
         raise _refused(f"the signature of {label} cannot be read") from None
-    if not key.verifies(signature, encoding(envelope.payloadType, payload)):
-        raise _refused(f"the signature of {label} is not one of {key.short}, which it names", signer=str(key))
+    data = encoding(envelope.payloadType, payload)
+    if isinstance(key, Identity):
+        problem = keyless.problem(key, only.bundle or "", signature, data)
+        key = key.at_any_ref
+    else:
+        problem = "" if key.verifies(signature, data) else "it does not fit that key"
+    if problem:
+        raise _refused(
+            f"the signature of {label} is not one of {key.short}, which it names: {problem}", signer=str(key)
+        )
     try:
         root = strict_json(payload.decode("utf-8"))
     except ValueError:

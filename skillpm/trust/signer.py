@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from skillpm.errors import IntegrityError, PolicyError
-from skillpm.model.key import PublicKey
+from skillpm.model.key import Signer
 from skillpm.model.release import Page, Release
 from skillpm.trust.signature import signer
 
@@ -38,7 +38,7 @@ class SignerCheck:
 
     def signer(
         self, name: str, release: Release, need: Signatures, *, locked: Sequence[LockedSkill], page: Page | None
-    ) -> PublicKey | None:
+    ) -> Signer | None:
         """Return the checked signer of a release that is to be chosen; None if it is unsigned or nothing is checked.
 
         ``locked`` has the lock's entries of this name, in a conflict those of both sides. ``page`` is None if it was
@@ -62,7 +62,7 @@ class SignerCheck:
         self.demand(f"{name} {release.version}", key, need)
         return key
 
-    def demand(self, label: str, key: PublicKey | None, need: Signatures) -> None:
+    def demand(self, label: str, key: Signer | None, need: Signatures) -> None:
         """Raise PolicyError if a release lacks the signature that the policies need."""
         if need in ("required", "trusted") and key is None:
             raise PolicyError(
@@ -75,7 +75,7 @@ class SignerCheck:
                 hint=f"compare the key with its publisher's; if it is right, run `skillpm key trust NAME {key}`",
             )
 
-    def _refuse_change(self, name: str, release: Release, key: PublicKey | None, before: LockedSkill) -> None:
+    def _refuse_change(self, name: str, release: Release, key: Signer | None, before: LockedSkill) -> None:
         if before.signer is None:
             _refuse_other_publisher(name, release, before)
             return

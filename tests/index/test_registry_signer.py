@@ -23,6 +23,7 @@ from skillpm.index.tile_log import entries_of
 from skillpm.storage.durable import flush
 from skillpm.storage.keys import Keys
 from tests.index.signed_shop import SignedShop, release
+from tests.index.witness import public_keys
 
 
 class Killed(BaseException):
@@ -39,7 +40,7 @@ def shop(tmp_path: Path) -> SignedShop:
 def logged(shop: SignedShop) -> list[str]:
     """Return the versions in the log, in order."""
     origin = log_origin((shop.root / "metadata/1.root.json").read_bytes())
-    keys = [key.public for key in shop.keys.all()]
+    keys = public_keys(shop.keys)
     size = open_checkpoint((shop.root / "log/checkpoint").read_text(), origin, keys).size
     entries = entries_of(size, 0, lambda path: (shop.root / "log" / path).read_bytes())
     return [json.loads(entry)["version"] for entry in entries]

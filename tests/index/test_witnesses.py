@@ -21,7 +21,7 @@ from skillpm.index.note import Checkpoint, WitnessKey, missing
 from skillpm.index.signed_pages import SignedPages
 from skillpm.index.witnesses import Witnesses
 from tests.index.signed_shop import SignedShop, release
-from tests.index.witness import Witness, listening
+from tests.index.witness import Witness, listening, public_keys
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def shop(tmp_path: Path) -> SignedShop:
 @pytest.fixture
 def pair(shop: SignedShop) -> Iterator[list[Witness]]:
     """Two witnesses of the shop's log, which the shop asks."""
-    logs = [key.public for key in shop.keys.all()]
+    logs = public_keys(shop.keys)
     with ExitStack() as stack:
         both = [stack.enter_context(listening(Witness(f"witness.example/{name}", logs))) for name in ("one", "two")]
         ask(shop, both)

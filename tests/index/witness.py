@@ -14,6 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from skillpm.index.note import Checkpoint, WitnessKey, cosignature, open_checkpoint
 from skillpm.index.tile_log import is_consistent
 from skillpm.model.key import PrivateKey, PublicKey
+from skillpm.storage.keys import Keys
+
+
+def public_keys(keys: Keys) -> list[PublicKey]:
+    """Return the keys of a person who trusts no identities."""
+    return [item.public for item in keys.all() if isinstance(item.public, PublicKey)]
 
 
 @dataclass

@@ -24,7 +24,7 @@ from skillpm.trust.signature import sign
 from skillpm_registry.configuration import STATE
 from skillpm_registry.events import events
 from skillpm_registry.publishing import finish
-from tests.index.witness import Witness, listening
+from tests.index.witness import Witness, listening, public_keys
 from tests.registry.conftest import Server, parcel, problem
 from tests.registry.test_drafts import uploads
 from tests.registry.test_protocols_publication import FILES, flat, put
@@ -81,7 +81,7 @@ def test_a_publication_that_waits_for_witnesses_says_so_and_is_completed_by_the_
     server: Server, skill_files: SkillFiles
 ) -> None:
     keys = Keys(server.root / STATE / "keys")
-    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+    with listening(Witness("witness.example/one", public_keys(keys))) as witness:
         (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
         witness.away = True
         answer = server.owner.publish(skill_files("demo"))
@@ -99,7 +99,7 @@ def test_what_the_witnesses_sign_for_another_release_goes_live_and_is_logged_too
 ) -> None:
     """Neither client asks again, and nobody can refuse what is in the log."""
     keys, name = Keys(server.root / STATE / "keys"), "weather" if foreign else "demo"
-    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+    with listening(Witness("witness.example/one", public_keys(keys))) as witness:
         (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
         witness.away = True
         answer = put(server.owner, flat(FILES)) if foreign else server.owner.publish(skill_files("demo"))
@@ -119,7 +119,7 @@ def test_what_the_witnesses_sign_for_another_release_is_listed_too(server: Serve
     assert server.owner.publish(skill_files("demo")).status_code == 201
     while "demo" not in (server.root / "listing.json").read_text():
         time.sleep(0.01)
-    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+    with listening(Witness("witness.example/one", public_keys(keys))) as witness:
         (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
         witness.away = True
         assert problem(server.owner.publish(skill_files("demo", version="1.1"))) == (503, "storage")
@@ -136,7 +136,7 @@ def test_dead_witnesses_are_asked_once_for_all_that_waits(
 ) -> None:
     server.services.lister.after = lambda: None
     keys, asked = Keys(server.root / STATE / "keys"), list[str]()
-    with listening(Witness("witness.example/one", [key.public for key in keys.all()])) as witness:
+    with listening(Witness("witness.example/one", public_keys(keys))) as witness:
         (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
 
         def away(own: Witnesses, note: str, *_: Any) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from skillpm.storage.files import write_atomic
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+\Z")  # what a shell and a CI system read as it is written
 _ADDRESS = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+\Z")
 _MODEL = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+#[A-Za-z0-9:/._-]+\Z")  # of a server
-_CONDITION = re.compile(r"@(TRUSTED|TOKEN|SIGN|ENV|EVAL)@")
+_CONDITION = re.compile(r"@(TRUSTED|TOKEN|SIGN|KEYLESS|IDENTITY|ENV|EVAL)@")
 
 
 class System(StrEnum):
@@ -30,6 +30,15 @@ class System(StrEnum):
     GITLAB = "gitlab"
 
 
+class Signing(StrEnum):
+    """Who signs what a workflow publishes."""
+
+    KEY = "key"
+    KEYLESS = "keyless"
+    NOBODY = "nobody"
+
+
+_FLAGS = {Signing.KEY: "", Signing.KEYLESS: " --keyless", Signing.NOBODY: " --no-sign"}
 _FILES = {System.GITHUB: ".github/workflows/skills.yml", System.GITLAB: ".gitlab-ci.yml"}
 
 
@@ -47,7 +56,7 @@ class WorkflowOptions:
     registry: str
     skills: str = "."
     trusted: bool = False
-    sign: bool = True
+    signing: Signing = Signing.KEY
     model: str = ""
 
 
@@ -91,8 +100,10 @@ def workflow(system: System, options: WorkflowOptions) -> str:
 def _filled(system: System, options: WorkflowOptions, variable: str) -> str:
     """Fill a template: lines whose condition holds, without its mark, then the values."""
     holds = {
-        "TRUSTED": options.trusted, "TOKEN": not options.trusted, "SIGN": options.sign,
-        "ENV": options.sign or not options.trusted, "EVAL": bool(options.model),
+        "TRUSTED": options.trusted, "TOKEN": not options.trusted, "SIGN": options.signing == Signing.KEY,
+        "KEYLESS": options.signing == Signing.KEYLESS,
+        "IDENTITY": options.trusted or options.signing == Signing.KEYLESS,
+        "ENV": options.signing == Signing.KEY or not options.trusted, "EVAL": bool(options.model),
     }  # fmt: skip
     template = importlib.resources.files("skillpm.ops.authoring").joinpath("ci_templates", f"{system}.yml")
     lines = template.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -100,8 +111,8 @@ def _filled(system: System, options: WorkflowOptions, variable: str) -> str:
     text = "".join(_CONDITION.sub("", line) for line in kept)
     values = {
         "SKILLS": json.dumps(options.skills), "REGISTRY": json.dumps(options.registry.rstrip("/")),
-        "SKILLPM": json.dumps(f"skillpm-core=={__version__}"), "TOKEN_VARIABLE": variable,
-        "NO_SIGN": "" if options.sign else " --no-sign", "MODEL": json.dumps(options.model),
+        "SKILLPM": json.dumps(f"skillpm-core{'[sigstore]' * holds['KEYLESS']}=={__version__}"),
+        "TOKEN_VARIABLE": variable, "SIGNING": _FLAGS[options.signing], "MODEL": json.dumps(options.model),
         "MODEL_VARIABLE": token_variable(options.model.partition("#")[0]) if options.model else "",
     }  # fmt: skip
     for name, value in values.items():

@@ -20,7 +20,7 @@ from skillpm.index.pages import other_content
 from skillpm.index.source import open_registry
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
-from skillpm.model.key import PublicKey
+from skillpm.model.key import Signer
 from skillpm.model.name import look_alike, parse_name
 from skillpm.model.ports import Progress, Registry
 from skillpm.model.release import Release, Status
@@ -46,6 +46,7 @@ class PublishOptions:
         allow_unproven: publish a verifier whose claims prove little.
         allow_missing: publish although no registry has a required skill.
         key: the name of an own key; by default the key of the variable, or else the default key.
+        keyless: sign as the CI job in which this runs, by Sigstore, with no key.
         no_sign: publish without a signature; the page records this decision.
         allow_signer_change: the signer may differ from that of the earlier releases.
     """
@@ -55,6 +56,7 @@ class PublishOptions:
     allow_unproven: bool
     allow_missing: bool
     key: str
+    keyless: bool
     no_sign: bool
     allow_signer_change: bool
 
@@ -68,7 +70,7 @@ class Publication:
             approval of another owner.
         claims: the number of claims that the self-test checked.
         tasks: the number of tasks that it tried answers on.
-        signer: the key that signed the release; None if it is unsigned, or is not published yet.
+        signer: who signed the release; None if it is unsigned, or is not published yet.
     """
 
     packed: Packed
@@ -78,7 +80,7 @@ class Publication:
     tasks: int
     warnings: tuple[str, ...]
     dry_run: bool
-    signer: PublicKey | None = None
+    signer: Signer | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""

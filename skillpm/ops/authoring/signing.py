@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillpm.errors import ConflictError
+from skillpm.errors import ConflictError, UsageError
 from skillpm.model.key import PrivateKey
 from skillpm.model.release import Release
 from skillpm.ops.context import Context
@@ -31,23 +31,35 @@ def signed(
 
     Raises:
         ConflictError: the published releases have another signer, so clients would refuse this one.
-        UsageError: there is no such key.
+        UsageError: there is no such key, or no identity of a CI job, or the options contradict each other.
         IntegrityError: the newest signature in the registry is invalid.
+        RegistryError: Sigstore failed.
     """
-    key = None if options.no_sign else signing_key(context, options.key)
+    ways = [f"`--{name}`" for name in ("key", "keyless", "no-sign") if getattr(options, name.replace("-", "_"))]
+    if len(ways) > 1:
+        raise UsageError(f"{' and '.join(ways)} contradict each other", hint="use one of them")
+    if options.no_sign:
+        now = replace(release, unsigned=True)
+    else:
+        key = None if options.keyless else signing_key(context, options.key)
+        publisher = context.settings.environment.get(PUBLISHER_VARIABLE, "")
+        now = replace(release, signature=sign(name, release, key, publisher))
     newest = next((item for item in others if item.signature is not None), None)
-    before, now = signer(name, newest) if newest else None, key.public if key else None
-    if newest is not None and before is not None and before != now and not options.allow_signer_change:
-        what = f"be signed by {context.keys.title(now)}" if now else "have no signature"
-        raise ConflictError(
-            f"{name} {newest.version} is signed by {context.keys.title(before)}; {release.version} would {what}, "
-            "and clients refuse that",
-            hint="sign with the same key (`--key NAME`), or add `--allow-signer-change` and tell your users why",
-        )
-    if key is None:
-        return replace(release, unsigned=True)
-    return replace(
-        release, signature=sign(name, release, key, context.settings.environment.get(PUBLISHER_VARIABLE, ""))
+    if newest is not None and not options.allow_signer_change:
+        _refuse_change(context, name, newest, now)
+    return now
+
+
+def _refuse_change(context: Context, name: str, newest: Release, now: Release) -> None:
+    """Refuse a release that clients would refuse, because the one before it is signed by somebody else."""
+    before, after = signer(name, newest), signer(name, now)
+    if before is None or before == after:
+        return
+    what = f"be signed by {context.keys.title(after)}" if after else "have no signature"
+    raise ConflictError(
+        f"{name} {newest.version} is signed by {context.keys.title(before)}; {now.version} would {what}, "
+        "and clients refuse that",
+        hint="sign with the same key (`--key NAME`), or add `--allow-signer-change` and tell your users why",
     )
 
 

@@ -12,7 +12,7 @@ from skillpm.errors import IntegrityError, ResolutionError, SkillpmError, Unknow
 from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
 from skillpm.model.hooks import HOOKS_VERSION
-from skillpm.model.key import PublicKey
+from skillpm.model.key import Signer
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
@@ -155,7 +155,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
     requirements = [root for _, root in sorted(request.roots.items())]
     context.index.prefetch(name for name in request.lookup if not request.roots[name].source)
     pages, chosen = _resolved(context, request, requirements, pins)
-    signers: dict[str, PublicKey | None] = {}
+    signers: dict[str, Signer | None] = {}
     for name, release in chosen.items():
         source = pages.sources[name]
         context.refuse_source(name, source)

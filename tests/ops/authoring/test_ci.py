@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from skillpm.errors import UsageError
-from skillpm.ops.authoring.ci import System, WorkflowOptions, workflow
+from skillpm.ops.authoring.ci import Signing, System, WorkflowOptions, workflow
 from tests.shop import MakeProject, SkillFiles
 
 URL = "https://skills.example.org/team"
-WAYS = list(product(System, (True, False), (True, False)))
+WAYS = list(product(System, (True, False), Signing))
 
 
 def commands(document: Any) -> list[str]:
@@ -31,9 +31,9 @@ def _lines(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
 
 
-@pytest.mark.parametrize(("system", "trusted", "sign"), WAYS)
-def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted: bool, sign: bool) -> None:
-    text = workflow(system, WorkflowOptions(URL, "skills", trusted, sign))
+@pytest.mark.parametrize(("system", "trusted", "signing"), WAYS)
+def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted: bool, signing: Signing) -> None:
+    text = workflow(system, WorkflowOptions(URL, "skills", trusted, signing))
     document = yaml.safe_load(text)
     script = "\n".join(commands(document))
 
@@ -46,8 +46,12 @@ def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted
     assert ("--trusted" in script) is trusted
     assert ("_id=NUMBER --claim ref" in text) is trusted  # a name can come to be another's
     assert ("SKILLPM_TOKEN_SKILLS_EXAMPLE_ORG" in text) is not trusted
-    assert ("--no-sign" in script) is not sign
-    assert ("SKILLPM_SIGNING_KEY" in text) is sign
+    assert ("--no-sign" in script) is (signing == Signing.NOBODY)
+    assert ("SKILLPM_SIGNING_KEY" in text) is (signing == Signing.KEY)
+    keyless, token = signing == Signing.KEYLESS, "id-token: write" if system == System.GITHUB else "id_tokens:"
+    assert ("--keyless" in script, "core[sigstore]==" in text) == (keyless, keyless)
+    assert (token in text) is (trusted or keyless)
+    assert ("SIGSTORE_ID_TOKEN" in text) is (keyless and system == System.GITLAB)
 
 
 MODEL = "https://models.example.org/v1#small-1"
