@@ -27,6 +27,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import quote
 
@@ -47,14 +48,14 @@ CHANCE = random.Random(3)
 FIRST, LAST = "b c d f g k l m n p r s t v z tr pl st gr", "a e i o u an er in or"
 PARTS = [a + b for a in FIRST.split() for b in LAST.split()]
 WORDS = ["".join(CHANCE.choice(PARTS) for _ in range(CHANCE.randint(2, 4))) for _ in range(6000)]
-WEIGHTS = [1 / (place + 1) for place in range(len(WORDS))]  # Zipf's law
+WEIGHTS = list(accumulate(1 / (place + 1) for place in range(len(WORDS))))  # Zipf's law
 API = "/api/v1"
 PARTS_OF = ("peer", "search", "pages", "publish")
 Row = tuple[str, str]
 
 
 def words(count: int) -> list[str]:
-    return CHANCE.choices(WORDS, WEIGHTS, k=count)
+    return CHANCE.choices(WORDS, cum_weights=WEIGHTS, k=count)
 
 
 def made(name: str) -> tuple[Release, bytes]:
