@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from skillpm.contract.native import call_text
 from skillpm.contract.tool_forms import openai_tool
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, is_local, token_variable
-from skillpm.index.transport import Patience, Transport, failure_reason, release, round_trips, seconds_asked
+from skillpm.index.transport import CutError, Patience, Transport, round_trips, seconds_asked
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 
-if TYPE_CHECKING:
-    import urllib3
-
-_SIZE = 4 << 20  # bytes of one answer
-_CHUNK = 1 << 16
+_MOST = 1 << 22  # tokens of one answer that are believed
 _REFUSED = 2  # tries where nobody listens on a near machine: it has no network between that could recover
 _SHOWN = 300  # characters of a server's own words
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
@@ -46,15 +41,6 @@ class EndpointError(RegistryError):
     """A model's server failed, or its answer cannot be used."""
 
     name = "endpoint"
-
-
-class _BusyError(Exception):
-    """The server may answer if it is asked again, after so many seconds."""
-
-    def __init__(self, reason: str, seconds: float = 0.0, tries: int = 1 << 10) -> None:
-        super().__init__(reason)
-        self.seconds = seconds
-        self.tries = tries
 
 
 class EndpointPolicy:
@@ -92,13 +78,10 @@ class EndpointPolicy:
         self._batch_size = batch_size
         self._tools = {tool.name: tool for tool in tools}
         _check_address(self._url, offline=offline)
-        secret = Credentials(environment).header(self._url)
-        self._headers = {"User-Agent": "skillpm", "Accept": "application/json", "Content-Type": "application/json"}
-        if secret:
-            self._headers["Authorization"] = secret
         self._form: dict[str, Any] = {}  # what answers are held to
         self._chance: dict[str, Any] = {"temperature": 0}
-        self._pool = Transport(patience=patience, environment=environment).pool(self._url)
+        self._transport = Transport(Credentials(environment), patience=patience, environment=environment)
+        self._transport.authorization(self._url)  # raises UsageError
         self._model = model or self._only_model()
         self.settings = {"endpoint": self._url, "endpoint_model": self._model}
 
@@ -171,7 +154,7 @@ class EndpointPolicy:
         used = answer.get("usage")
         usage = used if isinstance(used, dict) else {}
         counts = [usage.get(f"{side}_tokens") for side in _SIDES]
-        tokens = [value if type(value) is int and 0 <= value < _SIZE else 0 for value in counts]
+        tokens = [value if type(value) is int and 0 <= value < _MOST else 0 for value in counts]
         return Completion(text, tokens[0], tokens[1], "length" if reason == "length" else "stop")
 
     def _check_model(self, answered: Any) -> None:
@@ -197,14 +180,22 @@ class EndpointPolicy:
 
     def _ask(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
         """Return the status and the body of an answer; ask again while the server is busy or the connection fails."""
-        data = None if body is None else json.dumps(body, ensure_ascii=True).encode()
-        reason, tries = "", self._patience.tries
+        data = b"" if body is None else json.dumps(body, ensure_ascii=True).encode()
+        tries = self._patience.tries
         for turn in range(tries):
+            seconds = 0.0
             try:
-                return self._once(method, path, data)
-            except _BusyError as busy:
-                reason, seconds = str(busy), busy.seconds
-                tries = min(tries, busy.tries)
+                answer = self._transport.once(method, self._url + path, data)
+            except CutError as cut:
+                reason = str(cut)
+                if cut.refused and is_local(urlsplit(self._url).hostname):
+                    tries = min(tries, _REFUSED)
+            except RegistryError as error:
+                raise EndpointError(error.message, hint=error.hint, url=self._url) from None
+            else:
+                if answer.status not in _BUSY:
+                    return answer.status, answer.body
+                reason, seconds = f"it answers {answer.status}", seconds_asked(answer.headers.get("retry-after"))
             if seconds > self._patience.asked:
                 raise self._failed(f"{reason} and asks for a pause of {seconds:.0f} seconds", "try again then")
             if turn + 1 >= tries:
@@ -213,39 +204,6 @@ class EndpointPolicy:
             self._say(f"{self._url} does not answer yet: {reason}; asking again in {pause:g} seconds")
             self._patience.sleep(pause)
         raise self._failed(f"does not answer: {reason}", "check the address, and whether the server runs")
-
-    def _once(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
-        import urllib3
-
-        response: urllib3.BaseHTTPResponse | None = None
-        end = time.monotonic() + self._patience.whole
-        try:
-            response = self._pool.request(
-                method, self._url + path, body=data, headers=self._headers, preload_content=False, redirect=False,
-                retries=False,
-            )  # fmt: skip
-            if response.status in _BUSY:
-                raise _BusyError(f"it answers {response.status}", seconds_asked(response.headers.get("Retry-After")))
-            received = bytearray()
-            while piece := response.read1(_CHUNK, decode_content=True):
-                received += piece
-                if len(received) > _SIZE:
-                    raise self._failed(f"answers with more than {_SIZE >> 20} MiB", None)
-                if time.monotonic() > end:
-                    raise self._failed(f"took more than {self._patience.whole:.0f} seconds", None)
-            return response.status, bytes(received)
-        except urllib3.exceptions.LocationValueError as error:
-            raise UsageError(f"`{self._url[:200]}` is not an address: {error}") from None
-        except urllib3.exceptions.HTTPError as error:
-            if time.monotonic() > end:
-                raise self._failed(f"took more than {self._patience.whole:.0f} seconds", None) from None
-            refused = isinstance(error, urllib3.exceptions.NewConnectionError) and is_local(
-                urlsplit(self._url).hostname
-            )
-            raise _BusyError(failure_reason(error), tries=_REFUSED if refused else 1 << 10) from None
-        finally:
-            if response is not None:
-                release(response)
 
     def _failed(self, what: str, hint: str | None) -> EndpointError:
         return EndpointError(f"{self._url} {what}", hint=hint or "ask the administrator of the server", url=self._url)

@@ -3,7 +3,7 @@
 urllib3 provides connections, TLS and proxies. Its own redirects and retries are switched off, so that the rules are
 all here. Sources: RFC 9110 (conditional and range requests, Retry-After), RFC 9112.
 
-Which failures are retried: a lost or cut connection, a timeout, 429 and 5xx (``_CutError``). Everything else is final,
+Which failures are retried: a lost or cut connection, a timeout, 429 and 5xx (``CutError``). Everything else is final,
 because the same request would get the same answer. Pauses double from 0.2 s and are scaled by 0.5 to 1.5 at random, so
 that clients that failed together do not come back together; a Retry-After is obeyed up to 30 s, for a longer one the
 person decides. A host that used up its tries is silent for the whole invocation: of 100 threads that need it, one
@@ -84,8 +84,12 @@ class _Partial:
     etag: str | None = None
 
 
-class _CutError(Exception):
-    """The connection failed or ended early; another try may help."""
+class CutError(Exception):
+    """The connection failed or ended early; another try may help. ``refused`` says that nobody listens there."""
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
 
 
 class Transport:
@@ -179,24 +183,33 @@ class Transport:
         Raises:
             RegistryError: there is no answer, or the server stays busy.
         """
-        headers = {"Content-Type": kind, "Accept": "application/json, application/problem+json"}
-        headers |= {} if isinstance(body, bytes) else {"Content-Length": str(len(body))}
-
         tries = count(1)
 
         def once() -> Answer:
-            sent, is_last = body if isinstance(body, bytes) else pieces_of(body), next(tries) == self._patience.tries
-            with self._opened(url, headers, method, sent) as response:
-                answered = {key.lower(): value for key, value in response.headers.items()}
-                says_why = "problem+json" in answered.get("content-type", "")
-                if response.status in _BUSY and response.status != 500 and not (is_last and says_why):
-                    self._wait_as_asked(url, response.status, answered.get("retry-after"))
-                partial = _Partial()
-                if method != "HEAD":  # it announces a body that does not come
-                    self._receive(url, response, _ANSWER, partial)
-                return Answer(response.status, answered, bytes(partial.data.value()))
+            is_last = next(tries) == self._patience.tries
+            answer = self.once(method, url, body, kind=kind)
+            says_why = "problem+json" in answer.headers.get("content-type", "")
+            if answer.status in _BUSY and answer.status != 500 and not (is_last and says_why):
+                self._wait_as_asked(url, answer.status, answer.headers.get("retry-after"))
+            return answer
 
         return self._persist(url, once)
+
+    def once(self, method: str, url: str, body: Bytes = b"", *, kind: str = "application/json") -> Answer:
+        """Send a request once, with a body of this media type; return any answer, with the first part of its body.
+
+        Raises:
+            CutError: the connection failed or ended early.
+            RegistryError: the answer is too large or too slow, or the address or its certificate is wrong.
+        """
+        headers = {"Content-Type": kind, "Accept": "application/json, application/problem+json"}
+        headers |= {} if isinstance(body, bytes) else {"Content-Length": str(len(body))}
+        with self._opened(url, headers, method, body if isinstance(body, bytes) else pieces_of(body)) as response:
+            partial = _Partial()
+            if method != "HEAD":  # it announces a body that does not come
+                self._receive(url, response, _ANSWER, partial)
+            answered = {key.lower(): value for key, value in response.headers.items()}
+            return Answer(response.status, answered, bytes(partial.data.value()))
 
     def _persist(self, url: str, once: Callable[[], Answer]) -> Answer:
         """Try until there is an answer, with growing pauses, as often as ``Patience`` allows."""
@@ -212,7 +225,7 @@ class Transport:
                 raise self._silent[host]
             try:
                 return once()
-            except _CutError as cut:
+            except CutError as cut:
                 reason = str(cut)
             if turn + 1 < self._patience.tries:
                 self._patience.sleep(0.2 * 2**turn * (0.5 + random.random()))
@@ -246,7 +259,7 @@ class Transport:
             raise _denied(url, status)
         if status == 416 or (status == 206 and not _continues(headers, partial)):
             partial.data.clear()
-            raise _CutError("the answer does not continue the interrupted download")
+            raise CutError("the answer does not continue the interrupted download")
         if status not in (200, 206):
             raise RegistryError(f"{url}: the server answers {status}", hint=KEEPER)
         if status == 200:
@@ -274,7 +287,7 @@ class Transport:
                 raise _too_slow(url, self._patience.whole)
 
     def _wait_as_asked(self, url: str, status: int, text: str | None) -> None:
-        """Wait as long as Retry-After asks, within the limit, then raise ``_CutError`` for another try."""
+        """Wait as long as Retry-After asks, within the limit, then raise ``CutError`` for another try."""
         seconds = seconds_asked(text)
         if seconds > self._patience.asked:
             raise RegistryError(
@@ -283,13 +296,13 @@ class Transport:
             )
         if seconds > 0:
             self._patience.sleep(seconds)
-        raise _CutError(f"it answers {status}")
+        raise CutError(f"it answers {status}")
 
     @contextmanager
     def _opened(
         self, url: str, headers: Mapping[str, str], method: str = "GET", body: bytes | Iterator[bytes] | None = None
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Send one request and yield its answer, body unread; network failures become a ``_CutError``."""
+        """Send one request and yield its answer, body unread; network failures become a ``CutError``."""
         import urllib3
 
         secret = self.authorization(url)
@@ -304,14 +317,15 @@ class Transport:
         except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
             _refuse_late(url, begin, self._patience.whole, response)
             raise RegistryError(
-                f"{url}: {failure_reason(error)}", hint="check the address, its certificate, and this machine's clock"
+                f"{url}: {_failure_reason(error)}", hint="check the address, its certificate, and this machine's clock"
             ) from None
         except urllib3.exceptions.HTTPError as error:
             _refuse_late(url, begin, self._patience.whole, response)
-            raise _CutError(failure_reason(error)) from None
+            refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+            raise CutError(_failure_reason(error), refused=refused) from None
         finally:
             if response is not None:
-                release(response)
+                _release(response)
 
     def pool(self, url: str) -> urllib3.PoolManager:
         """Return the connections to a URL's host, through its proxy where it has one."""
@@ -363,10 +377,10 @@ def _refuse_late(url: str, begin: float, whole: float, response: object) -> None
 
 
 def _too_slow(url: str, whole: float) -> RegistryError:
-    return RegistryError(f"{url} took more than {whole:.0f} seconds", hint="try again, or use a mirror")
+    return RegistryError(f"{url} took more than {whole:.0f} seconds", hint="try again, or use a nearer server")
 
 
-def release(response: urllib3.BaseHTTPResponse) -> None:
+def _release(response: urllib3.BaseHTTPResponse) -> None:
     """Return the connection to its pool, or close it if it still has a part of the answer."""
     if response.length_remaining == 0:
         response.read()
@@ -443,7 +457,7 @@ def _too_large(url: str, limit: int) -> RegistryError:
     return RegistryError(f"{url} has more than the allowed {limit} bytes", hint=KEEPER, limit=limit)
 
 
-def failure_reason(error: Exception) -> str:
+def _failure_reason(error: Exception) -> str:
     """Return the innermost cause as text."""
     inner: BaseException = error
     while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):

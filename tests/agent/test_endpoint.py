@@ -93,7 +93,7 @@ FAULTS = {
     "demands a key": ({"fault": "status", "status": 401}, "answers 401"),
     "never answers": ({"fault": "never"}, "does not answer: no answer in time"),
     "answers a byte at a time": ({"fault": "slow"}, "took more than 1 seconds"),
-    "answers with 5 MB": ({"fault": "garbage", "body": "x" * (5 << 20)}, "answers with more than 4 MiB"),
+    "answers with 5 MB": ({"fault": "garbage", "body": "x" * (5 << 20)}, "more than the allowed 4194304 bytes"),
     "answers with a page": ({"fault": "garbage", "body": "<html>"}, "not answer in the form of chat completions"),
     "answers with a list": ({"fault": "garbage", "body": [1]}, "not answer in the form"),
     "answers without a choice": ({"fault": "garbage", "body": {"choices": []}}, "not answer in the form"),
