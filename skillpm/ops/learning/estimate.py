@@ -13,7 +13,7 @@ from typing import Any
 from skillpm.ops.learning.stored_runs import finished_runs
 from skillpm.settings import Settings
 from skillpm.train.base_model import locate_model
-from skillpm.train.plan import TrainPlan
+from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.processes import Launch
 from skillpm.train.recipe import Recipe
 
@@ -98,18 +98,24 @@ def _time(settings: Settings, plan: TrainPlan, processes: int) -> tuple[float | 
             continue
         asked = {stage.get("name"): stage for stage in stored.get("stages", ())}
         speed = {
-            stage["kind"]: stage["seconds"] / (stage["steps"] * _rows(asked[stage["name"]]))
+            stage["kind"]: stage["seconds"]
+            / _rows(asked[stage["name"]], stage["steps"], trains=not stage.get("answers"))
             for stage in manifest.get("stages", ())
             if stage.get("steps") and stage.get("name") in asked
         }
         if wanted <= speed.keys():
-            parts = ((s.settings.kind, s.plan.steps * _rows(s.settings.model_dump())) for s in plan.stages)
-            return sum(speed[kind] * rows for kind, rows in parts), name
+            return sum(speed[stage.settings.kind] * _planned_rows(stage) for stage in plan.stages), name
     return None, None
 
 
-def _rows(stage: Mapping[str, Any]) -> int:
-    """Return how many answers one step of a stage learns from."""
+def _planned_rows(stage: PlannedStage) -> int:
+    return _rows(stage.settings.model_dump(), stage.plan.steps, trains=stage.trainer.trains)
+
+
+def _rows(stage: Mapping[str, Any], steps: int, *, trains: bool) -> int:
+    """Return how many rows the steps of a stage take; those of a stage that does not train are answers."""
+    if not trains:
+        return steps
     if "prompts" in stage:
-        return int(stage["prompts"]) * int(stage.get("generations", 1))
-    return int(stage.get("batch_size", 1)) * int(stage.get("accumulate", 1))
+        return steps * int(stage["prompts"]) * int(stage.get("generations", 1))
+    return steps * int(stage.get("batch_size", 1)) * int(stage.get("accumulate", 1))

@@ -29,6 +29,7 @@ from skillpm.ops.learning.adapter import check_adapter, pack_adapter
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.calibrate import calibrate, calibration_of
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
+from skillpm.ops.learning.estimate import estimate
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.rollouts import Rollouts
@@ -188,6 +189,21 @@ def test_what_stages_were_answered_that_measure_is_the_evaluation_of_the_run(
     evaluator = Evaluator(context, Asking(limit=1, max_new_tokens=4), count)
     asked = evaluate_run(evaluator, trained_skills(context, [], trained.folder), trained.folder).evaluation
     assert [arm.name for arm in asked.arms] == ["base", "sft"], "the one is taken from before, the other asked again"
+
+
+def test_a_dry_run_has_the_time_of_as_many_rows_and_answers(
+    server: Server, train_it: Train, tiny_model: Path, count: Count
+) -> None:
+    """However many answers an `eval` stage writes side by side, each of them is one."""
+    path = train_it(MEASURED).folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for stage, seconds in zip(manifest["stages"], (10.0, 8.0, 15.0), strict=True):  # 5 an answer, 1 a row
+        stage["seconds"] = seconds
+    path.write_text(json.dumps(manifest))
+    stages = "stages=[{kind: eval, batch_size: 4, limit: 4}, {kind: sft, epochs: 3, batch_size: 2}]"
+    plan = plan_training(server.context(), recipe_of(server, tiny_model, stages), progress=count)
+    found = estimate(server.context().settings, plan, None)
+    assert (found.run, found.seconds) == (path.parent.name, 4 * 5 + 24)
 
 
 def test_the_last_stage_is_asked_unless_it_measures(train_it: Train) -> None:
