@@ -45,7 +45,7 @@ def _answers(stage: Eval, given: StageInput, rows: Sequence[TrainRow], rewarder:
 
 def _episode(played: Played, ends: Sequence[int]) -> Episode:
     """Return an episode with what it took, and whether its answer was cut off."""
-    used = Usage(prompt_tokens=len(played.prompt), completion_tokens=len(played.tokens))
+    used = Usage(prompt_tokens=len(played.prompt), completion_tokens=len(played.tokens), confidence=played.confidence)
     cut = {} if played.tokens[-1] in ends else {"finish_reason": "length"}
     return played.episode.model_copy(update={"usage": used, **cut})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skillpm.model.episode import Episode
@@ -30,7 +30,33 @@ def judging_ahead(rewarder: Rewarder, conversation: Conversation, keys: Sequence
     return ended
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A sampled answer.
+
+    Attributes:
+        tokens: its token ids, with the one that ended it.
+        confidence: the probability of its least likely token, at temperature 1.
+        scores: the log-probability of each token as it was drawn, nats; empty where the model itself has drawn them.
+    """
+
+    tokens: list[int]
+    confidence: float | None = None
+    scores: Sequence[float] = ()
+
+
+Sampler = Callable[..., list[list[Answer]]]
+"""Takes what ``sample_answers`` takes, and returns the same."""
+
+
 def sample_groups(
+    model: Any, conversation: Conversation, prompts: Sequence[Sequence[int]], **how: Any
+) -> list[list[list[int]]]:
+    """Return the token ids of the answers that ``sample_answers`` returns."""
+    return [[answer.tokens for answer in group] for group in sample_answers(model, conversation, prompts, **how)]
+
+
+def sample_answers(
     model: Any,
     conversation: Conversation,
     prompts: Sequence[Sequence[int]],
@@ -42,8 +68,8 @@ def sample_groups(
     seed: int,
     ended: Ended | None = None,
     places: Sequence[int] = (),
-) -> list[list[list[int]]]:
-    """Return a group of answers, token ids, for each prompt; leaves the model in the mode it was in.
+) -> list[list[Answer]]:
+    """Return a group of answers to each prompt; leaves the model in the mode it was in.
 
     An answer depends on the seed, its prompt and its place in the group, not on what is sampled beside it.
 
@@ -69,12 +95,13 @@ def sample_groups(
         batch_size=batch_size,
         seed=seed,
         places=[places[number] for number in own] if places else (),
+        confidence=True,
     )
-    groups: list[list[list[int]]] = [[[] for _ in range(samples)] for _ in prompts]
+    groups = [[Answer([])] * samples for _ in prompts]
     training = model.training
     model.eval()
     for answer in decode(model, [prompts[number] for number in own], sampling) if own else ():
-        groups[own[answer.prompt]][answer.sample] = answer.tokens
+        groups[own[answer.prompt]][answer.sample] = Answer(answer.tokens, answer.confidence)
         if ended is not None:
             ended(own[answer.prompt], answer.tokens)
     model.train(training)
@@ -94,6 +121,7 @@ class Playing:
         batch_size: answers decoded side by side.
         seed: of the sampling.
         turns: answers of one episode, at most.
+        sampler: writes the answers; by default the model.
     """
 
     samples: int
@@ -102,6 +130,7 @@ class Playing:
     batch_size: int
     seed: int
     turns: int
+    sampler: Sampler = sample_answers
 
 
 @dataclass(slots=True)
@@ -115,24 +144,34 @@ class Played:
         prompt: the tokens before the first answer that is learned.
         tokens: what follows.
         own: which of those the model has written, 1, and which not, 0.
+        scores: of the tokens, as an ``Answer`` has them; 0 for what the model has not written.
+        confidence: of the last answer.
         episode: the messages.
     """
 
     prompt: list[int]
-    tokens: list[int]
-    own: list[int]
     episode: Episode
+    tokens: list[int] = field(default_factory=list)
+    own: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    confidence: float | None = None
 
-    def add(self, prompt: list[int], answer: list[int], episode: Episode) -> None:
+    def add(self, prompt: list[int], answer: Answer, episode: Episode) -> Played:
         """Take the answer to what the template has written of the conversation so far."""
         before = [*self.prompt, *self.tokens]
         if prompt[: len(before)] == before:
             shown = prompt[len(before) :]
-            self.tokens, self.own = [*self.tokens, *shown], [*self.own, *[0] * len(shown)]
+            self._extend(shown, 0, [0.0] * len(shown))
         else:
-            self.prompt, self.tokens, self.own = prompt, [], []
-        self.tokens, self.own = [*self.tokens, *answer], [*self.own, *[1] * len(answer)]
-        self.episode = episode
+            self.prompt, self.tokens, self.own, self.scores = prompt, [], [], []
+        self._extend(answer.tokens, 1, answer.scores)
+        self.confidence, self.episode = answer.confidence, episode
+        return self
+
+    def _extend(self, tokens: Sequence[int], own: int, scores: Sequence[float]) -> None:
+        self.tokens += tokens
+        self.own += [own] * len(tokens)
+        self.scores += scores
 
 
 def play(
@@ -148,7 +187,7 @@ def play(
     several = given.observe is not None and how.turns > 1
 
     def sampled(prompts: Sequence[list[int]], samples: int, places: Sequence[int], ended: Ended | None) -> Any:
-        return sample_groups(
+        return how.sampler(
             model,
             conversation,
             prompts,
@@ -162,11 +201,13 @@ def play(
         )
 
     ahead = None if several else judging_ahead(rewarder, conversation, keys)  # an answer may not be the last
+
+    def begun(key: str, prompt: list[int], answer: Answer) -> Played:
+        episode = rewarder.episode(key, conversation.text(answer.tokens))
+        return Played(prompt, episode).add(prompt, answer, episode)
+
     groups = [
-        [
-            Played(prompt, answer, [1] * len(answer), rewarder.episode(key, conversation.text(answer)))
-            for answer in group
-        ]
+        [begun(key, prompt, answer) for answer in group]
         for key, prompt, group in zip(keys, prompts, sampled(prompts, how.samples, (), ahead), strict=True)
     ]
     going = [(place, played) for group in groups for place, played in enumerate(group)] if several else []
@@ -188,7 +229,7 @@ def play(
             sampled([prompt for _, _, prompt, _ in asked], 1, [place for place, *_ in asked], None) if asked else []
         )
         for (_, played, prompt, episode), (answer,) in zip(asked, answers, strict=True):
-            played.add(prompt, answer, episode.answered(conversation.text(answer)))
+            played.add(prompt, answer, episode.answered(conversation.text(answer.tokens)))
         going = [(place, played) for place, played, *_ in asked]
     return groups
 

@@ -14,7 +14,7 @@ import torch
 import transformers
 from transformers import AutoConfig
 
-from skillpm.errors import StorageError, TrainingError
+from skillpm.errors import PluginError, StorageError, TrainingError
 from skillpm.model.ports import Judge, Observe, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
@@ -191,7 +191,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
         )
 
     try:
-        output = _checked(stage, run, begin, progress.finish, trains=trains)
+        output = _checked(planned, run, begin, progress.finish)
     except BaseException:
         progress.finish("not finished")
         raise
@@ -229,16 +229,16 @@ _CHECKPOINT = 3  # times the weights: they and the two moments of the optimiser
 
 
 def _checked(
-    stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Callable[[str], None], *, trains: bool
+    planned: PlannedStage, run: Run, begin: Callable[[], StageInput], finish: Callable[[str], None]
 ) -> StageOutput:
     """Run one stage, in smaller passes where the memory asks for them; put the adapter back if it is not kept.
 
     Raises:
         TrainingError: the adapter is not finite, or is what it was before.
+        PluginError: a stage that says that it does not train has changed the adapter.
     """
-    stage_input, tries = begin(), 0
-    weights = trained_weights(stage_input.model) if trains else {}
-    before = {name: value.detach().clone() for name, value in weights.items()}
+    stage, stage_input, tries = planned.settings, begin(), 0
+    before = {name: value.detach().clone() for name, value in trained_weights(stage_input.model).items()}
 
     def run_it(asked: Stage) -> StageOutput:
         nonlocal stage_input, tries
@@ -250,15 +250,21 @@ def _checked(
         return run(asked, stage_input)
 
     output = within_memory(stage, run_it, stage_input.work)
-    if not trains:
-        return output
     after = trained_weights(stage_input.model)
+    same = all(value.equal(after[name]) for name, value in before.items())
+    if not planned.trainer.trains:
+        if not same:
+            raise PluginError(
+                f"stage {stage.name}: its kind {stage.kind} says that it does not train, and has changed the adapter",
+                hint=f"`{planned.trainer.origin}` brings it, and has to declare it with `trains=True`",
+            )
+        return output
     if not all(value.isfinite().all() for value in after.values()):
         raise TrainingError(
             f"stage {stage.name}: the adapter has values that are not finite",
             hint=f"lower the learning rate: --set stages.{stage.name}.learning_rate=1e-5",
         )
-    if output.steps and output.kept and all(value.equal(after[name]) for name, value in before.items()):
+    if output.steps and output.kept and same:
         raise TrainingError(
             f"stage {stage.name}: {output.steps} steps did not change the adapter",
             hint=f"raise the learning rate: --set stages.{stage.name}.learning_rate=1e-3",

@@ -174,6 +174,7 @@ def test_what_stages_were_answered_that_measure_is_the_evaluation_of_the_run(
         ("sft", "stages/sft/adapter", 3),
     ]
     assert {item.task for item in base.records} < {item.task for item in sft.records}
+    assert all(0 < (item.confidence or 0) < 1 for arm in (base, sft) for item in arm.records), "for `calibrate`"
     assert sft.settings["dtype"] == "float32" and sft.settings["max_new_tokens"] == 128
     assert [(item.tasks, item.of) for item in evaluated.evaluation.task_sets] == [(3, 4)]
     assert not (trained.folder / "evals/rollouts.json").exists()

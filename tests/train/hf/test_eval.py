@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skillpm.errors import PluginError
 from skillpm.model.episode import Episode
+from skillpm.model.training import StageOutput
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.eval import Eval
+from skillpm.train.hf.eval import run_eval
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.rollout import play
+from skillpm.train.kinds import BUILT_IN
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 from tests.train.hf.test_stages import digest, plan_of, run
@@ -63,6 +68,8 @@ def test_it_measures_the_weights_as_they_stand_and_leaves_them_so(tiny_model: Pa
         assert [(one.completion, one.finish_reason) for one in answers] == [
             (asked[place].text, asked[place].finish_reason) for place in range(len(answers))
         ]
+        sure = [asked[place].confidence for place in range(len(answers))]
+        assert [_confidence(one) for one in answers] == pytest.approx(sure, rel=1e-4)
     texts = [[one.completion for one in answers_of(tmp_path / "measured", stage)][:2] for stage in ("before", "after")]
     assert texts[0] != texts[1]
 
@@ -108,7 +115,7 @@ def test_it_goes_on_where_it_was_ended(tiny_model: Path, tmp_path: Path, monkeyp
 def test_it_writes_fewer_answers_side_by_side_where_the_memory_is_not_enough(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was answered is not asked again, and the answers are those of a run with more memory."""
+    """What was answered is not asked again, and the answers are those of a run with more memory, up to rounding."""
     asked: list[int] = []
 
     def starved(given: Any, model: Any, rows: Any, *rest: Any) -> Any:
@@ -122,5 +129,36 @@ def test_it_writes_fewer_answers_side_by_side_where_the_memory_is_not_enough(
     monkeypatch.setattr("skillpm.train.hf.eval.play", starved)
     log = run(plan, tiny_model, tmp_path / "starved")
     assert asked == [4, 4, 2, 2, 1] and [row["step"] for row in log if row["stage"] == "eval"] == [4, 6, 8, 9]
-    one, other = (tmp_path / name / "stages/eval/answers.jsonl" for name in ("starved", "whole"))
-    assert one.read_bytes() == other.read_bytes()
+    one, other = (answers_of(tmp_path / name, "eval") for name in ("starved", "whole"))
+    assert [_confidence(episode) for episode in one] == pytest.approx(
+        [_confidence(episode) for episode in other], rel=1e-4
+    )
+    assert [_without_confidence(episode) for episode in one] == [_without_confidence(episode) for episode in other]
+
+
+def _confidence(episode: Episode) -> float:
+    assert episode.usage is not None and episode.usage.confidence is not None
+    return episode.usage.confidence
+
+
+def _without_confidence(episode: Episode) -> Episode:
+    assert episode.usage is not None
+    return episode.model_copy(update={"usage": episode.usage.model_copy(update={"confidence": None})})
+
+
+def test_a_kind_that_says_that_it_does_not_train_must_not(tiny_model: Path, tmp_path: Path) -> None:
+    """An adapter that moved unseen would be measured as if the stage before had left it."""
+
+    def moving(stage: Eval, given: Any) -> StageOutput:
+        next(value for value in given.model.parameters() if value.requires_grad).data.add_(1e-3)
+        return run_eval(stage, given)
+
+    plan = plan_of(SFT, measuring("eval", limit=1), held_out=2)
+    trainer = replace(BUILT_IN.trainers["eval"], origin="acme 1.0", load=lambda: moving)
+    changed = replace(plan, stages=(plan.stages[0], replace(plan.stages[1], trainer=trainer)))
+    with pytest.raises(PluginError, match="stage eval: its kind eval says that it does not train") as caught:
+        run(changed, tiny_model, tmp_path)
+    assert "acme 1.0" in str(caught.value.hint)
+    run(plan, tiny_model, tmp_path)
+    run(plan_of(SFT), tiny_model, tmp_path / "alone")
+    assert digest(tmp_path / "stages/sft") == digest(tmp_path / "alone/stages/sft"), "a resumed run has what SFT left"
