@@ -131,6 +131,7 @@ class StageInput:
         save_after: seconds between two checkpoints in ``work``.
         observe: says what the skills' environments show after an answer; None where no skill has one.
         teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
+        vllm: samples for the stages whose recipe says so; None where none does.
     """
 
     model: Any
@@ -144,6 +145,7 @@ class StageInput:
     save_after: float = 60.0
     teachers: Mapping[str, Path | str] = field(default_factory=dict)
     observe: Observe | None = None
+    vllm: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Grpo(Sampled):
         epsilon: how far down a ratio may go; by default what the paper of the loss has.
         epsilon_high: how far up.
         turns: answers in one episode, at most, where a skill has an environment.
+        rollouts: who samples the answers that are learned from: own, the process that trains, or vllm, a server of it.
     """
 
     kind: Literal["grpo"]
@@ -65,6 +66,7 @@ class Grpo(Sampled):
     epsilon: Clip | None = None
     epsilon_high: Clip | None = None
     turns: Annotated[int, Field(ge=1, le=64)] = 4
+    rollouts: Literal["own", "vllm"] = "own"
 
     @property
     def clip(self) -> tuple[float, float]:

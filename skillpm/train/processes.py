@@ -32,7 +32,7 @@ from skillpm.model.ports import Judge, Observe, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage
 from skillpm.storage.files import read_text
-from skillpm.train.grpo import Sampled, prompts_of_step
+from skillpm.train.grpo import Grpo, Sampled, prompts_of_step
 from skillpm.train.kinds import SEVERAL
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
@@ -149,6 +149,11 @@ def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None
         raise UsageError(
             f"stage {stage.name}: the kind {stage.kind} trains with one process",
             hint=f"leave `--processes` out; {', '.join(sorted(SEVERAL))} can have several",
+        )
+    if isinstance(stage, Grpo) and stage.rollouts == "vllm":
+        raise UsageError(
+            f"stage {stage.name}: vLLM samples for one process that trains",
+            hint="leave `--processes` or `rollouts` out",
         )
     size, times = ("prompts", "generations") if isinstance(stage, Sampled) else ("batch_size", "accumulate")
     settings = stage.model_dump()

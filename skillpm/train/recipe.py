@@ -27,6 +27,8 @@ from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
 
+VLLM_RANK = 512
+"""The highest rank of an adapter that vLLM takes."""
 _OTHER_ARMS = ("base", "adapter")
 _Rows = Annotated[int, Field(ge=0, le=10_000_000)]  # as many as `skillpm synth` makes
 
@@ -137,6 +139,24 @@ class Recipe(Document):
         """The other models that its stages learn from."""
         names = (stage.teacher for stage in self.stages if isinstance(stage, Distil))
         return tuple(dict.fromkeys(name for name in names if name != SELF))
+
+    @property
+    def uses_vllm(self) -> bool:
+        """Does a stage learn from answers that vLLM samples?"""
+        return any(isinstance(stage, Grpo) and stage.rollouts == "vllm" for stage in self.stages)
+
+    @model_validator(mode="after")
+    def _vllm_takes_the_policy(self) -> Recipe:
+        wrong = {
+            "`tune` is `lora`": self.tune == "full",
+            "`lora.dora` is off": self.lora.dora,
+            "`lora.quantization` is `none`": self.lora.quantization != "none",
+            f"`lora.rank` is at most {VLLM_RANK}": self.lora.rank > VLLM_RANK,
+        }
+        for rule, broken in wrong.items():
+            if broken and self.uses_vllm:
+                raise ValueError(f"vLLM takes each policy as an adapter to the model's own weights, so {rule}")
+        return self
 
     @model_validator(mode="after")
     def _stages_have_names(self) -> Recipe:

@@ -232,7 +232,10 @@ def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn
         asked = (judging.judge, judging.prefetch, folder, progress, track, judging.observe)
         return stages.run_stages(plan, runners, stages.Training(opened, *asked))
 
-    yield stages.machine_record(job), learn
+    try:
+        yield stages.machine_record(job), learn
+    finally:
+        opened.close()
 
 
 def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> Trained:

@@ -59,8 +59,9 @@ def _run(
     conversation, plan = given.conversation, given.plan
     validation = Validation(stage, given)
     learned, rewarder = validation.learned, validation.rewarder
+    rollouts = Rollouts(stage, given, learned, rewarder)
     trainer = make(
-        Rollouts(stage, given, learned, rewarder),
+        rollouts,
         model=given.model,
         args=on_one_device(configuration(**_arguments(stage, given, len(learned)))),
         reward_funcs=reward_functions(plan.columns, rewarder),
@@ -68,6 +69,8 @@ def _run(
         processing_class=conversation.tokenizer,
     )
     trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))
+    if rollouts.vllm is not None:
+        trainer.use_vllm = True  # TRL weighs each answer by the ratio of its probabilities here and there
     if stage.kl:
         _hold(trainer, given.model, stage.kl)
     try:

@@ -260,19 +260,23 @@ class Rollouts:
 
     Attributes:
         draws: which rows come next.
+        vllm: samples the answers; None where the model itself does.
     """
 
     def __init__(self, stage: Sampled, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> None:
         self._stage, self._given, self._rewarder = stage, given, rewarder
         self._rows = {row.task.key: row for row in rows}
         self.draws = Draws(list(self._rows), given.seed)
+        self.vllm = given.vllm if getattr(stage, "rollouts", "own") == "vllm" else None
 
     def groups(self, model: Any, step: int, wanted: int) -> tuple[list[Group], dict[str, float]]:
         """Return as many groups as a step takes, live ones where ``refill`` rounds find them, and figures of them.
 
         Raises:
-            TrainingError: too many answers could not be judged.
+            TrainingError: too many answers could not be judged, or vLLM does not answer.
         """
+        if self.vllm is not None:
+            self.vllm.follow(model, step)
         live: list[Group] = []
         dead: list[Group] = []
         shares: list[float] = []
@@ -291,7 +295,8 @@ class Rollouts:
         given, stage = self._given, self._stage
         rows, turns = [self._rows[key] for key in keys], getattr(stage, "turns", 1)
         size, seed = stage.prompts * stage.generations, given.seed + step
-        how = Playing(stage.generations, stage.temperature, stage.max_new_tokens, size, seed, turns)
+        sampler = sample_answers if self.vllm is None else self.vllm.answers
+        how = Playing(stage.generations, stage.temperature, stage.max_new_tokens, size, seed, turns, sampler)
         groups = play(given, model, rows, how, self._rewarder)
         pays = self._rewarder.pays([[played.episode for played in group] for group in groups], given.plan.columns)
         pays = together.agreed(pays)

@@ -139,6 +139,7 @@ class StepTrainer(ScoredRows):
         first = place() * len(inputs)  # of this process's rows; they may be a part of a group
         played = self._played = [played for group in groups for played in group.played][first : first + len(inputs)]
         rows = [{**example(item.episode.task), "episode": item.episode} for item in played]
+        self._last_loaded_step = self.state.global_step  # type: ignore[attr-defined]  # vLLM has the weights of this step
         found: dict[str, Any] = super()._generate_and_score_completions(rows)  # type: ignore[misc]
         return found
 
@@ -147,7 +148,8 @@ class StepTrainer(ScoredRows):
         played = self._played
         answers = {"prompt_ids": [item.prompt for item in played], "completion_ids": [item.tokens for item in played]}
         several = any(gathered(any(0 in item.own for item in played)))
-        return {**answers, "logprobs": None, **({"env_mask": [item.own for item in played]} if several else {})}
+        scores = [item.scores for item in played] if self.use_vllm else None  # type: ignore[attr-defined]
+        return {**answers, "logprobs": scores, **({"env_mask": [item.own for item in played]} if several else {})}
 
 
 class GroupTrainer(StepTrainer, GRPOTrainer):

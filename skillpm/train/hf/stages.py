@@ -31,6 +31,7 @@ from skillpm.train.hf.tuned import (
     trained_weights,
     tuned,
 )
+from skillpm.train.hf.vllm import VllmSampler
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.processes import Job
@@ -76,18 +77,25 @@ class Opened:
         model: as training begins: a PEFT model with its adapter, or a model all of whose weights are trained.
         conversation: of its tokenizer and template.
         teachers: the other models that the recipe names.
+        vllm: samples for the stages whose recipe says so.
     """
 
     model: Any
     conversation: Conversation
     teachers: Mapping[str, Path | str]
+    vllm: VllmSampler | None = None
+
+    def close(self) -> None:
+        """End what was started for it."""
+        if self.vllm is not None:
+            self.vllm.close()
 
 
 def open_model(job: Job) -> Opened:
     """Load a model and make it ready to be trained.
 
     Raises:
-        TrainingError: a program of ``report_to`` is not installed.
+        TrainingError: a program of ``report_to`` is not installed, or vLLM does not sample for this model.
         UsageError: the model cannot be loaded, its template writes no answers, no adapter of the recipe fits, or a
             teacher has another tokenizer.
     """
@@ -99,10 +107,11 @@ def open_model(job: Job) -> Opened:
         check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(job.model, dtype, recipe.lora.quantization)
-    opened = Opened(tuned(loaded, recipe, job.adapter), conversation, job.teachers)
+    model = tuned(loaded, recipe, job.adapter)
     if recipe.lora.quantization != "none":
         loaded.is_loaded_in_4bit = False  # TRL would round the adapter to bfloat16, whatever the data type
-    return opened
+    vllm = VllmSampler(job.model, model) if recipe.uses_vllm else None
+    return Opened(model, conversation, job.teachers, vllm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +197,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
             recipe.checkpoint_seconds,
             opened.teachers,
             training.observe,
+            opened.vllm,
         )
 
     try:

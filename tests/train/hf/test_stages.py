@@ -84,7 +84,10 @@ def run(
     runners = [stage.trainer.load() for stage in plan.stages]
     opened = open_model(Job(plan.recipe, model, None, teachers or {}))
     training = Training(opened, judging, prefetch, RunFolder(target), PlainProgress())
-    run_stages(plan, runners, training)
+    try:
+        run_stages(plan, runners, training)
+    finally:
+        opened.close()
     log = target / "metrics.jsonl"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
 

@@ -1,0 +1,179 @@
+"""Answers that vLLM samples: those of the policy, with its probabilities; and what is refused before a row is made.
+
+What asks the real vLLM runs where the program ``vllm`` is on PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from skillpm.errors import TrainingError, UsageError
+from skillpm.train.grpo import Grpo
+from skillpm.train.hf.model import load_conversation, load_model
+from skillpm.train.hf.rollout import Answer, sample_answers
+from skillpm.train.hf.stages import open_model
+from skillpm.train.hf.tuned import tuned
+from skillpm.train.hf.vllm import VllmSampler
+from skillpm.train.processes import Job, Launch, check_shares
+from skillpm.train.recipe import Data, Lora, Recipe
+from tests.random_models import TINY, save_random_model
+from tests.train.hf.test_stages import make_rows, plan_of, run
+from tests.train.hf.test_stages_kinds import pay_by_text
+
+STAGE = Grpo(
+    kind="grpo", rollouts="vllm", steps=2, prompts=4, generations=4, refill=0, validate_on=0, max_new_tokens=16
+)
+RECIPE = Recipe(stages=(STAGE,), lora=Lora(rank=8), dtype="float32", data=Data(refine=0))
+
+real = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(shutil.which("vllm") is None, reason="vLLM is not on PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model with heads as wide as vLLM computes them."""
+    shape = {**TINY, "num_attention_heads": 4, "head_dim": 64}
+    return save_random_model(tmp_path_factory.mktemp("wide") / "model", shape, gain=4)
+
+
+def move(model: Any, seed: int) -> None:
+    """Give the adapter of a model other weights."""
+    torch.manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.3)
+
+
+@pytest.fixture(scope="module")
+def policy(wide_model: Path) -> Any:
+    return tuned(load_model(wide_model, "float32"), RECIPE).eval()
+
+
+@pytest.fixture(scope="module")
+def server(wide_model: Path, policy: Any) -> Iterator[VllmSampler]:
+    sampler = VllmSampler(wide_model, policy)
+    yield sampler
+    sampler.close()
+
+
+@pytest.fixture(params=["own", pytest.param("vllm", marks=real)])
+def ask(request: pytest.FixtureRequest, wide_model: Path, policy: Any) -> Callable[..., list[list[Answer]]]:
+    """Return what samples answers of the policy, as it is now, to the requests of a few rows."""
+    conversation = load_conversation(wide_model)
+    steps = iter(range(1, 100))
+
+    def asked(temperature: float, samples: int) -> list[list[Answer]]:
+        sampler: Any = sample_answers
+        if request.param == "vllm":
+            server = request.getfixturevalue("server")
+            server.follow(policy, 100 * int(policy.seed) + next(steps))
+            sampler = server.answers
+        prompts = [conversation.prompt(row.task.prompt) for row in make_rows(6)]
+        how = {"temperature": temperature, "samples": samples, "max_new_tokens": 12, "batch_size": 24, "seed": 5}
+        groups: list[list[Answer]] = sampler(policy, conversation, prompts, **how)
+        assert [len(group) for group in groups] == [samples] * len(prompts)
+        for prompt, group in zip(prompts, groups, strict=True):
+            for answer in group:
+                hold(policy, conversation, prompt, answer, temperature)
+        return groups
+
+    return asked
+
+
+@torch.no_grad()
+def hold(model: Any, conversation: Any, prompt: list[int], answer: Answer, temperature: float) -> None:
+    """An answer ends with its first end token or at the limit, and each token has the score of a plain pass."""
+    ends = conversation.stop_tokens(model)
+    assert not ends & {*answer.tokens[:-1]}
+    assert len(answer.tokens) == 12 or answer.tokens[-1] in ends
+    logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0, len(prompt) - 1 : -1]
+    if temperature == 0:
+        assert answer.tokens == logits.argmax(dim=-1).tolist()
+    elif answer.scores:
+        logs = (logits / temperature).log_softmax(dim=-1)
+        plain = [float(log[token]) for log, token in zip(logs, answer.tokens, strict=True)]
+        assert answer.scores == pytest.approx(plain, abs=1e-3)
+
+
+def test_a_sampler_follows_the_policy(ask: Callable[..., list[list[Answer]]], policy: Any) -> None:
+    """Greedy answers are those of plain passes, and drawn ones have their probabilities; also when it has moved."""
+    told = []
+    for seed in (1, 2):
+        policy.seed = seed
+        move(policy, seed)
+        told.append([answer.tokens for (answer,) in ask(0.0, 1)])
+        drawn = ask(2.0, 3)
+        assert any(len({tuple(answer.tokens) for answer in group}) == 3 for group in drawn)
+    assert told[0] != told[1]
+
+
+@pytest.mark.parametrize("rollouts", [pytest.param("vllm", marks=real)])
+def test_grpo_learns_from_what_vllm_samples(wide_model: Path, tmp_path: Path, rollouts: str) -> None:
+    """The ratio of the probabilities here and there is in the log, and is 1 where both compute alike."""
+    stage = STAGE.model_copy(
+        update={"rollouts": rollouts, "temperature": 2.0, "learning_rate": 1e-2, "micro_batch": 16}
+    )
+    model = Path(shutil.copytree(wide_model, tmp_path / "ending"))
+    (model / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(40, 140))}))
+    steps = [row for row in run(plan_of(stage, rows=8), model, tmp_path / "run", pay_by_text) if "loss" in row]
+    assert len(steps) == 2 and all(row["grad_norm"] > 0 for row in steps)
+    for row in steps:
+        assert row["sampling/importance_sampling_ratio/mean"] == pytest.approx(1, abs=1e-2)
+        assert 0 < row["sampling/sampling_logp_difference/mean"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"tune": "full"}, "so `tune` is `lora`"),
+        ({"lora": Lora(dora=True)}, "so `lora.dora` is off"),
+        ({"lora": Lora(quantization="nf4")}, "so `lora.quantization` is `none`"),
+        ({"lora": Lora(rank=1000)}, "so `lora.rank` is at most 512"),
+    ],
+)
+def test_a_policy_that_is_no_plain_adapter_is_refused(change: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=f"vLLM takes each policy as an adapter to the model's own weights, {rule}"):
+        Recipe(stages=(STAGE,), **change)
+    Recipe(stages=(STAGE.model_copy(update={"rollouts": "own"}),), **change)
+
+
+def test_several_processes_are_refused() -> None:
+    with pytest.raises(UsageError, match="stage grpo: vLLM samples for one process"):
+        check_shares(RECIPE, Launch(2))
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        (None, "needs the program vllm, and no folder of PATH has it"),
+        ("echo 'ValueError: Model architectures [Tiny] are not supported'; exit 1", "vLLM does not serve this model: "
+         r"ValueError: Model architectures \[Tiny\] are not supported"),
+        ("exit 3", "vLLM does not serve this model: no reason given"),
+    ],
+)  # fmt: skip
+def test_a_server_that_does_not_begin_says_why_when_the_model_is_opened(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, told: str
+) -> None:
+    """That is before a row is made; and nothing is left."""
+    (tmp_path / "bin").mkdir()
+    if program is not None:
+        script = tmp_path / "bin/vllm"
+        script.write_text(f"#!/bin/sh\n{program}\n")
+        script.chmod(0o755)
+    (tmp_path / "rest").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "rest"))
+    with pytest.raises(TrainingError, match=told):
+        open_model(Job(RECIPE, tiny_model))
+    assert not list((tmp_path / "rest").iterdir())
