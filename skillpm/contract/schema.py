@@ -38,6 +38,17 @@ class SchemaError(DocumentError):
         self.place = tuple(place)
 
 
+def compiled(schema: dict[str, Any]) -> Any:
+    """Return a validator in linear time that opens no connection.
+
+    Raises:
+        jsonschema_rs.ValidationError: the schema is not valid JSON Schema.
+        jsonschema_rs.ReferencingError: it refers to something outside.
+        ValueError: a pattern needs look-around or back-references.
+    """
+    return jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+
+
 class ToolSchema:
     """The compiled schema of one tool's arguments.
 
@@ -60,9 +71,7 @@ class ToolSchema:
         self._others = self._names - tool.argv_arguments
         self._line = CommandLineReader(tool.argv) if isinstance(tool.argv, CommandLine) else None
         try:
-            self._validator = jsonschema_rs.Draft202012Validator(
-                schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
-            )
+            self._validator = compiled(schema)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             raise SchemaError(tool.name, getattr(error, "instance_path", ()), str(error).splitlines()[0]) from None
 
@@ -86,9 +95,7 @@ class ToolSchema:
         kept = ("properties", "$defs", "definitions")
         schema = {key: item for key, item in self.tool.input_schema.items() if key in kept}
         try:
-            return jsonschema_rs.Draft202012Validator(
-                schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
-            )
+            return compiled(schema)
         except (jsonschema_rs.ReferencingError, ValueError):  # a reference to something else
             return jsonschema_rs.Draft202012Validator(True)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,11 +17,8 @@ from skillpm.model.synthesis import (
     AskingRule,
     Draw,
     Location,
-    Pool,
     SynthesisDocument,
     TaskRule,
-    placed_scalars,
-    scalars,
     slots_of,
 )
 from skillpm.model.task import canonical_json
@@ -35,18 +29,11 @@ from skillpm.synth.checker import (
     text_flaws,
     unsayable_flaws,
     value_test,
-    whole_side,
 )
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import LISTED, is_constant, listed, pool_of, size, texts_of, value_text
-from skillpm.synth.sample import Sampler
+from skillpm.synth.refusals import refused_tasks
 
-_ROWS = 100  # of each task, which the contract judges
-_TRIES = 5_000  # rows of which it refuses every one, before a task counts as impossible
-_INTERVAL = frozenset(("type", "minimum", "maximum", "title", "description", "default", "examples"))
-_MEASURES = frozenset(
-    ("multipleOf", "pattern", "patternProperties", "minLength", "maxLength", "format", "$ref")
-)  # tell values apart by more than names
 _FORMS = 100_000  # of all requests together, which are compared
 
 
@@ -271,7 +258,7 @@ def check_document(document: SynthesisDocument, contract: Contract | None, path:
     doubts = [*doubtful_wordings(document)]
     if contract is not None:
         _raise_first(_of_tasks(document, lambda task: disagreements(task, contract.document)), path)
-        refused = [*_refused(document, contract)]
+        refused = [*refused_tasks(document, contract)]
         _raise_first((flaw for flaw, is_impossible in refused if is_impossible), path)
         doubts += [*_of_tasks(document, exchanges), *(flaw for flaw, _ in refused)]
     return doubts
@@ -292,130 +279,10 @@ def doubtful_answers(document: SynthesisDocument, contract: Contract) -> Iterato
     """Yield arguments that get each other's slot, and tasks of which the contract refuses some answers."""
     yield from _of_tasks(document, exchanges)
     if not any(unsayable_flaws(document)):
-        yield from (flaw for flaw, is_impossible in _refused(document, contract) if not is_impossible)
+        yield from (flaw for flaw, is_impossible in refused_tasks(document, contract) if not is_impossible)
 
 
 def impossible_rows(document: SynthesisDocument, contract: Contract) -> Iterator[Flaw]:
     """Yield tasks of which the contract refuses every answer: they make no row."""
     if not any(unsayable_flaws(document)):
-        yield from (flaw for flaw, is_impossible in _refused(document, contract) if is_impossible)
-
-
-def _refused(document: SynthesisDocument, contract: Contract) -> Iterator[tuple[Flaw, bool]]:
-    """Yield the tasks that fit the contract of which it refuses some answers, and whether it refuses all of them.
-
-    Each task can make rows.
-    """
-    whole = whole_side(document)
-    for place, rule in enumerate(document.tasks):
-        if any(disagreements(rule, contract.document)):
-            continue
-        sampler = Sampler(whole, rule)
-        outcomes = _outcomes(sampler, contract)
-        seen = [*islice(outcomes, _ROWS)]
-        if all(seen) and not _never_fits(document, rule, contract):
-            deciding = _deciding_answers(document, sampler, contract)
-            seen += (_refusal(contract, answer) for answer in deciding)
-            while not deciding and all(seen) and len(seen) < _TRIES:
-                seen.append(next(outcomes))
-        reasons = Counter(filter(None, seen))
-        if reasons:
-            ((reason, _),) = reasons.most_common(1)
-            count = f"{reasons.total():,} of {len(seen):,} answers"
-            message = f"task `{rule.name}`: the contract refuses {count}: {reason[:160]}"
-            yield Flaw(("tasks", place), message, "draw values that the contract takes"), all(seen)
-
-
-def _never_fits(document: SynthesisDocument, rule: TaskRule, contract: Contract) -> bool:
-    """Is there an argument of which the contract takes no value that the task has? False where they are too many."""
-    tool = contract.tools.get(str(rule.tool))
-    for name, value in rule.args.items() if tool is not None else ():
-        assert tool is not None
-        whole = SLOT.fullmatch(value) if isinstance(value, str) else None
-        schema = tool.properties[name]
-        values = _slot_values(document, rule.draw[whole[1]], schema) if whole else [] if slots_of(value) else [value]
-        if values and not any(_may_take(contract, tool.name, name, item) for item in values):
-            return True
-    return False
-
-
-def _deciding_answers(document: SynthesisDocument, sampler: Sampler, contract: Contract) -> list[dict[str, Any]]:
-    """Return answers of a task of which the contract takes one if it takes any; none where it cannot be told.
-
-    An argument that no condition of the schema names has one value, which the contract may take. Of the others, values
-    that the schema names stand for all that it does not name. A slot that is compared with another one, or is a part of
-    an argument, keeps all its values, and commands have rules of their own.
-    """
-    rule, tool = sampler.rule, contract.tools.get(str(sampler.rule.tool))
-    if tool is None or tool.argv is not None:
-        return []
-    if not _MEASURES.isdisjoint(key for place, _ in placed_scalars(tool.input_schema) for key in place):
-        return []
-    compared = {slot for item in rule.constraints for slot in (*item.different, *item.ascending)}
-    conditions = {key: item for key, item in tool.input_schema.items() if key not in ("properties", "required")}
-    tied = {str(item) for place, value in placed_scalars(conditions) for item in (*place, value)}
-    named = [*scalars(tool.input_schema)]
-    values: dict[str, list[Any]] = {}
-    for slot, draw in rule.draw.items():
-        pool = pool_of(document, draw)
-        every = [member.value for member in listed(pool, document.values) or ()]
-        uses = {name: value == f"{{{slot}}}" for name, value in rule.args.items() if slot in slots_of(value)}
-        is_whole = all(uses.values()) and slot not in compared
-        values[slot] = _representatives(pool, every, named) if is_whole else every
-        if is_whole and tied.isdisjoint(uses):
-            fits = (item for item in values[slot] if all(_may_take(contract, tool.name, name, item) for name in uses))
-            values[slot] = [*islice(fits, 1)]
-    if not 0 < math.prod(map(len, values.values())) <= _TRIES:
-        return []
-    answers = [*islice(sampler.answers(values), _TRIES + 1)]
-    return answers if len(answers) <= _TRIES else []
-
-
-def _representatives(pool: Pool, every: Sequence[Any], named: Sequence[Any]) -> list[Any]:
-    """Return values of a pool that stand for all: those named, whole numbers beside them, the ends and one other."""
-    if pool.integers is not None:
-        low, high = pool.integers
-        bounds = (math.floor(item) for item in named if type(item) in (int, float))
-        near = {number + step for number in bounds for step in (-1, 0, 1)}
-        return sorted({low, high, *(number for number in near if low <= number <= high)})
-    texts = {item for item in named if type(item) is str}
-    others = {value: None for value in every if type(value) is str and value not in texts}
-    spare = {*[*others][1:]}
-    return [value for value in every if type(value) is not str or value not in spare]
-
-
-def _slot_values(document: SynthesisDocument, draw: Draw, schema: Mapping[str, Any]) -> list[Any]:
-    """Return the values of a slot that decide whether a schema takes one; none where they are too many.
-
-    These are all values. Of a long range of integers they are its ends and the bounds of the schema, if that has no
-    other keyword: if it takes a number of the range, it takes one of these.
-    """
-    pool = pool_of(document, draw)
-    values = [member.value for member in listed(pool, document.values) or ()]
-    bounds = [schema[key] for key in ("minimum", "maximum") if key in schema]
-    if pool.integers is not None and not values and schema.keys() <= _INTERVAL and all(type(b) is int for b in bounds):
-        low, high = pool.integers
-        values = [low, high, *(bound for bound in bounds if low <= bound <= high)]
-    return [*values, draw.otherwise] if values and draw.probability < 1 else values
-
-
-def _may_take(contract: Contract, tool: str, name: str, value: Any) -> bool:
-    """Can an answer with this value be valid? Null and what holds other values may."""
-    return type(value) not in (str, int) or contract.may_take(tool, name, value)
-
-
-def _outcomes(sampler: Sampler, contract: Contract) -> Iterator[str]:
-    """Yield why the contract refuses each of the answers that are drawn, or an empty text."""
-    chance = random.Random(0).random
-    while True:
-        sample = sampler.draw(chance)
-        yield "" if sample is None else _refusal(contract, sample.target)
-
-
-def _refusal(contract: Contract, answer: dict[str, Any]) -> str:
-    """Return why a contract refuses an answer, or an empty text."""
-    try:
-        contract.complete(answer)
-    except DocumentError as error:
-        return error.rule
-    return ""
+        yield from (flaw for flaw, is_impossible in refused_tasks(document, contract) if is_impossible)

@@ -11,10 +11,10 @@ from skillpm.contract.contract import Contract
 from skillpm.model.contract import ContractDocument
 from skillpm.model.rule_fit import Flaw
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.synth import wording
+from skillpm.synth import refusals
 from skillpm.synth.wording import clause_flaws, contradictions, doubtful_answers, doubtful_wordings, impossible_rows
 
-OUTCOMES = wording._outcomes
+OUTCOMES = refusals._outcomes
 NAMES = ["ada", "bob", "cyd"]
 TASK: dict[str, Any] = {
     "name": "dev",
@@ -192,7 +192,7 @@ TIED = {
 def test_conditions_between_arguments_are_decided_by_the_values_that_they_name(
     draw: dict[str, Any], refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wording, "_outcomes", _few_outcomes)
+    monkeypatch.setattr(refusals, "_outcomes", _few_outcomes)
     values = {"port": {"integers": [3000, 9000]}, "low": {"integers": [3000, 8989]}, "note": {"choice": ["x", "y"]}}
     every = {"port": {"from": "port"}, "note": {"from": [f"note {number}" for number in range(900)]}} | draw
     args = {name: f"{{{name}}}" for name in every}
@@ -201,6 +201,51 @@ def test_conditions_between_arguments_are_decided_by_the_values_that_they_name(
         values=values,
     )
     tools = [{"name": "dev", "input_schema": TIED}]
+    contract = Contract(ContractDocument.model_validate({"contract": 1, "tools": tools}))
+    for flaws in (doubtful_answers, impossible_rows):
+        assert places(flaws(rules, contract)) == ["tasks.0"] * (flaws is refused)
+
+
+def _tied(port: dict[str, Any], tag: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which a tag of one kind needs a port of one kind, and there is no other tag."""
+    return {
+        "type": "object",
+        "$defs": {"port": port, "tag": tag, "any": {"type": "string"}},
+        "properties": {"port": {"type": "integer"}, "tag": {"$ref": "#/$defs/any"}},
+        "if": {"properties": {"tag": {"$ref": "#/$defs/tag"}}, "required": ["tag"]},
+        "then": {"properties": {"port": {"$ref": "#/$defs/port"}}},
+        "else": False,
+    }
+
+
+FEW = [*(f"v{number}" for number in range(3000)), "x-1"]
+
+
+@pytest.mark.parametrize(
+    ("port", "tag", "ports", "tags", "refused"),
+    [
+        ({"multipleOf": 700}, {"pattern": "^x"}, [3000, 9000], FEW, doubtful_answers),  # 8 of 6,001, one of 3,001
+        ({"multipleOf": 700}, {"pattern": "^x"}, [3501, 4199], FEW, impossible_rows),
+        ({"multipleOf": 700}, {"pattern": "^x"}, [3000, 9000], FEW[:-1], impossible_rows),
+        ({"multipleOf": 70, "minimum": 8950}, {"minLength": 6}, [3000, 9000], [*FEW, "longer"], doubtful_answers),
+        ({"multipleOf": 70, "minimum": 8970}, {"minLength": 6}, [3000, 9000], [*FEW, "longer"], impossible_rows),
+        (
+            {"allOf": [{"multipleOf": 30}, {"multipleOf": 35}]},
+            {"maxLength": 1},
+            [3000, 9000],
+            [*FEW, "x"],
+            doubtful_answers,
+        ),
+        ({"minimum": 9000}, {"maxLength": 1}, [3000, 9000], FEW, impossible_rows),
+    ],
+)
+def test_conditions_by_patterns_lengths_multiples_and_references_are_decided_too(
+    port: Any, tag: Any, ports: list[int], tags: list[str], refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "_outcomes", _few_outcomes)
+    task = {"draw": {"port": {"from": "port"}, "tag": {"from": tags}}, "requests": ["go {port} {tag}"], "clauses": {}}
+    rules = document(task | {"args": {"port": "{port}", "tag": "{tag}"}}, values={"port": {"integers": ports}})
+    tools = [{"name": "dev", "input_schema": _tied(port, tag)}]
     contract = Contract(ContractDocument.model_validate({"contract": 1, "tools": tools}))
     for flaws in (doubtful_answers, impossible_rows):
         assert places(flaws(rules, contract)) == ["tasks.0"] * (flaws is refused)
