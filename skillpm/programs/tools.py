@@ -27,6 +27,12 @@ _OPTIONAL = 0.5  # until it is known how many there are
 _METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
 _FORMATS = {"date": "day", "date-time": "datetime", "email": "email", "uri": "url", "url": "url", "uuid": "uuid",
             "hostname": "host", "ipv4": "host", "duration": "duration"}  # fmt: skip
+_FARTHEST = 10**15  # from zero: a double has every whole number up to there
+_OBJECTS, _LISTS = ("properties", "items"), ("required", "enum", "examples", "anyOf", "oneOf", "allOf")
+_TYPES: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_OBJECTS, (dict, "an object")),
+    **dict.fromkeys(_LISTS, (list, "a list")),
+}
 Warn = Callable[[str], None]
 
 
@@ -49,25 +55,39 @@ class Operation:
     root: Mapping[str, Any]
 
 
-def operations_of_tools(document: Any) -> Iterator[Operation]:
+def operations_of_tools(document: Any, warn: Warn) -> Iterator[Operation]:
     """Yield the tools of a list as OpenAI, Anthropic and MCP write it, alone or in the answer that holds it.
 
     Raises:
         DocumentError: it is none of these.
     """
     for step in ("result", "tools"):
-        document = document.get(step, document) if isinstance(document, dict) else document
+        if isinstance(document, dict):
+            if document.get("nextCursor"):
+                warn("the list goes on: ask the server with its `nextCursor`, and add those tools to this file")
+            document = document.get(step, document)
     if not isinstance(document, list) or not document:
         raise DocumentError("not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}')
     for place, item in enumerate(document):
         tool = item.get("function", item) if isinstance(item, dict) else {}
-        schema: Any = next((tool[key] for key in ("parameters", "input_schema", "inputSchema") if key in tool), {})
-        if not isinstance(tool.get("name"), str) or not isinstance(schema, dict):
+        tool = tool if isinstance(tool, dict) else {}
+        schemas = (tool.get(key) for key in ("parameters", "input_schema", "inputSchema"))
+        schema: Any = next((schema for schema in schemas if schema is not None), {})
+        given = tool.get("name")
+        if not isinstance(given, str) or not given or not isinstance(schema, dict):
             raise DocumentError(f"tool {place + 1} has no `name`, or parameters that are not an object")
-        yield Operation(tool["name"], str(tool.get("description") or ""), schema, schema)
+        name = _tool_name(given)
+        if name != given:
+            warn(f"`{given}` is called `{name}`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`")
+        yield Operation(name, str(tool.get("description") or ""), schema, schema)
 
 
-def operations_of_openapi(document: Any) -> Iterator[Operation]:
+def _tool_name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_")
+    return (name if name[:1].isalpha() else f"tool_{name}")[:64]
+
+
+def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
     """Yield the operations of an OpenAPI document: parameters and the properties of a JSON body are arguments.
 
     Raises:
@@ -82,46 +102,84 @@ def operations_of_openapi(document: Any) -> Iterator[Operation]:
             if isinstance(operation, dict):
                 words = re.sub(r"[{}]", "", path).strip("/").replace("/", "_")
                 text = str(operation.get("summary") or operation.get("description") or f"{verb} {words_of(words)}")
-                shared = item.get("parameters") or []
-                schema = _arguments(operation, shared, document)
-                yield Operation(str(operation.get("operationId") or f"{verb}_{words}"), text, schema, document)
+                name = _tool_name(str(operation.get("operationId") or f"{verb}_{words}"))
+                try:
+                    schema = _arguments(operation, item, document)
+                except UnsupportedError as error:
+                    warn(f"`{name}` is left out: {error}")
+                    continue
+                yield Operation(name, text, schema, document)
 
 
-def _arguments(operation: dict[str, Any], shared: list[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(operation: dict[str, Any], item: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
-    for item in (*shared, *(operation.get("parameters") or [])):
-        parameter = _looked_up(item, document)
+    for parameter in (*_parameters(item, document), *_parameters(operation, document)):
         if parameter.get("in") in ("path", "query"):
-            schema = dict(_looked_up(parameter.get("schema") or {}, document))
+            schema = _looked_up(parameter.get("schema") or {}, document)
             properties[parameter["name"]] = {"description": parameter.get("description", ""), **schema}
             required += [parameter["name"]] if parameter.get("required") else []
-    content = _looked_up(operation.get("requestBody") or {}, document)
-    body = _looked_up(((content.get("content") or {}).get("application/json") or {}).get("schema") or {}, document)
+    request = _looked_up(operation.get("requestBody") or {}, document)
+    body = _body(request, document)
     if body.get("properties") and not set(body["properties"]) & set(properties):
         properties |= body["properties"]
-        required += body.get("required", []) if content.get("required", True) else []
+        required += body.get("required", []) if request.get("required", True) else []
     elif body:
         properties["body"] = body
-        required += ["body"] if content.get("required") else []
+        required += ["body"] if request.get("required") else []
     return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}
 
 
+def _parameters(place: dict[str, Any], document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = place.get("parameters") or []
+    parameters = [_looked_up(item, document) for item in listed] if isinstance(listed, list) else [{}]
+    if not all(isinstance(parameter.get("name"), str) for parameter in parameters):
+        raise UnsupportedError("its `parameters` are not a list of objects with a `name`")
+    return parameters
+
+
+def _body(request: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a JSON body, empty where there is no body. Raises UnsupportedError for another body."""
+    content = request.get("content") or {}
+    if not isinstance(content, dict):
+        raise UnsupportedError("the `content` of its body is not an object")
+    for kind, media in content.items():
+        if re.fullmatch(r"application/([^;]+\+)?json", str(kind).partition(";")[0].strip().lower()):
+            return _schema_of((media.get("schema") if isinstance(media, dict) else media) or {}, document)
+    if content:
+        raise UnsupportedError(f"its body is {next(iter(content))}, not JSON")
+    return {}
+
+
 def _looked_up(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """Return what a reference names, or the value itself; `allOf` is one object of all its parts."""
-    if not isinstance(value, dict) or depth > _DEPTH:
+    """Return what a reference names, or the value itself."""
+    if depth > _DEPTH or value is None:
         raise UnsupportedError("a reference that leads to itself, or to nothing")
-    if isinstance(value.get("$ref"), str):
-        around = {key: item for key, item in value.items() if key != "$ref"}
-        return {**_looked_up(referenced(value["$ref"], root), root, depth + 1), **around}
-    if isinstance(value.get("allOf"), list) and all(isinstance(part, dict) for part in value["allOf"]):
-        merged: dict[str, Any] = {key: item for key, item in value.items() if key != "allOf"}
-        for part in (_looked_up(item, root, depth + 1) for item in value["allOf"]):
-            merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
-            merged["required"] = [*part.get("required", []), *merged.get("required", [])]
-            merged = {**part, **merged}
-        return {key: item for key, item in merged.items() if item not in ({}, [])}
-    return value
+    if not isinstance(value, dict):
+        raise UnsupportedError("a value that is not an object")
+    if not isinstance(value.get("$ref"), str):
+        return value
+    around = {key: item for key, item in value.items() if key != "$ref"}
+    return {**_looked_up(referenced(value["$ref"], root), root, depth + 1), **around}
+
+
+def _schema_of(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return the schema that a value is or names, its keywords of the right types, its `allOf` as one object."""
+    found = _looked_up(value, root, depth)
+    schema = {key: item for key, item in found.items() if item is not None or key not in _TYPES}
+    for key, (wanted, said) in _TYPES.items():
+        if key in schema and not isinstance(schema[key], wanted):
+            raise UnsupportedError(f"a schema whose `{key}` is not {said}")
+    if not all(isinstance(name, str) for name in schema.get("required", ())):
+        raise UnsupportedError("a schema whose `required` is not a list of names")
+    merged: dict[str, Any] = {key: item for key, item in schema.items() if key != "allOf"}
+    if "allOf" not in schema:
+        return merged
+    for part in (_schema_of(item, root, depth + 1) for item in schema["allOf"]):
+        merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
+        merged["required"] = [*part.get("required", []), *merged.get("required", [])]
+        merged = {**part, **merged}
+    return {key: item for key, item in merged.items() if item not in ({}, [])}
 
 
 def drafts_of(operations: list[Operation], warn: Warn) -> list[Draft]:
@@ -164,7 +222,7 @@ class _Maker:
     parts: int = 0
 
     def drafts(self) -> Iterator[Draft]:
-        schema = _looked_up(self.operation.schema, self.operation.root)
+        schema = _schema_of(self.operation.schema, self.operation.root)
         required = [name for name in schema.get("required", ()) if name in schema.get("properties", {})]
         properties: dict[str, Any] = {}
         args: dict[str, Any] = {}
@@ -210,8 +268,7 @@ class _Maker:
         )
 
     def _draft(self, schema: dict[str, Any], args: dict[str, Any], left_out: tuple[str, ...]) -> Draft:
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self.operation.name).strip("_")[:64]
-        name = name if name[:1].isalpha() else f"tool_{name}"[:64]
+        name = self.operation.name
         if name in self.taken:
             raise UnsupportedError("another one has its name")
         text = re.split(r"(?<=[A-Za-z)]{2})\.(?:\s|$)", self.operation.description.strip())[0]
@@ -235,7 +292,7 @@ class _Maker:
         self.parts += 1
         if depth > _DEPTH or self.parts > _PARTS:
             raise UnsupportedError("nested too deeply, or holds itself")
-        schema = dict(_looked_up(raw, self.operation.root))
+        schema = _schema_of(raw, self.operation.root)
         for key in ("anyOf", "oneOf"):
             branches = [item for item in schema.pop(key, []) if not _is_null(item)]
             if len(branches) > 1:
@@ -372,6 +429,7 @@ def _numbers(schema: dict[str, Any], kind: str) -> Iterator[Any]:
     step = schema.get("multipleOf", 1 if kind == "integer" else 0.5)
     low = schema.get("minimum", schema.get("exclusiveMinimum", min(0, schema.get("maximum", 0)) - step) + step)
     high = schema.get("maximum", schema.get("exclusiveMaximum", low + 60 * step) - step)
+    low, high = max(low, -_FARTHEST), min(high, _FARTHEST)
     values = {low + round((high - low) / step * part / 15) * step for part in range(16)}
     whole = sorted(int(value) if kind == "integer" else round(value, 6) for value in values)
     valid = _valid(schema, whole)

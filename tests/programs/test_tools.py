@@ -46,14 +46,14 @@ def test_one_list_of_tools_may_be_written_in_four_forms() -> None:
         [{"name": "look", "description": "x", "input_schema": schema}],
         {"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "look", "description": "x", "inputSchema": schema}]}},
     ]
-    assert {(o.name, o.description, json.dumps(o.schema)) for form in forms for o in operations_of_tools(form)} == {
-        ("look", "x", json.dumps(schema))
-    }
+    for form in forms:
+        [tool] = operations_of_tools(form, print)
+        assert (tool.name, tool.description, tool.schema) == ("look", "x", schema)
 
 
 def test_what_a_contract_cannot_take_is_named_and_left_out() -> None:
     notes: list[str] = []
-    drafts = drafts_of(list(operations_of_tools(TOOLS)), notes.append)
+    drafts = drafts_of(list(operations_of_tools(TOOLS, notes.append)), notes.append)
     assert [draft.name for draft in drafts if not draft.rule] == ["get_weather", "createTicket"]
     assert [draft.rule for draft in drafts if draft.rule] == ["window"]
     assert notes == [
@@ -72,7 +72,7 @@ def test_a_published_schema_may_contradict_itself() -> None:
     }
     notes: list[str] = []
     tool = {"name": "look", "description": "x", "inputSchema": {"type": "object", "properties": properties}}
-    draft = drafts_of(list(operations_of_tools([tool])), notes.append)[0]
+    draft = drafts_of(list(operations_of_tools([tool], notes.append)), notes.append)[0]
     assert draft.schema["properties"] == {
         "count": {"type": "integer"},
         "mode": {"type": "string", "enum": ["a"]},
@@ -83,7 +83,7 @@ def test_a_published_schema_may_contradict_itself() -> None:
 
 def test_an_operation_has_its_parameters_and_its_body_as_arguments() -> None:
     notes: list[str] = []
-    drafts = {d.name: d for d in drafts_of(list(operations_of_openapi(PETS)), notes.append) if not d.rule}
+    drafts = {d.name: d for d in drafts_of(list(operations_of_openapi(PETS, notes.append)), notes.append) if not d.rule}
     assert list(drafts) == ["listPets", "createPet", "get_pets_petId", "deletePet"]
     assert drafts["listPets"].schema["properties"] == {
         "limit": {"type": "integer", "minimum": 1, "maximum": 100, "description": ""},
@@ -103,7 +103,7 @@ def test_an_operation_has_its_parameters_and_its_body_as_arguments() -> None:
 )
 def test_what_is_not_a_list_of_tools_is_refused(document: Any) -> None:
     with pytest.raises(DocumentError):
-        drafts_of(list(operations_of_tools(document)), lambda _: None)
+        drafts_of(list(operations_of_tools(document, lambda _: None)), lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,71 @@ def test_what_is_not_a_list_of_tools_is_refused(document: Any) -> None:
 )
 def test_what_is_not_an_openapi_document_is_refused(document: Any) -> None:
     with pytest.raises(DocumentError):
-        drafts_of(list(operations_of_openapi(document)), lambda _: None)
+        drafts_of(list(operations_of_openapi(document, lambda _: None)), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        ({"parameters": 3}, "its `parameters` are not a list of objects with a `name`"),
+        ({"parameters": [{"in": "query"}]}, "its `parameters` are not a list of objects with a `name`"),
+        ({"parameters": ["a"]}, "a value that is not an object"),
+        ({"parameters": [{"$ref": "#/components/none"}]}, "a reference that leads to itself, or to nothing"),
+        ({"requestBody": 3}, "a value that is not an object"),
+        ({"requestBody": {"content": ["a"]}}, "the `content` of its body is not an object"),
+        ({"requestBody": {"content": {"text/plain": {}}}}, "its body is text/plain, not JSON"),
+        ({"requestBody": {"content": {"application/json": {"schema": {"properties": ["a"]}}}}},
+         "a schema whose `properties` is not an object"),
+        ({"requestBody": {"content": {"application/json": {"schema": {"allOf": [{"required": True}]}}}}},
+         "a schema whose `required` is not a list"),
+    ],
+)  # fmt: skip
+def test_an_operation_of_the_wrong_form_is_left_out_alone(operation: Any, reason: str) -> None:
+    notes: list[str] = []
+    paths = {"/bad": {"get": {"operationId": "bad", **operation}}, "/good": {"get": {"operationId": "good"}}}
+    [draft] = drafts_of(list(operations_of_openapi({"openapi": "3.1.0", "paths": paths}, notes.append)), notes.append)
+    assert (draft.name, notes) == ("good", [f"`bad` is left out: {reason}"])
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"enum": 3}, "a schema whose `enum` is not a list"),
+        ({"anyOf": {}}, "a schema whose `anyOf` is not a list"),
+        ({"properties": {}, "required": [["a"]]}, "a schema whose `required` is not a list of names"),
+        ({"examples": {"a": {"value": "x"}}}, "a schema whose `examples` is not a list"),
+        ({"type": "array", "items": [{"type": "string"}]}, "a schema whose `items` is not an object"),
+    ],
+)
+def test_a_keyword_of_the_wrong_type_costs_its_argument_alone(schema: Any, reason: str) -> None:
+    notes: list[str] = []
+    tool = {"name": "look", "parameters": {"properties": {"a": schema, "b": {"type": "boolean"}}, "required": None}}
+    [draft] = drafts_of(list(operations_of_tools([tool], notes.append)), notes.append)
+    assert (list(draft.schema["properties"]), notes) == (["b"], [f"`look`: `a` is left out: it is {reason}"])
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/patch+json", "Application/JSON"])
+def test_a_body_may_be_any_kind_of_json(kind: str) -> None:
+    body = {"content": {kind: {"schema": {"properties": {"name": {"type": "string"}}}}}}
+    document = {"openapi": "3.0.0", "paths": {"/a": {"patch": {"requestBody": body}}}}
+    assert [list(o.schema["properties"]) for o in operations_of_openapi(document, print)] == [["name"]]
+
+
+def test_bounds_as_far_as_numbers_go_leave_values() -> None:
+    far = {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308}
+    tool = {"name": "look", "parameters": {"properties": {"x": far}}}
+    [draft] = drafts_of(list(operations_of_tools([tool], print)), print)
+    assert len(draft.slots[0].source) == 16
+
+
+def test_a_list_that_goes_on_and_a_name_that_changes_are_told() -> None:
+    notes: list[str] = []
+    answer = {"result": {"tools": [{"name": "files/read", "inputSchema": None}], "nextCursor": "2"}}
+    assert [operation.name for operation in operations_of_tools(answer, notes.append)] == ["files_read"]
+    assert notes == [
+        "the list goes on: ask the server with its `nextCursor`, and add those tools to this file",
+        "`files/read` is called `files_read`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`",
+    ]
 
 
 def test_a_schema_that_grows_without_end_is_left_out() -> None:
@@ -124,7 +188,7 @@ def test_a_schema_that_grows_without_end_is_left_out() -> None:
         "$defs": {"node": node},
     }
     notes: list[str] = []
-    [draft] = drafts_of(list(operations_of_tools([{"name": "look", "parameters": schema}])), notes.append)
+    [draft] = drafts_of(list(operations_of_tools([{"name": "look", "parameters": schema}], notes.append)), notes.append)
     assert list(draft.schema["properties"]) == ["city"]
     assert "holds itself" in notes[0]
 

@@ -87,14 +87,14 @@ def create_from_api(
     from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
 
     target = _target(name, directory)
-    if not file.exists():
-        raise UsageError(f"no file {file}", hint="check the path")
+    if not file.exists() or file.is_dir():
+        raise UsageError(f"no file {file}", hint="name the file that describes the API")
     with DiskErrors("read", file), file.open("rb") as opened:
         text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
     try:
         document = _api_document(text, str(file))
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
-        tools = drafts_of(list(reader(document)), warn)
+        tools = drafts_of(list(reader(document, warn)), warn)
     except DocumentError as error:
         raise DocumentError(error.rule, path=error.path or str(file), line=error.line, hint=error.hint) from None
     info = document.get("info") if isinstance(document, dict) else None
