@@ -22,8 +22,8 @@ KINDS = ("sft", "grpo", "rloo")
 _NOTHING: dict[str, Any] = {
     "lora_plus": 1.0, "refill": 0, "validate_on": 0, "max_error_share": 1.0, "dora": False, "rslora": False,
     "layers": [], "adapter": "", "report_to": [], "gradient_checkpointing": False, "chat_template_kwargs": {},
-    "kl": 0.0, "updates": 1, "rollouts": "own", "warmup": 0.0, "dropout": 0.0, "caps": {}, "weights": {}, "traces": False, "failures": "",
-    "rephrase": None,
+    "kl": 0.0, "updates": 1, "rollouts": "own", "warmup": 0.0, "dropout": 0.0, "caps": {}, "weights": {},
+    "traces": False, "failures": "", "rephrase": None,
 }  # fmt: skip
 """What a field asks for that needs no setting."""
 _ROWS = {"rows", "held_out", "evaluate", "refine"}  # decided when the rows were made
