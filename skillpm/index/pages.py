@@ -19,7 +19,7 @@ D = TypeVar("D", bound=LightDocument)
 KEEPER = "tell the registry's maintainer"  # a hint
 LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page
-MAX_LISTING = 64 << 20  # bytes of the listing: 100,000 skills need a third of it
+MAX_LISTING = 64 << 20  # bytes of the listing, its only limit: 300,000 skills
 MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than the limit of an unpacked skill
 MAX_ADAPTER = 1 << 30  # bytes of the archive of a trained adapter
 

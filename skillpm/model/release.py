@@ -154,7 +154,7 @@ class RegistryListing(GrowingDocument):
     """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
 
     listing: Annotated[int, Limit(least=1, most=1)]
-    skills: Annotated[tuple[Listing, ...], Limit(longest=100_000)] = ()
+    skills: tuple[Listing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import pytest
 
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry, make_registry
+from skillpm.index.pages import read_listing
 from tests.index.signed_shop import SignedShop, release
 
 
@@ -67,3 +68,8 @@ def test_a_listing_of_a_signed_folder_is_not_believed(tmp_path: Path) -> None:
     (shop.root / "listing.json").write_text('{"listing": 1, "skills": [{"name": "demo", "version": "9.0"}]}')
     index = DirectoryIndex(shop.root, "shop", lambda place, fetch: shop.client(tmp_path / "seen"))
     assert [line.version for line in index.listings()] == ["1.0"]
+
+
+def test_bytes_alone_limit_a_listing() -> None:
+    lines = ",\n".join(f'{{"name": "s{number}", "version": "1.0", "summary": ""}}' for number in range(100_001))
+    assert len(read_listing(f'{{"listing": 1, "skills": [\n{lines}\n]}}\n'.encode(), "a registry")) == 100_001
