@@ -16,14 +16,14 @@ UNVERSIONED = "0"  # the version of a skill that says none
 _PART = r"(?=[a-z0-9-]{1,64}(?:/|\Z))[a-z0-9]+(?:-[a-z0-9]+)*"
 _NAME = re.compile(rf"(?:{_PART}/)?{_PART}\Z")
 
-ALIKE = (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("-", ""))  # pairs that readers confuse
+_ALIKE = (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("-", ""))  # pairs that readers confuse
 _SEPARATORS = re.compile(r"[\s._-]+")
 _WORDS = re.compile(r"[^-/]+")
 _PREFIX = 3  # letters from which on a part of a name is taken for the name
 _MOST = 3  # slips of a finger in a name that is still taken for another
 _FAR = math.inf
 _AS_NEAR = 0.5  # of a slip: what makes no difference
-_TYPED = 6  # letters of a name from which on one slip of a finger is taken for what it is
+TYPED = 6  # letters of a name from which on one slip of a finger is taken for what it is
 
 WINDOWS_DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
@@ -142,12 +142,12 @@ def look_alike(name: str, names: Iterable[str]) -> str | None:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    return abs(len(one) - len(other)) <= 1 and min(len(one), len(other)) >= _TYPED and _one_slip(one, other)
+    return abs(len(one) - len(other)) <= 1 and min(len(one), len(other)) >= TYPED and _one_slip(one, other)
 
 
 def as_seen(name: str) -> str:
     """Return the same text for names that readers confuse."""
-    for written, read in ALIKE:
+    for written, read in _ALIKE:
         name = name.replace(written, read)
     return name
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from skillpm.errors import UsageError
 from skillpm.index.folder_registry import FolderRegistry
+from skillpm.model.name import is_name, look_alike
 from skillpm.model.release import SEARCH_FILTERS
 from skillpm_registry.app import create_app
 from skillpm_registry.catalogue.catalogue import Catalogue
@@ -115,6 +116,44 @@ def test_what_has_every_word_is_listed_and_names_come_first(
     catalogue: Catalogue, text: str, expected: list[str]
 ) -> None:
     assert names(catalogue, text) == expected
+
+
+def test_the_index_finds_every_name_that_looks_like_a_new_one(catalogue: Catalogue) -> None:
+    known = [row.name for row in catalogue.rows()]
+    alike = 0
+    for name in known:
+        ends = range(len(name))
+        slips = {name[:at] + letter + name[at + more :] for at in ends for more in (0, 1) for letter in ("", "q", "1")}
+        slips |= {name[:at] + name[at : at + 2][::-1] + name[at + 2 :] for at in ends}
+        for slip in filter(is_name, slips - {name}):
+            expected = look_alike(slip, known)
+            assert look_alike(slip, catalogue.beside(slip)) == expected, slip
+            alike += expected is not None
+    assert alike > 100
+
+
+def test_so_many_skills_are_not_counted(
+    catalogue: Catalogue, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search(catalogue, Query("log")).total == 3
+    monkeypatch.setattr("skillpm_registry.catalogue.search._COUNTED", 2)
+    found = search(catalogue, Query("log"))
+    assert ([row.name for row in found.rows], found.total, found.more) == (["log", "log-reader", "catalogue"], 2, True)
+    assert "more than 2 skills" in client.get("/search?q=log").text
+
+
+def test_a_word_that_many_skills_have_is_no_beginning_but_in_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skills = (skill("one", "Has a page."), skill("two", "Has pages."), skill("pages-of", "Has them."))
+    folder = publish(tmp_path / "shop", *skills)
+    catalogue = Catalogue(FolderRegistry(folder, "shop"), folder / ".server")
+    catalogue.refresh()
+    assert names(catalogue, "page") == ["pages-of", "two", "one"]
+    monkeypatch.setattr("skillpm_registry.catalogue.search._RANKED", 1)
+    assert names(catalogue, "page") == ["pages-of", "one"]
+    assert len(names(catalogue, "pag")) == 2, "nobody has it as it is, and one of each kind is ranked"
+    catalogue.engine.close()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from skillpm.errors import IntegrityError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.model.name import ALIKE, as_seen, is_name
+from skillpm.model.name import TYPED, as_seen, is_name
 from skillpm.model.release import Page, Release
 from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry.catalogue.following import Follower
@@ -125,14 +125,16 @@ class Catalogue:
         noted = [other.rpartition("/") for other in self._follower.noted()]
         if not noted:
             self._follower.refresh(wait=False)
-        mine, column = owner or last, "owner" if owner else "last"
-        seen, half = column, len(mine) // 2
-        for written, read in ALIKE:
-            seen = f"replace({seen}, '{written}', '{read}')"
+        mine, values = owner or last, list[str]()
+        condition, half = "seen = ?", len(mine) // 2
+        if len(mine) >= TYPED:
+            condition += " OR part BETWEEN ? AND ? OR turned BETWEEN ? AND ?"
+            ends = mine[: half - 1], mine[half:][::-1]
+            values = [text for end in ends for text in (end, f"{end}~")]  # ~ comes after all that a name has
         rows = self.engine.rows(
-            f"SELECT DISTINCT {column} FROM skill WHERE owner {'<>' if owner else '='} ''"
-            f" AND ({column} LIKE ? OR {column} LIKE ? OR {seen} = ?)",
-            (f"{mine[: max(half - 1, 0)]}%", f"%{mine[half:]}", as_seen(mine)),
+            # of the length, so that no index of owners is used
+            f"SELECT DISTINCT part FROM skill WHERE length(owner) {'>' if owner else '='} 0 AND ({condition})",
+            (as_seen(mine), *values),
         )
         texts = [text for (text,) in rows] + [its or other for its, _, other in noted if bool(its) == bool(owner)]
         return [f"{text}/{last}" if owner else text for text in texts]

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-FORMAT = 5  # part of the index's name, so that another format is another index
+FORMAT = 6  # part of the index's name, so that another format is another index
 SCHEMA = """
 CREATE TABLE skill (
     id {key}, name {text} NOT NULL UNIQUE, owner {text} NOT NULL, last {text} NOT NULL, page TEXT NOT NULL,
+    part {text} NOT NULL, turned {text} NOT NULL, seen {text} NOT NULL,
     version TEXT NOT NULL, summary TEXT NOT NULL, published {text} NOT NULL, releases INTEGER NOT NULL,
     usable BOOLEAN NOT NULL, archive TEXT NOT NULL, served TEXT NOT NULL, size BIGINT NOT NULL,
     verifier BOOLEAN NOT NULL, suite BOOLEAN NOT NULL, signed BOOLEAN NOT NULL, adapter BOOLEAN NOT NULL,
@@ -19,6 +20,9 @@ CREATE TABLE skill (
 );
 CREATE INDEX skill_owner ON skill (owner, last);
 CREATE INDEX skill_last ON skill (last);
+CREATE INDEX skill_part ON skill (part);
+CREATE INDEX skill_turned ON skill (turned);
+CREATE INDEX skill_seen ON skill (seen);
 CREATE INDEX skill_published ON skill (published DESC, name);
 CREATE TABLE requirement (
     skill BIGINT NOT NULL REFERENCES skill ON DELETE CASCADE, needs {text} NOT NULL, specifier TEXT NOT NULL

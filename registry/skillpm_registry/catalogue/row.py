@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from skillpm.model.name import as_seen
 from skillpm_registry.catalogue.facts import Facts
 from skillpm_registry.catalogue.port import Value
 
@@ -58,4 +59,6 @@ class Row:
         found = {"verifier": facts.verified, "suite": bool(facts.suites), "measured": bool(facts.measured)}
         found |= {"network": facts.network, "programs": bool(facts.run)}
         plain = {name: getattr(self, name) for name in _PLAIN}
-        return {**plain, **found, "owner": owner, "last": last, "facts": facts.text()}
+        part = owner or last
+        compared = {"part": part, "turned": part[::-1], "seen": as_seen(part)}  # with new names, by ``look_alike``
+        return {**plain, **found, **compared, "owner": owner, "last": last, "facts": facts.text()}

@@ -8,11 +8,11 @@ meaning if the operator has an embedding model, else those with some of the word
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skillpm.model.name import near_names
 from skillpm_registry.catalogue.catalogue import Catalogue
-from skillpm_registry.catalogue.port import Term
+from skillpm_registry.catalogue.port import Match, Term
 from skillpm_registry.catalogue.row import ROW, Row
 from skillpm_registry.catalogue.words import asked_words, letter_triples
 
@@ -28,6 +28,7 @@ FILTERS = {
 }
 _ANYWHERE = 3  # letters from which on a word is looked for in texts, not only in names and keywords
 _RANKED = 500  # skills that are ranked at most: a word that more skills have says nothing of a skill
+_COUNTED = 1000  # skills that are counted at most: to count all that have two usual words takes longer than to rank
 _CANDIDATES = 40  # words with common letters that are compared with a misspelt one
 _SLIPS = 3  # letters that a misspelt word has too many or too few at most
 _BEGINNING = 4  # letters from which on a misspelt word is read as the beginning of another
@@ -60,7 +61,8 @@ class Found:
 
     Attributes:
         rows: of the page that was asked for, best first.
-        total: the number of all.
+        total: the number of all, or of those that were counted.
+        more: are there more than were counted?
         read_as: the words that stand for misspelt ones.
         some: do the skills have only some of the words?
         meant: were they found by their meaning?
@@ -68,6 +70,7 @@ class Found:
 
     rows: tuple[Row, ...] = ()
     total: int = 0
+    more: bool = False
     read_as: dict[str, tuple[str, ...]] = field(default_factory=dict)
     some: bool = False
     meant: bool = False
@@ -92,7 +95,7 @@ def search(catalogue: Catalogue, query: Query) -> Found:
     some = not found.total and len(words) > 1
     if some:
         found = _matching(catalogue, query, terms, every=False)
-    return Found(found.rows, found.total, read_as if found.total else {}, some)
+    return replace(found, read_as=read_as if found.total else {}, some=some)
 
 
 def _nearest(catalogue: Catalogue, query: Query) -> list[int]:
@@ -131,9 +134,17 @@ def _matching(catalogue: Catalogue, query: Query, terms: list[Term], *, every: b
     conditions, values = _conditions(query)
     # the plus keeps SQLite from asking the full-text table once for each skill that passes the filters
     passing = f" AND +rowid IN (SELECT id FROM skill WHERE true{conditions})" if conditions else ""
-    everywhere = match(terms, every=every)
-    source = f"FROM words_of WHERE {everywhere.condition}{passing}"
-    ((total,),) = engine.rows(f"SELECT count(*) {source}", (*everywhere.values, *values))
+
+    def count(where: Match) -> int:
+        found = f"SELECT 1 FROM words_of WHERE {where.condition}{passing} LIMIT ?"
+        ((number,),) = engine.rows(f"SELECT count(*) FROM ({found}) AS found", (*where.values, *values, _COUNTED + 1))
+        return int(number)
+
+    # beginnings are merged out of the lists of all longer words, which is slow for a usual one and then changes nothing
+    everywhere = match([replace(term, prefix=False) for term in terms], every=every)
+    if (total := count(everywhere)) < _RANKED:
+        everywhere = match(terms, every=every)
+        total = count(everywhere)
     whole, best = "-".join(asked_words(query.text)), dict[int, None]()
     for where in (match(terms, every=every, in_name=True), everywhere) if total else ():
         if len(best) < query.start + query.limit:
@@ -145,7 +156,8 @@ def _matching(catalogue: Catalogue, query: Query, terms: list[Term], *, every: b
                 (*where.score_values, *where.values, *values, *[whole] * 5),
             )
             best |= dict.fromkeys(number for (number,) in ranked)
-    return Found(catalogue.rows_of(list(best)[query.start : query.start + query.limit]), total)
+    rows = catalogue.rows_of(list(best)[query.start : query.start + query.limit])
+    return Found(rows, min(total, _COUNTED), more=total > _COUNTED)
 
 
 def _is_known(catalogue: Catalogue, word: str) -> bool:
