@@ -49,6 +49,6 @@ def command(skill: str, tasks: Path, output: Path, **options: Any) -> None:
         answered = answer_rows(evaluator, skills[0], tasks, answerer, output)
     if not print_json({**answered.summary, "output": answered.output}) and answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
-    note(f"{answered.answers} answers are in {answered.output / 'completions.jsonl'}")
+    note(f"answers: {answered.answers}, in {answered.output / 'completions.jsonl'}")
     if answered.interrupted:
         raise KeyboardInterrupt(f"the rows that were not answered are left out; {continues(output)}")

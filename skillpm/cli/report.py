@@ -11,6 +11,7 @@ from skillpm.cli.common_options import is_set
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath, output_file
+from skillpm.formats.as_json import StreamedArray
 
 if TYPE_CHECKING:
     from skillpm.model.evaluation import Evaluation
@@ -43,8 +44,12 @@ def command(evaluation: Path, output: Path | None, compare: bool, failures: bool
     if failures:
         from skillpm.evals.failures import failures as wrong
 
-        for record in wrong(stored.evaluation):
-            click.echo(record.model_dump_json())
+        if is_set("json"):
+            rows = StreamedArray(record.model_dump(mode="json") for record in wrong(stored.evaluation))
+            echo_json({"file": stored.path, "failures": rows})
+        else:
+            for record in wrong(stored.evaluation):
+                click.echo(record.model_dump_json())
     elif is_set("json"):
         from skillpm.evals.gate import check_gates
         from skillpm.evals.summary import evaluation_document
@@ -68,7 +73,7 @@ def _write_logs(stored: StoredEvaluation, folder: Path) -> None:
     created = datetime.fromtimestamp(int(stored.path.stat().st_mtime), UTC).isoformat()
     with whole_folder(folder, "--inspect-log") as whole:
         logs = write_inspect_logs(stored.evaluation, whole, created)
-    note(f"{len(logs)} logs for `inspect view --log-dir` are in {folder}")
+    note(f"logs for `inspect view --log-dir`: {len(logs)}, in {folder}")
 
 
 def _print(evaluation: Evaluation, compare: bool) -> None:
@@ -97,7 +102,11 @@ def print_more(evaluation: Evaluation, *, compare: bool) -> None:
         click.echo()
         table(*kind_table(by_kind))
     if compare:
-        click.echo()
-        table(*comparison_table(comparisons(evaluation)))
+        pairs = comparisons(evaluation)
+        if pairs:
+            click.echo()
+            table(*comparison_table(pairs))
+        else:
+            note("nothing to compare: no two arms were judged on the same tasks")
     for caveat in caveats(evaluation):
         note(caveat)

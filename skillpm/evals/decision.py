@@ -37,16 +37,21 @@ class Decision:
         return "NO-GO" if "NO-GO" in words else "INCONCLUSIVE" if words != {"GO"} else "GO"
 
 
-def decide(gates: Sequence[GateResult], comparisons: Sequence[Comparison], margin: float) -> Decision:
+def decide(
+    gates: Sequence[GateResult], comparisons: Sequence[Comparison], margin: float, unpaired: Sequence[str] = ()
+) -> Decision:
     """Decide by gates that a candidate has to reach and by baselines that it may not fall behind.
 
     Args:
         gates: of the candidate's suites.
         comparisons: of a baseline (first) with the candidate (second).
         margin: how much of the share of exact answers it may lose to the baseline, 0 to 1.
+        unpaired: the task sets of the baseline that say nothing, since the candidate was not judged on them.
     """
     by_gates = [Finding(_OF_GATES[gate.outcome], gate.sentence) for gate in gates]
-    return Decision((*by_gates, *(_not_worse(item, margin) for item in comparisons)))
+    by_pairs = [_not_worse(item, margin) for item in comparisons]
+    silent = [Finding("INCONCLUSIVE", f"{place}: only the baseline was judged on it") for place in unpaired]
+    return Decision((*by_gates, *by_pairs, *silent))
 
 
 def _not_worse(item: Comparison, margin: float) -> Finding:

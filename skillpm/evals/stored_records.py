@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from skillpm.errors import DocumentError
 from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
@@ -95,10 +96,16 @@ def read_stored(path: Path) -> Evaluation:
     with DiskErrors("read", path):
         rows = FileRows(path.open("rb"))
         try:
-            return Evaluation.model_validate(_root(JsonWalk(rows.file), rows)).as_now()
-        except ValueError:
-            pass  # read as a whole, it says what is wrong with it and where
-    return Evaluation.parse(read_text(path), path=str(path))
+            evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows)).as_now()
+        except ValueError:  # read as a whole, it says what is wrong with it and where
+            evaluation = Evaluation.parse(read_text(path), path=str(path))
+    known = {(task_set.skill, task_set.name) for task_set in evaluation.task_sets}
+    for arm in evaluation.arms:
+        for profile in outcomes_of(arm).profiles:
+            if (profile.skill, profile.suite) not in known:
+                place = f"{profile.skill}, {profile.suite}"
+                raise DocumentError(f"arm `{arm.name}` has answers of `{place}`, which is no task set", path=str(path))
+    return evaluation
 
 
 def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:

@@ -119,7 +119,13 @@ def _placement(folder: str, document: Any) -> Placement:
     place, _, name = folder.rpartition("/")
     if not is_agent_folder(place) or not is_name(name):  # a project's record is not trusted
         raise ValueError(f"`{folder[:80]}` is not a skill's folder of any agent")
-    return Placement(folder, _text(document["skill"]), _text(document["tree"]), _link(document["link"]))
+    return Placement(folder, _skill(document["skill"]), _text(document["tree"]), _link(document["link"]))
+
+
+def _skill(value: Any) -> str:
+    if not is_name(_text(value)):
+        raise ValueError(f"`{_text(value)[:80]}` is not a skill's name")
+    return _text(value)
 
 
 def _agent(value: Any) -> str:

@@ -13,7 +13,7 @@ ROWS = ("./skills/server", "rows.jsonl", "--model", "./model", "--output", "out"
 
 def test_rows_from_outside_are_answered_and_judged(evaluate: Evaluate) -> None:
     done = evaluate.answer(*ROWS).ok()
-    assert "100.0 %" in done.out and "1 answers are in out/completions.jsonl" in done.err
+    assert "100.0 %" in done.out and "answers: 1, in out/completions.jsonl" in done.err
     row = json.loads((evaluate.root / "out" / "completions.jsonl").read_text())
     assert (row["id"], row["argv"], row["verdict"]["status"]) == ("a", [["server", "--port", "3"]], "passed")
     assert evaluate.answer(*ROWS[:-1], "more", "--json").ok().document["tasks"] == 1
@@ -21,7 +21,7 @@ def test_rows_from_outside_are_answered_and_judged(evaluate: Evaluate) -> None:
 
 def test_each_row_is_answered_as_often_as_is_asked(evaluate: Evaluate) -> None:
     rows = evaluate.answer(*ROWS, "--repeats", "2").ok()
-    assert "2 answers are in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
+    assert "answers: 2, in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_a_broken_evaluation_is_refused_as_if_it_were_read_at_once(
         assert str(stored.value) == str(whole.value)
 
 
+def test_answers_of_no_task_set_are_refused(server: Server, make_arm: MakeArm, tmp_path: Path) -> None:
+    document = json.loads(assembled(server, make_arm("base", [1])).text())
+    document["task_sets"] = []
+    (tmp_path / "e.json").write_text(json.dumps(document))
+    with pytest.raises(DocumentError, match="arm `base` has answers of `"):
+        read_stored(tmp_path / "e.json")
+
+
 @given(st.lists(st.text("ab", max_size=3), max_size=40))
 def test_tasks_are_numbered_in_the_order_in_which_they_appear(keys: list[str]) -> None:
     numbers, names = TaskNumbers(), list(dict.fromkeys(keys))

@@ -183,6 +183,8 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"/etc/x": {}}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"src/important": {}}}',
         '{"installed": 1, "lock": "", "agents": ["src"], "link": "copy", "folders": {}}',
+        '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": '
+        '{".agents/skills/x": {"skill": "", "tree": "", "link": "copy"}}}',
         "[" * 100_000,
     ],
 )

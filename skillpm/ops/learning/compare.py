@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from skillpm.errors import UsageError
 from skillpm.evals.caveats import different_settings
 from skillpm.evals.compare import Comparison, Paired, compare
 from skillpm.evals.decision import Decision, decide
+from skillpm.evals.figures import task_set_label
 from skillpm.evals.gate import check_gates
 from skillpm.evals.stored_records import stored_records
 from skillpm.model.evaluation import Arm, Evaluation, Record
@@ -56,12 +57,14 @@ class Compared:
 
     Attributes:
         comparisons: one for each task set that both were judged on.
+        unpaired: the skill and the name of each task set of the first that the second was not judged on.
         caveats: what else differs between them.
     """
 
     first: ChosenArm
     second: ChosenArm
     comparisons: tuple[Comparison, ...]
+    unpaired: tuple[str, ...]
     flips: Iterable[Flip]
     caveats: tuple[str, ...]
 
@@ -101,7 +104,14 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
             f"{first.file} and {second.file} share no task that both were judged on",
             hint="evaluate both on the same skills and the same `--held-out FILE`",
         )
-    return Compared(first, second, tuple(comparisons), Flips(one, other), tuple(_caveats(first, second)))
+    paired = {(item.skill, item.task_set) for item in comparisons}
+    unpaired = tuple(
+        f"{task_set.skill}, {task_set_label(task_set.name)}"
+        for task_set in first.evaluation.task_sets
+        if (task_set.skill, task_set.name) not in paired
+    )
+    caveats = [f"{place}: only {FIRST} was judged on it" for place in unpaired] + _caveats(first, second)
+    return Compared(first, second, tuple(comparisons), unpaired, Flips(one, other), tuple(caveats))
 
 
 class Flips:
@@ -145,10 +155,12 @@ def decide_candidate(candidate: ChosenArm, baseline: ChosenArm | None, margin: f
         UsageError: there is neither a gate nor a baseline, or the two share no task.
     """
     gates = check_gates(candidate.evaluation, candidate.arm.name)
-    comparisons: Sequence[Comparison] = () if baseline is None else compare_arms(baseline, candidate).comparisons
-    if not gates and not comparisons:
+    compared = None if baseline is None else compare_arms(baseline, candidate)
+    if not gates and compared is None:
         raise UsageError(
             f"{candidate.file}: no suite has a gate, and there is no baseline",
             hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION`",
         )
-    return decide(gates, comparisons, margin)
+    if compared is None:
+        return decide(gates, (), margin)
+    return decide(gates, compared.comparisons, margin, compared.unpaired)

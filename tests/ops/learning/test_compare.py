@@ -93,6 +93,18 @@ def test_a_loss_within_the_margin_is_let_through(shop: Project, stored: Stored) 
     assert gated(shop, candidate, *options, "--margin", "0.2").document["decision"] == "GO"
 
 
+def test_a_task_set_that_only_the_baseline_was_judged_on_keeps_a_candidate_back(shop: Project, stored: Stored) -> None:
+    baseline, candidate = stored("baseline", range(1, 21)), stored("candidate", range(1, 41))
+    options = ("--baseline", str(baseline))
+    assert gated(shop, candidate, *options).document["decision"] == "GO"
+    document = json.loads(baseline.read_text())
+    document["task_sets"].append(document["task_sets"][0] | {"name": "harder"})
+    baseline.write_text(json.dumps(document))
+    assert "harder: only the baseline was judged on it" in shop.call("gate", candidate, *options).fails(11).out
+    assert "harder: only A was judged on it" in shop.call("compare", baseline, candidate).ok().err
+    assert gated(shop, baseline, "--baseline", str(candidate)).document["decision"] == "NO-GO"
+
+
 def test_what_cannot_be_compared_is_a_usage_error(
     shop: Project, stored: Stored, server: Server, make_arm: MakeArm, tmp_path: Path
 ) -> None:

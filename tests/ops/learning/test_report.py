@@ -122,6 +122,9 @@ def test_the_command_prints_figures_json_page_and_failures(runs: Project, output
     assert document["by_tool"][0]["tool"] == "dev" and document["figures"][0]["exact"]["estimate"] == 0.25
     wrong = runs.call("report", output, "--failures").ok().out.splitlines()
     assert len(wrong) == 9 and json.loads(wrong[0])["exact"] is False
+    one = runs.call("report", output, "--failures", "--json").ok().document
+    assert one["failures"] == [json.loads(line) for line in wrong]
+    assert "nothing to compare" in runs.call("report", output, "--compare").ok().err
     runs.call("report", output, "--inspect-log", output).fails(2, "exists already", "choose another `--inspect-log`")
     runs.call("report", "nowhere").fails(2, "no run folder `nowhere`", "skillpm runs list")
     runs.call("report", runs.root / "page.html").fails(2, "not JSON")
