@@ -97,7 +97,9 @@ def seen(catalogue: Catalogue, count: int) -> dict[str, str]:
     return found
 
 
-def test_no_request_waits_for_a_slow_look(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_waits_for_a_slow_look_and_finds_what_was_published(
+    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(following, "_SLOW", -1.0)
     monkeypatch.setattr(following, "_PAUSE", 0.0)
     monkeypatch.setattr(following, "_PATIENCE", 20.0)
@@ -115,11 +117,39 @@ def test_no_request_waits_for_a_slow_look(registry: FolderRegistry, monkeypatch:
     monkeypatch.setattr(catalogue._follower, "_look", slowly)
     assert versions(catalogue) == {"demo": "1.0"}
     assert looking.wait(20)
+    registry.add(*release("third", "1.0"))
     catalogue.note("other")
     begin = time.monotonic()
-    assert versions(catalogue) == {"demo": "1.0"} and time.monotonic() - begin < 10
+    assert versions(catalogue) == {"demo": "1.0", "other": "1.0"} and time.monotonic() - begin < 10
     goes_on.set()
-    assert seen(catalogue, 2) == {"demo": "1.0", "other": "1.0"}
+    assert seen(catalogue, 3) == {"demo": "1.0", "other": "1.0", "third": "1.0"}
+
+
+def test_what_is_published_while_the_pages_are_listed_stays_found(
+    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(registry, registry.root / ".server")
+    catalogue.refresh()
+    monkeypatch.setattr(following, "_PAUSE", 3600.0)
+    follower = catalogue._follower
+    compared = follower._pages
+
+    def pages(owner: str) -> list[tuple[str, str]]:
+        before = list(compared(owner))
+        registry.add(*release("demo", "1.1"))
+        registry.add(*release("other", "1.0"))
+        for name in ("demo", "other"):
+            follower.note(name)
+        assert versions(catalogue) == {"demo": "1.1", "other": "1.0"}, "a look keeps nobody from indexing"
+        return before
+
+    os.utime(registry.root / "skills")
+    with monkeypatch.context() as during:
+        during.setattr(follower, "_pages", pages)
+        catalogue.refresh()
+    assert versions(catalogue) == {"demo": "1.1", "other": "1.0"}
+    catalogue.refresh()
+    assert versions(catalogue) == {"demo": "1.1", "other": "1.0"}
 
 
 def test_a_slow_look_that_fails_is_not_the_last_one(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:

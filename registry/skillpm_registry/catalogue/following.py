@@ -6,7 +6,8 @@ owners' folders tells whether anything changed, and only the folders that change
 than the clock is coarse proves nothing, and its folder is listed again.
 
 To list 100,000 pages takes a second. No request waits for a slow look, and looks use a tenth of the time. A request
-does wait while another thread indexes what was noted, which takes milliseconds: what was published is found at once.
+does wait while another thread indexes what was noted, which takes milliseconds: what was published is found at once,
+during a look too, because a look keeps nobody from indexing while it lists.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from skillpm.errors import BusyError, IntegrityError, RegistryError, SkillpmError
@@ -61,13 +63,14 @@ class Follower:
         self._engine = engine
         self._lock = lock
         self._meaning = meaning
-        self._turn = threading.Lock()
+        self._turn = threading.Lock()  # to read some pages and index them
+        self._looking = threading.Lock()  # at the folders
+        self._has_lock = False
         self._times: dict[str, int] = {}
         self._noted: dict[str, int] = {}  # names of changed pages, each with the count when it was noted
         self._count = 0  # of the times that pages were noted or indexed
         self._stamp = ""
         self._took = 0.0
-        self._looks = False  # at the folders, now
         self._next = 0.0  # when the next look is due
 
     @property
@@ -100,21 +103,16 @@ class Follower:
         if is_due and not wait and self._took > _SLOW:
             self._next, is_due = math.inf, False
             threading.Thread(target=self._look_beside, name="follower", daemon=True).start()
-        is_slow = self._looks and self._took > _SLOW
-        patience = -1 if wait or is_first else _PATIENCE if self._noted and not is_slow else 0
-        if not (is_due or self._noted) or not self._turn.acquire(timeout=patience):
-            return
         try:
             if self._noted and not is_first:
                 self._index_noted()
-            if is_due:
-                self._looks = True
-                self._look()
+            if is_due and self._looking.acquire(timeout=-1 if wait or is_first else 0):
+                try:
+                    self._look()
+                finally:
+                    self._looking.release()
         except OSError as error:
             raise RegistryError(f"{self._folder.root} cannot be read: {error.strerror}") from None
-        finally:
-            self._looks = False
-            self._turn.release()
 
     def _look_beside(self) -> None:
         try:
@@ -140,15 +138,24 @@ class Follower:
                 self._next = time.monotonic() + pause
 
     def _index_noted(self) -> None:
-        noted = dict(self._noted)
-        with contextlib.suppress(BusyError), locked(self._lock, 0.0):  # another server may look
-            paths = ((name, self._folder.root / page_path(name)) for name in sorted(noted))
-            self._index({name: self._stamp_of(path.stat()) for name, path in paths if path.is_file()})
-            for name, count in noted.items():
-                if self._noted[name] == count:  # it was not noted again meanwhile
-                    del self._noted[name]
-            self._count += 1
-            self._renew_stamp()
+        if not self._turn.acquire(timeout=_PATIENCE):
+            return
+        try:
+            noted = dict(self._noted)
+            with contextlib.suppress(BusyError), self._locked(0.0):  # another server may look
+                paths = ((name, self._folder.root / page_path(name)) for name in sorted(noted))
+                self._index_pages({name: self._stamp_of(path.stat()) for name, path in paths if path.is_file()})
+                for name, count in noted.items():
+                    if self._noted[name] == count:  # it was not noted again meanwhile
+                        del self._noted[name]
+                self._count += 1
+                self._renew_stamp()
+        finally:
+            self._turn.release()
+
+    def _locked(self, wait: float) -> AbstractContextManager[object]:
+        """Hold the lock of the one server that indexes; a look of this server has it for all its threads."""
+        return contextlib.nullcontext() if self._has_lock else locked(self._lock, wait)
 
     def _renew_stamp(self) -> None:
         state = (sorted(self._times.items()), self._count)
@@ -179,27 +186,36 @@ class Follower:
 
     def _follow(self, owners: list[str]) -> None:
         """Index the pages that changed in some owners' folders, and forget those that are gone."""
-        with locked(self._lock, _WAIT):
-            present = dict(item for owner in owners for item in self._pages(owner))
-            known: dict[str, str] = dict(self._engine.rows("SELECT name, page FROM skill"))
-            if self._next:
-                known = {name: page for name, page in known.items() if name.rpartition("/")[0] in owners}
-            self._index({name: page for name, page in present.items() if known.get(name) != page})
-            if gone := known.keys() - present.keys():
-                with self._engine.writing() as execute:
-                    for name in gone:
+        with self._locked(_WAIT):
+            self._has_lock = True
+            try:
+                self._compare(owners)
+            finally:
+                self._has_lock = False
+
+    def _compare(self, owners: list[str]) -> None:
+        present = dict(item for owner in owners for item in self._pages(owner))
+        known: dict[str, str] = dict(self._engine.rows("SELECT name, page FROM skill"))
+        if self._next:
+            known = {name: page for name, page in known.items() if name.rpartition("/")[0] in owners}
+        stale = sorted(name for name, page in present.items() if known.get(name) != page)
+        for start in range(0, len(stale), _BATCH):
+            with self._turn:
+                self._index_pages({name: present[name] for name in stale[start : start + _BATCH]})
+        if gone := known.keys() - present.keys():
+            with self._turn, self._engine.writing() as execute:
+                for name in gone:
+                    if not (self._folder.root / page_path(name)).is_file():  # else it came while the others were listed
                         _forget(execute, name)
 
-    def _index(self, stamps: Mapping[str, str]) -> None:
-        """Index pages, each with its stamp, some at a time."""
-        stale = sorted(stamps)
-        for start in range(0, len(stale), _BATCH):
-            batch = [(name, self._read(name)) for name in stale[start : start + _BATCH]]
-            with self._engine.writing() as execute:
-                for name, found in batch:
-                    _forget(execute, name)
-                    if found:
-                        self._put(execute, *found, stamps[name])
+    def _index_pages(self, stamps: Mapping[str, str]) -> None:
+        """Index some pages, each with its stamp."""
+        pages = [(name, self._read(name)) for name in stamps]
+        with self._engine.writing() as execute:
+            for name, found in pages:
+                _forget(execute, name)
+                if found:
+                    self._put(execute, *found, stamps[name])
 
     def _read(self, name: str) -> tuple[Row, Release, bytes] | None:
         """Read what is indexed of a skill, its listed release, and what it means, which is empty without a model.
