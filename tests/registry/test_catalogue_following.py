@@ -152,6 +152,31 @@ def test_what_is_published_while_the_pages_are_listed_stays_found(
     assert versions(catalogue) == {"demo": "1.1", "other": "1.0"}
 
 
+def test_the_first_look_tells_how_long_the_next_one_takes(
+    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(registry, registry.root / ".server")
+    follower, here = catalogue._follower, threading.get_ident()
+    pages = follower._pages
+    looked: list[int] = []
+
+    def slowly(owner: str) -> list[tuple[str, str]]:
+        looked.append(threading.get_ident())
+        end = time.thread_time() + 2 * following._SLOW
+        while time.thread_time() < end:
+            pass
+        return list(pages(owner))
+
+    monkeypatch.setattr(follower, "_pages", slowly)
+    catalogue.refresh()
+    follower._next = 1.0  # long ago
+    registry.add(*release("other", "1.0"))
+    os.utime(registry.root / "skills")
+    assert versions(catalogue) == {"demo": "1.0"}
+    assert seen(catalogue, 2) == {"demo": "1.0", "other": "1.0"}
+    assert here not in looked[1:]
+
+
 def test_a_slow_look_that_fails_is_not_the_last_one(registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_SLOW", -1.0)
     monkeypatch.setattr(following, "_PAUSE", 0.0)

@@ -40,7 +40,7 @@ from skillpm_registry.catalogue.words import letter_triples, split_words
 _COARSE = 100_000_000  # nanoseconds; a folder's time is exact to a tick of the kernel, which is some milliseconds
 _PAUSE = 0.2  # seconds between two looks at the folders
 _PATIENCE = 0.3  # seconds for another thread that indexes what was noted
-_SLOW = 0.1  # seconds of the processor for which a look is slow
+_SLOW = 0.1  # seconds of the processor from which on no request does a look itself
 _LONGEST_PAUSE = 60.0  # seconds
 _BATCH = 200  # pages that become visible together
 _WAIT = 3600.0  # seconds for another server that indexes
@@ -70,7 +70,7 @@ class Follower:
         self._noted: dict[str, int] = {}  # names of changed pages, each with the count when it was noted
         self._count = 0  # of the times that pages were noted or indexed
         self._stamp = ""
-        self._took = 0.0
+        self._took = 0.0  # seconds of the processor in which the last look listed pages
         self._next = 0.0  # when the next look is due
 
     @property
@@ -123,7 +123,7 @@ class Follower:
             self._next = min(self._next, time.monotonic() + _LONGEST_PAUSE)  # it may have failed before it looked
 
     def _look(self) -> None:
-        begin, young = time.thread_time(), time.time_ns() - _COARSE
+        young = time.time_ns() - _COARSE
         try:
             times = self._folder_times(young)
             changed = [owner for owner, at in times.items() if self._times.get(owner) != at or at > young]
@@ -131,7 +131,6 @@ class Follower:
                 self._follow([*changed, *(self._times.keys() - times.keys())])
             self._times = times
             self._renew_stamp()
-            self._took = time.thread_time() - begin if self._next else 0.0  # the first one indexes everything
         finally:
             pause = min(10 * self._took, _LONGEST_PAUSE) if self._took > _SLOW else _PAUSE
             if self._stamp:  # a first look that failed is done again
@@ -194,8 +193,10 @@ class Follower:
                 self._has_lock = False
 
     def _compare(self, owners: list[str]) -> None:
+        begin = time.thread_time()
         present = dict(item for owner in owners for item in self._pages(owner))
         known: dict[str, str] = dict(self._engine.rows("SELECT name, page FROM skill"))
+        self._took = time.thread_time() - begin  # without pages to index: the first look has them all
         if self._next:
             known = {name: page for name, page in known.items() if name.rpartition("/")[0] in owners}
         stale = sorted(name for name, page in present.items() if known.get(name) != page)
