@@ -268,6 +268,8 @@ def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> 
         return
     yield "SK723", "without its last item", value[:-1]
     yield "SK723", "without its first item", value[1:]
+    if all(isinstance(item, str) for item in value):
+        yield from _parted_elsewhere(value)
     if not strict:
         return
     yield "SK723", "with an item twice", [*value, value[-1]]
@@ -286,6 +288,20 @@ def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> 
         yield "SK723", "with two neighbours swapped", swapped
     if other is not None:
         yield "SK723", "with its first item replaced", [other, *value[1:]]
+
+
+def _parted_elsewhere(items: Sequence[str]) -> Iterator[Mutation]:
+    """Yield a list whose first item that can has its end at the beginning of the next: joined, the items stay the same.
+
+    An end is the last letter, or what stands behind a blank or a comma.
+    """
+    for mark in ("", " ", ","):
+        for place, (item, after) in enumerate(itertools.pairwise(items)):
+            rest, _, end = (item[:-1], "", item[-1:]) if not mark else item.rpartition(mark)
+            if rest and end:
+                label = f"with the end of an item, behind {mark!r}, in the next"
+                yield "SK723", label, [*items[:place], rest, f"{end}{mark}{after}", *items[place + 2 :]]
+                break
 
 
 def _changed_scalars(

@@ -7,6 +7,7 @@ counterexample can be made small.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import random
@@ -25,7 +26,7 @@ from skillpm.selftest.invented import invented_mistakes
 from skillpm.selftest.mutations import LEFT_OUT, Mutations, with_text
 from skillpm.selftest.shrink import fuzzed
 from skillpm.selftest.tasks import GateTask, GateTasks
-from skillpm.selftest.texts import A_WORD_OF_THE_REQUEST, LONG, loosely_same
+from skillpm.selftest.texts import A_WORD_OF_THE_REQUEST, LONG, loosely_equal, loosely_same
 
 Change = tuple[GateTask, str, str, Any]
 """A task, the code of a claim, how the expected answer was changed, and the changed answer."""
@@ -218,7 +219,7 @@ class Probes:
     def _wrong(self, code: str, how: str, task: GateTask, text: str) -> Probe | None:
         """Return the claim that an answer is not paid: as idle, if it cannot be run. None if it may be right."""
         if self._contract is None or task.judged is None:
-            is_right, runs = loosely_same(text, task.gold), code != "SK721"
+            is_right, runs = _loosely_right(task, text), code != "SK721"
         else:
             verdict, _ = self._contract.assess(task.judged, text)
             is_right = verdict.status != "failed"
@@ -229,7 +230,7 @@ class Probes:
     def _is_right(self, task: GateTask, text: str) -> bool:
         """Is this answer not a mistake after all? Without a contract: could a lenient reader take it for the gold?"""
         if self._contract is None or task.judged is None:
-            return loosely_same(text, task.gold)
+            return _loosely_right(task, text)
         return self._contract.assess(task.judged, text)[0].status != "failed"
 
     def _others(self, number: int, task: GateTask) -> list[str]:
@@ -370,6 +371,14 @@ def _beside(gold: str, others: Sequence[str], *, is_text: bool) -> Iterator[tupl
 def _invented(gold: str) -> str:
     """Return a wrong answer to a skill's only task."""
     return f"{gold[::-1]}x"
+
+
+def _loosely_right(task: GateTask, text: str) -> bool:
+    """Could a lenient reader take an answer for the right one, where no contract says what is the same?"""
+    if not isinstance(task.value, str):
+        with contextlib.suppress(ValueError, RecursionError):  # no JSON, or too deep
+            return loosely_equal(json.loads(text), task.value)
+    return loosely_same(text, task.gold)
 
 
 def _spread(tasks: Sequence[GateTask], count: int) -> Sequence[GateTask]:

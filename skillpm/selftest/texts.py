@@ -6,10 +6,14 @@ tried: a hedge then holds the right text between two others, and a verifier that
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any
 
 Change = tuple[str, str, str]
 """The code of a claim, how the text was changed, and the text."""
@@ -121,6 +125,7 @@ def _misspelled(text: str) -> Iterator[Change]:
     if text[middle : middle + 1].isalpha():
         yield "SK723", "without its vowels", re.sub("[aeiou]", "", text)
     yield from _other_numbers(text)
+    yield from _other_days(text)
     if re.fullmatch("[0-9]+[.][0-9]+", text):
         yield "SK723", "without its point", text.replace(".", "")
     if re.fullmatch("[0-9]{2,}", text):
@@ -148,6 +153,16 @@ def _other_numbers(text: str) -> Iterator[Change]:
             yield "SK723", "with another number", _replaced(text, place, str(other))
 
 
+def _other_days(text: str) -> Iterator[Change]:
+    """Yield the text with another day of the same week in place of its first date: no other field of it changes."""
+    for found in re.finditer(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", text):
+        with contextlib.suppress(ValueError, OverflowError):  # no date of the calendar, or its last one
+            day = date.fromisoformat(found[0])
+            other = day + timedelta(days=-1 if day.isoweekday() == 7 else 1)
+            yield "SK723", "with another day of the week", text.replace(found[0], other.isoformat(), 1)
+            return
+
+
 def _is_sentence(text: str) -> bool:
     """Does the order of its words count? A few different words, numbers, or items with marks between may be a set."""
     parts = [re.findall(r"\w*[^\W\d]\w*", part.casefold()) for part in re.split("[,;|\n]", text)]
@@ -166,6 +181,16 @@ def loosely_same(left: str, right: str) -> bool:
     if one is None or other is None:
         return _bare(left) == _bare(right)
     return one * other >= 0 and abs(one - other) <= 0.2 * max(abs(one), abs(other), 1.0)
+
+
+def loosely_equal(left: Any, right: Any) -> bool:
+    """Could a lenient reader take two values for one: field by field where both have one form, else as texts?"""
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        return all(map(loosely_equal, left, right))
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        return all(loosely_equal(item, right[name]) for name, item in left.items())
+    one, other = (item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in (left, right))
+    return loosely_same(one, other)
 
 
 def _number(text: str) -> float | None:
