@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,9 +26,11 @@ from typing import Any
 
 import yaml
 
-from skillpm.evals.figures import arm_label, figures, novelty_figures, task_set_label
-from skillpm.model.evaluation import Evaluation
 from skillpm.ops.learning.report import read_evaluation
+
+sys.path.insert(0, str(Path(__file__).parent / "parts"))
+
+from trained import processor, read_figures, run_logged, settings_of
 
 DEMO = Path(__file__).resolve().parent.parent / "demo/run.py"
 
@@ -38,12 +38,8 @@ DEMO = Path(__file__).resolve().parent.parent / "demo/run.py"
 def run_demo(folder: Path, seed: int, minutes: float) -> dict[str, Any]:
     """Run one demo and return its figures; what it prints goes to a file beside its folder."""
     begin = time.monotonic()
-    log = folder.with_suffix(".log")
-    with log.open("w") as file:
-        words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed), "--minutes", str(minutes)]
-        done = subprocess.run(words, check=False, stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        raise SystemExit(f"the demo with seed {seed} ended with {done.returncode}:\n{log.read_text()[-2000:]}")
+    words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed), "--minutes", str(minutes)]
+    run_logged(words, folder.with_suffix(".log"))
     return {"seed": seed, "minutes": round((time.monotonic() - begin) / 60, 1), **read_demo(folder)}
 
 
@@ -54,37 +50,9 @@ def read_demo(folder: Path) -> dict[str, Any]:
     (recipe,) = folder.glob("runs/*/recipe.yaml")
     return {
         "rows": yaml.safe_load(recipe.read_text())["data"]["rows"],
-        "dtype": sorted({str(arm.settings.get("dtype")) for arm in stages.arms}),
-        "device": sorted({str(arm.settings.get("device")) for arm in stages.arms}),
-        "versions": dict(stages.versions),
+        **settings_of(stages),
         "figures": [line for evaluation in evaluations for line in read_figures(evaluation)],
     }
-
-
-def read_figures(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return the share of exact answers of each task set, of each kind of novelty in it, and of each arm."""
-    return [
-        {
-            "skill": row.task_set.skill,
-            "task_set": task_set_label(row.task_set.name),
-            "arm": arm_label(arm),
-            "tasks": cell.asked,
-            "exact": cell.exact and [cell.exact.estimate, cell.exact.low, cell.exact.high],
-        }
-        for row in [*figures(evaluation), *novelty_figures(evaluation)]
-        for arm, cell in row.cells.items()
-    ]
-
-
-def processor() -> str:
-    """Return the name of what the demos run on: the accelerator where torch sees one, else the processor."""
-    import torch
-
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    known = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in known.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def print_table(demos: list[dict[str, Any]]) -> None:
