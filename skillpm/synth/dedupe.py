@@ -91,11 +91,12 @@ class Deduplicator:
             return True
         self._remember(keys, words)
         if len(group) == SMALL - 1:  # with this one it is as large as it may be without an index
-            for member in (*group, words):
+            for member in (*(frozenset(text.split()) for text in group), words):
                 self._remember(self._prefix_keys(member, target), member)
         return False
 
-    def _members(self, key: bytes) -> list[frozenset[bytes]]:
+    def _members(self, key: bytes) -> list[bytes]:
+        """Return the sets of a key, each as its words with blanks between, which takes a tenth of the memory."""
         return self._sets.get(key) or []
 
     def _prefix_keys(self, words: frozenset[bytes], target: bytes) -> list[bytes]:
@@ -107,8 +108,9 @@ class Deduplicator:
         return [hashlib.blake2b(target + word, digest_size=16).digest() for word in rarest]
 
     def _remember(self, keys: Iterable[bytes], words: frozenset[bytes]) -> None:
+        text = b" ".join(words)
         for key in keys:
-            self._sets[key] = [*self._members(key), words]
+            self._sets[key] = [*self._members(key), text]
 
     def _rarity(self, word: bytes) -> tuple[int, bytes]:
         """Return the place of a word in the order of prefixes, which never changes."""
@@ -117,7 +119,7 @@ class Deduplicator:
         return -rank, word
 
 
-def _is_near_one_of(others: Iterable[frozenset[bytes]], words: frozenset[bytes]) -> bool:
+def _is_near_one_of(others: Iterable[bytes], words: frozenset[bytes]) -> bool:
     """Compare ``common / (left + right - common)`` with the threshold, in whole numbers.
 
     Multiplied out, because a float's 0.8 is not 4/5: sets exactly at the threshold would fall on either side.
@@ -125,7 +127,10 @@ def _is_near_one_of(others: Iterable[frozenset[bytes]], words: frozenset[bytes])
     part, whole = SIMILAR
     size = len(words)
     least, most = -(-size * part // whole), size * whole // part  # words of a set that can be similar
-    return any(
-        least <= len(other) <= most and len(words & other) * (part + whole) >= part * (size + len(other))
-        for other in others
-    )
+    for text in others:
+        other = text.split()
+        if least <= len(other) <= most:
+            common = len(words.intersection(other))
+            if common * (part + whole) >= part * (size + len(other)):
+                return True
+    return False
