@@ -46,7 +46,7 @@ from skillpm.index.pages import (
     read_document,
 )
 from skillpm.model.name import did_you_mean, is_name
-from skillpm.model.release import Listing, RegistryConfig, RegistryListing, Release, Status
+from skillpm.model.release import Page, RegistryConfig, Release, Status
 from skillpm.storage.archive import archive_digest, limits_of
 from skillpm.storage.durable import flush
 from skillpm.storage.files import DiskErrors, fsync_folder, storage_error, write_atomic, write_new
@@ -170,14 +170,13 @@ class FolderRegistry(DirectoryIndex):
         with turns(self.root):
             while True:
                 begin, written = time.time_ns() - _COARSE, self._changed(LISTING)
-                listed = {item.name: item for item in self._listed()}
+                listed = self._listed()
                 pages = {name: changed for name, changed in pages_below(self.root / "skills") if is_name(name)}
                 younger = {name for name, changed in pages.items() if changed >= written}
                 wanted = younger | (pages.keys() - listed.keys()) | (pages.keys() & set(names))
-                renewed = {name: page.listing() if (page := self.page(name)) else None for name in wanted}
-                skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in pages}
-                lines = (json.dumps(json_form(skills[name]), ensure_ascii=False) for name in sorted(skills))
-                text = '{"listing": 1, "skills": [\n' + ",\n".join(lines) + "\n]}\n"
+                renewed = {name: _line(self.page(name)) for name in wanted}
+                lines = {name: line for name, line in {**listed, **renewed}.items() if line and name in pages}
+                text = '{"listing": 1, "skills": [\n' + ",\n".join(lines[name] for name in sorted(lines)) + "\n]}\n"
                 is_same = self._has(LISTING, text.encode())
                 if not is_same:
                     self.write(LISTING, text)
@@ -193,12 +192,16 @@ class FolderRegistry(DirectoryIndex):
             return (self.root / path).stat().st_mtime_ns
         return 0
 
-    def _listed(self) -> tuple[Listing, ...]:
-        if not (self.root / LISTING).is_file():
-            return ()
-        with contextlib.suppress(RegistryError):  # a damaged listing is made again
-            return read_document(RegistryListing, self._read(LISTING, MAX_LISTING), LISTING).skills
-        return ()
+    def _listed(self) -> dict[str, str]:
+        """Return the lines of the listing by name; none if it is missing or damaged: then it is made again.
+
+        They are taken as they are: to read and write the same 100,000 skills anew would take seconds each time.
+        """
+        with contextlib.suppress(RegistryError, ValueError, LookupError, TypeError, RecursionError):
+            text = self._read(LISTING, MAX_LISTING).decode()
+            names = [item["name"] for item in json.loads(text)["skills"]]
+            return dict(zip(names, (line.removesuffix(",") for line in text.split("\n")[1:-2]), strict=True))
+        return {}
 
     @cached_property
     def signer(self) -> RegistrySigner | None:
@@ -410,6 +413,12 @@ class FolderRegistry(DirectoryIndex):
             for entry in entries:
                 if entry.stat(follow_symlinks=False).st_mtime < oldest:
                     remove_tree(Path(entry.path))
+
+
+def _line(page: Page | None) -> str:
+    """Return the line of a page in the listing; an empty text if it has no release."""
+    listing = page.listing() if page else None
+    return json.dumps(json_form(listing), ensure_ascii=False) if listing else ""
 
 
 def is_archive_of(data: Bytes, release: Release) -> bool:

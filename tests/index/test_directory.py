@@ -73,3 +73,24 @@ def test_a_listing_of_a_signed_folder_is_not_believed(tmp_path: Path) -> None:
 def test_bytes_alone_limit_a_listing() -> None:
     lines = ",\n".join(f'{{"name": "s{number}", "version": "1.0", "summary": ""}}' for number in range(100_001))
     assert len(read_listing(f'{{"listing": 1, "skills": [\n{lines}\n]}}\n'.encode(), "a registry")) == 100_001
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[",
+        "[" * 30_000,
+        '{"listing": 1, "skills": [\n3\n]}\n',
+        '{"listing": 1, "skills": [\n{"name": []}\n]}\n',
+        '{"listing": 1, "skills": [{"name": "plain", "version": "9"}]}',
+        '{"listing": 1, "skills": [\n{"name": "plain",\n"version": "9"}\n]}\n',
+    ],
+)
+def test_a_listing_in_another_form_is_made_again(shop: Path, text: str) -> None:
+    listing = shop / "listing.json"
+    FolderRegistry(shop, "shop").list_again()
+    whole = listing.read_bytes()
+    listing.write_text(text)
+    FolderRegistry(shop, "shop").list_again()
+    assert listing.read_bytes() == whole
