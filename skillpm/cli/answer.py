@@ -50,5 +50,8 @@ def command(skill: str, tasks: Path, output: Path, **options: Any) -> None:
     if not print_json({**answered.summary, "output": answered.output}) and answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
     note(f"answers: {answered.answers}, in {answered.output / 'completions.jsonl'}")
+    unanswered = f"the rows that were not answered are left out; {continues(output)}"
+    if answered.limit is not None:
+        note(f"ended by `--{answered.limit.replace('_', '-')}`: {unanswered}")
     if answered.interrupted:
-        raise KeyboardInterrupt(f"the rows that were not answered are left out; {continues(output)}")
+        raise KeyboardInterrupt(unanswered)

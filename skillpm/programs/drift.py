@@ -183,8 +183,11 @@ def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference
 
 
 def _stands(flag: str, text: str) -> bool:
-    """Does a flag stand in a text, in the bundle of a usage line (``[-abc]``), or as a bundle of flags that do?"""
-    if re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text):
+    """Does a flag stand in a text, in the bundle of a usage line (``[-abc]``), or as a bundle of flags that do?
+
+    It may, too, where a usage line leaves flags to another command: ``git stash show [<diff-options>]``.
+    """
+    if re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])|\[<[a-z]+-options>\]", text):
         return True
     if flag.startswith("--no-") and _stands(f"--{flag[5:]}", text):  # many parsers take it without saying so
         return True

@@ -24,6 +24,12 @@ def test_each_row_is_answered_as_often_as_is_asked(evaluate: Evaluate) -> None:
     assert "answers: 2, in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
 
 
+def test_a_limit_that_leaves_rows_out_is_told_with_the_way_on(evaluate: Evaluate) -> None:
+    ended = evaluate.answer(*ROWS, "--max-minutes", "1e-9").ok()
+    assert "answers: 0, in" in ended.err and "ended by `--max-minutes`: the rows that were not answered" in ended.err
+    assert "answers: 1, in" in evaluate.answer(*ROWS[:-1], "whole", "--resume").ok().err
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

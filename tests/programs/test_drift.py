@@ -176,3 +176,9 @@ def test_a_flag_stands_alone_in_a_bundle_or_as_one() -> None:
     use = Use("SKILL.md", "tar", (), {"-xzf": None, "-q": None, "--gz": None, "--no-gzip": None}, {})
     assert {item.subject for item in missing(use, None, "usage: tar [-abq] -x, -z --gzip, -f")} == {"--gz"}
     assert isinstance(next(missing(use, None, "")), Difference)
+
+
+def test_a_flag_may_be_one_of_another_command_to_which_the_usage_leaves_them() -> None:
+    use = Use("contract.yaml", "git", ("stash",), {"--stat": False}, {})
+    assert not list(missing(use, None, "usage: git stash show [-u] [<diff-options>] [<stash>]"))
+    assert list(missing(use, None, "usage: git log [<options>] [<revision-range>]"))

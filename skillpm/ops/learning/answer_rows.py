@@ -38,14 +38,16 @@ class Answered:
         evaluation: of the rows that say what is expected; None where none does.
         summary: the document that was written.
         output: the folder that was written.
-        interrupted: did Ctrl-C end it? The rows that were not answered are left out.
+        limit: the name of the limit that ended it, such as ``max_minutes``; None where none did.
+        interrupted: did Ctrl-C end it? In both cases the rows that were not answered are left out.
     """
 
     answers: int
     evaluation: Evaluation | None
     summary: dict[str, Any]
     output: Path
-    interrupted: bool = False
+    limit: str | None
+    interrupted: bool
 
 
 def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answerer, output: Path) -> Answered:
@@ -90,7 +92,10 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         evaluation = assemble(session.contributions, judged, [arm]) if expecting else None
         summary = _summary(answerer, counts, evaluation) | {"settings": arm.settings}
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return Answered(counts["tasks"], evaluation, summary, output, examiner.interrupted)
+    limit = arm.settings.get("limit_reached")
+    return Answered(
+        counts["tasks"], evaluation, summary, output, None if limit is None else str(limit), examiner.interrupted
+    )
 
 
 def _lines(answered: Iterable[tuple[TaskRow, Record]], counts: Counter[str], *, repeated: bool) -> Iterator[str]:
