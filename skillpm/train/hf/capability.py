@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 
 from skillpm.errors import UsageError
-from skillpm.train.hf.batch import PlainBatch, SharedBatch, Way
+from skillpm.train.hf.batch import MAX_OWN, PlainBatch, SharedBatch, Way, common_prefix
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
@@ -62,14 +63,23 @@ def decoding_way(model: Any, prompts: Sequence[Sequence[int]], pad: int, room: i
 
 
 def _trial_prompts(prompts: Sequence[Sequence[int]], length: int) -> list[list[int]]:
-    """Return the longest prompt filled up to a length with its answer, the shortest, and one between."""
-    by_length = sorted(prompts, key=len)
-    longest = list(by_length[-1])
+    """Return the longest prompt filled up to a length with its answer, and the shortest that may be in its batch.
+
+    They are run as a batch is: what they share once, and one of them padded. A third one would show nothing else.
+    """
+    longest = [*max(prompts, key=len)]
     # The last tokens again stand for an answer: then a window that only answers cross is crossed here.
     missing = max(0, length - len(longest) - _STEPS)
     filled = [*longest, *(longest[-1 - place % len(longest)] for place in range(missing))]
-    middle, shortest = list(by_length[len(by_length) // 2]), list(by_length[0])
-    return [filled, middle[:-1] or middle, shortest]
+    shortest = [*min(prompts if len(longest) <= MAX_OWN else _alike(longest, prompts), key=len)]
+    return [filled, shortest[:-1] or shortest]
+
+
+def _alike(longest: Sequence[int], prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """Return the prompts that begin like the longest one: long ones are decoded beside no others."""
+    shared = [common_prefix([longest, prompt]) for prompt in prompts]
+    most = max((count for count in shared if count < len(longest) - 1), default=0)
+    return [prompt for count, prompt in zip(shared, prompts, strict=True) if 2 * count >= most]
 
 
 def _tried_way(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Way:
@@ -99,8 +109,9 @@ def first_that(ways: Iterable[W], is_same: Callable[[W], bool]) -> W | None:
 
 def _plain(model: Any, prompt: Sequence[int], follow: Sequence[int]) -> torch.Tensor:
     """Return the log-probabilities after a prompt and after each further token, shape (steps + 1, vocabulary)."""
-    ids = torch.tensor([[*prompt, *follow]], device=model.device)
-    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 :]
+    ids, wanted = torch.tensor([[*prompt, *follow]], device=model.device), len(follow) + 1
+    last = {"logits_to_keep": wanted} if "logits_to_keep" in signature(model.forward).parameters else {}
+    logits = model(input_ids=ids, use_cache=False, **last).logits[0, -wanted:]
     return logits.float().log_softmax(dim=-1)
 
 

@@ -70,6 +70,16 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str) -> None:
         assert isinstance(way, PrefixPacking)
 
 
+def test_a_trial_runs_once_what_prompts_of_a_batch_share() -> None:
+    """Long prompts of two skills are never decoded in one batch, so the trial does not pay for both."""
+    model, seen = random_architecture("llama"), []
+    model.register_forward_pre_hook(lambda _, __, given: seen.append(given["input_ids"].numel()), with_kwargs=True)
+    prompts = [[first] * 300 + [7, 8, 9, 5][:own] for first in (20, 30) for own in (1, 2, 4)]
+
+    assert decoding_way(model, prompts, 2, room=8) is Way.SHARED
+    assert sum(seen) < 4 * (304 + 8) * 5 / 4
+
+
 def test_a_window_that_only_longer_rows_cross_is_seen() -> None:
     """What was tried on short rows is tried again when longer ones come."""
     model = random_architecture("mistral, window")
