@@ -16,7 +16,7 @@ from skillpm.formats.typed_path import typed_path
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.storage.file_rows import FileRows
-from skillpm.storage.files import read_lines
+from skillpm.storage.files import expect_file, read_lines
 
 
 class _Row(Document):
@@ -52,8 +52,7 @@ def is_recorded(model: str) -> bool:
 def recorded_file(model: str) -> Path:
     """Return the file of answers that a model's name is. Raises UsageError where it is not there."""
     path = typed_path(model)
-    if not path.is_file():
-        raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "completion": …}')
+    expect_file(path, 'give JSON Lines of {"request": …, "completion": …}')
     return path
 
 

@@ -26,7 +26,7 @@ from skillpm.model.evaluation import HELD_OUT, TaskRow
 from skillpm.model.order import shuffle
 from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_json, request_key, skill_content
 from skillpm.storage.file_rows import FileRows
-from skillpm.storage.files import read_lines
+from skillpm.storage.files import expect_file, read_lines
 from skillpm.storage.row_files import read_rows
 from skillpm.worker.protocol import task_document, task_of
 
@@ -222,8 +222,7 @@ def read_held_out(path: Path, skills: Sequence[str]) -> Sequence[Task]:
         UsageError: there is no such file, or it is empty.
         DocumentError: a row is wrong, repeated, or of a skill that is not evaluated.
     """
-    if not path.is_file():
-        raise UsageError(f"no file {path}", hint="`skillpm synth` and `skillpm train` write held_out.jsonl")
+    expect_file(path, "`skillpm synth` and `skillpm train` write held_out.jsonl")
     tasks = stored_tasks(held_out_tasks(_held_out_rows(path, skills)))
     if not tasks:
         raise UsageError(f"{path} holds no task", hint="`skillpm synth` writes held_out.jsonl")
@@ -269,8 +268,7 @@ def read_task_rows(path: Path) -> Sequence[tuple[int, TaskRow]]:
         UsageError: there is no such file, or it is empty.
         DocumentError: a row is wrong.
     """
-    if not path.is_file():
-        raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "expected": …}')
+    expect_file(path, 'give JSON Lines of {"request": …, "expected": …}')
     rows = FileRows.temporary()
     for line, row in _rows_of(path):
         document = row.model_dump()

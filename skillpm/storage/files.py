@@ -87,6 +87,16 @@ def _decoded(data: bytes, path: Path, start: int = 0) -> str:
         raise DocumentError(problem, path=str(path), hint="save it as UTF-8") from None
 
 
+def expect_file(path: Path, hint: str) -> None:
+    """Raise UsageError unless a path that a person named is a regular file, which can be read more than once."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint=hint)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a regular file", hint="write what it yields to a file, and name that")
+    if not path.is_file():
+        raise UsageError(f"no file {path}", hint=hint)
+
+
 def named_text(path: Path, form: str = "") -> str:
     """Return the text of a file that a person named.
 
@@ -96,8 +106,7 @@ def named_text(path: Path, form: str = "") -> str:
         UsageError: there is no such file, or its bytes are not text, where a form is given.
         DocumentError, StorageError: as ``read_text``.
     """
-    if not path.is_file():
-        raise UsageError(f"no file {path}", hint="check the path")
+    expect_file(path, "check the path")
     try:
         return read_text(path)
     except DocumentError as error:

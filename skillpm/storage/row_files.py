@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import DocumentError, UsageError
+from skillpm.errors import DocumentError
 from skillpm.formats.parquet import read_parquet
 from skillpm.formats.strict import strict_json
-from skillpm.storage.files import read_text
+from skillpm.storage.files import expect_file, read_text
 
 # around the rows of evals.json and of its kin
 _AROUND = ("evals", "tests", "test_cases", "cases", "queries", "questions", "examples", "samples", "tasks", "rows",
@@ -22,8 +22,7 @@ def read_rows(path: Path) -> list[tuple[int, Any]]:
         UsageError: there is no such file, or pyarrow is missing.
         DocumentError: it is wrong.
     """
-    if not path.is_file():
-        raise UsageError(f"no file {path}", hint="give JSON Lines, a JSON list or parquet")
+    expect_file(path, "give JSON Lines, a JSON list or parquet")
     if path.suffix == ".parquet":
         return list(enumerate(read_parquet(path), 1))
     text = read_text(path).removeprefix("\ufeff")

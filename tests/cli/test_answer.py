@@ -39,6 +39,8 @@ def test_a_limit_that_leaves_rows_out_is_told_with_the_way_on(evaluate: Evaluate
         ((*ROWS[:2], *ROWS[4:]), "such as `skillpm answer … --model smollm2-135m`"),
         ((*ROWS, "--no-gate"), "no option `--no-gate`"),
         (("./skills/server", "nowhere.jsonl", *ROWS[2:]), "no file nowhere.jsonl"),
+        (("./skills/server", ".", *ROWS[2:]), ". is a folder"),
+        (("./skills/server", "/dev/null", *ROWS[2:]), "write what it yields to a file"),
         (("servr", *ROWS[1:]), "no skill `servr`"),
         ((*ROWS[:2], "--run", "unfinished", "--output", "out"), "is not a finished run"),
         ((*ROWS[:-1], "model"), "model exists already"),
