@@ -10,7 +10,7 @@ from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import registry_options, user_option
-from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, shown, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, shown, table, versioned
 from skillpm.errors import CheckError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def command(names: tuple[str, ...]) -> None:
     if not print_json({"skills": report.skills}):
         _print(report)
     for skill in report.unknown:
-        note(f"warning: {skill.name} {skill.locked} could not be checked: {skill.reason}")
+        note(f"warning: {versioned(skill.name, skill.locked)} could not be checked: {skill.reason}")
     if report.stale:
         exit_with(CheckError.exit_code)
     elif report.failure is not None:

@@ -102,6 +102,11 @@ def shown(version: str) -> str:
     return "-" if version == "0" else version
 
 
+def versioned(name: str, version: str | None) -> str:
+    """Return a name for a sentence, with the version where there is one."""
+    return name if version is None or shown(version) == "-" else f"{name} {version}"
+
+
 def cell(value: object) -> str:
     """Return a value for a table: "-" for nothing, words for flags, and what is in lists and mappings in one line."""
     if isinstance(value, bool):

@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.options import number_option, user_option
-from skillpm.cli.output import NOTHING_INSTALLED, json_option, note, print_json, safe, shown
+from skillpm.cli.output import NOTHING_INSTALLED, json_option, note, print_json, safe, versioned
 
 if TYPE_CHECKING:
     from skillpm.ops.project.graph import Reasons
@@ -58,7 +58,7 @@ def _label(row: Row, *, inverted: bool) -> str:
     if wanted and inverted and row.depth:
         wanted = f"requires {wanted}"
     details = [f"({text})" for text in (wanted, row.mark) if text]
-    return safe(" ".join([_versioned(name, row.version), *details]))
+    return safe(" ".join([versioned(name, row.version), *details]))
 
 
 def _strokes() -> tuple[str, str, str, str]:
@@ -86,16 +86,12 @@ def why(name: str, limit: int) -> None:
 
 def _print_reasons(reasons: Reasons, limit: int) -> None:
     for path in reasons.paths:
-        steps = (f"{_versioned(step.name, step.version)} ({step.specifier or 'any version'})" for step in path)
+        steps = (f"{versioned(step.name, step.version)} ({step.specifier or 'any version'})" for step in path)
         click.echo(safe(" -> ".join(["this project", *steps])))
     if not reasons.paths:
-        note(f"nothing requires {_versioned(reasons.name, reasons.version)}; the next install or uninstall removes it")
+        note(f"nothing requires {versioned(reasons.name, reasons.version)}; the next install or uninstall removes it")
     elif not reasons.complete:
         more = (
             "`--limit 0` shows all" if limit and len(reasons.paths) >= limit else "there are too many to list them all"
         )
         note(f"the {len(reasons.paths)} shortest paths; there are more: {more}")
-
-
-def _versioned(name: str, version: str | None) -> str:
-    return name if version is None or shown(version) == "-" else f"{name} {version}"

@@ -82,6 +82,14 @@ def test_a_folder_that_was_edited_since_is_changed(project: MakeProject, skill_f
     assert states(place)["mine"] == ("1.0", "1.1", "1.1", "outdated")
 
 
+def test_a_skill_without_a_version_is_told_by_its_name_alone(project: MakeProject) -> None:
+    text = "---\nname: mine\ndescription: Use mine.\n---\n"
+    place = project({"mine": {"SKILL.md": text}})
+    place.call("install", "./mine").ok()
+    (place.root / "mine/SKILL.md").write_text("no front matter")
+    place.call("outdated").fails(1, "mine could not be checked")
+
+
 def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compared(
     project: MakeProject, offer: Offer, skill_files: SkillFiles
 ) -> None:
