@@ -243,6 +243,91 @@ with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server:
     server.terminate()
 """
 
+NEMO_GYM = """
+import asyncio, json, os, socket, subprocess, sys
+from pathlib import Path
+
+import uvicorn, yaml
+from nemo_gym.base_responses_api_model import BaseResponsesAPIModelConfig, SimpleResponsesAPIModel
+from nemo_gym.config_types import BaseServerConfig, maybe_get_server_instance_config
+from nemo_gym.openai_utils import NeMoGymResponse, NeMoGymResponseCreateParamsNonStreaming
+from nemo_gym.server_utils import ServerClient
+from omegaconf import OmegaConf
+from responses_api_agents.simple_agent.app import SimpleAgent, SimpleAgentConfig
+
+place = Path("resources_servers/skillpm")
+rows = [json.loads(line) for name in ("train", "suite") for line in (place / f"data/{name}.jsonl").open()]
+answers = {row["responses_create_params"]["input"][-1]["content"]: [row["expected_output"], "no"] for row in rows}
+
+
+class Model(SimpleResponsesAPIModel):
+    config: BaseResponsesAPIModelConfig
+
+    async def chat_completions(self, body):
+        raise NotImplementedError
+
+    async def responses(self, body: NeMoGymResponseCreateParamsNonStreaming) -> NeMoGymResponse:
+        answer = answers[body.input[-1].content].pop(0)
+        if answer == "no":
+            content = [{"type": "output_text", "text": answer, "annotations": []}]
+            item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content}
+        else:
+            arguments = json.dumps(answer["args"])
+            item = {"type": "function_call", "call_id": "c", "name": answer["tool"], "arguments": arguments}
+        return NeMoGymResponse(
+            id="r", created_at=0, model="m", object="response", output=[item], parallel_tool_calls=False,
+            tool_choice="auto", tools=body.tools,
+        )
+
+
+async def ready(port):
+    while socket.socket().connect_ex(("127.0.0.1", port)):
+        await asyncio.sleep(0.1)
+
+
+async def main():
+    document = yaml.safe_load((place / "configs/skillpm.yaml").read_text())
+    known = all(maybe_get_server_instance_config(name, OmegaConf.create(part)) for name, part in document.items())
+    agent = document["skillpm_simple_agent"]["responses_api_agents"]["simple_agent"]
+    agent |= {"host": "127.0.0.1", "port": 8012}
+    model = {"entrypoint": "app.py", "host": "127.0.0.1", "port": 8013}
+    document["policy_model"] = {"responses_api_models": {"scripted": model}}
+    head = BaseServerConfig(host="127.0.0.1", port=8014)
+    client = ServerClient(head_server_config=head, global_config_dict=OmegaConf.create(document))
+    settings = {name: value for name, value in agent.items() if name in SimpleAgentConfig.model_fields}
+    servers = [
+        Model(config=BaseResponsesAPIModelConfig(**model, name="policy_model"), server_client=client),
+        SimpleAgent(config=SimpleAgentConfig(**settings, name="skillpm_simple_agent"), server_client=client),
+    ]
+    tasks = []
+    for server in servers:  # in one loop, to which the client of all belongs
+        running = uvicorn.Config(server.setup_webserver(), port=server.config.port, log_level="error")
+        tasks.append(asyncio.create_task(uvicorn.Server(running).serve()))
+        await ready(server.config.port)
+    await ready(8011)
+    paid = []
+    for row in (*rows, *rows):
+        answer = await client.post("skillpm_simple_agent", "/run", json=row)
+        paid.append(json.loads(await answer.read()))
+    metrics = await client.post("skillpm_simple_agent", "/aggregate_metrics", json={"verify_responses": paid})
+    print([paid[0]["reward"], paid[-1]["reward"]], known and metrics.status == 200)
+
+
+with subprocess.Popen([sys.executable, "app.py"], cwd=place) as judge:
+    try:
+        asyncio.run(main())
+    finally:
+        judge.terminate()
+        sys.stdout.flush()
+        os._exit(0)
+"""
+
+
+def newest_python() -> str:
+    """NeMo Gym wants Python 3.12."""
+    pythons = subprocess.run([ROOT / ".ci/pythons", sys.executable], capture_output=True, text=True, check=True)
+    return pythons.stdout.splitlines()[-1]
+
 
 @pytest.mark.slow
 @pytest.mark.network
@@ -252,6 +337,7 @@ with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server:
     [
         ("verifiers", "verifiers==0.4.0", "out/skill_serving", VERIFIERS),
         ("openenv", "openenv==0.10.0", "out", OPENENV),
+        ("nemo-gym", "nemo-gym==0.4.0", "out", NEMO_GYM),
     ],
 )
 def test_the_real_package_pays_what_the_skill_s_verifier_says(
@@ -262,7 +348,8 @@ def test_the_real_package_pays_what_the_skill_s_verifier_says(
     place = Path(tempfile.gettempdir()) / "skillpm-peers" / package.partition("==")[0]
     python = place / "bin/python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        base = newest_python() if exporter == "nemo-gym" else sys.executable
+        subprocess.run([base, "-m", "venv", str(place)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "-q", package], check=True)
     skillpm = f"env PYTHONPATH={ROOT} {sys.executable} -m skillpm"
     environment = {**command.environment, "PYTHONPATH": ".", "SKILLPM": skillpm}
