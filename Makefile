@@ -26,6 +26,7 @@ demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
 
 demo-rl: $(VENV)/.train
+	$(PIP) ./plugins/skillpm-rejection
 	$(BIN)/python demo/reinforcement.py --folder build/demo-rl
 
 test: $(VENV)/.test

@@ -1,7 +1,8 @@
-"""What reinforcement learning adds where right answers are few: SFT on 12 of them, then GRPO on 400 bare requests.
+"""What reinforcement learning adds where right answers are few: SFT on 12 of them, then on what the verifier passes.
 
-Three runs as a user types them: a short SFT, from there GRPO against the skill's verifier, and, from there as well and
-for the same time, more SFT on the same answers. Each is asked 200 held-out requests, and the pairs are compared.
+Three runs as a user types them: a short SFT; from there reinforcement learning on requests without a right answer, by
+rejection sampling or GRPO against the skill's verifier; and, from there as well and for the same time, more SFT on the
+same answers. Each is asked 400 held-out requests, and the pairs are compared.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from run import skillpm
 
 RECIPES = Path(__file__).resolve().parent / "reinforcement"
 EPOCHS = 10  # of start.yaml
-ASKING = ("--limit", "200", "--max-new-tokens", "64", "--batch-size", "96", "--no-gate", "--yes")
+ASKING = ("--limit", "400", "--max-new-tokens", "64", "--batch-size", "96", "--no-gate", "--yes")
 
 
 def train(folder: Path, name: str, *settings: str) -> tuple[str, dict[str, Any]]:
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the project folder; made anew")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=24, help="of GRPO")
+    parser.add_argument("--method", choices=("rejection", "grpo"), default="rejection")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -43,15 +44,14 @@ def main() -> None:
     skillpm(folder, "install", "langgraph-cli")
     skillpm(folder, "model", "prepare", "smollm2-135m")
     start, short = train(folder, "start", seed)
-    reinforced, stage = train(folder, "reinforced", seed, f"adapter={start}", f"stages.grpo.steps={arguments.steps}")
+    reinforced, stage = train(folder, arguments.method, seed, f"adapter={start}")
     epochs = round(EPOCHS * stage["seconds"] / short["seconds"], 1)
     continued, _ = train(folder, "continued", seed, f"adapter={start}", f"stages.sft.epochs={epochs}")
     for before in (start, continued):
         skillpm(folder, "compare", before, reinforced)
-    skillpm(folder, "runs", "show", reinforced, "--html", "reinforced.html")
-    print(
-        f"\ncurves: {folder / 'reinforced.html'}\nwhole demo: {(time.monotonic() - begin) / 60:.1f} minutes", flush=True
-    )
+    page = f"{arguments.method}.html"
+    skillpm(folder, "runs", "show", reinforced, "--html", page)
+    print(f"\ncurves: {folder / page}\nwhole demo: {(time.monotonic() - begin) / 60:.1f} minutes", flush=True)
 
 
 if __name__ == "__main__":
