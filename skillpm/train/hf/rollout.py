@@ -276,7 +276,7 @@ class Rollouts:
             TrainingError: too many answers could not be judged, or vLLM does not answer.
         """
         if self.vllm is not None:
-            self.vllm.follow(model, step)
+            self.vllm.follow(model)
         live: list[Group] = []
         dead: list[Group] = []
         shares: list[float] = []

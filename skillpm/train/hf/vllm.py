@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -70,7 +71,7 @@ class VllmSampler:
         program, rank = vllm_program(), _rank(model)
         self._folder = Path(tempfile.mkdtemp(prefix="skillpm-"))
         self._socket, self._log = self._folder / "socket", self._folder / "log"
-        self._policy = _BASE
+        self._policy, self._policies = _BASE, 0
         settings = {
             "uds": self._socket,
             "served-model-name": _BASE,
@@ -91,7 +92,7 @@ class VllmSampler:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for us
+                start_new_session=True,  # Ctrl-C is for us, and all of it can be ended
             )
         try:
             self._wait()
@@ -100,26 +101,26 @@ class VllmSampler:
             raise
 
     def close(self) -> None:
-        """End the server."""
+        """End the server, and the processes that it has started."""
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def follow(self, model: Any, step: int) -> None:
-        """Sample from a PEFT model as it is at a step, from now on.
+    def follow(self, model: Any) -> None:
+        """Sample from a PEFT model as it is now, from now on.
 
-        Each policy has a name of its own, so that no keys and values of an earlier one are used again.
+        Each policy has a name of its own, in whatever stage it is, so that no keys and values of an earlier one are
+        used again.
 
         Raises:
             TrainingError: the server does not take the adapter.
         """
-        before, self._policy = self._policy, f"step-{step}"
-        if before == self._policy:
-            return
+        self._policies += 1
+        before, self._policy = self._policy, f"policy-{self._policies}"
         model.save_pretrained(self._folder / self._policy)
         self._post("load_lora_adapter", {"lora_name": self._policy, "lora_path": str(self._folder / self._policy)})
         if before != _BASE:

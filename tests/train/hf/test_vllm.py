@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,12 @@ def server(wide_model: Path, policy: Any) -> Iterator[VllmSampler]:
 def ask(request: pytest.FixtureRequest, wide_model: Path, policy: Any) -> Callable[..., list[list[Answer]]]:
     """Return what samples answers of the policy, as it is now, to the requests of a few rows."""
     conversation = load_conversation(wide_model)
-    steps = iter(range(1, 100))
 
     def asked(temperature: float, samples: int) -> list[list[Answer]]:
         sampler: Any = sample_answers
         if request.param == "vllm":
             server = request.getfixturevalue("server")
-            server.follow(policy, 100 * int(policy.seed) + next(steps))
+            server.follow(policy)
             sampler = server.answers
         prompts = [conversation.prompt(row.task.prompt) for row in make_rows(6)]
         how = {"temperature": temperature, "samples": samples, "max_new_tokens": 12, "batch_size": 24, "seed": 5}
@@ -110,12 +110,59 @@ def test_a_sampler_follows_the_policy(ask: Callable[..., list[list[Answer]]], po
     """Greedy answers are those of plain passes, and drawn ones have their probabilities; also when it has moved."""
     told = []
     for seed in (1, 2):
-        policy.seed = seed
         move(policy, seed)
         told.append([answer.tokens for (answer,) in ask(0.0, 1)])
         drawn = ask(2.0, 3)
         assert any(len({tuple(answer.tokens) for answer in group}) == 3 for group in drawn)
     assert told[0] != told[1]
+
+
+SERVER = """#!{python}
+import http.server, json, os, pathlib, signal, socketserver, sys, time
+path = sys.argv[sys.argv.index("--uds") + 1]
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = os.fork()
+if not child:
+    time.sleep(600)
+calls = pathlib.Path({calls!r})
+calls.write_text(f"{{child}}\\n")
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with calls.open("a") as file:
+            file.write(f"{{self.path.split('/')[-1]}} {{json.loads(body)['lora_name']}}\\n")
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+socketserver.UnixStreamServer(path, Handler).serve_forever()
+"""
+
+
+def test_each_policy_has_a_name_of_its_own_and_nothing_runs_on_after_the_end(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second stage counts its steps anew, so a step names no policy; a server that does not end is killed whole."""
+    script, calls = tmp_path / "vllm", tmp_path / "calls"
+    script.write_text(SERVER.format(python=sys.executable, calls=str(calls)))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("skillpm.train.hf.vllm._ENDING", 0.2)
+    opened = open_model(Job(RECIPE, tiny_model))
+    assert opened.vllm is not None
+    for _ in ("the only step of a stage", "that of the next stage"):
+        opened.vllm.follow(opened.model)
+    opened.close()
+    child, *asked = calls.read_text().splitlines()
+    assert asked == ["load_lora_adapter policy-1", "load_lora_adapter policy-2", "unload_lora_adapter policy-1"]
+    status = Path(f"/proc/{child}/stat")
+    assert not status.exists() or ") Z " in status.read_text()
 
 
 @pytest.mark.parametrize("rollouts", [pytest.param("vllm", marks=real)])
