@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.errors import RegistryError
+from skillpm.errors import BusyError, RegistryError
 from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.pages import LISTING
 from skillpm.storage.process_lock import locked
@@ -150,6 +150,39 @@ def test_what_is_published_while_the_pages_are_listed_stays_found(
     assert versions(catalogue) == {"demo": "1.1", "other": "1.0"}
     catalogue.refresh()
     assert versions(catalogue) == {"demo": "1.1", "other": "1.0"}
+
+
+def test_a_look_gives_its_lock_back_when_no_thread_indexes_under_it(
+    registry: FolderRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(registry, registry.root / ".server")
+    catalogue.refresh()
+    follower, indexing, goes_on = catalogue._follower, threading.Event(), threading.Event()
+    index, pages = follower._index_pages, follower._pages
+
+    def slowly(stamps: dict[str, str]) -> None:
+        indexing.set()
+        goes_on.wait(20)
+        with contextlib.suppress(BusyError), locked(follower._lock, 0.0):
+            free.append(True)
+        index(stamps)
+
+    def listed(owner: str) -> list[tuple[str, str]]:
+        follower.note("demo")
+        beside.start()
+        indexing.wait(20)
+        threading.Timer(0.3, goes_on.set).start()  # by then the look has nothing more to do
+        return list(pages(owner))
+
+    free: list[bool] = []
+    beside = threading.Thread(target=follower._index_noted)
+    monkeypatch.setattr(follower, "_index_pages", slowly)
+    monkeypatch.setattr(follower, "_pages", listed)
+    follower._next = 1.0  # long ago
+    os.utime(registry.root / "skills")
+    catalogue.refresh()
+    beside.join()
+    assert indexing.is_set() and not free
 
 
 def test_the_first_look_tells_how_long_the_next_one_takes(

@@ -190,7 +190,8 @@ class Follower:
             try:
                 self._compare(owners)
             finally:
-                self._has_lock = False
+                with self._turn:  # a thread that indexes under this lock has ended
+                    self._has_lock = False
 
     def _compare(self, owners: list[str]) -> None:
         begin = time.thread_time()
