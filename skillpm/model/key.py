@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from skillpm.formats.light import TextValue
 
 _TEXT = re.compile(r"ed25519:[0-9a-f]{64}")
+_WORKFLOWS = "/.github/workflows/"
 _IDENTITY = re.compile(r"sigstore:(https?://[!-~]+?)#([!-~]+)")
 
 
@@ -71,6 +72,11 @@ class Identity(TextValue):
     def short(self) -> str:
         """The whole text, for messages: who it is stands at its end."""
         return str(self)
+
+    @property
+    def repository(self) -> str:
+        """The repository of a workflow of GitHub; empty for others."""
+        return self.subject.partition(_WORKFLOWS)[0] if _WORKFLOWS in self.subject else ""
 
     @property
     def at_any_ref(self) -> Identity:

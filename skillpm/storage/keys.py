@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.errors import UsageError
-from skillpm.model.key import PrivateKey, PublicKey, Signer, read_signer
+from skillpm.model.key import Identity, PrivateKey, PublicKey, Signer, read_signer
 from skillpm.storage.files import read_text, storage_error, write_new
 
 DEFAULT = "default"  # the name of the key that signs unless another one is named
@@ -148,11 +148,15 @@ def read_private(text: str, place: str) -> PrivateKey:
 
 
 def read_public(text: str, path: Path | None = None) -> Signer:
-    """Read a public key or an identity as a person types it, or as it is in a file. Raises UsageError."""
+    """Read a public key or an identity as a person types it, or as it is in a file. Raises UsageError.
+
+    An identity counts at any ref, as that of a release does.
+    """
     try:
-        return read_signer(text.strip())
+        signer = read_signer(text.strip())
     except ValueError as error:
         what, hint = f"`{text[:80]}`", "`skillpm key export` prints the key of a publisher"
         if path is not None:
             what, hint = str(path), "remove the file, then add the key again"
         raise UsageError(f"{what} is not a public key: {error}", hint=hint) from None
+    return signer.at_any_ref if isinstance(signer, Identity) else signer

@@ -44,8 +44,10 @@ def problem(claimed: Identity, bundle: str, signature: bytes, data: bytes) -> st
         raise IntegrityError(f"{claimed} signed it by Sigstore, which cannot be checked here", hint=_INSTALL) from None
     try:
         parsed = Bundle.from_json(bundle)
-        expected = policy.Identity(identity=claimed.subject, issuer=claimed.issuer)
-        _verifier(os.environ.get(CONFIG_VARIABLE, "")).verify_artifact(data, parsed, expected)
+        expected: list[policy.VerificationPolicy] = [policy.Identity(identity=claimed.subject, issuer=claimed.issuer)]
+        if claimed.repository:  # else a job of any other repository that calls this workflow would sign as it
+            expected.append(policy.OIDCSourceRepositoryURI(claimed.repository))
+        _verifier(os.environ.get(CONFIG_VARIABLE, "")).verify_artifact(data, parsed, policy.AllOf(expected))
     except Exception as error:  # noqa: BLE001 - hostile bundles raise more than the library tells, and none is checked
         return " ".join(str(error).split())[:300] or type(error).__name__
     return "" if parsed.signature == signature else "its bundle has another signature"

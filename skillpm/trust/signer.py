@@ -8,6 +8,7 @@ who has asked the publisher accepts the change for one skill.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ class SignerCheck:
         if need == "trusted" and key is not None and all(item.public != key for item in self.keys.all()):
             raise PolicyError(
                 f"{label} is signed by {key}, which is not one of your trusted keys",
-                hint=f"compare the key with its publisher's; if it is right, run `skillpm key trust NAME {key}`",
+                hint=f"ask its publisher; if that is right, run `skillpm key trust NAME {shlex.quote(str(key))}`",
             )
 
     def _refuse_change(self, name: str, release: Release, key: Signer | None, before: LockedSkill) -> None:

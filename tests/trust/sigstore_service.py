@@ -30,6 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 GITHUB = "https://token.actions.githubusercontent.com"
 WORKFLOW = "https://github.com/acme/skills/.github/workflows/publish.yml"
 _ISSUER = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+_REPOSITORY = ObjectIdentifier("1.3.6.1.4.1.57264.1.12")
 _TIMESTAMPS = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _SIBLING = hashlib.sha256(b"another entry").digest()  # the first of the two entries of the log
 _START = {"start": "2020-01-01T00:00:00Z"}
@@ -76,6 +77,7 @@ class Sigstore:
     Attributes:
         subject: whom it certifies.
         issuer: who gave the token.
+        repository: whose job asked.
         delay: seconds from a certificate to the entry of the log.
         refuses: the status with which the authority answers instead.
     """
@@ -83,6 +85,7 @@ class Sigstore:
     url: str = ""
     subject: str = f"{WORKFLOW}@refs/tags/v1.0"
     issuer: str = GITHUB
+    repository: str = "https://github.com/acme/skills"
     delay: int = 0
     refuses: int = 0
     root: Key = field(default_factory=new_key)
@@ -148,6 +151,7 @@ class Sigstore:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([_general_name(self.subject)]), critical=True)
             .add_extension(x509.UnrecognizedExtension(_ISSUER, self.issuer.encode()), critical=False)
+            .add_extension(x509.UnrecognizedExtension(_REPOSITORY, _utf8(self.repository)), critical=False)
         )
         draft = plain.sign(self.root, hashes.SHA256())
         timestamp = x509.UnrecognizedExtension(_TIMESTAMPS, self._timestamp(draft, now))
@@ -188,6 +192,11 @@ class Sigstore:
 def _public(key: Key) -> dict[str, Any]:
     public = {"rawBytes": text(der(key)), "keyDetails": "PKIX_ECDSA_P256_SHA_256", "validFor": _START}
     return {"publicKey": public, "logId": {"keyId": text(hashlib.sha256(der(key)).digest())}}
+
+
+def _utf8(text: str) -> bytes:
+    """Return a short text as DER."""
+    return b"\x0c" + bytes([len(text)]) + text.encode()
 
 
 def _general_name(subject: str) -> x509.GeneralName:

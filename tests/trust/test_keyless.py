@@ -134,6 +134,14 @@ def test_a_signature_that_claims_something_else_is_refused(
         signer("demo", changed(signed(), lambda _: None, **signature))
 
 
+def test_a_workflow_that_another_repository_calls_does_not_sign(sigstore: Sigstore) -> None:
+    """GitHub names a called workflow as the subject, whoever calls it."""
+    assert signer("demo", signed()) == JOB
+    for sigstore.repository in ("https://github.com/evil/skills", "https://github.com/acme/skills2", ""):
+        with pytest.raises(IntegrityError, match="SourceRepositoryURI does not match"):
+            signer("demo", signed())
+
+
 def test_a_certificate_counts_only_in_its_minutes(sigstore: Sigstore) -> None:
     for delay, counts in ((300, True), (900, False), (-300, False)):
         sigstore.delay = delay
@@ -220,8 +228,9 @@ def test_a_job_publishes_and_another_workflow_is_another_signer(
     assert json.loads((other.root / "skillpm.lock").read_text())["skills"][0]["signer"] == str(JOB)
     other.call("install", "mine==1.1", "--registry", shop).ok()
 
-    sigstore.subject = "https://github.com/evil/skills/.github/workflows/publish.yml@refs/tags/v1.2"
-    publish("1.2", "--keyless").fails(5, "evil/skills", "clients refuse that")
+    sigstore.repository = "https://github.com/evil/skills"
+    sigstore.subject = f"{sigstore.repository}/.github/workflows/publish.yml@refs/tags/v1.2"
+    publish("1.2", "--keyless").fails(5, "evil/skills", "clients refuse that", "from the same workflow")
     publish("1.2", "--keyless", "--allow-signer-change").ok()
     failed = other.call("install", "mine==1.2", "--registry", shop)
     failed.fails(4, "evil/skills", "acme/skills", "--allow-signer-change mine")
@@ -233,8 +242,8 @@ def test_an_identity_can_be_trusted_by_a_name(place: Project, at_work: MakeJob) 
     other = at_work({"skillpm.yaml": "project: 1\npolicy:\n  signatures: trusted\n"})
     install = ("install", "mine", "--registry", str(place.root / "shop"))
     failed = other.call(*install)
-    failed.fails(6, f"signed by {JOB}, which is not one of your trusted keys", f"skillpm key trust NAME {JOB}")
-    other.call("key", "trust", "acme", str(JOB)).ok()
+    failed.fails(6, f"signed by {JOB}, which is not one of your trusted keys", f"skillpm key trust NAME '{JOB}'")
+    other.call("key", "trust", "acme", f"{JOB}@refs/heads/main").ok()
     other.call(*install).ok()
     assert f"acme  trusted  {JOB}" in other.call("key", "list").ok().out
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import ConflictError, UsageError
-from skillpm.model.key import PrivateKey
+from skillpm.model.key import Identity, PrivateKey
 from skillpm.model.release import Release
 from skillpm.ops.context import Context
 from skillpm.storage.files import read_text
@@ -55,11 +55,12 @@ def _refuse_change(context: Context, name: str, newest: Release, now: Release) -
     before, after = signer(name, newest), signer(name, now)
     if before is None or before == after:
         return
+    way = "from the same workflow (`--keyless`)" if isinstance(before, Identity) else "with the same key (`--key NAME`)"
     what = f"be signed by {context.keys.title(after)}" if after else "have no signature"
     raise ConflictError(
         f"{name} {newest.version} is signed by {context.keys.title(before)}; {now.version} would {what}, "
         "and clients refuse that",
-        hint="sign with the same key (`--key NAME`), or add `--allow-signer-change` and tell your users why",
+        hint=f"sign {way}, or add `--allow-signer-change` and tell your users why",
     )
 
 
