@@ -11,6 +11,7 @@ from skillpm.cli.common_options import is_set
 from skillpm.cli.context import command_context
 from skillpm.cli.options import registry_option
 from skillpm.cli.output import json_option, tell
+from skillpm.errors import UsageError
 
 
 @click.command("init", epilog="Example: skillpm ci init github --registry https://skills.example.org")
@@ -33,6 +34,8 @@ def command(system: str, registry: str, dry_run: bool, **flags: Any) -> None:
     from skillpm.ops.authoring.ci import Signing, System, WorkflowOptions, write_workflow
 
     place = command_context().settings.registries.get(registry, registry)
+    if flags["keyless"] and flags["no_sign"]:
+        raise UsageError("`--keyless` and `--no-sign` contradict each other", hint="use one of them")
     signing = Signing.NOBODY if flags["no_sign"] else Signing.KEYLESS if flags["keyless"] else Signing.KEY
     options = WorkflowOptions(place, flags["skills"], flags["trusted"], signing, flags["model"])
     path, text = write_workflow(System(system), options, Path.cwd(), dry_run=dry_run)

@@ -57,6 +57,12 @@ def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted
 MODEL = "https://models.example.org/v1#small-1"
 
 
+def test_a_workflow_is_signed_in_one_way(project: MakeProject) -> None:
+    made = project({})
+    made.call("ci", "init", "github", "--registry", URL, "--keyless", "--no-sign").fails(2, "contradict each other")
+    assert not (made.root / ".github").exists()
+
+
 @pytest.mark.parametrize("system", System)
 def test_with_a_model_a_change_request_shows_what_each_measured_skill_adds(system: System, tmp_path: Path) -> None:
     text = workflow(system, WorkflowOptions(URL, "skills", model=MODEL))
