@@ -31,7 +31,8 @@ def command(skill: str, tasks: Path, output: Path, **options: Any) -> None:
 
     FILE has JSON Lines {request, expected?, id?}. Rows that say what is expected are judged by the contract or the
     verifier of SKILL. DIR gets completions.jsonl and summary.json. Answers are kept as they end: after Ctrl-C, a limit
-    or an outage, the same command with --resume asks for those that are missing.
+    or an outage, the same command with --resume, and another --output if that one was written, asks for those that
+    are missing.
     """
     read_asked(options)
     from skillpm.evals.figures import figures

@@ -12,10 +12,7 @@ from skillpm.cli.common_options import is_set, is_typed
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
 from skillpm.cli.evaluator import CONTINUES, answers_are_kept, asking_options, continues, open_evaluator, read_asked
-from skillpm.cli.options import (
-    model_option,
-    run_option,
-)
+from skillpm.cli.options import model_option, run_option
 from skillpm.cli.output import echo_json, note, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.process import if_interrupted
@@ -65,7 +62,7 @@ def command(context: click.Context, /, **options: Any) -> None:
 
     SKILLs are names or folders, by default all installed skills. Each skill's own verifier judges the answers, and
     scores have 95 % intervals. Answers are kept as they end: after Ctrl-C, a limit or an outage, the same command with
-    --resume asks for those that are missing.
+    --resume, and another --output if that one was written, asks for those that are missing.
     """
     read_asked(options)
     if options["constrain"] and options["answer_form"] != "json":
