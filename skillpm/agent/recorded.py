@@ -91,8 +91,9 @@ class RecordedPolicy:
                 raise UsageError(f"{self._path} has no answer to `{request[:80]}`", hint="add a row for it")
             row = _Row.model_validate_json(self._rows[number])
             if before >= len(row.answers):
-                problem = f"{self._path} has {len(row.answers)} answers to `{request[:80]}`, which goes on"
-                raise UsageError(problem, hint="add `messages` with all answers to the row, or use `--turns`")
+                count = f"{before} answer{'' if before == 1 else 's'}"
+                problem = f"{self._path} has {count} to `{request[:80]}`, which goes on"
+                raise UsageError(problem, hint=f"add `messages` with all answers to the row, or use `--turns {before}`")
             last = before + 1 == len(row.answers)
             reason = row.finish_reason if last else "stop"
             yield index, Completion(row.answers[before], row.prompt_tokens, row.completion_tokens, reason)

@@ -51,8 +51,9 @@ def test_an_episode_gets_its_recorded_answers_one_after_the_other(tmp_path: Path
     third = [*second, Message(role="assistant", content="two"), Message(role="user", content="b")]
     answers = dict(policy.complete([first, second], max_new_tokens=1))
     assert answers == {0: Completion("look", 0, 0, "stop"), 1: Completion("two", 0, 0, "length")}
-    with pytest.raises(UsageError, match="2 answers to `b`, which goes on"):
+    with pytest.raises(UsageError, match="2 answers to `b`, which goes on") as refusal:
         list(policy.complete([third], max_new_tokens=1))
+    assert "`--turns 2`" in str(refusal.value.hint)
 
 
 @pytest.mark.parametrize(
