@@ -20,7 +20,7 @@ from skillpm.storage.files import append_line, read_text
 ROLLOUTS = "rollouts"  # the arm and the task set
 
 
-class Rollouts:
+class RolloutRecorder:
     """A judge that remembers each answer to each task once, with its judgement.
 
     Args:

@@ -35,7 +35,7 @@ from skillpm.ops.learning.resumption import (
     check_machine,
     model_identity,
 )
-from skillpm.ops.learning.rollouts import Rollouts
+from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import load_rephrasing
@@ -256,7 +256,7 @@ def _learn(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress
     """Run the stages, and finish the folder."""
     context, session = ready.context, ready.session
     tasks = [row.task for row in (*plan.material.train, *plan.material.refine)]
-    rollouts = Rollouts(session.scorer.judge, folder.path / "rollouts.jsonl", tasks)
+    rollouts = RolloutRecorder(session.scorer.judge, folder.path / "rollouts.jsonl", tasks)
     tracking = importlib.import_module("skillpm.train.hf.trackers").tracking
     with tracking(ready.recipe, folder.path, context.note) as track:
         judging = Judging(rollouts.judge, session.scorer.prefetch, session.scorer.observer)

@@ -12,7 +12,7 @@ from skillpm.evals.examiner import Asking
 from skillpm.model.episode import Episode
 from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
 from skillpm.ops.learning.rescore import Rescored, rescore, stored_skills
-from skillpm.ops.learning.rollouts import Rollouts
+from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.session import JudgingSession
 from skillpm.storage.files import write_atomic
 from tests.present import present
@@ -33,7 +33,7 @@ def stored(server: Server, count: Count, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(server: Server, ready: JudgingSession, tmp_path: Path) -> Path:
     """A run folder with what was judged while it trained: two answers to one task, the second of them twice."""
-    rollouts = Rollouts(ready.scorer.judge, tmp_path / "rollouts.jsonl", [server.task(7)])
+    rollouts = RolloutRecorder(ready.scorer.judge, tmp_path / "rollouts.jsonl", [server.task(7)])
     rollouts.judge([Episode.answering(server.task(7), server.answer(port)) for port in (8, 7, 7)])
     evaluation = rollouts.evaluation(ready.contributions, "a model")
     write_atomic(tmp_path / "run/evals/rollouts.json", present(evaluation).text())

@@ -32,7 +32,7 @@ from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.estimate import estimate
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
-from skillpm.ops.learning.rollouts import Rollouts
+from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.run_page import run_page
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
@@ -375,13 +375,13 @@ def test_a_resumed_run_has_the_answers_that_were_judged_before(server: Server, t
     def judge(episodes: Sequence[Episode]) -> list[Judgement]:
         return [Judgement(verdict=Verdict(status="failed", score=0.5), rewards={}) for _ in episodes]
 
-    first = Rollouts(judge, path, [task])
+    first = RolloutRecorder(judge, path, [task])
     first.judge([Episode.answering(task, "one"), Episode.answering(task, "one")])
     with path.open("a") as file:
         file.write('{}\n{"task": "cut')
-    again = Rollouts(judge, path, [task])
+    again = RolloutRecorder(judge, path, [task])
     again.judge([Episode.answering(task, text) for text in ("one", "two")])
-    whole = Rollouts(judge, path, [task]).evaluation(build_catalogue([server.skill], Host()), "m")
+    whole = RolloutRecorder(judge, path, [task]).evaluation(build_catalogue([server.skill], Host()), "m")
     assert whole is not None and [record.completion for record in whole.arms[0].records] == ["one", "two"]
 
 
