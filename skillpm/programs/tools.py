@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -425,17 +426,22 @@ def _values(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...], t
     return values, ()
 
 
-def _numbers(schema: dict[str, Any], kind: str) -> Iterator[Any]:
+def _numbers(schema: dict[str, Any], kind: str) -> list[Any]:
+    valid: list[Any] = []
+    with suppress(OverflowError, ValueError):  # of bounds or a step so far off that no double tells them apart
+        valid = _valid(schema, _between_bounds(schema, kind))
+    if not valid:
+        raise UnsupportedError("a number without a value")
+    return valid
+
+
+def _between_bounds(schema: dict[str, Any], kind: str) -> list[Any]:
     step = schema.get("multipleOf", 1 if kind == "integer" else 0.5)
     low = schema.get("minimum", schema.get("exclusiveMinimum", min(0, schema.get("maximum", 0)) - step) + step)
     high = schema.get("maximum", schema.get("exclusiveMaximum", low + 60 * step) - step)
     low, high = max(low, -_FARTHEST), min(high, _FARTHEST)
     values = {low + round((high - low) / step * part / 15) * step for part in range(16)}
-    whole = sorted(int(value) if kind == "integer" else round(value, 6) for value in values)
-    valid = _valid(schema, whole)
-    if not valid:
-        raise UnsupportedError("a number without a value")
-    yield from valid
+    return sorted(int(value) if kind == "integer" else round(value, 6) for value in values)
 
 
 def _valid(schema: dict[str, Any], values: list[Any]) -> list[Any]:

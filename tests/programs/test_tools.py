@@ -163,6 +163,25 @@ def test_a_body_may_be_any_kind_of_json(kind: str) -> None:
     assert [list(o.schema["properties"]) for o in operations_of_openapi(document, print)] == [["name"]]
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "minimum": 1e308},
+        {"type": "number", "maximum": 1, "multipleOf": 1e-310},
+        {"type": "integer", "exclusiveMinimum": 10**400},
+    ],
+    ids=["minimum", "step", "exclusive minimum"],
+)
+def test_bounds_that_leave_no_number_cost_their_argument_alone(schema: Any) -> None:
+    notes: list[str] = []
+    tool = {"name": "look", "parameters": {"properties": {"a": schema, "b": {"type": "boolean"}}}}
+    [draft] = drafts_of(list(operations_of_tools([tool], notes.append)), notes.append)
+    assert (list(draft.schema["properties"]), notes) == (
+        ["b"],
+        ["`look`: `a` is left out: it is a number without a value"],
+    )
+
+
 def test_bounds_as_far_as_numbers_go_leave_values() -> None:
     far = {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308}
     tool = {"name": "look", "parameters": {"properties": {"x": far}}}
