@@ -14,7 +14,7 @@ from skillpm.formats.light import TextValue
 
 _TEXT = re.compile(r"ed25519:[0-9a-f]{64}")
 _WORKFLOWS = "/.github/workflows/"
-_IDENTITY = re.compile(r"sigstore:(https?://[!-~]+?)#([!-~]+)")
+_IDENTITY = re.compile(r"sigstore:(https?://[!-~]+?)#((?!@refs/)[!-~]+)")
 
 
 @dataclass(frozen=True, slots=True)

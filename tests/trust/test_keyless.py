@@ -121,6 +121,7 @@ def test_a_damaged_bundle_is_refused(sigstore: Sigstore, name: str) -> None:
         ({"keyid": f"sigstore:{GITHUB}#{WORKFLOW}@refs/tags/v9"}, "SANs do not match"),
         ({"keyid": f"sigstore:https://evil.example.org#{WORKFLOW}@refs/tags/v1.0"}, "OIDCIssuer does not match"),
         ({"keyid": "sigstore:nobody"}, "cannot be read"),
+        ({"keyid": f"sigstore:{GITHUB}#@refs/tags/v1.0"}, "cannot be read"),
         ({"keyid": f"ed25519:{'0' * 64}"}, "does not fit that key"),
         ({"sig": "QUJD"}, "another signature"),
         ({"bundle": ""}, "failed to load bundle"),
