@@ -13,7 +13,7 @@ from skillpm.evals.compare import Comparison, Paired, compare
 from skillpm.evals.decision import Decision, decide
 from skillpm.evals.figures import task_set_label
 from skillpm.evals.gate import check_gates
-from skillpm.evals.stored_records import stored_records
+from skillpm.evals.stored_records import outcomes_of, stored_records
 from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.name import did_you_mean
 from skillpm.ops.learning.report import stored_evaluation
@@ -105,11 +105,8 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
             hint="evaluate both on the same skills and the same `--held-out FILE`",
         )
     paired = {(item.skill, item.task_set) for item in comparisons}
-    unpaired = tuple(
-        f"{task_set.skill}, {task_set_label(task_set.name)}"
-        for task_set in first.evaluation.task_sets
-        if (task_set.skill, task_set.name) not in paired
-    )
+    judged = {(profile.skill, profile.suite) for profile in outcomes_of(first.arm).profiles if profile.judged}
+    unpaired = tuple(f"{skill}, {task_set_label(name)}" for skill, name in sorted(judged - paired))
     caveats = [f"{place}: only {FIRST} was judged on it" for place in unpaired] + _caveats(first, second)
     return Compared(first, second, tuple(comparisons), unpaired, Flips(one, other), tuple(caveats))
 

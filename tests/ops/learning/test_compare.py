@@ -99,7 +99,12 @@ def test_a_task_set_that_only_the_baseline_was_judged_on_keeps_a_candidate_back(
     assert gated(shop, candidate, *options).document["decision"] == "GO"
     document = json.loads(baseline.read_text())
     document["task_sets"].append(document["task_sets"][0] | {"name": "harder"})
-    baseline.write_text(json.dumps(document))
+    (arm,) = document["arms"]
+    unjudged = [record | {"suite": "harder", "verdict": {"status": "errored", "score": None}} for record in arm["records"][:5]]
+    baseline.write_text(json.dumps(document | {"arms": [arm | {"records": arm["records"] + unjudged}]}))
+    assert gated(shop, candidate, *options).document["decision"] == "GO", "nobody was judged on it"
+    judged = [record | {"verdict": arm["records"][0]["verdict"]} for record in unjudged]
+    baseline.write_text(json.dumps(document | {"arms": [arm | {"records": arm["records"] + judged}]}))
     assert "harder: only the baseline was judged on it" in shop.call("gate", candidate, *options).fails(11).out
     assert "harder: only A was judged on it" in shop.call("compare", baseline, candidate).ok().err
     assert gated(shop, baseline, "--baseline", str(candidate)).document["decision"] == "NO-GO"
