@@ -100,7 +100,8 @@ def test_a_task_set_that_only_the_baseline_was_judged_on_keeps_a_candidate_back(
     document = json.loads(baseline.read_text())
     document["task_sets"].append(document["task_sets"][0] | {"name": "harder"})
     (arm,) = document["arms"]
-    unjudged = [record | {"suite": "harder", "verdict": {"status": "errored", "score": None}} for record in arm["records"][:5]]
+    errored = {"status": "errored", "score": None}
+    unjudged = [record | {"suite": "harder", "verdict": errored} for record in arm["records"][:5]]
     baseline.write_text(json.dumps(document | {"arms": [arm | {"records": arm["records"] + unjudged}]}))
     assert gated(shop, candidate, *options).document["decision"] == "GO", "nobody was judged on it"
     judged = [record | {"verdict": arm["records"][0]["verdict"]} for record in unjudged]
