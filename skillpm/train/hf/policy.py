@@ -25,6 +25,7 @@ from skillpm.train.hf.model import (
     window,
     with_adapter,
 )
+from skillpm.train.hf.packed import pack
 
 TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
 """Beside an adapter: what its training called the chat template with."""
@@ -89,6 +90,7 @@ class TransformersPolicy:
         if adapter is not None:
             self.settings["adapter_digest"] = weights_digest(adapter)
         self._model = loaded.eval()
+        pack(self._model)
         self._batch_size = batch_size
         self._skip_special_tokens = not special_tokens
         self._grammar: Grammar | None = None
