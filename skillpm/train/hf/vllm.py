@@ -86,7 +86,7 @@ class VllmSampler:
         eager = ["--enforce-eager"] if model.device.type == "cpu" else []  # compiling takes minutes there
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _TIED, program, "serve", str(source), "--enable-lora", *options, *eager],
+                [sys.executable, "-P", "-c", _TIED, program, "serve", str(source), "--enable-lora", *options, *eager],
                 env={**os.environ, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1"},
                 cwd=self._folder,  # no module of the project
                 stdin=subprocess.DEVNULL,
