@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from skillpm.errors import ConflictError, DocumentError, RegistryError, UsageError
+from skillpm.errors import ConflictError, DocumentError, IntegrityError, RegistryError, UsageError
 from skillpm.formats.light import LightDocument, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing, Release
@@ -17,6 +17,7 @@ from skillpm.model.requirement import Requirement, parse_version
 
 D = TypeVar("D", bound=LightDocument)
 KEEPER = "tell the registry's maintainer"  # a hint
+CHANGED = f"it was changed on the way or at the source: do not use it, and {KEEPER}"  # a hint
 LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page
 MAX_LISTING = 64 << 20  # bytes of the listing, its only limit: 300,000 skills
@@ -42,6 +43,12 @@ def other_content(name: str, version: str, place: object, **digests: str) -> Con
         hint="a published release never changes: run `skillpm version bump patch`",
         **digests,
     )
+
+
+def wrong_length(what: str, size: int, length: int) -> IntegrityError:
+    """Return the error for an archive with more or fewer bytes than the ``size`` that its page has."""
+    how = f"long: its page says {size} bytes" if length > size else f"short: it has {length} of {size} bytes"
+    return IntegrityError(f"{what} is too {how}", hint=CHANGED, expected=size, found=length)
 
 
 def largest_archive(release: Release) -> int:

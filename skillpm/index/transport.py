@@ -33,7 +33,7 @@ from urllib.parse import urljoin, urlsplit
 from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, Gathering, gathered, inflated, pieces_of
 from skillpm.index.credentials import Credentials, host_of, is_local, token_variable
-from skillpm.index.pages import KEEPER, MAX_ARCHIVE
+from skillpm.index.pages import KEEPER, MAX_ARCHIVE, wrong_length
 from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ class CutError(Exception):
         self.refused = refused
 
 
+class TooLargeError(RegistryError):
+    """An answer has more bytes than are allowed."""
+
+
 class Transport:
     """The connections of one invocation, through the proxies of its environment; threads may share it."""
 
@@ -148,7 +152,8 @@ class Transport:
         A cut download continues if the ETag is the same, and else starts again.
 
         Raises:
-            RegistryError: like ``get``; also for 404, and if the body does not have ``size`` bytes.
+            RegistryError: like ``get``; also for 404.
+            IntegrityError: the body does not have ``size`` bytes.
         """
         partial = _Partial(resumable=True)
 
@@ -160,7 +165,12 @@ class Transport:
                 partial.data.clear()
             return self._once(url, min(limit, size or limit), headers, partial)
 
-        answer = self._persist(url, once)
+        try:
+            answer = self._persist(url, once)
+        except TooLargeError:
+            if size and size < limit:
+                raise wrong_length(url, size, size + 1) from None
+            raise
         if answer.status != 200:
             raise RegistryError(f"{url} is missing: the server answers {answer.status}", hint=KEEPER)
         body = _archive(answer, partial.data.value(), size or limit, exact=bool(size))
@@ -169,7 +179,7 @@ class Transport:
                 raise RegistryError(
                     f"{url} is a web page, not an archive", hint="log in at a proxy, or check the address"
                 )
-            raise RegistryError(f"{url} has {len(body)} bytes, but its page says {size}", hint=KEEPER)
+            raise wrong_length(url, size, len(body))
         return body
 
     def send(self, method: str, url: str, body: Bytes = b"", *, kind: str = "application/json") -> Answer:
@@ -453,8 +463,8 @@ def _stopped(url: str) -> RegistryError:
     return RegistryError(f"{url} was not fetched because of an earlier error", hint="see the first error")
 
 
-def _too_large(url: str, limit: int) -> RegistryError:
-    return RegistryError(f"{url} has more than the allowed {limit} bytes", hint=KEEPER, limit=limit)
+def _too_large(url: str, limit: int) -> TooLargeError:
+    return TooLargeError(f"{url} has more than the allowed {limit} bytes", hint=KEEPER, limit=limit)
 
 
 def _failure_reason(error: Exception) -> str:

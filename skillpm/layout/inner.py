@@ -158,6 +158,8 @@ def _decompressed(data: bytes, kind: str, limit: int) -> bytes:
 
     parts, left = [], limit + 1
     while data and left > 0:
+        if _MAGIC.get(data[:2]) != kind:
+            raise SealedError("has bytes after its end")
         if kind == "gzip":
             gzip = zlib.decompressobj(31)
             parts.append(gzip.decompress(data, left))

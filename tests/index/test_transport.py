@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.errors import RegistryError, UsageError
+from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.index.credentials import Credentials, token_variable
 from skillpm.index.http import cached_get
 from skillpm.index.page_cache import PageCache
@@ -107,9 +107,6 @@ def test_a_download_that_is_always_cut_ends_with_an_error(shop: Shop, transport:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (says(200, BODY), "more than the allowed"),
-        (says(200, b"x", length=1 << 40), "more than the allowed"),
-        (says(200, b"x" * 50), "has 50 bytes"),
         (says(404), "404"),
         (says(418), "418"),
         (says(401), "SKILLPM_TOKEN_127_0_0_1_"),
@@ -125,6 +122,22 @@ def test_an_answer_that_cannot_be_used_is_refused(shop: Shop, transport: Transpo
         transport.download(f"{shop.url}/file", limit=100_000, size=100)
     assert words in f"{caught.value.message} {caught.value.hint}"
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (says(200, BODY), "is too long: its page says 100 bytes"),
+        (says(200, b"x", length=1 << 40), "is too long: its page says 100 bytes"),
+        (says(200, b"x" * 50), "is too short: it has 50 of 100 bytes"),
+    ],
+)
+def test_an_archive_of_another_length_than_its_page_says_is_not_what_was_published(
+    shop: Shop, transport: Transport, answer: Any, words: str
+) -> None:
+    shop.answers["/file"] = answer
+    with pytest.raises(IntegrityError, match=words):
+        transport.download(f"{shop.url}/file", limit=100_000, size=100)
 
 
 def test_a_body_without_an_announced_length_is_stopped_at_the_limit(shop: Shop, transport: Transport) -> None:
@@ -387,7 +400,7 @@ def test_a_compressed_transfer_that_grows_beyond_the_size_of_its_page_is_refused
     shop: Shop, transport: Transport
 ) -> None:
     shop.answers["/x.tar.gz"] = says(200, gzip.compress(b"0" * (1 << 20)), Content_Encoding="gzip")
-    with pytest.raises(RegistryError, match="but its page says 5000"):
+    with pytest.raises(IntegrityError, match="its page says 5000"):
         transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=5000)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from skillpm.errors import IntegrityError
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.shipped import bundled_skills
@@ -20,6 +22,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.name import is_name
 from skillpm.model.ports import Index, SearchableIndex
 from skillpm.model.source import Source
+from skillpm.ops.project.fetch import open_release
 from skillpm.storage.archive import build_archive, read_archive
 from tests.conftest import write_tree
 from tests.servers import Shop, commit_all, serving
@@ -149,6 +152,31 @@ def test_every_release_has_the_digests_and_the_size_of_its_archive(index: Index)
             assert hashlib.sha256(data).hexdigest() == release.archive
             assert len(data) == release.size
             assert tree_digest(read_archive(data)) == release.tree
+
+
+@pytest.mark.parametrize("kind", ["directory", "http"])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: data + b"x", "is too long: its page says"),
+        (lambda data: data[:-1], "is too short: it has"),
+        (lambda data: data[:99] + bytes([data[99] ^ 1]) + data[100:], "sha256 is"),
+    ],
+    ids=["too long", "too short", "changed"],
+)
+def test_every_registry_refuses_a_damaged_archive_alike(
+    tmp_path: Path, skill_files: SkillFiles, kind: str, damage: Callable[[bytes], bytes], words: str
+) -> None:
+    write_registry(tmp_path, [tree(skill_files("demo"))])
+    (archive,) = tmp_path.glob("archives/*/*")
+    archive.write_bytes(damage(archive.read_bytes()))
+    with serving(tmp_path) as shop:
+        index = open_registry({"directory": str(tmp_path), "http": shop.url}[kind], Surroundings(tmp_path, tmp_path))
+        page = index.page("demo")
+        assert page is not None
+        with pytest.raises(IntegrityError, match=f"demo 1.0 from {re.escape(index.name)}.* {words}") as caught:
+            open_release("demo", page.releases[0], index)
+    assert "do not use it" in (caught.value.hint or "")
 
 
 def test_an_index_has_a_name_for_the_lock(index: Index) -> None:

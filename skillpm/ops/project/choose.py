@@ -321,17 +321,18 @@ class _Pages:
         )
 
     def _upgraded(self, entry: LockedSkill, place: Source) -> Page | None:
-        """Return the page of a name to upgrade. If its source no longer has it, note that the locked release stays."""
-        reason = f"{place} no longer has it"
+        """Return the page of a name to upgrade. If its source has no whole one, note that the locked release stays."""
+        reason, remedy = f"{place} no longer has it", ""
         try:
             page = self._from(self._context.source(place), entry.name)
         except SkillpmError as error:
-            if not is_vanished(error):
+            is_damaged = isinstance(error, IntegrityError) and not place.is_registry  # a registry's would hold for all
+            if not (is_damaged or is_vanished(error)):
                 raise
-            page, reason = None, error.message
+            page, reason, remedy = None, error.message, f"; {error.hint}" if is_damaged else ""
         if page is None:
             where = whereabouts(self._context, place, entry.name)
-            self._context.note(f"{entry} stays as it is locked: {reason}{where}")
+            self._context.note(f"{entry} stays as it is locked: {reason}{where or remedy}")
         return page
 
     def of_the_chain(self) -> list[str]:

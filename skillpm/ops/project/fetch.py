@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import IntegrityError, LayoutError
 from skillpm.formats.as_json import as_json
 from skillpm.formats.gathered import Bytes
+from skillpm.index.pages import CHANGED, wrong_length
 from skillpm.index.path import FilesIndex, TreeIndex
 from skillpm.layout.filenames import Limits
 from skillpm.layout.rule import Level
@@ -127,12 +128,20 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
         IntegrityError: bytes differ from a digest, or the archive is not acceptable.
     """
     if not index.made_here:
-        return checked_tree(name, release, index.archive(name, release), index.name)
+        return checked_tree(name, release, _archive(name, release, index), index.name)
     if isinstance(index, FilesIndex):
         own = index.files(name, release)
     else:
         own = read_archive(index.archive(name, release), limits_of(release.adapter))
     return _with_digest(own, name, release, index.name)
+
+
+def _archive(name: str, release: Release, index: Index) -> Bytes:
+    try:
+        return index.archive(name, release)
+    except IntegrityError as error:
+        what = f"{name} {release.version} from {index.name}: {error.message}"
+        raise IntegrityError(what, hint=error.hint, **error.details) from None
 
 
 def checked_tree(name: str, release: Release, data: Bytes, who: str) -> Tree:
@@ -146,6 +155,8 @@ def checked_tree(name: str, release: Release, data: Bytes, who: str) -> Tree:
         what = f"the archive of {name} {release.version} from {who}"
         if data[:512].lstrip()[:1] == b"<":
             what = f"{who} sent a web page instead of the archive of {name} {release.version}"
+        if release.size and len(data) != release.size:
+            raise wrong_length(what, release.size, len(data))
         raise _mismatch(what, release.archive, digest)
     return _with_digest(read_archive(data, limits), name, release, who)
 
@@ -168,7 +179,7 @@ def _canonical_digest(data: Bytes, limits: Limits) -> str | None:
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:
     return IntegrityError(
         f"{what}: sha256 is {found[:16]}…, expected {expected[:16]}…",
-        hint="it was changed on the way or at the source: do not use it, and tell the registry's maintainer",
+        hint=CHANGED,
         expected=expected,
         found=found,
     )

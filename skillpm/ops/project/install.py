@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from skillpm.errors import UsageError
+from skillpm.errors import IntegrityError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
+from skillpm.model.release import Page
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import exceeded_budgets
 from skillpm.ops.project.adapters import check_adapters
@@ -267,7 +268,11 @@ def _fetch_all(
         store = None if options.dry_run else context.store
         alone = store.bringing(entry.tree) if store is not None and index.remote else nullcontext(enter_result=True)
         with alone as needed:  # a download waits for a process that fetches the same tree; a local copy does not
-            seen[entry.name] = fetch(store, entry, index, options.allow, size=size) if needed else []
+            try:
+                seen[entry.name] = fetch(store, entry, index, options.allow, size=size) if needed else []
+            except IntegrityError as error:
+                error.hint = f"{error.hint}{_another(entry, page or selection.pages.get(entry.name))}"
+                raise
             return entry, warnings
 
     remote = any(index.remote for index in indexes.values())
@@ -282,6 +287,12 @@ def _fetch_all(
     if not options.dry_run:
         context.store.flush()
     return [*(warning for entry in missing for warning in warnings_of[entry.name]), *_grouped(seen)]
+
+
+def _another(entry: LockedSkill, page: Page | None) -> str:
+    """Return what takes another release than one that is damaged, if its source has another."""
+    others = page is not None and any(item.usable and item.version != entry.version for item in page.releases)
+    return f"; `skillpm install '{entry.name}!={entry.version}'` takes another version" if others else ""
 
 
 def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:

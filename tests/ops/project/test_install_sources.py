@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+import shlex
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -40,7 +42,7 @@ def locked(place: Project) -> dict[str, dict[str, Any]]:
 
 
 def archive_of(site: Shop, name: str) -> str:
-    digest = json.loads((site.root / f"skills/{name}.json").read_text())["releases"][0]["archive"]
+    digest = json.loads((site.root / f"skills/{name}.json").read_text())["releases"][-1]["archive"]
     return f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
 
 
@@ -114,7 +116,7 @@ ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
         5,
         "cannot be used",
     ),
-    "an archive that never ends": (lambda site: answers(site, says(200, b"x" * 99_999)), 5, "more than the allowed"),
+    "an archive that never ends": (lambda site: answers(site, says(200, b"x" * 99_999)), 4, "is too long"),
     "an archive of more than any skill has": (lambda site: edited(site, "many-00", size=1 << 40), 5, "allowed"),
     "no archive": (lambda site: answers(site, says(404)), 5, "404"),
     "a refused archive": (lambda site: answers(site, says(403)), 5, "SKILLPM_TOKEN_127_0_0_1"),
@@ -390,6 +392,54 @@ def test_a_damaged_archive_file_is_refused(
     place = project({"mine.tar.gz": whole[:-20] if data is None else data})
     place.call("install", "./mine.tar.gz").fails(4, words)
     assert not (place.root / "skillpm.lock").exists()
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_damaged_release_is_named_and_the_hint_takes_another(
+    project: MakeProject, site: Shop, skill_files: SkillFiles, remote: bool
+) -> None:
+    place = project()
+    place.call("install", "many-00", "many-01", "--registry", site.url if remote else site.root).ok()
+    publish(site.root, *(skill_files(f"many-0{number}", "1.1", requires={"base": ""}) for number in range(2)))
+    path = site.root / archive_of(site, "many-00").lstrip("/")
+    before = snapshot(place.root)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"x")
+    failed = place.call("update").fails(4, "many-00 1.1", "is too long")
+    assert snapshot(place.root) == before
+    (typed,) = re.findall("`skillpm (install .*)`", failed.err)
+    place.call(*shlex.split(typed)).ok()
+    place.call("update").ok()
+    assert {name: locked(place)[name]["version"] for name in ("many-00", "many-01")} == {
+        "many-00": "1.0",
+        "many-01": "1.1",
+    }
+
+
+def test_a_damaged_archive_stops_no_update_of_another_skill(
+    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    whole = build_archive(tree(skill_files("mine")))
+    place = project({"mine.tar.gz": whole})
+    shop = publish(tmp_path / "shop", skill_files("other"))
+    place.call("install", "other", "./mine.tar.gz", "--registry", shop).ok()
+    place.write({"mine.tar.gz": bytes(whole) + b"x"})
+    publish(shop, skill_files("other", "1.1"))
+    done = place.call("update").ok()
+    assert "mine 1.0 stays as it is locked" in done.err and "has bytes after its end; do not use" in done.err
+    assert {name: item["version"] for name, item in locked(place).items()} == {"mine": "1.0", "other": "1.1"}
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize(("edit", "words"), [(b"x", "has bytes after its end"), (None, "is cut off")])
+def test_an_archive_of_another_program_that_is_too_long_is_not_called_cut_off(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, kind: str, edit: bytes | None, words: str
+) -> None:
+    files = {path: text.encode() for path, text in skill_files("mine").items()}
+    path = tmp_path / f"mine.tar.{kind}".replace("tar.gz", "tgz")
+    packed(path, files, kind)
+    path.write_bytes(path.read_bytes() + edit if edit else path.read_bytes()[:-9])
+    project().call("install", path).fails(4, words)
 
 
 def packed(path: Path, files: dict[str, bytes], kind: str) -> None:
