@@ -240,7 +240,7 @@ class TaskRow(Document):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Json]
 
-    id: str | int | None = None
+    id: Json = None
     request: Annotated[str, Field(min_length=1, max_length=65536)]
     expected: Json = None
     tags: tuple[str, ...] = ()
@@ -255,7 +255,7 @@ class TaskAnswer(Document):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, Json]
 
-    id: str | int | None = None
+    id: Json = None
     request: str
     expected: Json = None
     completion: str

@@ -22,6 +22,16 @@ def test_rows_from_outside_are_answered_and_judged(evaluate: Evaluate) -> None:
 def test_each_row_is_answered_as_often_as_is_asked(evaluate: Evaluate) -> None:
     rows = evaluate.answer(*ROWS, "--repeats", "2").ok()
     assert "answers: 2, in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
+    summary = json.loads((evaluate.root / "out/summary.json").read_text())
+    assert (summary["tasks"], summary["answers"]) == (1, 2)
+
+
+@pytest.mark.parametrize("own", ["a", 7, True, 1.0, None, [1, "b"]])
+def test_the_id_of_a_row_comes_back_as_it_was_given(evaluate: Evaluate, own: object) -> None:
+    (evaluate.root / "own.jsonl").write_text(json.dumps({"id": own, "request": "serve at port 3"}) + "\n")
+    evaluate.answer(ROWS[0], "own.jsonl", *ROWS[2:]).ok()
+    row = json.loads((evaluate.root / "out/completions.jsonl").read_text())
+    assert json.dumps(row["id"]) == json.dumps(own)
 
 
 def test_a_limit_that_leaves_rows_out_is_told_with_the_way_on(evaluate: Evaluate) -> None:

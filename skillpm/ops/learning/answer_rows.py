@@ -26,7 +26,7 @@ from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
-_COUNTED = ("tasks", "truncated", "too_long", "runnable")
+_COUNTED = ("answers", "truncated", "too_long", "runnable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Answered:
     """What was answered.
 
     Attributes:
-        answers: how many rows were answered.
+        answers: of all rows, each as often as it was answered.
         evaluation: of the rows that say what is expected; None where none does.
         summary: the document that was written.
         output: the folder that was written.
@@ -90,11 +90,12 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         arm = arm.model_copy(update={"records": expecting})
         judged = LazySequence(places, eval_tasks.__getitem__)
         evaluation = assemble(session.contributions, judged, [arm]) if expecting else None
-        summary = _summary(answerer, counts, evaluation) | {"settings": arm.settings}
+        asked = len(set(examiner.answered))
+        summary = _summary(answerer, {"tasks": asked, **counts}, evaluation) | {"settings": arm.settings}
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     limit = arm.settings.get("limit_reached")
     return Answered(
-        counts["tasks"], evaluation, summary, output, None if limit is None else str(limit), examiner.interrupted
+        counts["answers"], evaluation, summary, output, None if limit is None else str(limit), examiner.interrupted
     )
 
 
@@ -102,7 +103,7 @@ def _lines(answered: Iterable[tuple[TaskRow, Record]], counts: Counter[str], *, 
     """Yield the answers as JSON Lines, and count them."""
     for row, record in answered:
         reason, runnable = record.finish_reason, record.argv is not None
-        counts.update(tasks=1, truncated=reason == "length", too_long=reason == "too_long", runnable=runnable)
+        counts.update(answers=1, truncated=reason == "length", too_long=reason == "too_long", runnable=runnable)
         yield f"{task_answer(row, record, repeated=repeated).model_dump_json()}\n"
 
 
