@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 _REFERENCES = ("$ref", "$dynamicRef")
+_BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "then", "else")
 _INNER = ("properties", "items", "prefixItems", "additionalProperties")
 
@@ -39,16 +40,21 @@ def is_boolean(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
     return bool(types) and types <= {"boolean", "null"}
 
 
-def refuse_remote_references(schema: Any) -> None:
-    """Raise ValueError if a reference points outside the schema, at any depth."""
+def refuse_remote_references(schema: Any, *, by_name: bool = False) -> None:
+    """Raise ValueError if a reference points outside the schema, at any depth.
+
+    ``by_name`` says that the keys are names, of properties for example. A reference may name such an object as if it
+    were a schema, so a text under the name `$ref` is still refused there.
+    """
     if isinstance(schema, list):
         for item in schema:
             refuse_remote_references(item)
     elif isinstance(schema, dict):
         for key, item in schema.items():
-            if key in _REFERENCES and not (isinstance(item, str) and item.startswith("#")):
+            is_inside = isinstance(item, str) and item.startswith("#")
+            if key in _REFERENCES and not is_inside and not (by_name and isinstance(item, dict)):
                 raise ValueError(f"`{key}` may only point inside the schema (#/…)")
-            refuse_remote_references(item)
+            refuse_remote_references(item, by_name=key in _BY_NAME and not by_name)
 
 
 def branches(schemas: Iterable[Any], root: Mapping[str, Any], *, inside: bool = False) -> list[Mapping[str, Any]]:

@@ -26,6 +26,7 @@ _PARTS = 4000  # of the schema of one operation, with references written out
 _VALUES = 60  # of the arguments of one operation
 _OPTIONAL = 0.5  # until it is known how many there are
 _METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
+_UNREAD = {"head", "options", "query", "trace"}
 _FORMATS = {"date": "day", "date-time": "datetime", "email": "email", "uri": "url", "url": "url", "uuid": "uuid",
             "hostname": "host", "ipv4": "host", "duration": "duration"}  # fmt: skip
 _FARTHEST = 10**15  # from zero: a double has every whole number up to there
@@ -69,18 +70,36 @@ def operations_of_tools(document: Any, warn: Warn) -> Iterator[Operation]:
             document = document.get(step, document)
     if not isinstance(document, list) or not document:
         raise DocumentError("not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}')
-    for place, item in enumerate(document):
+    for place, item in enumerate(_tools_of(document, warn)):
         tool = item.get("function", item) if isinstance(item, dict) else {}
         tool = tool if isinstance(tool, dict) else {}
-        schemas = (tool.get(key) for key in ("parameters", "input_schema", "inputSchema"))
-        schema: Any = next((schema for schema in schemas if schema is not None), {})
+        schema = _schema_of_tool(tool)
         given = tool.get("name")
+        schema = {} if schema is None else schema
         if not isinstance(given, str) or not given or not isinstance(schema, dict):
             raise DocumentError(f"tool {place + 1} has no `name`, or parameters that are not an object")
         name = _tool_name(given)
         if name != given:
             warn(f"`{given}` is called `{name}`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`")
         yield Operation(name, str(tool.get("description") or ""), schema, schema)
+
+
+def _tools_of(document: list[Any], warn: Warn) -> Iterator[Any]:
+    """Yield the tools of a list and of the namespaces in it, without those whose arguments the list does not have."""
+    for item in document:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind == "namespace" and isinstance(item.get("tools"), list):
+            warn(f"the tools of the namespace `{item.get('name')}` are taken under their own names")
+            yield from _tools_of(item["tools"], warn)
+        elif isinstance(kind, str) and kind != "function" and _schema_of_tool(item) is None:
+            warn(f"`{item.get('name', kind)}` is left out: a tool of the type `{kind}` has no schema of its arguments")
+        else:
+            yield item
+
+
+def _schema_of_tool(tool: dict[str, Any]) -> Any:
+    schemas = (tool.get(key) for key in ("parameters", "input_schema", "inputSchema"))
+    return next((schema for schema in schemas if schema is not None), None)
 
 
 def _tool_name(text: str) -> str:
@@ -97,38 +116,75 @@ def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
     version = str(document.get("openapi", "")) if isinstance(document, dict) else ""
     if not version.startswith("3.") or not isinstance(document.get("paths"), dict):
         raise DocumentError("not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
-    for path, item in document["paths"].items():
+    if document.get("webhooks"):
+        warn("the webhooks are left out: the API calls them itself")
+    for path, listed in document["paths"].items():
+        try:
+            item = {} if str(path).startswith("x-") else _looked_up(listed, document)
+        except UnsupportedError as error:
+            warn(f"`{path}` is left out: it is {error}")
+            continue
+        for method in sorted(_UNREAD & item.keys()):
+            warn(f"`{method.upper()} {path}` is left out: only {', '.join(_METHODS)} are read")
         for method, verb in _METHODS.items():
-            operation = item.get(method) if isinstance(item, dict) else None
-            if isinstance(operation, dict):
-                words = re.sub(r"[{}]", "", path).strip("/").replace("/", "_")
-                text = str(operation.get("summary") or operation.get("description") or f"{verb} {words_of(words)}")
-                name = _tool_name(str(operation.get("operationId") or f"{verb}_{words}"))
-                try:
-                    schema = _arguments(operation, item, document)
-                except UnsupportedError as error:
-                    warn(f"`{name}` is left out: {error}")
-                    continue
-                yield Operation(name, text, schema, document)
+            operation = item.get(method)
+            if operation is None:
+                continue
+            if not isinstance(operation, dict):
+                warn(f"`{method.upper()} {path}` is left out: it is not an object")
+                continue
+            words = re.sub(r"[{}]", "", path).strip("/").replace("/", "_")
+            text = str(operation.get("summary") or operation.get("description") or f"{verb} {words_of(words)}")
+            name = _tool_name(str(operation.get("operationId") or f"{verb}_{words}"))
+            try:
+                schema, left_out = _arguments(operation, item, document)
+            except UnsupportedError as error:
+                warn(f"`{name}` is left out: {error}")
+                continue
+            for what, reason in left_out.items():
+                warn(f"`{name}`: `{what}` is left out: {reason}")
+            yield Operation(name, text, schema, document)
 
 
-def _arguments(operation: dict[str, Any], item: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(
+    operation: dict[str, Any], item: dict[str, Any], document: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the schema of an operation's arguments, and why each of the others is left out."""
+    left_out: dict[str, str] = {}
     properties: dict[str, Any] = {}
     required: list[str] = []
-    for parameter in (*_parameters(item, document), *_parameters(operation, document)):
-        if parameter.get("in") in ("path", "query"):
-            schema = _looked_up(parameter.get("schema") or {}, document)
-            properties[parameter["name"]] = {"description": parameter.get("description", ""), **schema}
-            required += [parameter["name"]] if parameter.get("required") else []
+    listed = (*_parameters(item, document), *_parameters(operation, document))
+    for (place, name), parameter in {(each.get("in"), each["name"]): each for each in listed}.items():
+        reason = _reason_to_leave_out(parameter, properties)
+        if reason and place in ("path", "query") and parameter.get("required"):
+            raise UnsupportedError(f"`{name}` is needed, and {reason}")
+        if reason:
+            left_out[name] = reason
+            continue
+        schema = _looked_up(parameter.get("schema") or {}, document)
+        properties[name] = {"description": parameter.get("description", ""), **schema}
+        required += [name] if parameter.get("required") else []
     request = _looked_up(operation.get("requestBody") or {}, document)
     body = _body(request, document)
     if body.get("properties") and not set(body["properties"]) & set(properties):
         properties |= body["properties"]
+        for key in ("oneOf", "anyOf", "patternProperties", "additionalProperties"):
+            if body.get(key):
+                left_out[key] = "the `properties` of the body are the arguments"
         required += body.get("required", []) if request.get("required", True) else []
     elif body:
         properties["body"] = body
         required += ["body"] if request.get("required") else []
-    return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}
+    return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}, left_out
+
+
+def _reason_to_leave_out(parameter: dict[str, Any], properties: Mapping[str, Any]) -> str:
+    """Return why a parameter is not an argument; empty where it is one."""
+    if parameter.get("in") not in ("path", "query"):
+        return f"it is a {parameter.get('in')} parameter, and arguments come from path, query and body"
+    if parameter["name"] in properties:
+        return "path and query both have it"
+    return "it is text of another media type" if "content" in parameter else ""
 
 
 def _parameters(place: dict[str, Any], document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -93,7 +93,10 @@ def test_an_operation_has_its_parameters_and_its_body_as_arguments() -> None:
     weight = drafts["createPet"].schema["properties"]["weight"]
     assert weight == {"type": "number", "exclusiveMinimum": 0, "maximum": 90}
     assert drafts["deletePet"].ask == "remove a pet"
-    assert notes == ["`plantTree` is left out: `child` is needed, and it is nested too deeply, or holds itself"]
+    assert notes == [
+        "`listPets`: `X-Trace` is left out: it is a header parameter, and arguments come from path, query and body",
+        "`plantTree` is left out: `child` is needed, and it is nested too deeply, or holds itself",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,71 @@ def test_a_keyword_of_the_wrong_type_costs_its_argument_alone(schema: Any, reaso
     tool = {"name": "look", "parameters": {"properties": {"a": schema, "b": {"type": "boolean"}}, "required": None}}
     [draft] = drafts_of(list(operations_of_tools([tool], notes.append)), notes.append)
     assert (list(draft.schema["properties"]), notes) == (["b"], [f"`look`: `a` is left out: it is {reason}"])
+
+
+def parameter(name: str, place: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": place, "schema": {"type": "string"}, **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"parameters": [parameter("X-Trace", "header")]}, "`ask`: `X-Trace` is left out: it is a header parameter"),
+        ({"parameters": [parameter("sid", "cookie", required=True)]}, "`ask`: `sid` is left out: it is a cookie"),
+        ({"parameters": [parameter("q", "path"), parameter("q", "query")]}, "`q` is left out: path and query both"),
+        ({"parameters": [{"name": "f", "in": "query", "content": {"application/json": {}}}]}, "`f` is left out: it is"),
+        ({"requestBody": {"content": {"application/json": {"schema": {
+            "properties": {"a": {"type": "string"}}, "oneOf": [{"required": ["a"]}]}}}}}, "`oneOf` is left out"),
+    ],
+)  # fmt: skip
+def test_each_part_of_an_operation_that_is_left_out_is_told(more: dict[str, Any], said: str) -> None:
+    notes: list[str] = []
+    document = {"openapi": "3.1.0", "paths": {"/a": {"get": {"operationId": "ask", **more}}}}
+    [operation] = operations_of_openapi(document, notes.append)
+    assert operation.name == "ask" and [said in note for note in notes] == [True]
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        ({"/b": 3}, "`/b` is left out: it is a value that is not an object"),
+        ({"/b": {"$ref": "#/nowhere"}}, "`/b` is left out: it is a reference that leads to itself, or to nothing"),
+        ({"/b": {"get": 3}}, "`GET /b` is left out: it is not an object"),
+        ({"/b": {"head": {}}}, "`HEAD /b` is left out"),
+        ({"x-note": 3}, None),
+    ],
+)
+def test_each_operation_that_is_left_out_is_told(paths: dict[str, Any], said: str | None) -> None:
+    notes: list[str] = []
+    document = {"openapi": "3.1.0", "paths": {"/a": {"$ref": "#/components/pathItems/a"}, **paths}}
+    document["components"] = {"pathItems": {"a": {"get": {"operationId": "ask"}}}}
+    assert [operation.name for operation in operations_of_openapi(document, notes.append)] == ["ask"]
+    assert len(notes) == (said is not None) and (said or "") in "".join(notes)
+
+
+def test_the_tools_of_a_namespace_are_read_and_tools_without_a_schema_are_told() -> None:
+    notes: list[str] = []
+    look = {"type": "function", "name": "look", "parameters": {"properties": {"city": {"type": "string"}}}}
+    listed = [
+        {"type": "namespace", "name": "crm", "description": "Customers.", "tools": [look]},
+        {"type": "web_search"},
+        {"type": "bash_20250124", "name": "bash"},
+    ]
+    assert [operation.name for operation in operations_of_tools(listed, notes.append)] == ["look"]
+    assert notes == [
+        "the tools of the namespace `crm` are taken under their own names",
+        "`web_search` is left out: a tool of the type `web_search` has no schema of its arguments",
+        "`bash` is left out: a tool of the type `bash_20250124` has no schema of its arguments",
+    ]
+
+
+@pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$defs", "enum", "properties"])
+def test_an_argument_may_be_called_like_a_keyword(name: str) -> None:
+    inner = {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
+    schema = {"type": "object", "properties": {name: {"type": "string"}, "around": inner}}
+    notes: list[str] = []
+    drafts = drafts_of(list(operations_of_tools([{"name": "look", "parameters": schema}], notes.append)), notes.append)
+    assert (list(drafts[0].schema["properties"]), notes) == ([name, "around"], [])
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/patch+json", "Application/JSON"])
