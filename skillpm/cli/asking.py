@@ -14,6 +14,7 @@ import click
 
 from skillpm.cli.output import clipped, safe
 from skillpm.errors import SkillpmError
+from skillpm.formats.strict import strict_json
 
 if TYPE_CHECKING:
     from skillpm.agent.approval import Decision, Question
@@ -125,7 +126,7 @@ def _edit(proposal: Proposal, question: Question) -> Proposal | None:
     if not typed:
         return None
     try:
-        changes = json.loads(typed) if typed.startswith("{") else None
+        changes = strict_json(typed) if typed.startswith("{") else None
     except ValueError as error:
         _say(f"That is not JSON: {error}.")
         return None

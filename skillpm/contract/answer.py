@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from skillpm.formats.strict import STRICT_DECODER
+from skillpm.formats.strict import STRICT_DECODER, syntax_words
 
 MAX_ANSWER = 1 << 16  # characters
 _REMEMBERED = 4096  # characters
@@ -123,7 +123,7 @@ def _found_among_prose(text: str, problem: str) -> Answer:
             start = text.find("{", start + 1)
             continue
         return _without_surrogates(value, False, _surroundings(text[:start], text[end:]))
-    return Answer(None, False, f"not JSON: {problem}")
+    return Answer(None, False, f"not JSON: {syntax_words(problem)}")
 
 
 def _surroundings(before: str, after: str) -> str:

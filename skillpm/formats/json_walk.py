@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Container, Iterator
 from typing import IO, Any
 
-from skillpm.formats.strict import STRICT_DECODER
+from skillpm.formats.strict import STRICT_DECODER, syntax_words
 
 _CHUNK = 1 << 18  # bytes that are read at once
 _SPACE = " \t\r\n"
@@ -61,6 +62,10 @@ class JsonWalk:
                 value, end = STRICT_DECODER.raw_decode(self._text, self._at)
             except RecursionError:
                 raise ValueError("nested too deeply") from None
+            except json.JSONDecodeError as error:
+                if not self._more():
+                    raise ValueError(f"{syntax_words(error.msg)} behind byte {self._passed}") from None
+                continue
             except ValueError:
                 if not self._more():
                     raise

@@ -10,6 +10,17 @@ import json
 import math
 from typing import Any
 
+_SAID = {
+    "Expecting value": "a value is missing",
+    "Expecting property name": "a key in double quotes is missing",
+    "Expecting ':' delimiter": "a `:` is missing",
+    "Expecting ',' delimiter": "a `,` is missing",
+    "Unterminated string": "a text without its closing quote begins",
+    "Invalid control character": "a text has a line break or another control character",
+    "Invalid \\": "a text has an unknown escape",
+    "Illegal trailing comma": "a `,` has nothing after it",
+    "Extra data": "the value has ended, and more follows",
+}  # what Python's decoder says begins so
 _DIGITS = 300  # a number with fewer is a finite float
 
 
@@ -73,17 +84,40 @@ STRICT_DECODER = json.JSONDecoder(
 )
 
 
+class NotJsonError(ValueError):
+    """A text is not JSON; ``line`` says where, counted from 1."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
 def strict_json(text: str) -> Any:
     """Parse JSON, refusing duplicate keys, NaN, infinities and numbers out of range (RFC 8259, RFC 7493).
 
     Raises:
-        ValueError: with the reason.
+        ValueError: with the reason, and its place where the text is not JSON.
     """
     try:
         return STRICT_DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    except ValueError:
-        if text.strip():
-            raise
-        raise ValueError("the text is empty") from None
+    except json.JSONDecodeError as error:
+        raise _problem(error) from None
+
+
+def syntax_words(message: str) -> str:
+    """Return what is wrong in a text, out of the message of a JSONDecodeError."""
+    return next((words for begin, words in _SAID.items() if message.startswith(begin)), message)
+
+
+def _problem(error: json.JSONDecodeError) -> NotJsonError:
+    text = error.doc.rstrip()
+    last = text.count("\n") + 1
+    if not text:
+        return NotJsonError("the text is empty", 1)
+    if error.pos >= len(text):
+        return NotJsonError(f"the text ends in the middle{f', at line {last}' if last > 1 else ''}", last)
+    words = "a byte order mark is in front" if text[0] == "\ufeff" else syntax_words(error.msg)
+    line = f"line {error.lineno}, " if last > 1 else ""
+    return NotJsonError(f"{words} at {line}column {error.colno}", error.lineno)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.formats.document import line_of, model_errors
-from skillpm.formats.strict import strict_json
+from skillpm.formats.strict import NotJsonError, strict_json
 from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
 from skillpm.layout.description import foreign_documents
 from skillpm.layout.tree import Tree, UnreadableFileError
@@ -215,7 +214,7 @@ def _bounded(errors: list[DocumentError], path: str) -> Iterator[DocumentError]:
 
 
 def _json_line(error: ValueError) -> int | None:
-    return error.lineno if isinstance(error, json.JSONDecodeError) else None
+    return error.line if isinstance(error, NotJsonError) else None
 
 
 def _evals(root: Any, path: str) -> Read[Any]:

@@ -105,7 +105,7 @@ def test_a_refused_answer_is_tried_again_with_the_reasons_and_then_422() -> None
     assert again[0].content == "Be brief." and again[-1].content.startswith("That is refused: not JSON")
     refused = client("Sure!", call("rm", "x"), tries=2).post("/v1/chat/completions", json=ASKED)
     assert refused.status_code == 422
-    assert refused.json()["error"]["reasons"] == ["not JSON: Expecting value", "unknown tool 'rm'"]
+    assert refused.json()["error"]["reasons"] == ["not JSON: a value is missing", "unknown tool 'rm'"]
 
 
 def test_a_stream_holds_the_whole_call() -> None:

@@ -145,7 +145,7 @@ WHY = [
     ('{"tool": "stop", "args": {"port": 1}}', "`stop` was called where `dev` was asked"),
     ('<think>stop?</think>{"tool": "stop"}', "`stop` was called where `dev` was asked"),
     ('{"tool": "dev", "args": {"port": 3, "quiet": null}}', "`port` is 3 where 1 was expected"),
-    ("I do not know", "not JSON: Expecting value"),
+    ("I do not know", "not JSON: a value is missing"),
 ]
 
 

@@ -1,0 +1,59 @@
+"""What is wrong with JSON is said in our words, with its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from skillpm.errors import DocumentError
+from skillpm.formats.document import read_json_lines
+from skillpm.formats.strict import strict_json
+from skillpm.model.task import Seed
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (" \n", "the text is empty"),
+        ("{", "the text ends in the middle"),
+        ('{"a":\n[1,\n', "the text ends in the middle, at line 2"),
+        ("no", "a value is missing at column 1"),
+        ('{\n"a": }', "a value is missing at line 2, column 6"),
+        ("{a: 1}", "a key in double quotes is missing at column 2"),
+        ('{"a" 1}', "a `:` is missing at column 6"),
+        ("[1 2]", "a `,` is missing at column 4"),
+        ('["a]', "a text without its closing quote begins at column 2"),
+        ('["a\tb"]', "a text has a line break or another control character at column 4"),
+        (r'["\q"]', "a text has an unknown escape at column 3"),
+        (r'["\u12"]', "a text has an unknown escape at column 4"),
+        ("{} {}", "the value has ended, and more follows at column 4"),
+        ("\ufeff{}", "a byte order mark is in front at column 1"),
+        ('{"a": 1, "a": 2}', "duplicate key `a`"),
+        ("NaN", "NaN is not JSON"),
+        ("1e999", "1e999 is out of range"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_what_is_not_json_is_said_with_its_place(text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        strict_json(text)
+    assert str(caught.value) == reason
+
+
+def test_no_damage_is_told_in_the_words_of_python() -> None:
+    whole = json.dumps({"a": [1, -2.5, "b\n", {"c": None}], "d": True})
+    damaged = [whole[:end] for end in range(len(whole))]
+    damaged += [whole[:at] + odd + whole[at + 1 :] for at in range(len(whole)) for odd in '{}[],:"\\ \x01x']
+    for text in damaged:
+        try:
+            strict_json(text)
+        except ValueError as error:
+            assert "Expecting" not in str(error) and "char" not in str(error).replace("character", ""), text
+
+
+def test_a_broken_row_is_named_by_its_line_and_column() -> None:
+    with pytest.raises(DocumentError) as caught:
+        list(read_json_lines(Seed, '{"request": "a", "expected": 1}\n{"request": }\n', path="rows.jsonl"))
+    assert str(caught.value) == "rows.jsonl:2: not JSON: a value is missing at column 13"
