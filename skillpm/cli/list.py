@@ -35,6 +35,8 @@ def command() -> None:
         _print(project.skills)
     else:
         note(NOTHING_INSTALLED)
+    for warning in project.warnings:
+        note(f"warning: {warning}")
 
 
 def _print(skills: Sequence[ListedSkill]) -> None:

@@ -31,8 +31,10 @@ def command(names: tuple[str, ...]) -> None:
     from skillpm.ops.project.outdated import outdated
 
     report = outdated(command_context(), names)
-    if not print_json({"skills": report.skills}):
+    if not print_json({"skills": report.skills, "warnings": report.warnings}):
         _print(report)
+        for warning in report.warnings:
+            note(f"warning: {warning}")
     for skill in report.unknown:
         note(f"warning: {versioned(skill.name, skill.locked)} could not be checked: {skill.reason}")
     if report.stale:

@@ -46,9 +46,12 @@ def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Al
     if release is not None and release.yanked:
         sentence = f"{entry}, which is locked, was yanked{_because(release.yanked)}"
         warnings.append(f"{sentence}; {_way_out(entry, page, lock)}")
-    if page is not None and page.status != "active":
-        warnings.append(f"{entry.name} is {page.status}{_because(page.reason)}")
-    return warnings
+    return [*warnings, *status_warnings(entry.name, page)]
+
+
+def status_warnings(name: str, page: Page | None) -> list[str]:
+    """Return a sentence where a skill is deprecated or archived."""
+    return [] if page is None or page.status == "active" else [f"{name} is {page.status}{_because(page.reason)}"]
 
 
 def _way_out(entry: LockedSkill, page: Page | None, lock: Lock) -> str:

@@ -27,6 +27,7 @@ from skillpm.ops.project.fetch import fetch, refuse_told
 from skillpm.ops.project.folder_names import refuse_clashes, shared_names
 from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation
+from skillpm.ops.project.known_pages import KnownPages
 from skillpm.ops.project.linking import Linking, linking, refused_links
 from skillpm.ops.project.required import required
 from skillpm.ops.project.wheels import with_wheels
@@ -234,12 +235,14 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
         context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
         warnings += recall_warnings(entry, selection.pages.get(entry.name), selection.plan.lock, options.allow)
+    known = KnownPages(context)
     missing, options = [], replace(options, allow=context.under_policy(options.allow))
     for entry in selection.plan.lock.skills:
         if context.store.verify(entry.tree):
             tree = FolderTree(context.store.path(entry.tree))
             refuse_impostor(entry.name, entry, tree, "skillpm.lock")
             refuse_told(tree, entry, options.allow)
+            warnings += [] if entry.name in selection.pages else known.recalls(entry, selection.plan.lock)
         else:
             missing.append(entry)
     return warnings + (_fetch_all(context, selection, missing, options) if missing else [])

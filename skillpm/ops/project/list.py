@@ -14,6 +14,7 @@ from skillpm.model.name import UNVERSIONED
 from skillpm.ops.context import Context
 from skillpm.ops.project.adapters import lag_of
 from skillpm.ops.project.difference import SkillState, standing
+from skillpm.ops.project.known_pages import known_recalls
 from skillpm.storage.links import Occupant
 
 State = Literal["ok", "missing", "changed", "stale", "surplus", "behind"]
@@ -46,13 +47,14 @@ class ListedSkill:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The skills of a project."""
+    """The skills of a project, and what this machine knows of their recalls."""
 
     skills: tuple[ListedSkill, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def list_project(context: Context) -> Inventory:
-    """Return the installed skills; nothing is repaired.
+    """Return the installed skills; nothing is repaired, and no server is asked.
 
     Raises:
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
@@ -60,7 +62,7 @@ def list_project(context: Context) -> Inventory:
         StorageError: one of them cannot be read.
     """
     states = standing(context)
-    return Inventory(tuple(_listed(context, state) for state in states.values()))
+    return Inventory(tuple(_listed(context, state) for state in states.values()), known_recalls(context))
 
 
 def _listed(context: Context, state: SkillState) -> ListedSkill:

@@ -20,6 +20,7 @@ from skillpm.ops.project.vanished import is_vanished, whereabouts
 from skillpm.resolve.candidates import Candidates
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.cooldown import Cooldown
+from skillpm.trust.recall import status_warnings
 
 State = Literal[
     "current", "outdated", "held back", "changed", "yanked", "quarantined", "gone", "unknown", "stale", "behind"
@@ -55,10 +56,11 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """The compared skills, and the first failure of a source."""
+    """The compared skills, the first failure of a source, and which skills are deprecated or archived."""
 
     skills: tuple[Freshness, ...]
     failure: SkillpmError | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def stale(self) -> list[Freshness]:
@@ -92,7 +94,8 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
         behind = lag_of(context, entry, lock) if skill.state == "current" else ""
         skills.append(replace(skill, state="behind", reason=behind) if behind else skill)
     failed = (sources.failures[entry.name] for entry in entries if entry.name in sources.failures)
-    return Outdated(tuple(skills), next(failed, None))
+    warnings = [sentence for entry in entries for sentence in status_warnings(entry.name, sources.present(entry))]
+    return Outdated(tuple(skills), next(failed, None), tuple(warnings))
 
 
 class _Sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.index.folder_registry import FolderRegistry
+from tests.servers import serving
 from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
 
 TOP = 'project: 1\nrequires:\n  top: "*"  # needed\nregistries: {shop: ../shop}\n'
@@ -119,6 +121,33 @@ def test_a_release_that_was_yanked_and_is_all_that_is_required_stops_no_other_up
     done = place.call("update").ok()
     assert "1.0 -> 2.0" in done.out and "one 1.0, which is locked, was yanked: bad" in done.err
     assert [item.split("  ")[0] for item in done.out.splitlines()[1:]] == ["two"]
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_recall_that_this_machine_knows_of_is_told_without_a_request(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, is_remote: bool
+) -> None:
+    shop = publish(tmp_path / "more", skill_files("one"), skill_files("two"), skill_files("three"))
+    place = project()
+    with serving(shop) as site:
+        place.call("install", "one", "two", "three", "--registry", site.url if is_remote else shop).ok()
+        registry = FolderRegistry(shop, "shop")
+        registry.yank("one", "1.0", "bad")
+        registry.quarantine("two", "1.0", "looked at")
+        registry.set_status("three", "deprecated", "use four")
+        said = place.call("outdated").fails(1).err
+        assert "three is deprecated: use four" in said
+        asked = len(site.seen)
+        for command in (["sync"], ["sync", "--frozen"], ["list"]):
+            shutil.rmtree(place.root / UNIVERSAL / "one")  # else nothing is to do, and nothing is looked at
+            told = place.call(*command).ok().err
+            assert "warning: one 1.0, which is locked, was yanked: bad" in told
+            assert "warning: two 1.0 is in quarantine at registry:" in told
+            assert told.count("warning: three is deprecated: use four") == 1
+        assert len(place.call("list", "--json").ok().document["warnings"]) == 3
+        assert len(site.seen) == asked
+    shutil.rmtree(shop)
+    assert ("three is deprecated" in place.call("list").ok().err) is is_remote
 
 
 def test_update_without_a_project_file_follows_what_was_asked_for(
