@@ -233,7 +233,7 @@ def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn
         return stages.run_stages(plan, runners, stages.Training(opened, *asked))
 
     try:
-        yield stages.machine_record(job), learn
+        yield stages.machine_record(job, opened), learn
     finally:
         opened.close()
 

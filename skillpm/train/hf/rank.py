@@ -125,7 +125,7 @@ def _train(launcher: Launcher) -> list[RunStage]:
     recipe = recipe_model(BUILT_IN).model_validate(document)
     job = Job(recipe, model, adapter, teachers)
     opened = open_model(job)
-    launcher.tell("ready", machine_record(job) if place() == 0 else {})
+    launcher.tell("ready", machine_record(job, opened) if place() == 0 else {})
     plans, folder, observing = launcher.answer()
     trainers = [BUILT_IN.trainers[stage.kind] for stage in recipe.stages]
     planned = [PlannedStage(*parts) for parts in zip(recipe.stages, trainers, plans, strict=True)]

@@ -41,7 +41,7 @@ from skillpm.train.run_folder import RunFolder
 Run = Callable[[Any, StageInput], StageOutput]
 
 
-def machine_record(job: Job) -> dict[str, Any]:
+def machine_record(job: Job, opened: Opened) -> dict[str, Any]:
     """Return what the manifest records of the models, of the adapter that training began from, and of this machine."""
     record: dict[str, Any] = {**machine_settings(job.recipe.dtype), "model_digest": weights_digest(job.model)}
     if job.adapter is not None:
@@ -49,6 +49,8 @@ def machine_record(job: Job) -> dict[str, Any]:
     if job.teachers:
         digests = {name: weights_digest(source) or _revision(source) for name, source in job.teachers.items()}
         record["teachers"] = digests
+    if opened.vllm is not None:
+        record["vllm"] = opened.vllm.version
     revision = _revision(job.model)
     return record if revision is None else {**record, "revision": revision}
 

@@ -39,8 +39,7 @@ _ENDING = 10.0  # seconds that it gets to end
 _LOG = 4000  # characters of what it printed, for a report of a failure
 _ERROR = re.compile(r"^.*?\b(\w+Error: .+)$", re.MULTILINE)
 _FOLLOW_UP = "Engine core initialization failed"  # says that there was an error before
-# It ends with the thread that started it, also where that is killed.
-_TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+_GUARD = Path(__file__).with_name("vllm_guard.py")
 
 
 def vllm_program() -> str:
@@ -86,19 +85,27 @@ class VllmSampler:
         eager = ["--enforce-eager"] if model.device.type == "cpu" else []  # compiling takes minutes there
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _TIED, program, "serve", str(source), "--enable-lora", *options, *eager],
+                [sys.executable, "-P", str(_GUARD), str(os.getpid()), str(self._folder), program, "serve", str(source),
+                 "--enable-lora", *options, *eager],
                 env={**os.environ, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1"},
                 cwd=self._folder,  # no module of the project
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us, and all of it can be ended
-            )
+            )  # fmt: skip
         try:
             self._wait()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def version(self) -> str:
+        """The version of vLLM, as the server says it; ``unknown`` where it does not."""
+        with suppress(OSError, HTTPException, ValueError, LookupError, TypeError):
+            return str(json.loads(self._request("GET", "/version", None)[1])["version"])
+        return "unknown"
 
     def close(self) -> None:
         """End the server, and the processes that it has started."""

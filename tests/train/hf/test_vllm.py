@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,9 @@ from skillpm.errors import TrainingError, UsageError
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.model import load_conversation, load_model
 from skillpm.train.hf.rollout import Answer, sample_answers
-from skillpm.train.hf.stages import open_model
+from skillpm.train.hf.stages import machine_record, open_model
 from skillpm.train.hf.tuned import tuned
-from skillpm.train.hf.vllm import VllmSampler
+from skillpm.train.hf.vllm import _GUARD, VllmSampler
 from skillpm.train.processes import Job, Launch, check_shares
 from skillpm.train.recipe import Data, Lora, Recipe
 from tests.random_models import TINY, save_random_model
@@ -131,6 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
+        self.wfile.write(b'{{"version": "0.11.2"}}')
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -145,6 +149,14 @@ socketserver.UnixStreamServer(path, Handler).serve_forever()
 """
 
 
+def runs(process: str) -> bool:
+    """Does a process run, and does not only wait to be forgotten?"""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
 def test_each_policy_has_a_name_of_its_own_and_nothing_runs_on_after_the_end(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,15 +166,37 @@ def test_each_policy_has_a_name_of_its_own_and_nothing_runs_on_after_the_end(
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr("skillpm.train.hf.vllm._ENDING", 0.2)
-    opened = open_model(Job(RECIPE, tiny_model))
-    assert opened.vllm is not None
+    job = Job(RECIPE, tiny_model)
+    opened = open_model(job)
+    assert opened.vllm is not None and machine_record(job, opened)["vllm"] == "0.11.2"
     for _ in ("the only step of a stage", "that of the next stage"):
         opened.vllm.follow(opened.model)
     opened.close()
     child, *asked = calls.read_text().splitlines()
     assert asked == ["load_lora_adapter policy-1", "load_lora_adapter policy-2", "unload_lora_adapter policy-1"]
-    status = Path(f"/proc/{child}/stat")
-    assert not status.exists() or ") Z " in status.read_text()
+    assert not runs(child)
+
+
+KILLED = """
+import os, signal, subprocess, sys
+guard, folder, *program = sys.argv[1:]
+subprocess.Popen([sys.executable, "-P", guard, str(os.getpid()), folder, *program], start_new_session=True)
+while not os.path.exists(f"{folder}/started"):
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_training_leaves_no_server_and_no_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "vllm"
+    (folder / "policy-1").mkdir(parents=True)
+    program = "sleep 600 & echo $! > $0/../process; touch $0/started; wait"
+    trainer = subprocess.run([sys.executable, "-c", KILLED, str(_GUARD), str(folder), "sh", "-c", program, str(folder)])
+    assert trainer.returncode == -signal.SIGKILL
+    process, last = (tmp_path / "process").read_text().strip(), time.monotonic() + 60
+    while (folder.exists() or runs(process)) and time.monotonic() < last:
+        time.sleep(0.05)
+    assert not folder.exists() and not runs(process)
 
 
 @pytest.mark.parametrize("rollouts", [pytest.param("vllm", marks=real)])
