@@ -13,7 +13,8 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from functools import cache
+import time
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,10 @@ from skillpm.model.release import EnvelopeSignature
 if TYPE_CHECKING:
     from sigstore.models import Bundle, ClientTrustConfig
     from sigstore.verify import Verifier
+    from sigstore.verify.policy import VerificationPolicy
 
 CONFIG_VARIABLE = "SKILLPM_SIGSTORE_CONFIG"
+_KEPT = 3600.0  # seconds that roots are in memory
 _INSTALL = "run `pip install 'skillpm-core[sigstore]'`"
 
 
@@ -47,10 +50,19 @@ def problem(claimed: Identity, bundle: str, signature: bytes, data: bytes) -> st
         expected: list[policy.VerificationPolicy] = [policy.Identity(identity=claimed.subject, issuer=claimed.issuer)]
         if claimed.repository:  # else a job of any other repository that calls this workflow would sign as it
             expected.append(policy.OIDCSourceRepositoryURI(claimed.repository))
-        _verifier(os.environ.get(CONFIG_VARIABLE, "")).verify_artifact(data, parsed, policy.AllOf(expected))
+        try:
+            _verify(data, parsed, policy.AllOf(expected))
+        except Exception:  # noqa: BLE001 - perhaps by keys that the roots on the disk have by now
+            _verifier.cache_clear()
+            _verify(data, parsed, policy.AllOf(expected))
     except Exception as error:  # noqa: BLE001 - hostile bundles raise more than the library tells, and none is checked
         return " ".join(str(error).split())[:300] or type(error).__name__
     return "" if parsed.signature == signature else "its bundle has another signature"
+
+
+def _verify(data: bytes, bundle: Bundle, policy: VerificationPolicy) -> None:
+    path, hour = os.environ.get(CONFIG_VARIABLE, ""), int(time.monotonic() // _KEPT)
+    _verifier(path, hour).verify_artifact(data, bundle, policy)
 
 
 def sign(data: bytes) -> EnvelopeSignature:
@@ -95,8 +107,9 @@ def _subject(bundle: Bundle) -> str:
     return str(next(iter(extension.value)).value)
 
 
-@cache
-def _verifier(path: str) -> Verifier:
+@lru_cache(maxsize=1)
+def _verifier(path: str, hour: int) -> Verifier:
+    """Return what checks by the roots on the disk, which are read again each hour: a server runs for months."""
     from sigstore.verify import Verifier
 
     return Verifier(trusted_root=_config(path, offline=True).trusted_root)

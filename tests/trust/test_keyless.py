@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -164,6 +166,22 @@ def test_another_sigstore_is_not_trusted(
     other.__post_init__()
     monkeypatch.setenv(keyless.CONFIG_VARIABLE, str(other.configuration(tmp_path / "other.json")))
     with pytest.raises(IntegrityError, match="is not one of"):
+        signer("demo", release)
+
+
+def test_roots_that_changed_on_the_disk_hold_without_a_restart(sigstore: Sigstore, tmp_path: Path) -> None:
+    release, other = signed(), Sigstore(sigstore.url)
+    file = tmp_path / "sigstore.json"
+    old = file.read_bytes()
+    other.configuration(file)
+    keyless._verifier.cache_clear()
+    with pytest.raises(IntegrityError, match="is not one of"):
+        signer("demo", release)
+    file.write_bytes(old)
+    assert signer("demo", release) == JOB, "a signature that fails has the roots read again"
+    other.configuration(file)
+    assert signer("demo", release) == JOB, "they are in memory"
+    with mock.patch("time.monotonic", return_value=time.monotonic() + 3601), pytest.raises(IntegrityError):
         signer("demo", release)
 
 
