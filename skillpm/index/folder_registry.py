@@ -36,7 +36,6 @@ from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex, pages_below
 from skillpm.index.pages import (
     LISTING,
-    MAX_LISTING,
     MAX_PAGE,
     archive_path,
     largest_archive,
@@ -195,10 +194,11 @@ class FolderRegistry(DirectoryIndex):
     def _listed(self) -> dict[str, str]:
         """Return the lines of the listing by name; none if it is missing or damaged: then it is made again.
 
-        They are taken as they are: to read and write the same 100,000 skills anew would take seconds each time.
+        They are taken as they are: to read and write the same 100,000 skills anew would take seconds each time. The
+        limit is for readers of foreign listings, and this one is our own.
         """
-        with contextlib.suppress(RegistryError, ValueError, LookupError, TypeError, RecursionError):
-            text = self._read(LISTING, MAX_LISTING).decode()
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+            text = (self.root / LISTING).read_text(encoding="utf-8")
             names = [item["name"] for item in json.loads(text)["skills"]]
             return dict(zip(names, (line.removesuffix(",") for line in text.split("\n")[1:-2]), strict=True))
         return {}

@@ -28,7 +28,7 @@ from skillpm.index.pages import (
     read_page,
     read_ranking,
 )
-from skillpm.index.transport import Transport, followed
+from skillpm.index.transport import TooLargeError, Transport, followed
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
 from skillpm.model.source import Source, SourceKind
 
@@ -122,10 +122,20 @@ class HttpIndex:
             answer = self._transport.get(f"{url}?{query}", limit=MAX_PAGE)
             if answer.status == 200:
                 listings = read_ranking(answer.body, f"registry {self.url}: its search")
-                if self._cache.is_older(f"{self.url}/{LISTING}", _DAY):
-                    self._get(LISTING)
+                self._keep_listing()
                 return listings
         return None
+
+    def _keep_listing(self) -> None:
+        """Fetch the listing unless that was tried today; one that is too large is asked for no sooner again."""
+        url, refused = f"{self.url}/{LISTING}", f"{self.url}/{LISTING}#too-large"
+        if self._cache.is_older(url, _DAY) and self._cache.is_older(refused, _DAY):
+            try:
+                self._get(LISTING)
+            except TooLargeError:
+                self._cache.put(refused, b"", {})
+            except RegistryError:
+                pass
 
     def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""

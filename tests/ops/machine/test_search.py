@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,30 @@ def test_a_site_is_searched_by_its_index(project: MakeProject, tmp_path: Path) -
     assert [(hit["name"], hit["source"]) for hit in found["hits"]] == [
         ("site-reader", f"well-known:{place}/index.json")
     ]
+
+
+def test_a_server_that_searches_itself_is_searched_also_where_its_listing_is_too_large(
+    project: MakeProject, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads((shop / "config.json").read_text())
+    (shop / "config.json").write_text(json.dumps({**config, "search": "found.json"}))
+    (shop / "found.json").write_bytes((shop / "listing.json").read_bytes())
+    monkeypatch.setattr("skillpm.index.http.MAX_LISTING", 100)
+    found = (shop / "found.json").read_bytes()
+    with serving(shop) as site:
+        site.answers["/found.json?q=log&limit=100"] = lambda handler: handler.reply(200, found) or True
+        for _ in range(2):
+            assert "log-reader" in project().call("search", "log", "--registry", site.url).ok().out
+        assert site.asked("/listing.json") == 1, "it is tried once a day"
+
+
+def test_a_registry_renews_a_listing_that_is_larger_than_readers_take(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("directory", "folder_registry"):
+        monkeypatch.setattr(f"skillpm.index.{module}.MAX_LISTING", 100, raising=False)
+    before, page = (shop / "listing.json").read_bytes(), shop / "skills/log.json"
+    page.write_text("{")
+    os.utime(page, (1, 1))
+    FolderRegistry(shop, "shop").list_again()
+    assert (shop / "listing.json").read_bytes() == before, "no page that is older is read again"
