@@ -15,7 +15,7 @@ from skillpm.index.well_known import SCHEMA
 from skillpm.model.release import Listing
 from skillpm.ops.machine.search import Rank, rank
 from tests.conftest import write_tree
-from tests.servers import serving
+from tests.servers import Handler, serving
 from tests.shop import MakeProject, publish
 
 
@@ -200,12 +200,15 @@ def test_a_server_that_searches_itself_is_searched_also_where_its_listing_is_too
     project: MakeProject, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = json.loads((shop / "config.json").read_text())
-    (shop / "config.json").write_text(json.dumps({**config, "search": "found.json"}))
-    (shop / "found.json").write_bytes((shop / "listing.json").read_bytes())
+    (shop / "config.json").write_text(json.dumps({**config, "search": "find"}))
     monkeypatch.setattr("skillpm.index.http.MAX_LISTING", 100)
-    found = (shop / "found.json").read_bytes()
+
+    def finds(handler: Handler) -> bool:
+        handler.reply(200, (shop / "listing.json").read_bytes())
+        return True
+
     with serving(shop) as site:
-        site.answers["/found.json?q=log&limit=100"] = lambda handler: handler.reply(200, found) or True
+        site.answers["/find?q=log&limit=100"] = finds
         for _ in range(2):
             assert "log-reader" in project().call("search", "log", "--registry", site.url).ok().out
         assert site.asked("/listing.json") == 1, "it is tried once a day"
