@@ -146,11 +146,18 @@ def test_a_batch_holds_rows_of_one_skill(tiny_model: Path, tmp_path: Path, monke
     assert sorted(map(sorted, batches[1:])) == [["even"], ["even"], ["odd"], ["odd"]]  # the first one is the trial
 
 
-@pytest.mark.parametrize(("name", "alone"), [("llama", False), pytest.param("gpt2", True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [
+        ("llama", False),
+        pytest.param("gpt2", False, marks=pytest.mark.slow),
+        pytest.param("rwkv", True, marks=pytest.mark.slow),
+    ],
+)
 def test_rows_are_updated_alone_where_padding_changes_them(
     tmp_path: Path, name: str, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that counts positions from the padding on would learn from other log-probabilities than it sampled."""
+    """A model whose state runs over the padding would learn from other log-probabilities than it sampled."""
     from skillpm.train.hf.row_scores import GroupTrainer
     from tests.random_models import random_architecture, random_tokenizer
 
