@@ -3,7 +3,7 @@
 Groups of eight answers to each of a few requests of langgraph-cli, cut at the same length and without an end token, so
 that both sides decode exactly the same number of tokens. ``generate()`` is what TRL's GRPOTrainer calls by default: it
 gets every prompt as often as it is to be answered. With ``--lora`` our loop decodes with an adapter beside the weights,
-as in training, and with one merged into them. Needs the extra ``train`` and the model ``smollm2-135m``.
+and from packed layers with it merged in, as in training. Needs the extra ``train`` and the model ``smollm2-135m``.
 
     python benchmarks/rollouts.py [--prompts 8] [--tokens 40] [--rounds 3] [--lora]
 """
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--lora", action="store_true", help="compare an adapter beside the weights and a merged one")
+    parser.add_argument("--lora", action="store_true", help="compare an adapter beside the weights, and merged")
     given = parser.parse_args()
 
     from skillpm.ops.context import Context
@@ -31,6 +31,7 @@ def main() -> None:
     from skillpm.ops.learning.session import open_session
     from skillpm.settings import load_settings
     from skillpm.train.hf.model import load_conversation, load_model
+    from skillpm.train.hf.packed import packed
 
     context = Context(load_settings())
     source = ready_model("smollm2-135m", context.settings)
@@ -51,9 +52,13 @@ def main() -> None:
 
         model = get_peft_model(model, LoraConfig(target_modules="all-linear", r=16)).eval()
         ours = partial(decode, model, *asked)
+
+        def merged() -> None:
+            with packed(model, prompts[0]):
+                ours()
+
         peer = least(ours, given.rounds, time.process_time)
-        model.merge_adapter()
-        mine, what = least(ours, given.rounds, time.process_time), "adapter beside, merged: tokens/CPU s"
+        mine, what = least(merged, given.rounds, time.process_time), "adapter beside, merged: tokens/CPU s"
     else:
         peer, mine = (least(partial(work, model, *asked), given.rounds) for work in (generate, decode))
         what = f"{len(prompts)} prompts x {group}, tokens/s"

@@ -1,4 +1,4 @@
-"""Linear layers of a model that only answers, in the layout from which a processor multiplies fastest.
+"""Linear layers of a model that answers, in the layout from which a processor multiplies fastest.
 
 Decoding multiplies few rows by large weights. From oneDNN's blocked layout that takes from half to three quarters of
 the time: on two cores with AVX2, SmolLM2-135M writes 1, 4 and 16 answers side by side 1.3, 1.5 and 1.3 times as fast.
@@ -7,11 +7,19 @@ The weights are those that they were, and sums differ in the last digits, as the
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+
+from skillpm.train.hf.capability import first_that, same_distributions
 
 _ROWS = 16  # that the layout is made for; for any number from 4 on it is as good as one made for that number
+_MOST = 2**30  # weights of a model that is packed beside its own layers: 4 GB
+_TRIED = 8  # tokens: as much as a step of decoding
 
 
 class PackedLinear(torch.nn.Module):
@@ -35,15 +43,77 @@ class PackedLinear(torch.nn.Module):
 
 def pack(model: Any) -> None:
     """Pack the linear layers of a model in place, if it is on a CPU in float32 and the packed ones give the same."""
-    layers = [
-        (parent, name, layer)
-        for parent in model.modules()
-        for name, layer in parent.named_children()
-        if type(layer) is torch.nn.Linear
-    ]
-    if model.device.type == "cpu" and model.dtype == torch.float32 and layers and _gives_the_same(layers[0][-1]):
+    layers = _packable(model)
+    if layers and _gives_the_same(_merged(layers[0][-1])):
         for parent, name, layer in layers:
-            setattr(parent, name, PackedLinear(layer))
+            setattr(parent, name, PackedLinear(_merged(layer)))
+
+
+@contextmanager
+def packed(model: Any, tokens: Sequence[int]) -> Iterator[None]:
+    """While it lasts, a model that is trained answers from packed layers with its adapter merged into them.
+
+    Its own layers, and what they have learned, are not touched: they stand aside, and are put back. So they are at
+    once where the packed ones do not say the same of the tokens: some models use the weight of a layer, and pass its
+    adapter by.
+
+    Args:
+        model: in evaluation mode.
+        tokens: of a prompt; the first few are tried each time, for an adapter that is still zero shows nothing.
+    """
+    layers = _packable(model) if model.num_parameters() <= _MOST else []
+    trial = torch.tensor([tokens[:_TRIED]], device=model.device)
+
+    def say_the_same(packing: Callable[[Any], None]) -> bool:
+        expected = _said(model, trial)
+        packing(model)
+        return same_distributions(_said(model, trial), expected, exact=True)
+
+    try:
+        if layers and not first_that([pack], say_the_same):
+            _put_back(layers)
+        yield
+    finally:
+        _put_back(layers)
+
+
+@torch.inference_mode()
+def _said(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    return model(input_ids=ids, use_cache=False).logits.float().log_softmax(dim=-1)
+
+
+_Place = tuple[torch.nn.Module, str, torch.nn.Module]  # a module, the name of its attribute, the layer that is it
+
+
+def _put_back(layers: Sequence[_Place]) -> None:
+    for parent, name, layer in layers:
+        setattr(parent, name, layer)
+
+
+def _packable(model: Any) -> list[_Place]:
+    return list(_linear_layers(model)) if model.device.type == "cpu" and model.dtype == torch.float32 else []
+
+
+def _linear_layers(module: torch.nn.Module) -> Iterator[_Place]:
+    """Yield each linear layer, with its adapter if it has one, below the module that it is an attribute of."""
+    for name, layer in module.named_children():
+        if isinstance(layer, BaseTunerLayer):
+            if type(layer.get_base_layer()) is torch.nn.Linear:
+                yield module, name, layer
+        elif type(layer) is torch.nn.Linear:
+            yield module, name, layer
+        else:
+            yield from _linear_layers(layer)
+
+
+def _merged(layer: Any) -> torch.nn.Linear:
+    """Return a layer as one matrix: with its adapter, unless that is disabled."""
+    if not isinstance(layer, BaseTunerLayer):
+        return layer
+    if not layer.disable_adapters and not layer.merged:
+        layer = copy.deepcopy(layer)  # merging changes the weights, and cannot be undone to the last digit
+        layer.merge()
+    return layer.get_base_layer()
 
 
 def _gives_the_same(linear: torch.nn.Linear) -> bool:

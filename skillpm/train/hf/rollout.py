@@ -11,10 +11,12 @@ from skillpm.model.training import StageInput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Sampled
 from skillpm.train.hf import together
+from skillpm.train.hf.capability import evaluating
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.draws import Draws
 from skillpm.train.hf.model import window
+from skillpm.train.hf.packed import packed
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
@@ -98,13 +100,12 @@ def sample_answers(
         confidence=True,
     )
     groups = [[Answer([])] * samples for _ in prompts]
-    training = model.training
-    model.eval()
-    for answer in decode(model, [prompts[number] for number in own], sampling) if own else ():
-        groups[own[answer.prompt]][answer.sample] = Answer(answer.tokens, answer.confidence)
-        if ended is not None:
-            ended(own[answer.prompt], answer.tokens)
-    model.train(training)
+    if own:
+        with evaluating(model), packed(model, prompts[own[0]]):
+            for answer in decode(model, [prompts[number] for number in own], sampling):
+                groups[own[answer.prompt]][answer.sample] = Answer(answer.tokens, answer.confidence)
+                if ended is not None:
+                    ended(own[answer.prompt], answer.tokens)
     parts = together.gathered([groups[number] for number in own])
     processes = together.count()
     return [parts[number % processes][number // processes] for number in range(len(prompts))]
