@@ -13,7 +13,6 @@ so many tasks of each set. With ``--output`` the figures are written to accuraci
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
@@ -21,7 +20,6 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from skillpm.ops.learning.report import read_evaluation
 
 sys.path.insert(0, str(Path(__file__).parent / "parts"))
 
-from trained import processor, read_figures, run_logged, settings_of
+from trained import keep_figures, read_figures, run_logged, settings_of
 
 RECIPE = Path(__file__).resolve().parent.parent / "demo/recipe.yaml"
 SKILLS = ("incident-triage", "langgraph-cli", "shell-tools", "git-cli")
@@ -114,16 +112,8 @@ def main() -> None:
         trained = list(pool.map(lambda item: train(item, Path(folder) / item.skill, arguments), subjects))
     print_table(trained)
     if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        record = {
-            "processor": processor(),
-            "date": datetime.now(UTC).date().isoformat(),
-            "model": arguments.model,
-            "rows": arguments.rows,
-            "jobs": arguments.jobs,
-            "skills": trained,
-        }
-        (arguments.output / "accuracies.json").write_text(json.dumps(record, indent=2) + "\n")
+        asked = {"model": arguments.model, "rows": arguments.rows, "jobs": arguments.jobs}
+        keep_figures(arguments.output / "accuracies.json", {**asked, "skills": trained})
 
 
 if __name__ == "__main__":

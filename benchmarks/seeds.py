@@ -13,14 +13,12 @@ written to seeds.json. Needs the extra ``train``.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from skillpm.ops.learning.report import read_evaluation
 
 sys.path.insert(0, str(Path(__file__).parent / "parts"))
 
-from trained import processor, read_figures, run_logged, settings_of
+from trained import keep_figures, read_figures, run_logged, settings_of
 
 DEMO = Path(__file__).resolve().parent.parent / "demo/run.py"
 
@@ -85,14 +83,7 @@ def main() -> None:
         )
     print_table(demos)
     if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        record = {
-            "processor": processor(),
-            "date": datetime.now(UTC).date().isoformat(),
-            "jobs": arguments.jobs,
-            "demos": demos,
-        }
-        (arguments.output / "seeds.json").write_text(json.dumps(record, indent=2) + "\n")
+        keep_figures(arguments.output / "seeds.json", {"jobs": arguments.jobs, "demos": demos})
 
 
 if __name__ == "__main__":

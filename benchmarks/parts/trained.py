@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,13 @@ def settings_of(evaluation: Evaluation) -> dict[str, Any]:
         "device": sorted({str(arm.settings.get("device")) for arm in evaluation.arms}),
         "versions": dict(evaluation.versions),
     }
+
+
+def keep_figures(file: Path, figures: Mapping[str, Any]) -> None:
+    """Write figures with the processor and the date, as JSON."""
+    record = {"processor": processor(), "date": datetime.now(UTC).date().isoformat(), **figures}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def processor() -> str:
