@@ -309,14 +309,9 @@ def _made(
         if slots and isinstance(schema.get("enum"), list):
             return set(argument_classes(True, schema))  # a text of several slots may be any of them
         return {class_of(template, schema)}
-    slot = whole[1]
-    made: set[str] = set()
-    for drawn in draws:
-        if slot in drawn:
-            made.update(class_of(value, schema) for value in _values(side, rule.draw[slot]))
-        else:
-            made.add(class_of(rule.draw[slot].otherwise, schema))
-    return made
+    draw, is_drawn = rule.draw[whole[1]], {whole[1] in drawn for drawn in draws}
+    made = {class_of(value, schema) for value in _values(side, draw)} if True in is_drawn else set()
+    return made | {class_of(draw.otherwise, schema)} if False in is_drawn else made
 
 
 def _values(side: Side, draw: Draw) -> Iterator[Any]:
