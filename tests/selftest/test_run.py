@@ -14,13 +14,16 @@ from tests.conftest import ROOT
 from tests.gate import case_files, examined
 
 VERIFIERS = ROOT / "tests/cases/verifiers"
-FAST = 60  # every so many cases are tried in every run; the others are slow
+LONG = {"find", "order", "nested"}  # kinds with a contract of tools, which test_selftest.py tries, too
 
 
 def _cases(name: str) -> list[Any]:
+    """Return the cases of a file. The first of each short kind is tried in every run; the others are slow."""
     cases = read_yaml((VERIFIERS / name).read_text(encoding="utf-8"), path=name)
     assert isinstance(cases, list)
-    marks = [() if number % FAST == 0 else pytest.mark.slow for number in range(len(cases))]
+    kinds = [case.get("kind", "find") for case in cases]
+    first = {kinds.index(kind) for kind in set(kinds) - LONG}
+    marks = [() if number in first else pytest.mark.slow for number in range(len(cases))]
     return [pytest.param(case, marks=mark, id=str(case["name"])) for case, mark in zip(cases, marks, strict=True)]
 
 

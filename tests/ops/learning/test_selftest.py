@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,13 +25,17 @@ def each(rule: str) -> str:
     return f"{HEAD}{function}def verify(attempts, contract):\n    return [one(a, a.completion) for a in attempts]\n"
 
 
-@pytest.fixture
-def report_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], dict[str, Any]]]:
-    """Return ``report_of(files)``: what the gate says of a skill with these files."""
+@pytest.fixture(scope="module")
+def report_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, str]], dict[str, Any]]]:
+    """Return ``report_of(files)``: what the gate says of a skill with these files, which it is asked once."""
     before = set(sys.modules)
+    reports: dict[str, dict[str, Any]] = {}
 
     def make(files: dict[str, str]) -> dict[str, Any]:
-        return examined(tmp_path / str(len(list(tmp_path.iterdir()))), files).document()
+        key = json.dumps(files)
+        if key not in reports:
+            reports[key] = examined(tmp_path_factory.mktemp("gate") / "serving", files).document()
+        return reports[key]
 
     yield make
     for name in [name for name in sys.modules if name.startswith("_skillpm_") and name not in before]:
