@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from skillpm.ops.context import Context
     from skillpm.ops.learning.estimate import Estimate
     from skillpm.ops.learning.train import Trained
+    from skillpm.train.launch import Launch
     from skillpm.train.plan import TrainPlan
-    from skillpm.train.processes import Launch
     from skillpm.train.recipe import Recipe
 
 
@@ -89,16 +89,21 @@ def command(
     from skillpm.ops.learning.estimate import estimate
     from skillpm.ops.learning.train import plan_training, recipe_of_each
     from skillpm.storage.files import read_text
-    from skillpm.train.processes import read_launch
+    from skillpm.train.launch import read_launch
     from skillpm.train.recipe import load_recipe
 
     context = command_context()
-    if resume is not None:
-        if skills or recipe or changes or model or output or each or dry_run or accelerate_config:
-            raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
-        print_trained(context, _resumed(context, resume, processes))
-        return
+    if resume is not None and (skills or recipe or changes or model or output or each or dry_run):
+        raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
     launch = read_launch(processes, accelerate_config)
+    if each and launch is not None and launch.machines is not None:
+        raise UsageError("`--each` starts several runs, and other machines join one", hint="name one skill a command")
+    if launch is not None and launch.follows and not dry_run:
+        _join(context, launch)
+        return
+    if resume is not None:
+        print_trained(context, _resumed(context, resume, processes, accelerate_config))
+        return
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
     chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
@@ -110,6 +115,23 @@ def command(
         print_json(documents if each else documents[0])
         return
     print_trained(context, _trained(context, recipes, output, launch), each=each)
+
+
+def _join(context: Context, launch: Launch) -> None:
+    """Train with another machine, of whose run nothing is written here."""
+    from skillpm.ops.learning.join_training import join_training
+
+    machines = launch.machines
+    if machines is None:
+        return
+    own, first = f"machine {machines.rank} of {machines.count}", f"{machines.address}:{machines.port}"
+    note(f"{own} trains what the first one plans, at {first}; what else is typed here has no meaning")
+    try:
+        join_training(context, launch, lambda: note(f"{own} is ready"))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the first machine says how the run goes on") from None
+    note(f"{own} has trained; the run is on the first one")
+    print_json({"machine": machines.rank, "machines": machines.count})
 
 
 def _trained(
@@ -144,7 +166,7 @@ def _evaluation(context: Context, trained: Trained) -> str:
     return f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
 
 
-def _resumed(context: Context, run: Path, processes: int | None) -> Iterator[Trained]:
+def _resumed(context: Context, run: Path, processes: int | None, config: Path | None) -> Iterator[Trained]:
     from skillpm.ops.learning.runs import find_run
     from skillpm.ops.learning.train import resume, stored_recipe
     from skillpm.train.run_folder import RunFolder
@@ -152,7 +174,7 @@ def _resumed(context: Context, run: Path, processes: int | None) -> Iterator[Tra
     folder = RunFolder.open_unfinished(find_run(context.settings, run, unfinished=True)).path
     grant_consents(context, context.skills(stored_recipe(context, folder).skills))
     with training_progress() as shown:
-        trained = resume(context, folder, progress=shown, processes=processes)
+        trained = resume(context, folder, progress=shown, processes=processes, config=config)
     yield trained
     _end_if_interrupted(context, trained)
 

@@ -1,21 +1,21 @@
-"""Several processes that train one model: how they are started, what they ask of us, and how they end.
+"""Several processes that train one model: what they ask of us, and how they end.
 
 torchrun, or accelerate where it has a file of its own, starts a process for each GPU, or on the CPU. They are connected
 to us by a socket. We plan, judge, show and talk to the person; they train, and the first of them writes the run folder.
-Each process keeps a second connection, over which nothing is sent: when we are gone it ends, and the process with it.
+Each process keeps a second connection, over which nothing is asked: when we are gone it ends, and the process with it.
+
+On a machine that follows another one we start its processes, say what it has of the models, and wait for their end.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import math
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,23 +26,20 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import SkillpmError, TrainingError, UsageError
-from skillpm.formats.strict_yaml import read_yaml
+from skillpm.errors import SkillpmError, TrainingError
 from skillpm.model.ports import Judge, Observe, Prefetch, Progress
 from skillpm.model.run import RunStage
-from skillpm.model.training import Stage
-from skillpm.storage.files import read_text
-from skillpm.train.grpo import Grpo, Sampled, prompts_of_step
-from skillpm.train.kinds import SEVERAL
+from skillpm.train.launch import Launch
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
-_RANK = "skillpm.train.hf.rank"
 _POLL = 0.5  # seconds
 _GRACE = 5.0  # seconds from the first failure to the last: the one that caused the others is reported
 _ENDING = 10.0  # seconds that a launcher gets to end
 _LOG = 4000  # characters of what the processes have printed, for a report of the failure
+INTERRUPTED = "interrupted"  # said over the second connection of a process
+_ELSEWHERE = "look at what `skillpm train` printed on the other machines, and whether they are up"
 _EXIT = re.compile(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*(-?\d+)")  # of torchrun's report: which process, how
 
 
@@ -58,115 +55,6 @@ class Judging:
 Track = Callable[[Mapping[str, Any]], None]
 Learn = Callable[[TrainPlan, RunFolder, Judging, Progress, Track], Sequence[RunStage]]
 """Runs the stages of a plan on a model that stands ready, and returns what each did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """How many processes train, and accelerate's own file that says how; DDP without one."""
-
-    processes: int
-    config: Path | None = None
-
-    def command(self, address: str) -> list[str]:
-        """Return the command that starts them; ``address`` is that of our socket."""
-        number, python = str(self.processes), [sys.executable, "-P", "-m"]
-        if self.config is None:
-            start = [*python, "torch.distributed.run", "--standalone", "--nproc-per-node", number]
-        else:
-            start = [*python, "accelerate.commands.launch", "--config_file", str(self.config)]
-            start += ["--num_processes", number, "--main_process_port", "0"]
-        return [*start, "-m", _RANK, address]
-
-
-def read_launch(processes: int | None, config: Path | None) -> Launch | None:
-    """Return how to launch what was asked for; None for this process alone.
-
-    Raises:
-        UsageError: accelerate's file asks for what is not supported.
-        DocumentError: it is not YAML.
-    """
-    if config is None:
-        return Launch(processes) if processes and processes > 1 else None
-    root = read_yaml(read_text(config), path=str(config))
-    settings = root if isinstance(root, dict) else {}
-    kind, machines, number = (str(settings.get(name, ""))[:40] for name in _FIELDS)
-    if kind in _SHARDED:
-        raise UsageError(
-            f"{config}: `distributed_type` is {kind}, which shards the model: each process samples from a whole one",
-            hint="if it does not fit into one GPU: --set lora.quantization=nf4, or --set gradient_checkpointing=true",
-        )
-    if kind != "MULTI_GPU":
-        raise UsageError(
-            f"{config}: `distributed_type` is {kind or 'missing'}, not MULTI_GPU",
-            hint="run `accelerate config --config_file FILE`; on the CPU `--processes N` needs no file",
-        )
-    if machines not in ("", "1"):
-        raise UsageError(
-            f"{config}: `num_machines` is {machines}, and processes talk to skillpm by a socket of its machine",
-            hint="set it to 1; for a cluster, the exporter nemo-rl of skillpm-bridges writes the recipe for NeMo RL",
-        )
-    processes = processes or (int(number) if number.isdecimal() else 1)
-    if processes < 2:
-        raise UsageError(f"{config}: `num_processes` is not 2 or more", hint="set their number with `--processes`")
-    return Launch(processes, config.resolve())
-
-
-_FIELDS = ("distributed_type", "num_machines", "num_processes")
-_SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
-_FEW = "use fewer processes, or more rows: --set data.rows=400"
-
-
-def check_shares(recipe: Recipe, launch: Launch | None) -> None:
-    """Refuse stages that processes cannot share evenly: then a step of theirs would not be the recipe's.
-
-    Raises:
-        UsageError: a kind trains with one process, or its step cannot be shared.
-    """
-    if launch is not None:
-        for stage in recipe.stages:
-            _check_share(stage, launch.processes)
-
-
-def check_rows(plan: TrainPlan, launch: Launch | None) -> None:
-    """Raise UsageError where a stage has too few rows for so many processes."""
-    processes = 1 if launch is None else launch.processes
-    for stage in plan.stages:
-        settings, rows = stage.settings, len(stage.plan.rows)
-        if stage.trainer.trains and 0 < rows < processes:
-            raise UsageError(
-                f"stage {settings.name}: its {rows} rows are fewer than {processes} processes",
-                hint=_FEW,
-            )
-        if rows and isinstance(settings, Sampled):
-            _check_share(
-                settings.model_copy(update={"prompts": prompts_of_step(settings, rows)}), processes, has_all=True
-            )
-
-
-def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None:
-    """Raise UsageError where processes cannot share a step; ``has_all``: it has all rows, so it cannot grow."""
-    if stage.kind not in SEVERAL:
-        raise UsageError(
-            f"stage {stage.name}: the kind {stage.kind} trains with one process",
-            hint=f"leave `--processes` out; {', '.join(sorted(SEVERAL))} can have several",
-        )
-    if isinstance(stage, Grpo) and stage.rollouts == "vllm":
-        raise UsageError(
-            f"stage {stage.name}: vLLM samples for one process that trains",
-            hint="leave `--processes` or `rollouts` out",
-        )
-    size, times = ("prompts", "generations") if isinstance(stage, Sampled) else ("batch_size", "accumulate")
-    settings = stage.model_dump()
-    if times not in settings:  # it has no steps to share
-        return
-    rows = settings[size] * settings[times]
-    if rows % processes:
-        unit = processes // math.gcd(processes, settings[times])
-        shared = (math.floor if has_all else math.ceil)(settings[size] / unit) * unit
-        raise UsageError(
-            f"stage {stage.name}: a step of {rows} rows cannot be shared by {processes} processes",
-            hint=f"--set stages.{stage.name}.{size}={shared}" if shared else _FEW,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +74,12 @@ class Job:
     teachers: Mapping[str, Path | str] = field(default_factory=dict)
 
 
+Sources = tuple[Path | str, Path | None, Mapping[str, Path | str]]
+"""Model, adapter and teachers of a ``Job``, as they are called on one machine."""
+Find = Callable[[Mapping[str, Any]], Sources]
+"""Finds them on this machine, given the recipe as a document. Raises SkillpmError."""
+
+
 @dataclass(slots=True)
 class _Rank:
     """One of the processes, as we know it."""
@@ -201,34 +95,43 @@ class _Rank:
 class Processes:
     """Processes that open their model, and then train."""
 
-    def __init__(self, launch: Launch, job: Job, folder: Path, listening: socket.socket) -> None:
-        self._launch, self._listening = launch, listening
+    def __init__(
+        self, launch: Launch, answers: Mapping[str, Callable[..., Any]], folder: Path, listening: socket.socket
+    ) -> None:
+        self._launch, self._answers, self._listening = launch, dict(answers), listening
         self._log = folder / "log"
         self._ranks: dict[Connection, _Rank | None] = {}
         self._failed: list[tuple[int, Exception | None]] = []  # in their order; None where nothing was said
         self._received: int | None = None
-        threads = str(max(1, (os.cpu_count() or 1) // launch.processes))
+        threads = str(max(1, (os.cpu_count() or 1) // launch.here))
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if launch.on_cpu else {}
         with self._log.open("wb") as log:
             self._launcher = subprocess.Popen(
                 launch.command(listening.getsockname()),
-                env={"OMP_NUM_THREADS": threads, **os.environ, "PYTHONSAFEPATH": "1"},  # no module of the project
+                env={
+                    "OMP_NUM_THREADS": threads,
+                    **os.environ,
+                    "PYTHONSAFEPATH": "1",
+                    **hidden,
+                },  # no module of the project
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us
             )
-        model = (job.recipe.model_dump(mode="json"), job.model, job.adapter, job.teachers)
-        self._answers: dict[str, Callable[..., Any]] = {"job": lambda: model}
 
     def begin(self) -> dict[str, Any]:
         """Wait until all have opened the model, and return what the manifest records of it and of this machine.
 
         Raises:
             SkillpmError: what one of them could not do.
+            KeyboardInterrupt: Ctrl-C came to another machine.
         """
-        self._serve(lambda: sum(rank.waits for rank in self._known()) == self._launch.processes)
-        first = next(rank for rank in self._known() if rank.place == 0)
-        return {**first.machine, "processes": self._launch.processes}
+        here = self._launch.here
+        self._serve(lambda: sum(rank.waits for rank in self._known()) == here or self._all_ended())
+        if self._all_ended():
+            raise KeyboardInterrupt
+        return {**self._first().machine, "processes": self._launch.processes}
 
     def learn(
         self, plan: TrainPlan, folder: RunFolder, judging: Judging, progress: Progress, track: Track
@@ -244,11 +147,20 @@ class Processes:
         if judging.observe is not None:
             self._answers["observe"] = judging.observe
         asked = ([stage.plan for stage in plan.stages], folder.path, judging.observe is not None)
-        for link in [link for link, rank in self._ranks.items() if rank is not None]:
-            with suppress(OSError):  # that it has ended since is found below
-                link.send((True, asked))
+        first = next(link for link, rank in self._ranks.items() if rank is self._first())
+        with suppress(OSError):  # that it has ended since is found below
+            first.send((True, asked))
+        return self.train()
+
+    def train(self) -> list[RunStage]:
+        """Wait until they have trained, and return what each stage did.
+
+        Raises:
+            SkillpmError: what ended a process.
+            KeyboardInterrupt: the last step is saved.
+        """
         with self._deferring():
-            self._serve(lambda: all(rank.ended for rank in self._known()) or self._interrupted())
+            self._serve(lambda: self._all_ended() or (self._received is not None and self._first().ended))
         if self._received is not None:
             signal.raise_signal(self._received)
         records = next((rank.records for rank in self._known() if rank.records is not None), None)
@@ -256,12 +168,20 @@ class Processes:
             raise KeyboardInterrupt
         return records
 
-    def _interrupted(self) -> bool:
-        return self._received is not None and any(rank.ended and rank.place == 0 for rank in self._known())
+    def _first(self) -> _Rank:
+        """Return the first process of this machine."""
+        return min(self._known(), key=lambda rank: rank.place)
 
-    def end(self) -> None:
-        """End all of them."""
-        for link in self._ranks:
+    def _all_ended(self) -> bool:
+        known = self._known()
+        return bool(known) and all(rank.ended for rank in known)
+
+    def end(self, *, interrupted: bool = False) -> None:
+        """End all of them; they tell those of other machines whether Ctrl-C did."""
+        for link, rank in self._ranks.items():
+            if rank is None and interrupted:
+                with suppress(OSError):
+                    link.send(INTERRUPTED)
             link.close()
         if all(rank.records is not None for rank in self._known()) and self._known():
             with suppress(subprocess.TimeoutExpired):
@@ -331,16 +251,34 @@ class Processes:
             self._launcher.wait(_GRACE)
         log = self._log.read_text(encoding="utf-8", errors="replace")
         if not self._failed:
-            reason = next((line for line in reversed(log.splitlines()) if "Error" in line), "no reason given")
-            return TrainingError(f"the processes could not be started: {reason.strip()[:300]}")
+            return self._not_started(log)
         place, error = self._failed[0]
         who = f"process {place} of {self._launch.processes}"
         if error is not None:
             reason = (str(error).splitlines() or ["no reason given"])[0][:300]
-            return TrainingError(f"{who} failed: {reason}", log=log[-_LOG:])
+            hint = _ELSEWHERE if isinstance(error, ConnectionError) and self._launch.machines else None
+            return TrainingError(f"{who} failed: {reason}", hint=hint, log=log[-_LOG:])
         code = {int(number): int(code) for number, code in _EXIT.findall(log)}.get(place, 0)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else "ended without a word"
         return TrainingError(f"{who} {how}", hint="it may have needed more memory than there is", log=log[-_LOG:])
+
+    def _not_started(self, log: str) -> SkillpmError:
+        reason = next((line for line in reversed(log.splitlines()) if "Error" in line), "no reason given").strip()[:300]
+        machines = self._launch.machines
+        if machines is None:
+            return TrainingError(f"the processes could not be started: {reason}", log=log[-_LOG:])
+        place = f"{machines.address}:{machines.port}"
+        if self._launch.follows:
+            return TrainingError(
+                f"machine {machines.rank} of {machines.count} did not reach the first at {place}: {reason}",
+                hint="type the command on the first machine too, and check that this one reaches its address and port",
+                log=log[-_LOG:],
+            )
+        return TrainingError(
+            f"not all of {machines.count} machines have come to {place}: {reason}",
+            hint="type the same command on each, with its own `machine_rank` in the file",
+            log=log[-_LOG:],
+        )
 
     @contextmanager
     def _deferring(self) -> Iterator[None]:
@@ -355,9 +293,8 @@ class Processes:
                 signal.raise_signal(number)
                 return
             self._received = number
-            for rank in self._known():
-                if rank.place == 0 and not rank.ended:
-                    os.kill(rank.pid, signal.SIGINT)
+            if not (first := self._first()).ended:
+                os.kill(first.pid, signal.SIGINT)
 
         def restore() -> None:
             for number, handler in before.items():
@@ -375,22 +312,55 @@ def launched(launch: Launch, job: Job) -> Iterator[tuple[Mapping[str, Any], Lear
     """Start processes, and end them afterwards; yields what the manifest records, and what runs a plan.
 
     Raises:
+        UsageError: the port on which those of other machines would reach them is taken.
         TrainingError: torch or what it takes is not installed, or they could not be started.
         SkillpmError: what one of them could not do, such as open the model.
+        KeyboardInterrupt: Ctrl-C came to another machine.
     """
+    recipe, sources = job.recipe.model_dump(mode="json"), (job.model, job.adapter, job.teachers)
+    with _started(launch, {"recipe": lambda: recipe, "sources": lambda document: sources}) as processes:
+        yield processes.begin(), processes.learn
+
+
+def follow(launch: Launch, find: Find, ready: Callable[[], None]) -> None:
+    """Have the processes of this machine train with those of the first, which plans and writes the run.
+
+    Args:
+        launch: on several machines.
+        find: finds the models here.
+        ready: called when the processes have opened them.
+
+    Raises:
+        SkillpmError: as ``launched``, and what ended a process here or on another machine.
+        KeyboardInterrupt: Ctrl-C came to one of the machines.
+    """
+    with _started(launch, {"sources": find}) as processes:
+        processes.begin()
+        ready()
+        processes.train()
+
+
+@contextmanager
+def _started(launch: Launch, answers: Mapping[str, Callable[..., Any]]) -> Iterator[Processes]:
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("trl") is None:
         raise TrainingError(
             "training needs packages that are not installed: torch, trl", hint="pip install 'skillpm-core[train]'"
         )
+    if launch.machines is not None:
+        launch.machines.check_port()
     folder = Path(tempfile.mkdtemp(prefix="skillpm-"))
+    interrupted = False
     try:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(folder / "socket"))
             listening.listen()
-            processes = Processes(launch, job, folder, listening)
+            processes = Processes(launch, answers, folder, listening)
             try:
-                yield processes.begin(), processes.learn
+                yield processes
+            except KeyboardInterrupt:
+                interrupted = True
+                raise
             finally:
-                processes.end()
+                processes.end(interrupted=interrupted)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,8 +29,9 @@ BAD = [
     (("langgraph-cli", "--processes", "3"), 2, "stage sft: a step of 2 rows cannot be shared by 3 processes"),
     (("langgraph-cli", "--processes", "2", "--set", "stages=[{kind: distil}]"), 2, "distil trains with one process"),
     (("langgraph-cli", "--accelerate-config", "zero.yaml"), 2, "DEEPSPEED, which shards the model"),
-    (("langgraph-cli", "--accelerate-config", "cpu.yaml"), 2, "on the CPU `--processes N` needs no file"),
-    (("langgraph-cli", "--accelerate-config", "far.yaml"), 2, "`num_machines` is 2"),
+    (("langgraph-cli", "--accelerate-config", "tpu.yaml"), 2, "is XLA, not MULTI_GPU or MULTI_CPU"),
+    (("langgraph-cli", "--accelerate-config", "far.yaml"), 2, "`machine_rank` is missing, not 0 to 1"),
+    (("langgraph-cli", "--each", "--accelerate-config", "two.yaml"), 2, "`--each` starts several runs, and other"),
     (("langgraph-cli", "--accelerate-config", "one.yaml"), 2, "`num_processes` is not 2 or more"),
     (("langgraph-cli", "--accelerate-config", "none.yaml"), 2, "none.yaml"),
     (("langgraph-cli", "--model", "smollm3"), 2, "did you mean `smollm2-135m`?"),
@@ -53,9 +54,11 @@ def test_bad_input_says_what_is_wrong_and_leaves_nothing(
             "missing-skill.yaml": "skills: [langgraph-cly]",
             "broken.yaml": "recipe: 1\nstages: none\n",
             "zero.yaml": "distributed_type: DEEPSPEED",
-            "cpu.yaml": "distributed_type: MULTI_CPU",
+            "tpu.yaml": "distributed_type: XLA",
             "two-layers/config.json": '{"text_config": {"num_hidden_layers": 2}}',
-            "far.yaml": "distributed_type: MULTI_GPU\nnum_machines: 2",
+            "far.yaml": "distributed_type: MULTI_GPU\nnum_machines: 2\nnum_processes: 2",
+            "two.yaml": "distributed_type: MULTI_CPU\nnum_machines: 2\nnum_processes: 2\nmachine_rank: 0\n"
+            "main_process_ip: localhost\nmain_process_port: 29500\n",
             "one.yaml": "distributed_type: MULTI_GPU\nnum_processes: 1",
         }
     )

@@ -15,8 +15,9 @@ from skillpm.train.dpo import Dpo
 from skillpm.train.eval import Eval
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import GRPO
+from skillpm.train.launch import Launch, check_rows, check_shares, read_launch
 from skillpm.train.plan import PlannedStage
-from skillpm.train.processes import Job, Launch, check_rows, check_shares, launched, read_launch
+from skillpm.train.processes import Job, launched
 from skillpm.train.recipe import Recipe
 from skillpm.train.sft import Sft
 from tests.train.test_plan import plan
@@ -70,6 +71,48 @@ def test_a_file_of_accelerate_is_handed_on_and_the_option_goes_before_its_number
         command = launch.command("there")
         assert command[3:8] == ["accelerate.commands.launch", "--config_file", str(file), "--num_processes", number]
         assert command[-1] == "there"
+
+
+MACHINES = {"num_machines": 2, "machine_rank": 1, "main_process_ip": "10.0.0.1", "main_process_port": 29500}
+FILES: list[tuple[dict[str, object], str]] = [
+    ({"machine_rank": None}, "`machine_rank` is missing, not 0 to 1"),
+    ({"machine_rank": 2}, "`machine_rank` is 2, not 0 to 1"),
+    ({"machine_rank": -1}, "`machine_rank` is -1, not 0 to 1"),
+    ({"num_machines": "many"}, "`num_machines` is many, not 1 to"),
+    ({"num_machines": 3}, "4 processes cannot be shared by 3 machines"),
+    ({"main_process_ip": None}, "`main_process_ip` is missing"),
+    ({"main_process_port": None}, "`main_process_port` is missing, not 1 to 65535"),
+    ({"main_process_port": 70000}, "`main_process_port` is 70000, not 1 to 65535"),
+    ({"num_processes": "four"}, "`num_processes` is four, not 1 to"),
+]
+
+
+def machines_file(folder: Path, **changes: object) -> Path:
+    settings = {"distributed_type": "MULTI_CPU", "num_processes": 4, **MACHINES, **changes}
+    file = folder / "machines.yaml"
+    file.write_text("".join(f"{name}: {value}\n" for name, value in settings.items() if value is not None))
+    return file
+
+
+@pytest.mark.parametrize(("changes", "message"), FILES)
+def test_a_file_that_lacks_what_several_machines_need_is_refused(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_launch(None, machines_file(tmp_path, **changes))
+    assert message in refused.value.message and refused.value.hint
+
+
+@pytest.mark.parametrize("kind", ["MULTI_CPU", "MULTI_GPU"])
+def test_each_machine_starts_its_share_of_the_processes(tmp_path: Path, kind: str) -> None:
+    launch = read_launch(None, machines_file(tmp_path, distributed_type=kind))
+    assert launch is not None and launch.here == 2 and launch.follows
+    command = " ".join(launch.command("there"))
+    if kind == "MULTI_CPU":
+        assert "--nnodes 2 --node-rank 1 --master-addr 10.0.0.1 --master-port 29500" in command
+        assert "--nproc-per-node 2" in command
+    else:
+        assert "--num_processes 4 -m" in command, "accelerate reads the rest from its file, the port too"
 
 
 def test_processes_that_cannot_start_are_an_error_and_leave_nothing(

@@ -13,8 +13,8 @@ from typing import Any
 from skillpm.ops.learning.stored_runs import finished_runs
 from skillpm.settings import Settings
 from skillpm.train.base_model import locate_model
+from skillpm.train.launch import Launch
 from skillpm.train.plan import PlannedStage, TrainPlan
-from skillpm.train.processes import Launch
 from skillpm.train.recipe import Recipe
 
 _FLOAT = 4  # bytes: what is trained, its gradient, and the two moments of the optimiser

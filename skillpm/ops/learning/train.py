@@ -45,17 +45,9 @@ from skillpm.storage.files import check_can_make, read_text
 from skillpm.synth.generate import Synthesis
 from skillpm.train.base_model import KNOWN_MODELS, layer_count, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
+from skillpm.train.launch import Launch, check_shares, read_launch
 from skillpm.train.plan import TrainPlan, check_stages
-from skillpm.train.processes import (
-    Job,
-    Judging,
-    Launch,
-    Learn,
-    Track,
-    check_shares,
-    launched,
-    read_launch,
-)
+from skillpm.train.processes import Job, Judging, Learn, Track, launched
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
 from skillpm.train.run_folder import RunFolder
 
@@ -143,8 +135,12 @@ def train(
             return _train(ready, plan, folder, progress)
 
 
-def resume(context: Context, run: Path, *, progress: Progress, processes: int | None = None) -> Trained:
+def resume(
+    context: Context, run: Path, *, progress: Progress, processes: int | None = None, config: Path | None = None
+) -> Trained:
     """Go on with a run that was ended, to the bytes that it would have had; by default with as many processes.
+
+    ``config`` is a file of accelerate, by default that of the run.
 
     Raises:
         UsageError: there is no such run, it is finished, or what it began with has changed.
@@ -156,7 +152,7 @@ def resume(context: Context, run: Path, *, progress: Progress, processes: int | 
     with folder.in_use():
         start = folder.start
         check_files(context.settings, folder, start)
-        config = run / CONFIG if CONFIG in start.files else None
+        config = config or (run / CONFIG if CONFIG in start.files else None)
         launch = read_launch(processes or int(start.settings.get(PROCESSES, 1)), config)
         with _ready(context, recipe, launch, resumed=True) as ready:
             check_machine(context, start, ready.skills, ready.machine)

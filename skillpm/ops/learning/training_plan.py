@@ -24,8 +24,8 @@ from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.rephrase import Rephrasing
+from skillpm.train.launch import Launch, check_rows
 from skillpm.train.plan import TrainPlan, make_plan
-from skillpm.train.processes import Launch, check_rows
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 

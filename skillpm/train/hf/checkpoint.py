@@ -31,7 +31,8 @@ from skillpm.model.training import StageInput
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of
-from skillpm.train.hf.together import agreed, count, meet, place
+from skillpm.train.hf.shared_files import collect_files
+from skillpm.train.hf.together import agreed, count, gathered, leads_machine, meet, place
 
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
 _PREFIX, _DRAFT = "checkpoint-", ".saving"
@@ -88,7 +89,7 @@ class Resumable:
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         draft = Path(self._get_output_dir(trial))
         work = draft.parent
-        if place() == 0:
+        if leads_machine():
             shutil.rmtree(draft, ignore_errors=True)
         meet()
         try:
@@ -97,7 +98,7 @@ class Resumable:
             if hasattr(self, "_buffered_inputs"):
                 rollout = {"step": self._step, "batches": self._buffered_inputs, "kept": self.kept}
                 torch.save(rollout, folder / _rollout(place()))
-            meet()
+            collect_files(folder)
             if place() > 0:
                 meet()
                 return
@@ -144,6 +145,7 @@ class _Saving(TrainerCallback):
         self._saved = time.monotonic()
         self._before: dict[int, Any] = {}
         self._received: int | None = None
+        self._agreed: int | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._trainer.passes.skip(int(state.epoch or 0))
@@ -152,13 +154,15 @@ class _Saving(TrainerCallback):
         self.begun = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        due = self._received is not None or time.monotonic() - self._saved >= self._save_after
-        self._received, control.should_save = agreed((self._received, due or control.should_save))
+        due = time.monotonic() - self._saved >= self._save_after
+        asked = gathered((self._received, due or control.should_save))  # Ctrl-C may come to any machine
+        self._agreed = next((number for number, _ in asked if number is not None), None)
+        control.should_save = asked[0][1] or self._agreed is not None
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._saved = time.monotonic()
-        if self._received is not None:
-            self._obey(self._received)
+        if self._agreed is not None:  # what has come since is for the next step: all processes end at once
+            self._obey(self._agreed)
 
     @contextmanager
     def deferring(self) -> Iterator[None]:

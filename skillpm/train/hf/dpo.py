@@ -20,9 +20,11 @@ from skillpm.train.hf.model import check_vocabulary, room_for
 from skillpm.train.hf.packing import GroupedOrder
 from skillpm.train.hf.reference import forget_reference
 from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
-from skillpm.train.hf.together import count, meet, passes, place
+from skillpm.train.hf.shared_files import share_folder
+from skillpm.train.hf.together import count, passes, place
 from skillpm.train.hf.validation import Validation
 
+_DATASET = "dataset"
 Pair = dict[str, list[int]]  # token ids: prompt_ids, chosen_ids, rejected_ids
 
 
@@ -31,6 +33,15 @@ class PairTrainer(Resumable, DPOTrainer):
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
+
+    def _precompute_ref_logps(self, *arguments: Any) -> Dataset:
+        """Return the dataset with what the first process adds; each machine gets the file that has it."""
+        folder = Path(self.args.output_dir) / _DATASET
+        self.accelerator.wait_for_everyone = lambda: share_folder(folder)
+        try:
+            return super()._precompute_ref_logps(*arguments)
+        finally:
+            del self.accelerator.wait_for_everyone
 
     def _order(self, *_: Any) -> GroupedOrder:
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps * count()
@@ -54,7 +65,7 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     trainer = PairTrainer(
         model=given.model,
         args=on_one_device(_arguments(stage, given, len(pairs))),
-        train_dataset=_dataset(pairs, given.work / "dataset"),
+        train_dataset=_dataset(pairs, given.work / _DATASET),
         processing_class=given.conversation.tokenizer,
     )
     forget_reference(given.model)
@@ -72,7 +83,7 @@ def _dataset(pairs: Sequence[Pair], folder: Path) -> Dataset:
     if place() == 0:
         shutil.rmtree(folder, ignore_errors=True)
         dataset.save_to_disk(folder)
-    meet()
+    share_folder(folder)
     return load_from_disk(folder)
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,24 @@ import torch
 from accelerate import PartialState
 from torch import distributed
 
-from skillpm.errors import SkillpmError, UsageError
+from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Figure
 from skillpm.model.run import RunStage
 from skillpm.model.training import Material
+from skillpm.model.verdict import Judgement
+from skillpm.train.hf.machines import Machines, check_models
+from skillpm.train.hf.shared_files import share_folder
 from skillpm.train.hf.stages import Training, machine_record, open_model, run_stages
-from skillpm.train.hf.together import agreed, place
+from skillpm.train.hf.together import agreed, gathered, leads_machine, machine, place
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import PlannedStage, TrainPlan
-from skillpm.train.processes import Job
+from skillpm.train.processes import INTERRUPTED, Job
 from skillpm.train.recipe import recipe_model
 from skillpm.train.run_folder import RunFolder
 
 _ORPHANED = 3  # exit code
+_GRACE = 3.0  # seconds after a connection broke: what has broken it is told first
 
 
 class Launcher:
@@ -44,11 +51,13 @@ class Launcher:
 
     def __init__(self, address: str) -> None:
         self._link = Client(address, "AF_UNIX")
-        threading.Thread(target=_end_with, args=(Client(address, "AF_UNIX"),), daemon=True).start()
+        self._turn = threading.Lock()
+        self.other = Client(address, "AF_UNIX")
 
     def tell(self, name: str, *arguments: Any) -> None:
         """Say something that gets no answer."""
-        self._link.send((name, arguments))
+        with self._turn:
+            self._link.send((name, arguments))
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Return the answer. Raises SkillpmError, as it was raised there."""
@@ -62,13 +71,37 @@ class Launcher:
             raise value
         return value
 
-    def observe(self, episodes: Sequence[Episode]) -> list[Episode]:
-        """Return what the environments show after the last answers; all processes ask, and get the same.
+    def ask_once(self, name: str, *arguments: Any) -> Any:
+        """Have the first process ask its launcher, and return the answer; all processes call this.
 
         Raises:
-            SkillpmError: as in the process that launched this one.
+            SkillpmError: as it was raised there.
         """
-        return agreed(self.ask("observe", list(episodes)) if place() == 0 else [])
+        error, value = agreed(self._outcome(name, arguments) if place() == 0 else (None, None))
+        if error is not None:
+            raise error
+        return value
+
+    def _outcome(self, name: str, arguments: Sequence[Any]) -> tuple[SkillpmError | None, Any]:
+        try:
+            return None, self.ask(name, *arguments)
+        except SkillpmError as error:
+            return error, None
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Return the judgements of the episodes that this process has; all processes ask at once.
+
+        Raises:
+            SkillpmError: as in the process that launched the first one.
+        """
+        parts = gathered(list(episodes))
+        judged = iter(self.ask_once("judge", [episode for part in parts for episode in part]))
+        return [list(islice(judged, len(part))) for part in parts][place()]
+
+    def prefetch(self, episodes: Sequence[Episode]) -> None:
+        """Have episodes judged before they are asked for, if the workers are on this machine."""
+        if machine() == 0:
+            self.ask("prefetch", episodes)
 
 
 class _Shown:
@@ -91,47 +124,83 @@ class _Shown:
             self._launcher.ask(name, *arguments)
 
 
-def _end_with(link: Connection) -> None:
-    try:
-        link.recv()
-    except (EOFError, OSError):
-        os._exit(_ORPHANED)
-
-
 def main() -> None:
     """Train with the others, and say how it ended."""
     launcher = Launcher(sys.argv[1])
     launcher.tell("hello", int(os.environ["RANK"]), os.getpid())
+    others = Machines()
+    threading.Thread(target=_end_with, args=(launcher.other, others), daemon=True).start()
+    others.watch(partial(_end_with_others, launcher))
     try:
-        launcher.tell("done", _train(launcher))
-    except SkillpmError as error:
-        launcher.tell("failed", error)
-        sys.exit(1)
+        records = _train(launcher, others, Path(sys.argv[1]).parent / "run")
+        others.part()
+        launcher.tell("done", records)
     except KeyboardInterrupt:
+        others.part()
         launcher.tell("interrupted")
     except Exception as error:
-        launcher.tell("failed", RuntimeError(f"{type(error).__name__}: {error}"))
-        raise
+        launcher.tell("failed", _told(error, others))
+        if not isinstance(error, SkillpmError):
+            raise
+        sys.exit(1)
     else:
         distributed.destroy_process_group()
 
 
-def _train(launcher: Launcher) -> list[RunStage]:
-    document, model, adapter, teachers = launcher.ask("job")
+def _told(error: Exception, others: Machines) -> Exception:
+    """Return what the launcher is told of a failure, and tell the other machines, unless one of them caused it."""
+    if isinstance(error, distributed.DistError) or "gloo" in str(error):
+        time.sleep(_GRACE)
+        error = others.lost(error)
+    elif not isinstance(error, SkillpmError):
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    others.tell_end(error)
+    return error
+
+
+def _end_with(link: Connection, others: Machines) -> None:
+    """End with the process that launched this one, and tell the other machines."""
+    try:
+        interrupted = link.recv() == INTERRUPTED
+    except (EOFError, OSError):
+        interrupted = False
+    with suppress(RuntimeError):  # the store may have gone before
+        others.tell_end(None if interrupted else TrainingError("its `skillpm train` has ended"))
+    os._exit(_ORPHANED)
+
+
+def _end_with_others(launcher: Launcher, error: SkillpmError | None) -> None:
+    """End with the processes of other machines."""
+    with suppress(OSError):
+        launcher.tell(*(("interrupted",) if error is None else ("failed", error)))
+    os._exit(_ORPHANED)
+
+
+def _train(launcher: Launcher, others: Machines, mirror: Path) -> list[RunStage]:
+    """Train what the first process was asked for; ``mirror`` stands for the run folder on the other machines."""
+    others.call_roll()
     _require_gpus(int(os.environ["LOCAL_WORLD_SIZE"]))
     on_cpu = not torch.cuda.is_available()
     os.environ["ACCELERATE_USE_CPU"] = str(on_cpu)  # else the trainer of transformers sees one process there
     PartialState(cpu=on_cpu)
+    document = launcher.ask_once("recipe")
     recipe = recipe_model(BUILT_IN).model_validate(document)
-    job = Job(recipe, model, adapter, teachers)
+    job = Job(recipe, *launcher.ask("sources", document))
     opened = open_model(job)
-    launcher.tell("ready", machine_record(job, opened) if place() == 0 else {})
-    plans, folder, observing = launcher.answer()
+    record = machine_record(job, opened) if leads_machine() else {}
+    check_models(others, record)
+    launcher.tell("ready", record)
+    asked: Any = launcher.answer() if place() == 0 else None
+    others.wait_for_plan()
+    plans, folder, observing = agreed(asked)
     trainers = [BUILT_IN.trainers[stage.kind] for stage in recipe.stages]
     planned = [PlannedStage(*parts) for parts in zip(recipe.stages, trainers, plans, strict=True)]
-    judge, prefetch, track = (partial(launcher.ask, name) for name in ("judge", "prefetch", "track"))
-    observe = launcher.observe if observing else None
-    training = Training(opened, judge, prefetch, RunFolder(Path(folder)), _Shown(launcher), track, observe)
+    track = partial(launcher.ask, "track")
+    observe = partial(launcher.ask_once, "observe") if observing else None
+    run = RunFolder(folder if machine() == 0 else mirror)
+    run.path.mkdir(exist_ok=True)
+    training = Training(opened, launcher.judge, launcher.prefetch, run, _Shown(launcher), track, observe)
+    share_folder(run.path / "stages")
     plan = TrainPlan(recipe, Material((), (), {}), tuple(planned))
     return run_stages(plan, [trainer.load() for trainer in trainers], training)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypeVar, cast
 
 import torch.distributed as dist
@@ -17,6 +18,21 @@ def count() -> int:
 def place() -> int:
     """Return the number of this process, from 0; the first alone writes and reports."""
     return dist.get_rank() if count() > 1 else 0
+
+
+def machines() -> int:
+    """Return on how many machines processes train together."""
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+
+
+def machine() -> int:
+    """Return the number of this machine, from 0; the run folder is on the first."""
+    return int(os.environ.get("GROUP_RANK", "0"))
+
+
+def leads_machine() -> bool:
+    """Is this process the first of its machine?"""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def gathered(item: T) -> list[T]:

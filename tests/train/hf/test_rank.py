@@ -23,8 +23,9 @@ from skillpm.train.dpo import Dpo
 from skillpm.train.eval import Eval
 from skillpm.train.grpo import Grpo, Rloo
 from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.launch import Launch
 from skillpm.train.plan import TrainPlan
-from skillpm.train.processes import Job, Judging, Launch, launched
+from skillpm.train.processes import Job, Judging, launched
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 from tests.train.hf.test_checkpoint import each_step
@@ -110,8 +111,12 @@ def test_two_processes_are_measured_as_one_is(tiny_model: Path, tmp_path: Path) 
     plan = plan_of(Eval(kind="eval", limit=2, max_new_tokens=8), sft, held_out=3)
     run(plan, tiny_model, tmp_path / "one", pay_by_text)
     run_several(plan, tiny_model, tmp_path / "two")
-    answers = [(tmp_path / name / "stages/eval/answers.jsonl").read_text() for name in ("one", "two")]
-    assert answers[0] == answers[1] and answers[0].count("\n") == 3
+    lines = [(tmp_path / name / "stages/eval/answers.jsonl").read_text().splitlines() for name in ("one", "two")]
+    answers = [[Episode.model_validate_json(line) for line in part] for part in lines]
+    shares = [[episode.usage.confidence for episode in part if episode.usage] for part in answers]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-4) and len(shares[0]) == 3, "up to rounding"
+    texts = [[(episode.task.key, episode.completion, episode.finish_reason) for episode in part] for part in answers]
+    assert texts[0] == texts[1]
 
 
 def test_two_processes_refine_as_one_does(tiny_model: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from skillpm.train.hf.rollout import Answer, sample_answers
 from skillpm.train.hf.stages import machine_record, open_model
 from skillpm.train.hf.tuned import tuned
 from skillpm.train.hf.vllm import _GUARD, VllmSampler
-from skillpm.train.processes import Job, Launch, check_shares
+from skillpm.train.launch import Launch, check_shares
+from skillpm.train.processes import Job
 from skillpm.train.recipe import Data, Lora, Recipe
 from tests.random_models import TINY, save_random_model
 from tests.train.hf.test_stages import make_rows, plan_of, run
