@@ -8,28 +8,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from skillpm.programs.help_options import distinct, options_of, sentence_of, specs_of, with_brackets, with_values
 from skillpm.programs.program import Command, Example, Exclusion, Option
+from skillpm.programs.usage_line import exclusions, operands
 
 _MOST_LINES = 8000
-_NAME = r"--?(?:\[no-?\])?[A-Za-z0-9?#@][\w-]*(?:\.\w[\w-]*)*"
-_META = r"<[^<>]+>(?:\.\.\.)?|\{[^{}\s]+\}|\[[^\[\]]+\]|[A-Za-z'\"][\w'\"./|-]*(?:\.\.\.)?"
-_TYPES = (
-    "string|strings|stringArray|stringToString|int|ints|uint|float|duration|list|bytes|filter|file|path|dir|name|"
-    "number|num|n|mode|value|command|url|port|key|pattern|regex|type|format|level|size|time|date|text"
-)
-_SPEC = re.compile(
-    rf"(?P<name>{_NAME})(?:\[=?(?P<optional>[^\]]+)\]|=(?P<equals>{_META}|''|\"\"|\[\]|\d+m?s?)(?P<colon>:)?"
-    r"|[ ](?P<spaced>(?:\[[^\[\]]+\])?<[^<>]+>(?:\.\.\.)?|\[\([^\[\]]+\]\w+|\{[^{}\s]+\}|\[[A-Z<][^\[\]]*\]"
-    r"|\[[^\[\]\s|]+\|[^\[\]]+\]"
-    r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|[A-Z][A-Za-z]+(?=[ ]{2,}\S)"
-    rf"|(?:{_TYPES})\b(?![ ]\w)))?(?P<more>\.\.\.)?"
-)
 _HEADED = re.compile(r"\s*--?[\w-]+(?:, [\w-]+)*:")  # a name above its text, which does not say whether it has a value
-_NEGATIVE = re.compile(r"(?:disable|do not|don't|never|skip|suppress|prevent|turn off|without)\b", re.IGNORECASE)
-_BETWEEN = re.compile(r"\s*(?:,|/|\||\bor\b)?\s*(?=--?[A-Za-z0-9?#@\[])")
 _HEAD = re.compile(r"^(?P<indent>[ \t]*)(?=-)(?P<rest>-\S.*)$")
 _GAP = re.compile(r"(?:[ ]{2,}|\t|: (?=[A-Z]))")
 _COMMAND = re.compile(
@@ -44,31 +31,10 @@ _USAGE = re.compile(r"^\s*usage:?\s*(.*)$", re.IGNORECASE)
 _PLAIN_USAGE = re.compile(r"^(\S+(?: \S+)* \[(?:OPTION|FLAG).*)$")
 _OR = re.compile(r"^\s+or:\s+(.*)$")
 _MANUAL = re.compile(r"^[A-Z0-9_.:+-]+\(\w+\)\s")
-_DEFAULT = re.compile(
-    r"[(\[]default(?:s to|:| is)?[ =]*[\"'`]?([^\"'`)\],;]+)[\"'`]?|default (?:is|value is) [\"'`]?([\w./:-]*\w)",
-    re.IGNORECASE,
-)
-_VALUES = re.compile(
-    r"\[?possible values: ([^\]]+)\]?|(?:one of|can be|must be|either)[:=]? "
-    r"[\(\[\{]?((?:[\"'`]?[\w.-]+[\"'`]?(?:, or |, | or |\|)){1,12}[\"'`]?[\w.-]+[\"'`]?)",
-    re.IGNORECASE,
-)
 _DEFINES = re.compile(
     r"^ *([A-Z][A-Z_-]+)(?: (?:is|can be|may be|must be) (?:one|any) of the following| (?:options|values)):?$"
 )
 _VALUE_ROW = re.compile(r"^ +(\w[\w.+-]{0,39})(?: {2,}\S.*)?$")
-_RANGE = re.compile(r"(-?\d+)<=?x<=?(-?\d+)|[\[(](-?\d+)\s*(?:-|\.\.=?|to)\s*(-?\d+)[\])]")
-_MANY = re.compile(r"multiple times|more than once|repeat(?:ed|able)|multiple", re.IGNORECASE)
-_INTEGER = re.compile(
-    r"^(?:int(?:eger)?|num(?:ber)?|n|count|lines|port|uint|seconds?|secs?|depth|levels?|width|cols|jobs|max.*|.*_count"
-    r"|nmerge|digits)(?: range)?$",
-    re.IGNORECASE,
-)
-_FOLDER = re.compile(r"^(?:dir|directory|folder|.*_dir|.*directory)$", re.IGNORECASE)
-_PATH = re.compile(r"(?:^|[_ -])(?:file|files|filename|path|paths|pathspec|archive|script)s?$", re.IGNORECASE)
-_NO_OPERAND = re.compile(
-    r"^\W*(?:options?|flags|command|subcommand|args?|arguments|global.options|.*-options|--)\W*$", re.IGNORECASE
-)
 
 
 @dataclass(slots=True)
@@ -95,23 +61,15 @@ class Help:
 
     def command(self, name: str, words: tuple[str, ...]) -> Command:
         """Return it as a command of a program of this name."""
-        known = {flag: option.name for option in self.options for flag in option.names}
-        for found in re.finditer(r"[\[(]([^\[\]()]*?-[^\[\]()]*\|[^\[\]()]*)[\])]", " ".join(self.usage[:1])):
-            flags = [part.split()[0].split("=")[0] for part in found[1].split("|") if part.split()]  # `[-a | --patch]`
-            names = tuple(dict.fromkeys(known[flag] for flag in flags if flag in known))
-            if len(names) > 1 and len(names) == len(flags):
-                self.exclusions.append(Exclusion(names=names))
-        alone = [line.split()[-1] for line in self.usage[1:] if re.fullmatch(r"[\w./-]+(?: [a-z-]+)* --?[\w-]+", line)]
-        self.exclusions += [Exclusion(names=(known[flag],)) for flag in dict.fromkeys(alone) if flag in known]
-        said = _with_values(operands(self.usage, name, words, self.arguments), self.defined)
+        said = with_values(operands(self.usage, name, words, self.arguments), self.defined)
         options = (*self.options, *said)
         is_first = any(re.search(r"\.\.\.\] \[(?:expression|options?)\b", line) for line in self.usage[:1])
         return Command(
             words=words,
             description=self.description[:4000],
-            options=_distinct(options),
+            options=distinct(options),
             operands_first=is_first,
-            exclusions=tuple(self.exclusions),
+            exclusions=(*self.exclusions, *exclusions(self.usage, self.options)),
             examples=tuple(self.examples[:20]),
         )
 
@@ -146,7 +104,7 @@ def read_help(text: str) -> Help:
         else:
             _row(line, heading, help_text)
         place += 1
-    help_text.options = _with_values(_with_brackets(help_text.options, text), help_text.defined)
+    help_text.options = with_values(with_brackets(help_text.options, text), help_text.defined)
     if not help_text.description:
         help_text.description = _description(lines)
     if not help_text.sure and not re.search(r"command|\{|<action>", " ".join(help_text.usage), re.IGNORECASE):
@@ -217,11 +175,11 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
     found = _HEAD.match(lines[place])
     assert found is not None
     indent, rest = len(found["indent"]), found["rest"]
-    specs, end = _specs(rest)
+    specs, end = specs_of(rest)
     below = re.fullmatch(r" ([a-z][\w-]*)", rest[end:]) if _is_deeper(lines, place, indent) else None  # `--sort spec`
     if label := below or re.fullmatch(r" +<([^<>]+)>(?:\.\.\.)?(?: \|.*)?", rest[end:]):  # `--install   <.deb file>...`
         rest = f"{rest[:end]} <{label[1]}>"
-        specs, end = _specs(rest)
+        specs, end = specs_of(rest)
     after = rest[end:]
     gap = _GAP.match(after)
     text = [after.strip()] if after.strip() and (gap or not specs or after.startswith((" ", ":"))) else []
@@ -245,7 +203,7 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
     said = (
         [([item], "") for item in specs] if is_list else [(specs, " ".join(text))]
     )  # `-nouser -nogroup -path PATTERN`
-    for option in itertools.chain(*(_options(names, words, after) for names, words in said)):
+    for option in itertools.chain(*(options_of(names, words, after) for names, words in said)):
         if option.flag not in ("--help", "--version", "-h"):
             help_text.options.append(option)
     if re.search(r"operation mode|^operations$", heading) and specs:
@@ -271,36 +229,6 @@ def _defined(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield head[1], tuple(row[1] for row in rows if row is not None and row.start(1) == depth)
 
 
-def _with_values(options: Sequence[Option], defined: Mapping[str, tuple[str, ...]]) -> list[Option]:
-    """Return options with the values of their place holders, if there are several plain ones."""
-    values = {
-        label: tuple(dict.fromkeys(words))
-        for label, words in defined.items()
-        if 1 < len(set(words)) <= 40 and all(re.fullmatch(r"\w[\w.+-]*", word) for word in words)
-    }
-    return [
-        option.model_copy(update={"choices": values[option.label], "kind": "text"})
-        if option.value != "none" and not option.choices and option.label in values
-        else option
-        for option in options
-    ]
-
-
-def _with_brackets(options: Sequence[Option], text: str) -> list[Option]:
-    """Return options with the place holders that they have in ``[--omit <dev|optional>]`` alone."""
-    labels = dict(re.findall(r"[\[|](--?[\w-]+)[ =](<[^<>\n]+>)", text))
-
-    def labelled(option: Option) -> Option:
-        label = next((labels[name] for name in option.names if name in labels), "")
-        if not label or option.value != "none":
-            return option
-        bare = label.strip("<>")
-        said = {"value": "required", "label": bare, "choices": _choices(label, ""), "kind": _kind(bare, "")}
-        return option.model_copy(update=said)
-
-    return [*map(labelled, options)]
-
-
 def _add_mode(help_text: Help) -> None:
     """Count the last option to those of which exactly one is given: "Main operation mode"."""
     name = help_text.options[-1].name
@@ -309,110 +237,13 @@ def _add_mode(help_text: Help) -> None:
     help_text.exclusions = [Exclusion(names=tuple(dict.fromkeys(names)), required=True)]
 
 
-def _specs(rest: str) -> tuple[list[re.Match[str]], int]:
-    """Return the names with their values in front of a line, and where they end."""
-    specs: list[re.Match[str]] = []
-    end = 0
-    while found := _SPEC.match(rest, end):
-        specs.append(found)
-        end = found.end()
-        between = _BETWEEN.match(rest, end)
-        if between is None or not between[0] or between[0].count(" ") > 6:
-            break
-        end = between.end()
-    return specs, specs[-1].end() if specs else 0
-
-
-def _options(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Option]:
-    if not specs or re.match(r"^ [a-z] [a-z]  ", after):  # `--arg a v`: two values
-        return
-    names = [name for found in specs for name in _names(found["name"]) if not re.fullmatch(r"-[a-z]{3,}[A-Z]+", name)]
-    names = [name for name in names if name.replace("--no-", "--", 1) not in names or not name.startswith("--no-")]
-    metas = [found["optional"] or found["equals"] or found["spaced"] or "" for found in specs]
-    label = max(metas, key=len)
-    is_off = label == "false" and _NEGATIVE.match(text.strip()) and not any(found["colon"] for found in specs)
-    if is_off:  # `-lock=false  Don't hold the lock`: the value belongs to the name
-        names = [f"{name}=false" for name in names]
-    if label in ("false", "true") or all(not meta for meta in metas):
-        label = ""
-    optional = any(found["optional"] for found in specs) and label != "..."
-    kubectl = next((found for found in specs if found["colon"]), None)  # --output='': and --watch=false:
-    if kubectl is not None:
-        label = {"''": "string", '""': "string", "[]": "list"}.get(label, "int" if label.isdecimal() else label)
-    value = "optional" if optional else "required" if label and label != "..." else "none"
-    if label == "...":
-        value = "none"
-    bare = label.strip("<>[]='\"").removesuffix("...")
-    choices = _choices(label, text) if value != "none" else ()
-    bounds = _RANGE.search(text)
-    numbers = [int(item) for item in bounds.groups() if item is not None] if bounds else []
-    kind = _kind(bare, text)
-    # a bundle of letters, as bash lists them, or a range of numbers: `-M   from first to M'th field`
-    if not names or (len(names) == 1 and len(names[0]) == 2 and f"{names[0][1]}'th" in text):
-        return
-    yield Option.model_validate({
-        "names": names, "label": bare[:200], "description": _sentence(text), "value": value, "kind": kind,
-        "choices": choices,
-        "minimum": numbers[0] if numbers and kind == "integer" else None,
-        "maximum": numbers[1] if numbers and kind == "integer" and numbers[1] > numbers[0] else None,
-        "default": _default(text, kind) if value != "none" else None,
-        "many": value != "none" and (label.endswith("...") or bool(_MANY.search(text)) or "list" in label),
-    })  # fmt: skip
-
-
-def _default(text: str, kind: str) -> str | int | None:
-    found = _DEFAULT.search(text)
-    value = (found[1] or found[2] or "").strip()[:200] if found else ""
-    return int(value) if kind == "integer" and re.fullmatch(r"-?\d{1,15}", value) else value or None
-
-
-def _names(name: str) -> list[str]:
-    found = re.match(r"--\[no-?\](.+)", name)
-    return [f"--{found[1]}"] if found else [name]
-
-
-def _choices(label: str, text: str) -> tuple[str, ...]:
-    inner = label.strip("<>[]=")
-    if re.fullmatch(r"\{[^{}]+\}|[\w.-]+(?:\|[\w.-]+)+", inner):
-        values = re.split(r"[,|]", inner.strip("{}"))
-    elif found := _VALUES.search(text):
-        values = re.split(r", or |, | or |\|", found[1] or found[2])
-    elif found := re.search(
-        rf"{re.escape(inner)} (?:is|can be|may be):? ((?:'[\w.-]+'(?:, or |, | or )?){{2,12}})", text
-    ):
-        values = re.split(r", or |, | or ", found[1])
-    else:
-        return ()
-    if values[-1].strip() in ("or", "and"):  # "a, b, or +FORMAT": any other value is right as well
-        return ()
-    plain = tuple(dict.fromkeys(value.strip().strip("\"'`") for value in values))
-    return plain if 1 < len(plain) <= 40 and all(re.fullmatch(r"\w[\w.+:/-]{0,39}", value) for value in plain) else ()
-
-
-def _kind(label: str, text: str) -> str:
-    label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[+]NUM`
-    if _FOLDER.match(label):
-        return "folder"
-    if _PATH.search(label):
-        return "path"
-    more = r"suffix" if re.fullmatch(r"N|NUM", label) else r"suffix|\bsize\b"
-    return "integer" if _INTEGER.match(label) and not re.search(more, text, re.IGNORECASE) else "text"
-
-
-def _sentence(text: str) -> str:
-    text = re.sub(
-        r"\s*\[(?:default|possible values|env|aliases)[^\]]*\]|\s*\(default[^)]*\)", "", " ".join(text.split())
-    )
-    return re.split(r"(?<=[A-Za-z)]{2})\. (?=[A-Z`'(])|; |(?<=[a-z)])\.$", text.strip())[0].rstrip(".;")[:400]
-
-
 def _row(line: str, heading: str, help_text: Help) -> None:
     """Read a line of a table of subcommands or arguments."""
     found = _COMMAND.match(line) or _BARE.match(line)
     if re.search(r"argument|positional|parameter", heading) and "{" not in line:
         found = re.match(r"^\s{1,8}[\[<]?([A-Za-z][\w-]*)[\]>]?(?:\.\.\.)?\s{2,}(\S.*)$", line) or found
         if found is not None and "command" not in heading and (found.lastindex or 0) > 1:
-            help_text.arguments[found[1].lower()] = _sentence(found[2])
+            help_text.arguments[found[1].lower()] = sentence_of(found[2])
             if not re.search(r"^positional", heading):
                 return
     if heading.endswith("commands") and _NAMES.match(line):  # npm
@@ -423,7 +254,7 @@ def _row(line: str, heading: str, help_text: Help) -> None:
         text = found[3] if (found.lastindex or 0) > 2 else ""
         help_text.sure = help_text.sure or "command" in heading
         if found[1] not in ("help", "usage", "or") and (text or "command" in heading):
-            help_text.commands.setdefault(found[1], _sentence(text))
+            help_text.commands.setdefault(found[1], sentence_of(text))
             help_text.rows.setdefault(found[1], found[2] if text else "")
 
 
@@ -455,88 +286,4 @@ def _description(lines: list[str]) -> str:
             break
     text = " ".join(paragraph)
     named = re.match(r"^[\w.-]+ - (\S.*?)(?: \[version.*\])?$", text)
-    return _sentence(named[1] if named else text)
-
-
-def operands(usage: list[str], name: str, words: tuple[str, ...], texts: dict[str, str]) -> list[Option]:
-    """Return the operands of the first usage line that has some."""
-    for text in usage[:4]:  # `-c[dfwzZ]` is a bundle, and `<file(s)>` may be several
-        line = re.sub(r"\[[A-Za-z]+(?: [a-z]+)+\]", "", text)  # prose: `[ignored command line arguments]`
-        line = re.sub(r"(?<= )(-\w+)\[\w+\]", r"\1", re.sub(r"\(s\)([>\]])", r"s\1...", line))
-        rest = re.sub(rf"^\S*{re.escape(name)}\b", "", line.replace("\u2026", "...").replace("--[no-]", "--").strip())
-        for word in words:
-            rest = re.sub(rf"^\s*{re.escape(word)}\b", "", rest)
-        if re.match(r"\s*[a-z-]+\s.*<", rest):  # `git remote add <name>`: a subcommand
-            continue
-        result = list(_operands(rest, texts))
-        if result:
-            return result
-    return []
-
-
-def _operands(rest: str, texts: dict[str, str]) -> Iterator[Option]:
-    for text, required, several in _pieces(rest):
-        label = text.removesuffix("...").strip("<>").split("|")[0]
-        if _NO_OPERAND.match(text) or not re.match(r"[A-Za-z]", label) or label.lower() in ("or", "program"):
-            continue
-        many = several or text.endswith("...")
-        name = re.sub(r"(?i)(?<=ch)es$|(?<=[a-z])s$", "", label) if many else label
-        kind = _kind(name, "")
-        yield Option.model_validate({
-            "label": name, "description": texts.get(label.lower(), ""), "value": "required", "required": required,
-            "kind": "text" if kind == "integer" else kind, "many": many,
-        })  # fmt: skip
-
-
-_PIECE = re.compile(r"\{[^{}\s]+\}|<[^<>]+>(?:\.\.\.)?|\.\.\.|[\[\](){}|]|[^\s\[\](){}|<>]+(?:=?<[^<>]+>)?")
-
-
-def _pieces(rest: str) -> Iterator[tuple[str, bool, bool]]:
-    """Yield the words of a usage line that are not part of an option: text, is it required, may there be several?"""
-    pieces = _PIECE.findall(rest)
-    depth, skipped, place = 0, 0, 0  # brackets that are open; the depth from which all is left out
-    while place < len(pieces):
-        piece = pieces[place]
-        place += 1
-        if piece in "[({":
-            depth += 1
-        elif piece in "])}":
-            depth = max(0, depth - 1)  # git's usage of commit closes one bracket too many
-            if depth < skipped:  # `[(-c | -C) <commit>]`: what an option stands in belongs to it
-                skipped = depth
-        elif piece == "|" or piece.startswith("-") or "=" in piece:
-            if piece == "--":
-                continue
-            if depth:
-                skipped = skipped or depth
-            elif piece == "|" or (pieces[place : place + 1] or [""])[0].startswith("<"):
-                place += 1  # the other alternative, or the value of the option
-        elif not skipped and piece != "...":
-            after = [item for item in pieces[place : place + 3] if item not in "])}"]
-            yield piece, depth == 0, after[:1] == ["..."]
-
-
-def _is_literal(option: Option) -> bool:
-    """Is what stands for a value rather one of the values?"""
-    is_word = re.fullmatch(r"[a-z][a-z0-9.+-]*", option.label) and not re.fullmatch(_TYPES, option.label)
-    return option.value == "required" and bool(is_word) and option.kind == "text"
-
-
-def _distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
-    """Keep the first of the options that have one argument name."""
-    kept: dict[str, Option] = {}
-    for option in options:
-        new, former = option, kept.get(option.name)
-        if former is not None and former.names and not new.names:  # `--file=ARCHIVE ... [FILE]...`
-            new = new.model_copy(update={"label": f"{new.label.lower()}{'s' if new.many else '_argument'}"})
-        elif former is not None and former.value == "none" and new.value != "none" and former.names == new.names:
-            new = new.model_copy(update={"value": "optional"})  # `--time` and `--time=WORD`
-        elif former is not None and former.names == new.names and _is_literal(former) and _is_literal(new):
-            values = (*(former.choices or (former.label,)), new.label)  # `--format=gzip`, `--format=zstd`
-            new = former.model_copy(update={"choices": tuple(dict.fromkeys(values)), "description": ""})
-        elif former is not None and not new.names and new.many:  # `URL [URL...]`
-            new = former.model_copy(update={"many": True})
-        elif former is not None:
-            continue
-        kept[new.name] = new
-    return tuple(kept.values())
+    return sentence_of(named[1] if named else text)

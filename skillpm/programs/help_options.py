@@ -1,0 +1,208 @@
+"""What a help text says of an option: its names, its value, the choices and the kind of that value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from skillpm.programs.program import Option
+
+_NAME = r"--?(?:\[no-?\])?[A-Za-z0-9?#@][\w-]*(?:\.\w[\w-]*)*"
+_META = r"<[^<>]+>(?:\.\.\.)?|\{[^{}\s]+\}|\[[^\[\]]+\]|[A-Za-z'\"][\w'\"./|-]*(?:\.\.\.)?"
+_TYPES = (
+    "string|strings|stringArray|stringToString|int|ints|uint|float|duration|list|bytes|filter|file|path|dir|name|"
+    "number|num|n|mode|value|command|url|port|key|pattern|regex|type|format|level|size|time|date|text"
+)
+_SPEC = re.compile(
+    rf"(?P<name>{_NAME})(?:\[=?(?P<optional>[^\]]+)\]|=(?P<equals>{_META}|''|\"\"|\[\]|\d+m?s?)(?P<colon>:)?"
+    r"|[ ](?P<spaced>(?:\[[^\[\]]+\])?<[^<>]+>(?:\.\.\.)?|\[\([^\[\]]+\]\w+|\{[^{}\s]+\}|\[[A-Z<][^\[\]]*\]"
+    r"|\[[^\[\]\s|]+\|[^\[\]]+\]"
+    r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|[A-Z][A-Za-z]+(?=[ ]{2,}\S)"
+    rf"|(?:{_TYPES})\b(?![ ]\w)))?(?P<more>\.\.\.)?"
+)
+_NEGATIVE = re.compile(r"(?:disable|do not|don't|never|skip|suppress|prevent|turn off|without)\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"\s*(?:,|/|\||\bor\b)?\s*(?=--?[A-Za-z0-9?#@\[])")
+_DEFAULT = re.compile(
+    r"[(\[]default(?:s to|:| is)?[ =]*[\"'`]?([^\"'`)\],;]+)[\"'`]?|default (?:is|value is) [\"'`]?([\w./:-]*\w)",
+    re.IGNORECASE,
+)
+_VALUES = re.compile(
+    r"\[?possible values: ([^\]]+)\]?|(?:one of|can be|must be|either)[:=]? "
+    r"[\(\[\{]?((?:[\"'`]?[\w.-]+[\"'`]?(?:, or |, | or |\|)){1,12}[\"'`]?[\w.-]+[\"'`]?)",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"(-?\d+)<=?x<=?(-?\d+)|[\[(](-?\d+)\s*(?:-|\.\.=?|to)\s*(-?\d+)[\])]")
+_MANY = re.compile(r"multiple times|more than once|repeat(?:ed|able)|multiple", re.IGNORECASE)
+_INTEGER = re.compile(
+    r"^(?:int(?:eger)?|num(?:ber)?|n|count|lines|port|uint|seconds?|secs?|depth|levels?|width|cols|jobs|max.*|.*_count"
+    r"|nmerge|digits)(?: range)?$",
+    re.IGNORECASE,
+)
+_FOLDER = re.compile(r"^(?:dir|directory|folder|.*_dir|.*directory)$", re.IGNORECASE)
+_PATH = re.compile(r"(?:^|[_ -])(?:file|files|filename|path|paths|pathspec|archive|script)s?$", re.IGNORECASE)
+
+
+def specs_of(rest: str) -> tuple[list[re.Match[str]], int]:
+    """Return the names with their values in front of a line, and where they end."""
+    specs: list[re.Match[str]] = []
+    end = 0
+    while found := _SPEC.match(rest, end):
+        specs.append(found)
+        end = found.end()
+        between = _BETWEEN.match(rest, end)
+        if between is None or not between[0] or between[0].count(" ") > 6:
+            break
+        end = between.end()
+    return specs, specs[-1].end() if specs else 0
+
+
+def options_of(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Option]:
+    """Yield the option that names with their values stand for, if they stand for one.
+
+    Args:
+        specs: of ``specs_of``.
+        text: describes it.
+        after: what follows the names on their line.
+    """
+    if not specs or re.match(r"^ [a-z] [a-z]  ", after):  # `--arg a v`: two values
+        return
+    label = max((found["optional"] or found["equals"] or found["spaced"] or "" for found in specs), key=len)
+    names = _all_names(specs)
+    is_kubectl = any(found["colon"] for found in specs)  # --output='': and --watch=false:
+    if label == "false" and not is_kubectl and _NEGATIVE.match(text.strip()):
+        names = [f"{name}=false" for name in names]  # `-lock=false  Don't hold the lock`: the value is part of the name
+    # a bundle of letters, as bash lists them, or a range of numbers: `-M   from first to M'th field`
+    if not names or (len(names) == 1 and len(names[0]) == 2 and f"{names[0][1]}'th" in text):
+        return
+    is_optional = label != "..." and any(found["optional"] for found in specs)
+    if label in ("false", "true"):
+        label = ""
+    if is_kubectl:
+        label = {"''": "string", '""': "string", "[]": "list"}.get(label, "int" if label.isdecimal() else label)
+    value = "optional" if is_optional else "none" if label in ("", "...") else "required"
+    bare = label.strip("<>[]='\"").removesuffix("...")
+    kind = kind_of(bare, text)
+    least, most = _bounds(text) if kind == "integer" else (None, None)
+    yield Option.model_validate({
+        "names": names, "label": bare[:200], "description": sentence_of(text), "value": value, "kind": kind,
+        "choices": _choices(label, text) if value != "none" else (), "minimum": least, "maximum": most,
+        "default": _default(text, kind) if value != "none" else None,
+        "many": value != "none" and (label.endswith("...") or bool(_MANY.search(text)) or "list" in label),
+    })  # fmt: skip
+
+
+def _all_names(specs: list[re.Match[str]]) -> list[str]:
+    names = [name for found in specs for name in _names(found["name"]) if not re.fullmatch(r"-[a-z]{3,}[A-Z]+", name)]
+    return [name for name in names if not name.startswith("--no-") or name.replace("--no-", "--", 1) not in names]
+
+
+def _names(name: str) -> list[str]:
+    found = re.match(r"--\[no-?\](.+)", name)
+    return [f"--{found[1]}"] if found else [name]
+
+
+def _bounds(text: str) -> tuple[int | None, int | None]:
+    found = _RANGE.search(text)
+    if found is None:
+        return None, None
+    least, most = (int(item) for item in found.groups() if item is not None)
+    return least, most if most > least else None
+
+
+def _default(text: str, kind: str) -> str | int | None:
+    found = _DEFAULT.search(text)
+    value = (found[1] or found[2] or "").strip()[:200] if found else ""
+    return int(value) if kind == "integer" and re.fullmatch(r"-?\d{1,15}", value) else value or None
+
+
+def _choices(label: str, text: str) -> tuple[str, ...]:
+    inner = label.strip("<>[]=")
+    if re.fullmatch(r"\{[^{}]+\}|[\w.-]+(?:\|[\w.-]+)+", inner):
+        values = re.split(r"[,|]", inner.strip("{}"))
+    elif found := _VALUES.search(text):
+        values = re.split(r", or |, | or |\|", found[1] or found[2])
+    elif found := re.search(
+        rf"{re.escape(inner)} (?:is|can be|may be):? ((?:'[\w.-]+'(?:, or |, | or )?){{2,12}})", text
+    ):
+        values = re.split(r", or |, | or ", found[1])
+    else:
+        return ()
+    if values[-1].strip() in ("or", "and"):  # "a, b, or +FORMAT": any other value is right as well
+        return ()
+    plain = tuple(dict.fromkeys(value.strip().strip("\"'`") for value in values))
+    return plain if 1 < len(plain) <= 40 and all(re.fullmatch(r"\w[\w.+:/-]{0,39}", value) for value in plain) else ()
+
+
+def kind_of(label: str, text: str) -> str:
+    """Return what a value is by the name of its place holder: folder, path, integer or text."""
+    label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[+]NUM`
+    if _FOLDER.match(label):
+        return "folder"
+    if _PATH.search(label):
+        return "path"
+    more = r"suffix" if re.fullmatch(r"N|NUM", label) else r"suffix|\bsize\b"
+    return "integer" if _INTEGER.match(label) and not re.search(more, text, re.IGNORECASE) else "text"
+
+
+def sentence_of(text: str) -> str:
+    """Return the first sentence of a description, without defaults and values."""
+    text = re.sub(
+        r"\s*\[(?:default|possible values|env|aliases)[^\]]*\]|\s*\(default[^)]*\)", "", " ".join(text.split())
+    )
+    return re.split(r"(?<=[A-Za-z)]{2})\. (?=[A-Z`'(])|; |(?<=[a-z)])\.$", text.strip())[0].rstrip(".;")[:400]
+
+
+def with_values(options: Sequence[Option], defined: Mapping[str, tuple[str, ...]]) -> list[Option]:
+    """Return options with the values of their place holders, if there are several plain ones."""
+    values = {
+        label: tuple(dict.fromkeys(words))
+        for label, words in defined.items()
+        if 1 < len(set(words)) <= 40 and all(re.fullmatch(r"\w[\w.+-]*", word) for word in words)
+    }
+    return [
+        option.model_copy(update={"choices": values[option.label], "kind": "text"})
+        if option.value != "none" and not option.choices and option.label in values
+        else option
+        for option in options
+    ]
+
+
+def with_brackets(options: Sequence[Option], text: str) -> list[Option]:
+    """Return options with the place holders that they have in ``[--omit <dev|optional>]`` alone."""
+    labels = dict(re.findall(r"[\[|](--?[\w-]+)[ =](<[^<>\n]+>)", text))
+
+    def labelled(option: Option) -> Option:
+        label = next((labels[name] for name in option.names if name in labels), "")
+        if not label or option.value != "none":
+            return option
+        bare = label.strip("<>")
+        said = {"value": "required", "label": bare, "choices": _choices(label, ""), "kind": kind_of(bare, "")}
+        return option.model_copy(update=said)
+
+    return [*map(labelled, options)]
+
+
+def distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
+    """Keep the first of the options that have one argument name."""
+    kept: dict[str, Option] = {}
+    for option in options:
+        new, former = option, kept.get(option.name)
+        if former is not None and former.names and not new.names:  # `--file=ARCHIVE ... [FILE]...`
+            new = new.model_copy(update={"label": f"{new.label.lower()}{'s' if new.many else '_argument'}"})
+        elif former is not None and former.value == "none" and new.value != "none" and former.names == new.names:
+            new = new.model_copy(update={"value": "optional"})  # `--time` and `--time=WORD`
+        elif former is not None and former.names == new.names and _is_literal(former) and _is_literal(new):
+            values = (*(former.choices or (former.label,)), new.label)  # `--format=gzip`, `--format=zstd`
+            new = former.model_copy(update={"choices": tuple(dict.fromkeys(values)), "description": ""})
+        elif former is not None and not new.names and new.many:  # `URL [URL...]`
+            new = former.model_copy(update={"many": True})
+        elif former is not None:
+            continue
+        kept[new.name] = new
+    return tuple(kept.values())
+
+
+def _is_literal(option: Option) -> bool:
+    """Is what stands for a value rather one of the values?"""
+    is_word = re.fullmatch(r"[a-z][a-z0-9.+-]*", option.label) and not re.fullmatch(_TYPES, option.label)
+    return option.value == "required" and bool(is_word) and option.kind == "text"
