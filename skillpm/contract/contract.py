@@ -82,12 +82,12 @@ class Contract:
         if not isinstance(expected, dict) or not isinstance(expected.get("args", {}), dict):
             raise DocumentError(f"an expected answer is an object with {self.replies.keys}")
         nothing = self._nothing.get(str(expected.get("tool")), {})
-        completed = {**expected, "args": {**nothing, **expected.get("args", {})}}
+        completed = expected | {"args": nothing | expected.get("args", {})}
         problems, argv = self._examine(completed)
         if problems:
             raise DocumentError(f"the expected answer breaks the contract: {'; '.join(problems)}")
         try:
-            return {**completed, "args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
+            return completed | {"args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
         except RecursionError:
             raise DocumentError(f"the expected answer is {TOO_DEEP}") from None
 

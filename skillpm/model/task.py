@@ -54,6 +54,13 @@ def _digest_of(skill: str, system: str) -> hashlib._Hash:
     return hashlib.sha256(beginning.encode("utf-8", "surrogatepass"))
 
 
+def task_key(skill: str, system: str, request: str, expected: Any) -> str:
+    """Return the digest of a task of one request."""
+    digest = _digest_of(skill, system).copy()  # of what all tasks of a skill have in common
+    digest.update(canonical_json([request, expected])[1:].encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:32]
+
+
 @lru_cache(maxsize=64)
 def _system_message(content: str) -> Message:
     return Message.made(role="system", content=content)
@@ -92,11 +99,9 @@ class Task(Document):
         tags: tuple[str, ...] = (),
     ) -> Task:
         """Build a task of one request; the key is the digest of (skill, system, request, expected)."""
-        digest = _digest_of(skill, system).copy()  # of what all tasks of a skill have in common
-        digest.update(canonical_json([request, expected])[1:].encode("utf-8", "surrogatepass"))
         user = Message.made(role="user", content=request)
         return cls.made(
-            key=digest.hexdigest()[:32],
+            key=task_key(skill, system, request, expected),
             skill=skill,
             prompt=(_system_message(system), user) if system else (user,),
             expected=expected,

@@ -16,8 +16,9 @@ from typing import Any
 
 from skillpm.storage.files import DiskErrors, storage_error
 
-_CACHE = 16_384  # KiB of pages in memory
-_LAST = 1 << 14  # digests in memory
+_CACHE = 4_096  # KiB of pages in memory
+_LAST = 1 << 14  # keys in memory
+_PLACES = (1 << 24) - 1  # of the bits of a filter, in 2 MiB
 # It is never read by another process, nor after a crash: so there are no locks, no journal and no waiting for the disk.
 _PRAGMAS = (f"cache_size=-{_CACHE}", "journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE")
 
@@ -57,52 +58,65 @@ class TemporaryDatabase:
 
 
 class DigestMap:
-    """A value that ``marshal`` can write for each digest, on disk; those that were set last are in memory."""
+    """A value that ``marshal`` can write for each key, on disk; those that were set last are in memory.
+
+    A key is a number of 64 bits, such as the hash of a text, or bytes.
+    """
 
     def __init__(self) -> None:
-        self._database = TemporaryDatabase("CREATE TABLE entry (digest BLOB PRIMARY KEY, value) WITHOUT ROWID")
-        self._last: dict[bytes, Any] = {}
-        self._all_in_memory = True
+        self._database = TemporaryDatabase("CREATE TABLE entry (key PRIMARY KEY, value) WITHOUT ROWID")
+        self._last: dict[Any, Any] = {}
+        self._seen = bytearray()  # a Bloom filter with one bit a key, by which most new keys are known to be new
 
-    def get(self, digest: bytes) -> Any:
-        """Return the value of a digest, or None."""
-        if self._all_in_memory or digest in self._last:
-            return self._last.get(digest)
-        row = self._database.run("SELECT value FROM entry WHERE digest = ?", (digest,)).fetchone()
+    def get(self, key: int | bytes) -> Any:
+        """Return the value of a key, or None."""
+        if key in self._last:
+            return self._last[key]
+        place = hash(key) & _PLACES
+        if not self._seen or not self._seen[place >> 3] >> (place & 7) & 1:
+            return None
+        row = self._database.run("SELECT value FROM entry WHERE key = ?", (key,)).fetchone()
         return None if row is None or row[0] is None else marshal.loads(row[0])  # noqa: S302  only we can write the file
 
-    def __setitem__(self, digest: bytes, value: Any) -> None:
-        """Set the value of a digest; None removes it."""
-        self._last[digest] = value
+    def __setitem__(self, key: int | bytes, value: Any) -> None:
+        """Set the value of a key; None removes it."""
+        self._last[key] = value
         if len(self._last) >= _LAST:
             self._written()
 
     def _written(self) -> TemporaryDatabase:
-        """Return the database with all values; in the order of the digests they are written side by side."""
-        last = ((digest, self._last[digest]) for digest in sorted(self._last))
-        written = ((digest, None if value is None else marshal.dumps(value)) for digest, value in last)
+        """Return the database with all values; in the order of the keys they are written side by side."""
+        last = ((key, self._last[key]) for key in sorted(self._last))
+        written = ((key, None if value is None else marshal.dumps(value)) for key, value in last)
         self._database.run_many("INSERT OR REPLACE INTO entry VALUES (?, ?)", written)
+        self._seen = self._seen or bytearray((_PLACES + 1) // 8)
+        for key in self._last:
+            place = hash(key) & _PLACES
+            self._seen[place >> 3] |= 1 << (place & 7)
         self._last.clear()
-        self._all_in_memory = False
         return self._database
 
     def __len__(self) -> int:
         """Return how many there are."""
         return int(self._written().run("SELECT count(value) FROM entry").fetchone()[0])
 
-    def __contains__(self, digest: bytes) -> bool:
-        """Has a digest a value?"""
-        return self.get(digest) is not None
+    def __contains__(self, key: int | bytes) -> bool:
+        """Has a key a value?"""
+        return self.get(key) is not None
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the digests in their order."""
-        rows = self._written().run("SELECT digest FROM entry WHERE value IS NOT NULL ORDER BY digest")
-        return (digest for (digest,) in rows)
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the keys with their values, in the order of the keys."""
+        rows = self._written().run("SELECT key, value FROM entry WHERE value IS NOT NULL ORDER BY key")
+        return ((key, marshal.loads(value)) for key, value in rows)  # noqa: S302  only we can write the file
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the keys in their order."""
+        return (key for key, _ in self.items())
 
 
 class DigestSet(DigestMap):
-    """A set of digests on disk; those that were added last are in memory."""
+    """A set of keys on disk; those that were added last are in memory."""
 
-    def add(self, digest: bytes) -> None:
-        """Add a digest."""
-        self[digest] = True
+    def add(self, key: int | bytes) -> None:
+        """Add a key."""
+        self[key] = True

@@ -44,7 +44,7 @@ class SuiteIndex:
 
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
-        return next((self._runs[run] for run in runs(form) if run in self._runs), None) if self._runs else None
+        return next(filter(None, map(self._runs.get, runs(form))), None) if self._runs else None
 
     def said_by(self, language: RuleLanguage) -> list[tuple[str, str]]:
         """Return the suite tasks that a rule can say if their values are masked, each with the rule's request."""
@@ -75,10 +75,10 @@ class SuiteIndex:
         )
 
 
-def runs(form: str) -> Iterator[tuple[str, ...]]:
-    """Yield every run of words of a normal form."""
+def runs(form: str) -> list[tuple[str, ...]]:
+    """Return every run of words of a normal form."""
     words = form.split()
-    return (tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1))
+    return [tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)]
 
 
 def _inline(suite: Suite) -> Sequence[Seed]:

@@ -6,7 +6,7 @@ texts stand under the tool ``""``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skillpm.model.answer_kind import REASONS, AnswerKind, kind_of
@@ -31,45 +31,51 @@ def class_of(value: Any, schema: Mapping[str, Any]) -> str:
     return canonical_json(value) if isinstance(schema.get("enum"), list) else "value"
 
 
-def measure_coverage(
-    answers: Iterable[Any], tools: Sequence[Tool], kinds: Sequence[AnswerKind] = ("call",)
-) -> Coverage:
-    """Count the classes of expected answers; every class of every tool is there, with 0 where no row has it."""
-    coverage: Coverage = {
-        tool.name: {
-            name: dict.fromkeys(argument_classes(name in tool.required, schema), 0)
-            for name, schema in tool.properties.items()
+class CoverageCounter:
+    """Counts the classes of expected answers; every class of every tool is there, with 0 where no row has it.
+
+    Attributes:
+        coverage: what was counted.
+    """
+
+    def __init__(self, tools: Sequence[Tool], kinds: Sequence[AnswerKind] = ("call",)) -> None:
+        self.coverage: Coverage = {
+            tool.name: {
+                name: dict.fromkeys(argument_classes(name in tool.required, schema), 0)
+                for name, schema in tool.properties.items()
+            }
+            for tool in tools
         }
-        for tool in tools
-    }
-    for tool in tools if "ask" in kinds else ():
-        for name in tool.required:
-            coverage[tool.name][name][_ASKED] = 0
-    if "refuse" in kinds:
-        coverage.setdefault(_NO_TOOL, {})["refuse"] = dict.fromkeys(REASONS, 0)
-    if "answer" in kinds:
-        coverage.setdefault(_NO_TOOL, {})["answer"] = {"value": 0}
-    schemas = {tool.name: tool.properties for tool in tools}
-    for answer in answers:
-        for tool_name, argument, kind in _classes_of(answer, schemas, kinds):
-            counts = coverage[tool_name][argument]
-            counts[kind] = counts.get(kind, 0) + 1
-    return coverage
+        for tool in tools if "ask" in kinds else ():
+            for name in tool.required:
+                self.coverage[tool.name][name][_ASKED] = 0
+        if "refuse" in kinds:
+            self.coverage.setdefault(_NO_TOOL, {})["refuse"] = dict.fromkeys(REASONS, 0)
+        if "answer" in kinds:
+            self.coverage.setdefault(_NO_TOOL, {})["answer"] = {"value": 0}
+        self._arguments = {
+            tool.name: [(name, schema, self.coverage[tool.name][name]) for name, schema in tool.properties.items()]
+            for tool in tools
+        }
+        self._kinds = kinds
 
-
-def _classes_of(
-    answer: Any, schemas: Mapping[str, Mapping[str, Any]], kinds: Sequence[AnswerKind]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the tool, the argument and the class of all that an answer shows."""
-    form = kind_of(answer)
-    if form == "ask" and form in kinds:
-        yield from ((answer["tool"], name, _ASKED) for name in answer["ask"])
-    elif form in ("refuse", "answer") and form in kinds:
-        yield _NO_TOOL, form, answer["refuse"] if form == "refuse" else "value"
-    elif isinstance(answer, dict) and isinstance(answer.get("args"), dict):  # without a contract it may be anything
-        called = str(answer.get("tool"))
-        for name, schema in schemas.get(called, {}).items():
-            yield called, name, class_of(answer["args"].get(name), schema)
+    def add(self, answer: Any, by: int = 1) -> None:
+        """Count an answer once, or ``by`` times."""
+        form = kind_of(answer)
+        if form == "ask" and form in self._kinds:
+            shown = [(self.coverage[answer["tool"]][name], _ASKED) for name in answer["ask"]]
+        elif form in ("refuse", "answer") and form in self._kinds:
+            shown = [(self.coverage[_NO_TOOL][form], answer["refuse"] if form == "refuse" else "value")]
+        elif isinstance(answer, dict) and isinstance(answer.get("args"), dict):  # without a contract it may be anything
+            arguments = answer["args"]
+            shown = [
+                (counts, class_of(arguments.get(name), schema))
+                for name, schema, counts in self._arguments.get(str(answer.get("tool")), ())
+            ]
+        else:
+            return
+        for counts, kind in shown:
+            counts[kind] = counts.get(kind, 0) + by
 
 
 def described(tool: str, argument: str, kind: str) -> str:

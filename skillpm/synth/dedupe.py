@@ -4,22 +4,23 @@ Two requests are one where their normal forms agree. They are near duplicates wh
 similarity of their sets of words is at least the threshold. Near duplicates are found without comparing all pairs:
 under a fixed order of words, rare first, two sets that similar share a word among their first ``n - ceil(t * n) + 1``
 (prefix filtering: Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW 2007; Chaudhuri et al., ICDE
-2006). The result is exact. What was seen is on disk, so the memory does not grow with the number of requests.
+2006). The result is exact. Words that say the target stand in every request for it, so they come last in that order.
+What was seen is on disk, so the memory does not grow with the number of requests. Forms and targets are told apart by
+Python's hash of 64 bits: in one of ten million runs with a million rows, two of them share one, and a row is left out.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from functools import lru_cache
 
 from skillpm.storage.temporary_database import DigestMap
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
 _RANKED = 1 << 14  # words whose rank is kept in memory; those that are first seen later are the rarest
-_SEVERAL = b""  # the target of a request that has two
+_SEVERAL = -1  # the target of a request that has two: the hash of no text
+_NO_ROW = -1
 _MARKS = ".,!?;:"
 _QUOTES = "\"'`“”‘’()"
 
@@ -30,18 +31,12 @@ def normal_form(request: str) -> str:
     Marks inside or before a word do: ``v1.2`` is not ``v12``, ``.env`` is not ``env``, and a lone ``/`` is a word.
     """
     words = request.casefold().split()
-    return " ".join([word if word[0].isalnum() and word[-1].isalnum() else _bare(word) for word in words])
+    return " ".join([word if word.isalnum() else _bare(word) for word in words])
 
 
 def _bare(word: str) -> str:
     """Return a word without the marks after it and the quotes around it; what is only marks stays."""
     return word.strip(_QUOTES).rstrip(_MARKS).rstrip(_QUOTES) or word
-
-
-@lru_cache(maxsize=64)  # of one request several questions are asked in a row
-def digest_of(text: str) -> bytes:
-    """Return what stands for a normal form or a target in memory: 16 bytes, which no two texts share by chance."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Finding(Enum):
@@ -54,83 +49,143 @@ class Finding(Enum):
 
 
 class Deduplicator:
-    """Remembers every request that it was shown, on disk.
+    """Remembers every request that it was shown, on disk, and the number of its row.
 
     Only requests with the same target are compared: two that nearly agree and have different answers show a model which
     word matters. A near duplicate is not compared with later ones, so a chain of small steps cannot close off a whole
     region.
+
+    Attributes:
+        targets: how many different ones the rows have.
     """
 
     def __init__(self) -> None:
-        self._targets = DigestMap()  # of forms
-        self._sets = DigestMap()  # of words
-        self._ranks: dict[bytes, int] = {}
+        self.targets = 0
+        self._forms = DigestMap()  # form -> its target, the number of its row
+        # A set of words is kept as a text, which takes a tenth of the memory.
+        self._groups = DigestMap()  # target -> how many rows; sets of words while they are few; their common words then
+        self._sets = DigestMap()  # key of a prefix -> sets of words, each with its mask
+        self._ranks: dict[str, int] = {}
 
-    def add(self, form: str, target: str) -> Finding:
-        """Judge a request by its normal form and the canonical text of its target.
+    def __contains__(self, key: int) -> bool:
+        """Has the form with this hash a row?"""
+        known = self._forms.get(key)
+        return known is not None and known[1] != _NO_ROW
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the hashes of the forms that have a row, in their order."""
+        return (key for key, known in self._forms.items() if known[1] != _NO_ROW)
+
+    def add(self, form: str, target: str, row: int = _NO_ROW) -> Finding:
+        """Judge a request by its normal form and the canonical text of its target; ``row`` is its number if it is NEW.
 
         Where it is AMBIGUOUS the earlier request of that form is to be dropped too. A near duplicate is remembered for
         its form, so that another target for the same words is still found.
         """
-        key, answer = digest_of(form), digest_of(target)
-        known = self._targets.get(key)
-        if known is not None and known != answer:
-            self._targets[key] = _SEVERAL
-            return Finding.AMBIGUOUS
-        if known is not None:
+        key, answer = hash(form), hash(target)
+        known = self._forms.get(key)
+        if known is None:
+            is_near = self._has_near(form, answer, row)
+            self._forms[key] = (answer, _NO_ROW if is_near else row)
+            return Finding.NEAR_DUPLICATE if is_near else Finding.NEW
+        target_before, row_before = known
+        if target_before == answer:
             return Finding.DUPLICATE
-        self._targets[key] = answer
-        return Finding.NEAR_DUPLICATE if self._has_near(form, answer) else Finding.NEW
+        if row_before != _NO_ROW:
+            self._lose(target_before)
+        self._forms[key] = (_SEVERAL, row_before)
+        return Finding.AMBIGUOUS
 
-    def _has_near(self, form: str, target: bytes) -> bool:
+    def forget(self, form: str) -> int | None:
+        """Remember that a form has no row any more, and return the number of the one that it had."""
+        key = hash(form)
+        target, row = self._forms.get(key)
+        if row == _NO_ROW:
+            return None
+        if target != _SEVERAL:
+            self._lose(target)
+        self._forms[key] = (target, _NO_ROW)
+        return int(row)
+
+    def _lose(self, target: int) -> None:
+        rows, sets, common = self._groups.get(target)
+        self._groups[target] = (rows - 1, sets, common)
+        self.targets -= rows == 1
+
+    def _has_near(self, form: str, target: int, row: int) -> bool:
         """Is an earlier set of words with this target similar enough? If not, this one is remembered."""
-        words = frozenset(form.encode("utf-8", "surrogatepass").split())
-        group = self._members(target)
-        keys = [target] if len(group) < SMALL else self._prefix_keys(words, target)
-        if any(_is_near_one_of(self._members(key), words) for key in keys):
-            return True
-        self._remember(keys, words)
-        if len(group) == SMALL - 1:  # with this one it is as large as it may be without an index
-            for member in (*(frozenset(text.split()) for text in group), words):
-                self._remember(self._prefix_keys(member, target), member)
+        words = frozenset(form.split())
+        rows, sets, common = self._groups.get(target) or (0, [], None)
+        if common is None:
+            if _is_near_one_of(sets, words):
+                return True
+            sets = [*sets, " ".join(words)]
+            if len(sets) == SMALL:
+                common, sets = self._index(sets, target), []
+        else:
+            keys, mask = self._prefix_keys(words, target, common), _mask(words)
+            if any(_is_near_one_of(self._alike(key, mask, len(words)), words) for key in keys):
+                return True
+            self._remember(keys, mask, " ".join(words))
+        is_row = row != _NO_ROW
+        self.targets += is_row and rows == 0
+        self._groups[target] = (rows + is_row, sets, common)
         return False
 
-    def _members(self, key: bytes) -> list[bytes]:
-        """Return the sets of a key, each as its words with blanks between, which takes a tenth of the memory."""
-        return self._sets.get(key) or []
+    def _index(self, sets: Sequence[str], target: int) -> str:
+        """Index the first sets of a target, and return the words that they have in common."""
+        members = [frozenset(text.split()) for text in sets]
+        common = " ".join(frozenset.intersection(*members))
+        for words, text in zip(members, sets, strict=True):
+            self._remember(self._prefix_keys(words, target, common), _mask(words), text)
+        return common
 
-    def _prefix_keys(self, words: frozenset[bytes], target: bytes) -> list[bytes]:
+    def _alike(self, key: int, mask: int, size: int) -> Iterator[str]:
+        """Yield the sets of a key that may be near to one of this mask and size.
+
+        Of two near sets at most a quarter as many words as one has stand in one alone, so no more bits differ.
+        """
+        return (text for other, text in self._sets.get(key) or () if (mask ^ other).bit_count() * 4 <= size)
+
+    def _prefix_keys(self, words: frozenset[str], target: int, common: str) -> list[int]:
         # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n or
         # more. Without a common word in both prefixes they could have one fewer at most. The filter is exact under any
         # fixed order; the rarest words come first, because fewer sets have them.
-        common = -(-len(words) * SIMILAR[0] // SIMILAR[1])
-        rarest = sorted(words, key=self._rarity)[: len(words) - common + 1]
-        return [hashlib.blake2b(target + word, digest_size=16).digest() for word in rarest]
+        shared = -(-len(words) * SIMILAR[0] // SIMILAR[1])
+        last = frozenset(common.split())
+        rarest = sorted(words, key=lambda word: (word in last, self._rarity(word)))[: len(words) - shared + 1]
+        return [hash((target, word)) for word in rarest]
 
-    def _remember(self, keys: Iterable[bytes], words: frozenset[bytes]) -> None:
-        text = b" ".join(words)
+    def _remember(self, keys: Iterable[int], mask: int, text: str) -> None:
         for key in keys:
-            self._sets[key] = [*self._members(key), text]
+            members = self._sets.get(key) or []
+            members.append((mask, text))
+            self._sets[key] = members
 
-    def _rarity(self, word: bytes) -> tuple[int, bytes]:
+    def _rarity(self, word: str) -> tuple[int, str]:
         """Return the place of a word in the order of prefixes, which never changes."""
         ranks = self._ranks
         rank = ranks.setdefault(word, len(ranks)) if len(ranks) < _RANKED else ranks.get(word, _RANKED)
         return -rank, word
 
 
-def _is_near_one_of(others: Iterable[bytes], words: frozenset[bytes]) -> bool:
+def _mask(words: Iterable[str]) -> int:
+    """Return one bit for each word; several words may have the same."""
+    mask = 0
+    for word in words:
+        mask |= 1 << (hash(word) & 63)
+    return mask
+
+
+def _is_near_one_of(sets: Iterable[str], words: frozenset[str]) -> bool:
     """Compare ``common / (left + right - common)`` with the threshold, in whole numbers.
 
     Multiplied out, because a float's 0.8 is not 4/5: sets exactly at the threshold would fall on either side.
     """
     part, whole = SIMILAR
-    size = len(words)
-    least, most = -(-size * part // whole), size * whole // part  # words of a set that can be similar
-    for text in others:
+    for text in sets:
         other = text.split()
-        if least <= len(other) <= most:
-            common = len(words.intersection(other))
-            if common * (part + whole) >= part * (size + len(other)):
-                return True
+        common = len(words.intersection(other))
+        if common * (part + whole) >= part * (len(words) + len(other)):
+            return True
     return False

@@ -11,25 +11,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from skillpm.model.order import shuffle
 from skillpm.model.ports import Judge, Progress
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import TRACE, Seed, Split, Task
-from skillpm.storage.temporary_database import DigestSet
+from skillpm.storage.temporary_lines import shuffled
 from skillpm.synth.contamination import RUN, SuiteIndex
-from skillpm.synth.dedupe import digest_of, normal_form
+from skillpm.synth.dedupe import normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
-from skillpm.synth.pools import value_text
-from skillpm.synth.profile import OverlapCheck, Profile, SkillProfile, SplitProfile, measure, untaught
+from skillpm.synth.profile import OverlapCheck, Profile, SkillProfile, SplitProfile, untaught
 from skillpm.synth.rephrase import Rephraser, Rephrasing
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import Division, HeldOut, divide
-from skillpm.synth.spool import RowStore, StoredRow, TaskLines
+from skillpm.synth.spool import TaskLines
 from skillpm.synth.wording import check_document
 
 if TYPE_CHECKING:
@@ -86,7 +85,6 @@ class _Maker:
         self.notes: list[str] = []
         self._shortages: dict[Split, str] = {}
         self._measured: dict[Split, SplitProfile] = {}
-        self._values: dict[Split, DigestSet] = {"train": DigestSet(), "held_out": DigestSet()}
         document = self._document = contributions.synthesis or _NO_RULES
         doubts = check_document(document, contributions.contract, f"{self.name}/synthesis.yaml")
         self.notes += (doubt.message for doubt in doubts[:DOUBTS])
@@ -118,7 +116,12 @@ class _Maker:
                 self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
 
     def make(
-        self, split: Split, asked: int, elsewhere: Sequence[RowStore], run: RuleRunner | None, progress: Progress | None
+        self,
+        split: Split,
+        asked: int,
+        elsewhere: Sequence[RowCollector],
+        run: RuleRunner | None,
+        progress: Progress | None,
     ) -> None:
         """Fill the rows of one side."""
         rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
@@ -134,12 +137,12 @@ class _Maker:
             ]
             rows.verify([row for row in map(rows.offer, seeds) if isinstance(row, Row)], self._verifier)
             if progress is not None:
-                progress.advance(rows.count)
+                progress.advance(len(rows.kept))
         families = self._families(split, asked, run)
         self._fill(rows, families, asked, progress)
         for family in families:
             rows.rejected.update(family.rejected)
-        if rows.count < asked:
+        if len(rows.kept) < asked:
             self._shortages[split] = _shortage(rows, families)
         if progress is not None:
             progress.finish()
@@ -184,22 +187,22 @@ class _Maker:
         # takes a row back from a family that was full; the bound is for that, so that no skill can go round for ever.
         active = list(families)
         for _ in range(2 * len(families) + 4):
-            missing = asked - rows.count
+            missing = asked - len(rows.kept)
             if missing <= 0 or not active:
                 return
             # of what is missing, not of all: so the weights hold among those that still give something
             quotas = _apportion(missing, [family.weight for family in active])
-            goals = [rows.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
+            goals = [rows.kept.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
             full = [self._take(rows, family, goal, progress) for family, goal in zip(active, goals, strict=True)]
             active = [family for family, is_full in zip(active, full, strict=True) if is_full]
 
     def _take(self, rows: RowCollector, family: Family, goal: int, progress: Progress | None) -> bool:
         """Take rows from one family until it has given ``goal``; False where it is exhausted."""
-        wanted = goal - rows.families[family.name]
+        wanted = goal - rows.kept.families[family.name]
         misses = in_a_row = 0
         rephraser = self._rephraser if rows is self.collectors.get("train") else None
         batch = BATCH if rephraser is None else REPHRASED_BATCH
-        while (missing := goal - rows.families[family.name]) > 0:
+        while (missing := goal - rows.kept.families[family.name]) > 0:
             candidates: list[Row] = []
             while len(candidates) < min(batch, missing):
                 # Two bounds, because a family can run dry in two ways: at once, and by an ever rarer new row. The
@@ -221,42 +224,30 @@ class _Maker:
                 return False
             # Rows count from when they are offered, so the batch is taken off again here. An ambiguous request may
             # have cost an earlier row: then fewer are gained than verified, at worst less than none.
-            before = rows.families[family.name] - len(candidates)
+            before = rows.kept.families[family.name] - len(candidates)
             if rephraser is not None:
                 candidates = rephraser.rephrase(rows, candidates, self.contributions.contract, self._judge)
             rows.verify(candidates, self._verifier)
-            gained = max(0, rows.families[family.name] - before)
+            gained = max(0, rows.kept.families[family.name] - before)
             misses += len(candidates) - gained
             if progress is not None:
                 progress.advance(gained)
         return True
 
     def write(self, split: Split, lines: TaskLines) -> None:
-        """Write the tasks of one side, seeds first and the others shuffled, and measure them."""
-        collector, contract = self.collectors[split], self.contributions.contract
-        seeds, generated = collector.kept.split_by_origin()
+        """Write the tasks of one side, what people wrote first and the others shuffled, and measure them."""
+        collector = self.collectors[split]
+        kept = iter(collector.kept)
+        lines.extend([*islice(kept, collector.kept.families[SEED])])
         # families were filled one after the other: unshuffled, a reader of the first rows would see one family only
-        shuffle(generated, random_of(self.name, "order", split, self._seed).getrandbits)
-        self._measured[split] = measure(
-            self._watched(split, lines.rows(collector.kept, seeds + generated)),
+        bits = random_of(self.name, "order", split, self._seed).getrandbits
+        for part in shuffled(kept, collector.kept.size, bits):
+            lines.extend(part)
+        self._measured[split] = collector.profile(
             asked=self.asked[split],
             shortage=self._shortages.get(split, ""),
-            rejected=collector.rejected,
-            tools=() if contract is None else [*contract.tools.values()],
             rephrased=self._rephraser.outcomes if self._rephraser is not None and split == "train" else {},
-            kinds=("call",) if contract is None else contract.replies.kinds,
         )
-
-    def _watched(self, split: Split, rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
-        """Pass rows on, and note their values: on the training side all, on the other those of split pools."""
-        shown = self._values[split]
-        split_pools = {name for name, pool in self.division.pools.items() if pool.shared is None}
-        sources = {rule.name: rule.draw for rule in self._document.rules}
-        for row in rows:
-            for slot, value in (row.values or {}).items():
-                if split == "train" or str(sources[row.family][slot].source) in split_pools:
-                    shown.add(digest_of(value_text(value)))
-            yield row
 
     def profile(self) -> SkillProfile:
         """Return what happened."""
@@ -272,7 +263,7 @@ class _Maker:
 
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
-        return sum(value in self._values["train"] for value in self._values["held_out"])
+        return sum(value in self.collectors["train"].shown for value in self.collectors["held_out"].shown)
 
 
 def _shortage(rows: RowCollector, families: Sequence[Family]) -> str:
@@ -358,7 +349,7 @@ def synthesise(
     makers = [_Maker(item, judge, suites, seed, rephrasing) for item in contributions]
     for maker in makers:
         maker.make("train", rows, (), run_rule, progress)
-    shown = [maker.collectors["train"].kept for maker in makers]
+    shown = [maker.collectors["train"] for maker in makers]
     for maker in makers:
         maker.make("held_out", held_out, shown, run_rule, progress)
     return _finished(makers, suites, seed)
@@ -369,12 +360,11 @@ def _finished(makers: Sequence[_Maker], suites: SuiteIndex, seed: int) -> Synthe
     for split, side in lines.items():
         for maker in makers:
             maker.write(split, side)
-    stores = {split: [maker.collectors[split].kept for maker in makers] for split in lines}
-    forms = [digest_of(form) for form in suites]
-    in_suites = {split: sum(any(form in side for side in sides) for form in forms) for split, sides in stores.items()}
-    held_out = (key for side in stores["held_out"] for key in side)
+    rows = {split: [maker.collectors[split] for maker in makers] for split in lines}
+    in_suites = {split: sum(any(form in side for side in sides) for form in suites) for split, sides in rows.items()}
+    in_both = {key for side in rows["held_out"] for other in rows["train"] for key in side.shared(other)}
     overlap = OverlapCheck(
-        train_requests_in_held_out=len({key for key in held_out if any(key in side for side in stores["train"])}),
+        train_requests_in_held_out=len(in_both),
         train_requests_in_suites=in_suites["train"],
         held_out_requests_in_suites=in_suites["held_out"],
         held_out_values_in_train=sum(maker.leaked_values() for maker in makers),

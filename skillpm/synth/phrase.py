@@ -38,6 +38,7 @@ class Part(NamedTuple):
         leads: does a space stand before the literal?
         trails: does a space stand after it?
         closes: does the literal begin with a mark that belongs to what stands before it?
+        ends: does it end a sentence?
     """
 
     slot: str = ""
@@ -46,6 +47,7 @@ class Part(NamedTuple):
     leads: bool = False
     trails: bool = False
     closes: bool = False
+    ends: bool = False
 
     @classmethod
     def of(cls, literal: str, *, before_place: bool = False) -> Part:
@@ -54,7 +56,8 @@ class Part(NamedTuple):
         text, trails = literal.strip(" "), literal[-1] == " "
         if text.endswith("\n"):  # spaces at the end are the indentation of what follows
             text, trails = literal.lstrip(" "), False
-        return cls(literal=text, leads=literal[0] == " ", trails=trails, closes=closes)
+        ends = text.rstrip().endswith(_ENDS)
+        return cls(literal=text, leads=literal[0] == " ", trails=trails, closes=closes, ends=ends)
 
 
 _SPACE = Part(leads=True, trails=True)
@@ -133,7 +136,7 @@ def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = Tr
     """
     out: list[str] = []
     space = from_value = False  # is a space due? is the last piece a value?
-    for slot, _, literal, leads, trails, closes in parts:
+    for slot, _, literal, leads, trails, closes, ends in parts:
         text = texts[slot] if slot else literal
         # Two marks would meet. A literal gives way, never a value: the target holds the value letter for letter, so a
         # request with another one would teach the model to change what it was told.
@@ -149,7 +152,7 @@ def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = Tr
                 text = text[0].upper() + text[1:]
             out.append(text)
             space, from_value = trails, bool(slot)
-            capital = not slot and text.rstrip().endswith(_ENDS)
+            capital = ends
         elif not slot:
             space = space or leads or trails
     return "".join(out)

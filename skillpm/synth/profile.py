@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -14,10 +14,8 @@ from skillpm.formats.document import Document
 from skillpm.model.answer_kind import AnswerKind, label_of
 from skillpm.model.contract import Tool
 from skillpm.model.task import Split
-from skillpm.storage.temporary_database import DigestSet
-from skillpm.synth.coverage import Coverage, described, measure_coverage
+from skillpm.synth.coverage import Coverage, CoverageCounter, described
 from skillpm.synth.split import PoolSplit
-from skillpm.synth.spool import StoredRow
 
 REASONS = 20  # that are told one by one
 
@@ -140,46 +138,36 @@ class Profile(Document):
     digests: dict[Split, str]
 
 
-def measure(
-    rows: Iterable[StoredRow],
-    *,
-    asked: int,
-    shortage: str,
-    rejected: Mapping[str, int],
-    tools: Sequence[Tool],
-    rephrased: Mapping[str, int],
-    kinds: Sequence[AnswerKind] = ("call",),
-) -> SplitProfile:
-    """Profile rows in one pass."""
-    families: Counter[str] = Counter()
-    called: Counter[str] = Counter()
-    targets = DigestSet()
-    requests: Counter[int] = Counter()
-    answers: Counter[int] = Counter()
+class Measurement:
+    """Counts what rows show, one after the other.
 
-    def expected_answers() -> Iterator[Any]:
-        for row in rows:
-            families[row.family] += 1
-            called[label_of(row.expected)] += 1
-            targets.add(row.target)
-            requests[row.request] += 1
-            answers[row.answer] += 1
-            yield row.expected
+    Args:
+        tools: of the contract.
+        kinds: of the answers that it takes.
+    """
 
-    coverage = measure_coverage(expected_answers(), tools, kinds)
-    return SplitProfile(
-        asked=asked,
-        shortage=shortage,
-        rows=requests.total(),
-        families=dict(sorted(families.items())),
-        tools=dict(sorted(called.items())),
-        distinct_targets=len(targets),
-        request_characters=Lengths.of(requests),
-        answer_characters=Lengths.of(answers),
-        rejected=top_reasons(rejected),
-        rephrased=top_reasons(rephrased),
-        coverage=coverage,
-    )
+    def __init__(self, tools: Sequence[Tool], kinds: Sequence[AnswerKind]) -> None:
+        self._coverage = CoverageCounter(tools, kinds)
+        self._called: Counter[str] = Counter()
+        self._requests: Counter[int] = Counter()
+        self._answers: Counter[int] = Counter()
+
+    def add(self, expected: Any, request: int, answer: int, by: int = 1) -> None:
+        """Count a row with requests and answers of these lengths; minus one takes it back."""
+        self._coverage.add(expected, by)
+        self._called[label_of(expected)] += by
+        self._requests[request] += by
+        self._answers[answer] += by
+
+    def figures(self) -> dict[str, Any]:
+        """Return the fields of a ``SplitProfile`` that were counted."""
+        return {
+            "rows": self._requests.total(),
+            "tools": {label: count for label, count in sorted(self._called.items()) if count},
+            "request_characters": Lengths.of(+self._requests),
+            "answer_characters": Lengths.of(+self._answers),
+            "coverage": self._coverage.coverage,
+        }
 
 
 def top_reasons(reasons: Mapping[str, int]) -> dict[str, int]:

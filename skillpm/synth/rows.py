@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,10 +14,14 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge
 from skillpm.model.task import Origin, Seed, Split, Task
 from skillpm.model.verdict import Verdict
+from skillpm.storage.temporary_database import DigestSet
 from skillpm.synth.contamination import RUN, SuiteIndex
-from skillpm.synth.dedupe import Deduplicator, Finding, digest_of, normal_form
+from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+from skillpm.synth.pools import value_text
+from skillpm.synth.profile import Measurement, SplitProfile, top_reasons
 from skillpm.synth.special_tokens import special_token
-from skillpm.synth.spool import RowStore, StoredRow
+from skillpm.synth.spool import RowStore
+from skillpm.synth.task_line import TaskWriter, read_task
 
 REPHRASED = "rephrased"  # tag of a row whose request a model wrote
 
@@ -48,27 +52,39 @@ def _reason(verdict: Verdict) -> str:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-_ascii = json.JSONEncoder().encode
 
 
 class Offer(NamedTuple):
-    """What a family proposes: a request, its target, and the values that the request shows, by slot."""
+    """What a family proposes: a request, its target, and the values that rows of the other side may not show."""
 
     family: str
     request: str
     target: Any
     origin: Origin = "rule"
     tags: tuple[str, ...] = ()
-    values: dict[str, Any] | None = None
+    values: tuple[Any, ...] = ()
 
 
 class Row(NamedTuple):
-    """A row that passed the gates."""
+    """A row that passed the gates.
 
+    Attributes:
+        number: in the store.
+        form: of its request.
+        answer: the text of its expected answer.
+        line: its task in JSON.
+    """
+
+    number: int
     offer: Offer
     form: str
     answer: str
-    task: Task
+    line: bytes
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return read_task(self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +102,11 @@ class Answers:
         """Return the text of a completed target."""
         return completed if isinstance(completed, str) else _encode(completed)
 
-
-def _stored(row: Row) -> StoredRow:
-    offer, answer = row.offer, row.answer
-    return StoredRow(offer.family, row.task.expected, len(offer.request), len(answer), digest_of(answer), offer.values)
-
-
-def _line(task: Task) -> bytes:
-    from skillpm.worker.protocol import task_document
-
-    return f"{_ascii(task_document(task))}\n".encode("ascii")
+    def measurement(self) -> Measurement:
+        """Return what measures rows with such answers."""
+        if self.contract is None:
+            return Measurement((), ("call",))
+        return Measurement([*self.contract.tools.values()], self.contract.replies.kinds)
 
 
 class RowCollector:
@@ -110,30 +121,37 @@ class RowCollector:
         elsewhere: the rows of the other side.
 
     Attributes:
-        kept: the rows that were verified.
-        families: how many of them each family gave.
+        kept: the rows; those that the verifier has not judged yet are among them.
         rejected: why others were not taken, counted.
+        shown: the values of the rows that the other side may not show.
     """
 
     def __init__(
-        self, skill: str, system: str, answers: Answers, split: Split, suites: SuiteIndex, elsewhere: Sequence[RowStore]
+        self,
+        skill: str,
+        system: str,
+        answers: Answers,
+        split: Split,
+        suites: SuiteIndex,
+        elsewhere: Sequence[RowCollector],
     ) -> None:
         self.kept = RowStore()
-        self._pending: dict[str, Row] = {}  # taken, by normal form, and not verified yet
-        self.families: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
-        self._skill = skill
-        self._system = system
+        self.shown = DigestSet()
+        self._measurement = answers.measurement()
+        self._writer = TaskWriter(skill, system, split)
         self._answers = answers
-        self._split: Split = split
         self._suites = suites
         self._elsewhere = elsewhere
         self._duplicates = Deduplicator()
 
-    @property
-    def count(self) -> int:
-        """The number of rows."""
-        return len(self.kept) + len(self._pending)
+    def __contains__(self, form: str) -> bool:
+        """Is there a row of this form?"""
+        return hash(form) in self._duplicates
+
+    def shared(self, other: RowCollector) -> Iterator[int]:
+        """Yield the hashes of the forms of which another collector has a row too."""
+        return (key for key in self._duplicates if key in other._duplicates)
 
     def avoid(self, tasks: Sequence[Seed]) -> None:
         """Remember tasks of this skill's suites, so that their near duplicates are not taken either."""
@@ -157,24 +175,17 @@ class RowCollector:
         if refusal is not None:
             self.rejected[refusal] += 1
             return refusal
-        task = Task.of(
-            skill=self._skill,
-            system=self._system,
-            request=offer.request,
-            expected=completed,
-            split=self._split,
-            origin=offer.origin,
-            tags=offer.tags,
-        )
-        row = self._pending[form] = Row(offer, form, answer, task)
-        self.families[offer.family] += 1
-        return row
+        line = self._writer.line(offer.request, completed, answer, offer.tags, offer.origin)
+        self._measurement.add(completed, len(offer.request), len(answer))
+        for value in offer.values:
+            self.shown.add(hash(value_text(value)))
+        return Row(self.kept.add(offer.family, line), offer, form, answer, line)
 
     def replace(self, row: Row, request: str) -> Row | str:
         """Take a row that was just taken with another request; where that is refused, why, and the row as it was."""
         other = self.offer(row.offer._replace(request=request, tags=(*row.offer.tags, REPHRASED)))
-        if isinstance(other, Row) and self._pending.pop(row.form, None) is not None:
-            self.families[row.offer.family] -= 1
+        if isinstance(other, Row):
+            self._drop(row.form)
         return other
 
     def _refusal(self, form: str, answer: str) -> str | None:
@@ -183,12 +194,11 @@ class RowCollector:
             return "stands in a suite"
         if self._suites.shared_run(form) is not None:
             return f"shares {RUN} words in a row with a suite"
-        key = digest_of(form)
-        if any(key in side for side in self._elsewhere):
+        if any(form in side for side in self._elsewhere):
             return "stands on the other side of the split"
-        finding = self._duplicates.add(form, answer)
-        if finding is Finding.AMBIGUOUS:
-            self._drop(form, finding.value)
+        finding = self._duplicates.add(form, answer, self.kept.next_number)
+        if finding is Finding.AMBIGUOUS and self._drop(form):
+            self.rejected[finding.value] += 1
         return None if finding is Finding.NEW else finding.value
 
     def verify(self, candidates: Sequence[Row], verifier: Judge | None) -> None:
@@ -196,19 +206,31 @@ class RowCollector:
 
         None is the contract alone: it has judged each answer when it completed it.
         """
-        present = [row for row in candidates if self._pending.get(row.form) is row]
-        reasons = refusals(verifier, [(row.task, row.answer) for row in present]) if verifier else [None] * len(present)
+        if verifier is None:
+            return
+        present = [row for row in candidates if row.number in self.kept]
+        reasons = refusals(verifier, [(row.task, row.answer) for row in present])
         for row, refusal in zip(present, reasons, strict=True):
-            if refusal is not None:
-                self._drop(row.form, refusal)
-                continue
-            del self._pending[row.form]
-            self.kept.add(digest_of(row.form), _stored(row), _line(row.task), row.offer.origin)
+            if refusal is not None and self._drop(row.form):
+                self.rejected[refusal] += 1
 
-    def _drop(self, form: str, reason: str) -> None:
+    def _drop(self, form: str) -> bool:
         """Drop the row of a form, if there is one."""
-        pending = self._pending.pop(form, None)
-        family = self.kept.drop(digest_of(form)) if pending is None else pending.offer.family
-        if family is not None:
-            self.families[family] -= 1
-            self.rejected[reason] += 1
+        number = self._duplicates.forget(form)
+        if number is not None:
+            self.kept.drop(number)
+        return number is not None
+
+    def profile(self, *, asked: int, shortage: str, rephrased: Mapping[str, int]) -> SplitProfile:
+        """Return what the rows show; it is asked for once, when all of them are there."""
+        for task in map(read_task, self.kept.dropped()):
+            self._measurement.add(task.expected, len(task.request), len(self._answers.write(task.expected)), by=-1)
+        return SplitProfile(
+            asked=asked,
+            shortage=shortage,
+            families={name: count for name, count in sorted(self.kept.families.items()) if count},
+            distinct_targets=self._duplicates.targets,
+            rejected=top_reasons(self.rejected),
+            rephrased=top_reasons(rephrased),
+            **self._measurement.figures(),
+        )

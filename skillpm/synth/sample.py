@@ -31,13 +31,13 @@ class Sample:
     """A target and the request that asks for it.
 
     Attributes:
-        values: of the drawn slots.
+        values: that rows of the other side may not show: all, but for those of shared pools in a held-out row.
         tags: of a held-out row: what training never shows of it, and the template of its request.
     """
 
     target: dict[str, Any]
     request: str
-    values: dict[str, Any]
+    values: tuple[Any, ...]
     tags: tuple[str, ...] = ()
 
 
@@ -48,6 +48,27 @@ class _Slot:
     probability: float
     source: Source
     split: bool  # does the source draw from one side only?
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What all rows with the same drawn slots have in common.
+
+    Attributes:
+        drawn: the bits of the slots.
+        names: of the slots.
+        plan: how they can be said.
+        sources: what draws the value and the text of each.
+        told: the slots whose values rows of the other side may not show.
+        news: what a held-out row has that training never shows, as a tag.
+    """
+
+    drawn: int
+    names: frozenset[str]
+    plan: Plan
+    sources: tuple[tuple[str, Callable[[Chance], tuple[Any, str]]], ...]
+    told: tuple[str, ...]
+    news: str | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,8 @@ class Sampler:
         self.rejected: Counter[str] = Counter()
         self._slots = tuple(_slots(side, rule))
         self._bits = {slot.name: slot.bit for slot in self._slots}
+        self._always = sum(slot.bit for slot in self._slots if slot.probability >= 1)
+        self._sometimes = tuple((slot.bit, slot.probability) for slot in self._slots if slot.probability < 1)
         self._unsaid = tuple(self._bits[slot] for slot in dict.fromkeys(rule.unsaid))
         self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
         self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
@@ -92,7 +115,7 @@ class Sampler:
             spoken=frozenset(slot for slot, text in self._texts.items() if text and slot not in rule.unsaid),
             slips=document.slips,
         )
-        self._plans: dict[int, Plan | str] = {}
+        self._ways: dict[int, _Way | str] = {}
         new_phrasing = division.is_split(rule.requests)
         held_out = [] if split == "train" else [slot for slot in self._slots if slot.split]
         self._proof = 0 if new_phrasing else sum(slot.bit for slot in held_out)
@@ -111,19 +134,19 @@ class Sampler:
         # What can be said depends on the set of drawn slots alone, not on their values. So the set is a bit mask, and
         # is planned once: most of the many rows of a rule look their plan up.
         for _ in range(REDRAWS):
-            drawn = 0
-            for slot in self._slots:
-                if slot.probability >= 1 or chance() < slot.probability:
-                    drawn |= slot.bit
+            drawn = self._always
+            for bit, probability in self._sometimes:
+                if chance() < probability:
+                    drawn |= bit
             if self._unsaid:
                 drawn &= ~self._left_out(chance)
-            plan = self._plans.get(drawn)
-            if plan is None:
-                plan = self._plans[drawn] = self._plan(drawn)
-            if isinstance(plan, str):
-                self.rejected[plan] += 1
+            way = self._ways.get(drawn)
+            if way is None:
+                way = self._ways[drawn] = self._way(drawn)
+            if isinstance(way, str):
+                self.rejected[way] += 1
                 continue
-            sample = self._fill(drawn, plan, chance)
+            sample = self._fill(way, chance)
             if sample is not None:
                 return sample
         return None
@@ -157,7 +180,7 @@ class Sampler:
             for chosen in product(*(values[name] for name in names)):
                 shown = dict(zip(names, chosen, strict=True))
                 if all(keeps(drawn, self._otherwise | shown) for _, keeps in self._constraints):
-                    yield self._target(self._otherwise | shown, shown)
+                    yield self._target(self._otherwise | shown, names)
 
     def _plan(self, drawn: int) -> Plan | str:
         """Return how these slots can be said, or why they are not drawn together."""
@@ -170,27 +193,36 @@ class Sampler:
         listed = ", ".join(sorted(names))
         return self._phrasing.plan(names) or f"no request can say the slots {{{listed}}} and nothing else"
 
-    def _fill(self, drawn: int, plan: Plan, chance: Chance) -> Sample | None:
+    def _way(self, drawn: int) -> _Way | str:
+        """Return all that rows with these slots have in common, or why they are not drawn together."""
+        plan = self._plan(drawn)
+        if isinstance(plan, str):
+            return plan
+        slots = [slot for slot in self._slots if slot.bit & drawn]
+        return _Way(
+            drawn=drawn,
+            names=frozenset(slot.name for slot in slots),
+            plan=plan,
+            sources=tuple((slot.name, slot.source.draw) for slot in slots),
+            told=tuple(slot.name for slot in slots if slot.split or self._news is None),
+            news=self._news and f"new:{self._news[0 if drawn & self._new_values else 1]}",
+        )
+
+    def _fill(self, way: _Way, chance: Chance) -> Sample | None:
         values, texts = self._otherwise.copy(), self._texts.copy()
-        shown = {}
         try:
-            for slot in self._slots:
-                if slot.bit & drawn:
-                    value, texts[slot.name] = slot.source.draw(chance)
-                    values[slot.name] = shown[slot.name] = value
+            for name, draw in way.sources:
+                values[name], texts[name] = draw(chance)
         except NoValueError as error:
             self.rejected[f"pool `{error}` has no value on this side of the split"] += 1
             return None
         for text, keeps in self._constraints:
-            if not keeps(drawn, values):
+            if not keeps(way.drawn, values):
                 self.rejected[text] += 1
                 return None
-        target = self._target(values, shown)
-        request, template = self._phrasing.write(plan, texts, chance)
-        if self._news is None:
-            return Sample(target, request, shown)
-        news = self._news[0 if drawn & self._new_values else 1]
-        return Sample(target, request, shown, (f"new:{news}", f"template:{self.rule.name}/{template}"))
+        request, template = self._phrasing.write(way.plan, texts, chance)
+        tags = () if way.news is None else (way.news, f"template:{self.rule.name}/{template}")
+        return Sample(self._target(values, way.names), request, tuple([values[name] for name in way.told]), tags)
 
     def _compile(self, constraint: Constraint) -> tuple[str, Callable[[int, Values | None], bool]]:
         """Return the constraint in words, and its test of (drawn slots, their values where known)."""
@@ -209,13 +241,13 @@ class Sampler:
         return f"constraint {_described(constraint)}", keeps
 
 
-def _target(rule: TaskRule) -> Callable[[Values, Values], dict[str, Any]]:
-    """Return what makes the answer of a rule of all slots' values and of those that the request says."""
+def _target(rule: TaskRule) -> Callable[[Values, frozenset[str]], dict[str, Any]]:
+    """Return what makes the answer of a rule of all slots' values and the names of those that the request says."""
     if rule.unsaid:
         unsaid = {name: slots_of(value) & {*rule.unsaid} for name, value in rule.args.items()}
         return lambda values, said: {
             "tool": rule.tool,
-            "ask": [name for name, slots in unsaid.items() if not slots <= said.keys()],
+            "ask": [name for name, slots in unsaid.items() if not slots <= said],
         }
     if rule.tool is not None:
         arguments = tuple((name, _filler(value)) for name, value in rule.args.items())

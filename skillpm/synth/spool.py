@@ -1,95 +1,79 @@
 """Rows on disk while a synthesis runs, so that its memory does not grow with the number of rows.
 
-A few numbers for each row, of its place and its ends, are all that is kept of it: 24 bytes.
+Of each row two bytes are in memory, which tell its family.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import marshal
 import os
 from array import array
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from skillpm.model.task import Origin, Task
+from skillpm.model.task import Task
 from skillpm.storage.files import DiskErrors
-from skillpm.storage.temporary_database import DigestMap
-from skillpm.storage.temporary_records import TemporaryRecords
+from skillpm.storage.temporary_lines import TemporaryLines
+from skillpm.synth.task_line import read_task
 
-
-class StoredRow(NamedTuple):
-    """A row that passed every gate.
-
-    Attributes:
-        request: its length in characters.
-        answer: the length of the text of its expected answer.
-        target: digest of that text.
-        values: that the request shows, by slot.
-    """
-
-    family: str
-    expected: Any
-    request: int
-    answer: int
-    target: bytes
-    values: dict[str, Any] | None
+_DROPPED = 0  # in place of a family
 
 
 class RowStore:
-    """Rows on disk, found again by the digest of their form."""
+    """Rows on disk as lines of JSON, each with a number; some are dropped again.
+
+    Attributes:
+        families: how many rows each family has.
+    """
 
     def __init__(self) -> None:
-        self._rows, self._lines = TemporaryRecords(), TemporaryRecords()
-        self._places = DigestMap()
-        self._seeds, self._others = array("q"), array("q")
-        self._dropped: set[int] = set()
+        self.families: Counter[str] = Counter()
+        self._lines = TemporaryLines()
+        self._names = [""]  # of families; the first is that of a dropped row
+        self._rows = array("H")  # the place of each row's family among the names
 
     def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._rows) - len(self._dropped)
+        """Return how many there are, without those that were dropped."""
+        return self.families.total()
 
-    def __contains__(self, key: bytes) -> bool:
-        """Is there a row of this form?"""
-        return key in self._places
+    def __contains__(self, number: int) -> bool:
+        """Is a row still there?"""
+        return self._rows[number] != 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the digests of the forms, in their order."""
-        return iter(self._places)
+        """Yield the lines, without those that were dropped. Raises StorageError."""
+        return compress(self._lines, self._rows)
 
-    def add(self, key: bytes, row: StoredRow, line: bytes, origin: Origin) -> None:
-        """Keep a row, and its task as a line of JSON in ASCII. Raises StorageError."""
-        place = self._places[key] = len(self._rows)
-        self._rows.append(marshal.dumps(tuple(row)))
+    @property
+    def size(self) -> int:
+        """In bytes, with what was dropped."""
+        return self._lines.size
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next row."""
+        return len(self._rows)
+
+    def add(self, family: str, line: bytes) -> int:
+        """Keep a row, and return its number. Raises StorageError."""
+        number = self.next_number
+        if family not in self._names:
+            self._names.append(family)
         self._lines.append(line)
-        (self._seeds if origin == "seed" else self._others).append(place)
+        self._rows.append(self._names.index(family))
+        self.families[family] += 1
+        return number
 
-    def drop(self, key: bytes) -> str | None:
-        """Forget a row, and return its family; None where there is none."""
-        place = self._places.get(key)
-        if place is None:
-            return None
-        self._places[key] = None
-        self._dropped.add(place)
-        return self.at(place).family
+    def drop(self, number: int) -> None:
+        """Drop a row that is there."""
+        self.families[self._names[self._rows[number]]] -= 1
+        self._rows[number] = 0
 
-    def split_by_origin(self) -> tuple[array[int], array[int]]:
-        """Return the places of the seeds and those of the other rows, each in order."""
-        seeds, others = (
-            array("q", (place for place in places if place not in self._dropped))
-            for places in (self._seeds, self._others)
-        )
-        return seeds, others
-
-    def at(self, place: int) -> StoredRow:
-        """Return the row at a place of ``split_by_origin``. Raises StorageError."""
-        return StoredRow(*marshal.loads(self._rows[place]))  # noqa: S302  only this process can write the file
-
-    def line(self, place: int) -> bytes:
-        """Return the line of the row at a place. Raises StorageError."""
-        return self._lines[place]
+    def dropped(self) -> Iterator[bytes]:
+        """Yield the lines that were dropped. Raises StorageError."""
+        return compress(self._lines, (family == 0 for family in self._rows))
 
 
 class TaskLines:
@@ -101,16 +85,15 @@ class TaskLines:
 
     def __init__(self) -> None:
         self.count = 0
-        self._parts: list[tuple[RowStore, array[int]]] = []
+        self._lines = TemporaryLines()
         self._digest = hashlib.sha256()
 
-    def rows(self, store: RowStore, places: array[int]) -> Iterator[StoredRow]:
-        """Take rows over, and yield them."""
-        self._parts.append((store, places))
-        for place in places:
-            self._digest.update(store.line(place))
-            self.count += 1
-            yield store.at(place)
+    def extend(self, lines: Sequence[bytes]) -> None:
+        """Add lines. Raises StorageError."""
+        text = b"".join(lines)
+        self._digest.update(text)
+        self._lines.append(text)
+        self.count += len(lines)
 
     @property
     def digest(self) -> str:
@@ -119,7 +102,7 @@ class TaskLines:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines."""
-        return (store.line(place) for store, places in self._parts for place in places)
+        return iter(self._lines)
 
     def write(self, path: Path) -> None:
         """Write the lines to a new file. Raises StorageError."""
@@ -130,6 +113,4 @@ class TaskLines:
 
     def tasks(self) -> Iterator[Task]:
         """Return the tasks."""
-        from skillpm.worker.protocol import task_of
-
-        return map(task_of, map(json.loads, self))
+        return map(read_task, self)

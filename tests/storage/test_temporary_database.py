@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skillpm.errors import StorageError
-from skillpm.storage import temporary_database
+from skillpm.storage import temporary_database, temporary_lines
 from skillpm.storage.temporary_database import DigestMap, DigestSet, TemporaryDatabase
-from skillpm.storage.temporary_records import TemporaryRecords
+from skillpm.storage.temporary_lines import TemporaryLines, shuffled
 
 
 def test_its_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,25 +54,38 @@ def test_digests_are_members_once() -> None:
     assert (len(digests), list(digests), b"a" in digests, b"c" in digests) == (2, [b"a", b"b"], True, False)
 
 
-def test_a_map_gives_the_same_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_map_gives_the_same_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch, numbers: bool) -> None:
     monkeypatch.setattr(temporary_database, "_LAST", 3)  # so that most of it is on disk
-    chance, values, expected = random.Random(0), DigestMap(), dict[bytes, object]()
+    monkeypatch.setattr(temporary_database, "_PLACES", 15)  # and some keys have the same place in the filter
+    chance, values, expected = random.Random(0), DigestMap(), dict[Any, object]()
     for number in range(400):
-        key = bytes([chance.randrange(40)])
+        key = chance.randrange(-(2**63), 2**63, 2**58) if numbers else bytes([chance.randrange(40)])
         values[key] = expected[key] = chance.choice([None, number, [frozenset({b"word", bytes([number % 7])})]])
     known = {key: value for key, value in expected.items() if value is not None}
     assert {key: values.get(key) for key in expected} == expected
-    assert (len(values), list(values)) == (len(known), sorted(known))
+    assert (len(values), [*values.items()]) == (len(known), sorted(known.items()))
     assert all((key in values) == (key in known) for key in expected)
 
 
-def test_records_are_found_again_while_others_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_read_again_while_others_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    chance, records, expected = random.Random(0), TemporaryRecords(), list[bytes]()
-    for _ in range(400):
-        expected.append(chance.randbytes(chance.choice([0, 1, 20_000])))
-        records.append(expected[-1])
-        place = chance.randrange(len(expected))
-        assert records[place] == expected[place]
-    assert [records[place] for place in range(len(records))] == expected
+    monkeypatch.setattr(temporary_lines, "_BLOCK", 64)
+    chance, lines, expected = random.Random(0), TemporaryLines(), list[bytes]()
+    for number in range(300):
+        expected.append(b"%d " % number * chance.choice([1, 3, 90]) + b"\n")
+        lines.append(expected[-1])
+        if number % 50 == 0:
+            assert [*lines] == expected
+    assert [*zip(lines, lines, strict=True)] == [*zip(expected, expected, strict=True)]
     assert not list(tmp_path.iterdir())
+
+
+def test_every_order_of_shuffled_lines_is_as_likely_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporary_lines, "_PART", 4)  # so that there are several files
+    bits = random.Random(0).getrandbits
+    orders = Counter(
+        b"".join(line for part in shuffled([b"a\n", b"b\n", b"c\n"], 9, bits) for line in part) for _ in range(6_000)
+    )
+    assert len(orders) == 6
+    assert all(850 < count < 1150 for count in orders.values())  # 1,000 expected, with a deviation of 29

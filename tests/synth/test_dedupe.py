@@ -86,3 +86,18 @@ def test_marks_of_a_value_do_count(left: str, right: str) -> None:
 def test_the_normal_form_is_its_own_normal_form(text: str) -> None:
     once = normal_form(text)
     assert normal_form(once) == once
+
+
+@given(st.lists(st.tuples(st.lists(WORDS, max_size=6).map(" ".join), st.sampled_from("xyz"), st.booleans())))
+def test_what_has_a_row_and_how_many_targets_the_rows_have(steps: list[tuple[str, str, bool]]) -> None:
+    """Of each step: a request, its target, and whether the row that it may become is dropped again."""
+    duplicates, rows = Deduplicator(), dict[str, tuple[str, int]]()
+    for number, (form, target, is_dropped) in enumerate(steps):
+        finding = duplicates.add(form, target, number)
+        if finding is Finding.NEW:
+            rows[form] = (target, number)
+        if finding is Finding.AMBIGUOUS or is_dropped:
+            assert duplicates.forget(form) == rows.pop(form, (target, None))[1]
+        assert (hash(form) in duplicates) == (form in rows)
+        assert duplicates.targets == len({target for target, _ in rows.values()})
+    assert sorted(duplicates) == sorted(map(hash, rows))

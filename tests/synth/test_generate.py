@@ -29,7 +29,9 @@ from skillpm.model.task import Seed, Split, Task, canonical_json
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.generate import synthesise
+from skillpm.synth.profile import Measurement
 from skillpm.synth.split import divide
+from skillpm.worker.protocol import task_document
 from tests.synth.conftest import Given, Judge
 
 SEEDS = [
@@ -390,6 +392,50 @@ def test_rows_are_task_documents_and_the_profile_counts_them(
     assert train.request_characters.max == max(len(row.request) for row in rows)
     assert train.request_characters.min <= train.request_characters.p50 <= train.request_characters.p95
     assert not any(made.profile.overlap.model_dump().values())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
+    given: Given, judge: Judge, document: dict[str, Any], contract: Contract, seed: int
+) -> None:
+    """Some are dropped by the verifier, others because a later rule asks the same with another answer."""
+
+    def strict(episodes: Sequence[Episode]) -> list[Judgement]:
+        judged = judge(episodes)
+        for place, episode in enumerate(episodes):
+            if int(episode.task.key, 16) % 3 == 0:
+                judged[place] = Judgement(verdict=Verdict(status="failed", score=0.0, reasons=("by lot",)))
+        return judged
+
+    stop = next(task for task in document["tasks"] if task["name"] == "stop")
+    start = {**stop, "name": "start", "tool": "dev", "draw": {"port": {"from": "same"}}}
+    pools = {**document["values"], "wide": {"integers": [10_000, 10_040]}, "same": {"integers": [10_000, 10_020]}}
+    small = given({**document, "values": pools, "tasks": [*document["tasks"], start]}, seeds=SEEDS)
+    made = synthesise([small], strict, rows=150, held_out=30, seed=seed)
+    sides = made.profile.skills["small"]
+    for profile, rows in ((sides.train, made.train), (sides.held_out, made.held_out)):
+        assert profile.rejected["verifier failed: by lot"] and len(rows) == len({task.key for task in rows})
+        again = Measurement([*contract.tools.values()], ("call",))
+        for task in rows:
+            again.add(task.expected, len(task.request), len(contract.render(task.expected)))
+        assert {**again.figures()} == {name: getattr(profile, name) for name in again.figures()}
+        assert profile.distinct_targets == len({canonical_json(task.expected) for task in rows})
+        assert profile.families == Counter(
+            task.tags[0].removeprefix("rule:") if task.origin == "rule" else "seed" for task in rows
+        )
+    assert sides.train.rejected["ambiguous: the same request with another answer"]
+
+
+def test_a_line_is_the_document_of_its_task(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+    named = given({**document, "tasks": document["tasks"][2:]}, name='sm"äll', seeds=SEEDS)
+    made = synthesise([named], judge, rows=10, held_out=2, seed=0)
+    for line, task in zip(made.lines["train"], made.train, strict=True):
+        assert json.loads(line) == task_document(task) and line.isascii()
+        again = Task.of(
+            skill=task.skill, system=named.prompt, request=task.request, expected=task.expected, split="train",
+            origin=task.origin, tags=task.tags,
+        )  # fmt: skip
+        assert again == task
 
 
 SCRIPT = """

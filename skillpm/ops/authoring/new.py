@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -121,8 +121,8 @@ def _api_document(text: str, path: str) -> Any:
         ) from None
 
 
-def runs_of(request: str) -> Iterator[tuple[str, ...]]:
-    """Yield the runs of words by which synthesis recognises what a suite asks."""
+def runs_of(request: str) -> list[tuple[str, ...]]:
+    """Return the runs of words by which synthesis recognises what a suite asks."""
     from skillpm.synth.contamination import runs
     from skillpm.synth.dedupe import normal_form
 

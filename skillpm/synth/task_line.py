@@ -1,0 +1,46 @@
+"""Tasks as lines of JSON in ASCII. What all tasks of a skill share is written once, and each answer once."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from skillpm.model.task import Origin, Split, Task, task_key
+
+_ascii = json.JSONEncoder().encode
+
+
+class TaskWriter:
+    """Writes tasks of one skill on one side of the split.
+
+    Args:
+        skill: its name.
+        system: the system prompt.
+        split: the side.
+    """
+
+    def __init__(self, skill: str, system: str, split: Split) -> None:
+        self._skill = skill
+        self._system = system
+        before = f"{_ascii({'role': 'system', 'content': system})}, " if system else ""
+        self._beginning = f'"skill": {_ascii(skill)}, "prompt": [{before}{{"role": "user", "content": '
+        self._split = _ascii(split)
+        self._end = lru_cache(maxsize=1024)(self._written_end)
+
+    def line(self, request: str, expected: Any, answer: str, tags: tuple[str, ...], origin: Origin) -> bytes:
+        """Return the line of a task; ``answer`` is the text of what is expected."""
+        key = task_key(self._skill, self._system, request, expected)
+        text = _ascii(expected) if isinstance(expected, str) or not answer.isascii() else answer
+        end = self._end(tags, origin)
+        return f'{{"key": "{key}", {self._beginning}{_ascii(request)}}}], "expected": {text}, {end}}}\n'.encode("ascii")
+
+    def _written_end(self, tags: tuple[str, ...], origin: Origin) -> str:
+        return f'"split": {self._split}, "tags": {_ascii(tags)}, "origin": {_ascii(origin)}'
+
+
+def read_task(line: bytes) -> Task:
+    """Return the task of a line that a ``TaskWriter`` wrote, unchecked."""
+    from skillpm.worker.protocol import task_of
+
+    return task_of(json.loads(line))
