@@ -19,9 +19,10 @@ from skillpm_registry.access import Rates, Shared, reader
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.edge import Edge
 from skillpm_registry.metrics import Metrics
-from skillpm_registry.publishing import finish, recover
+from skillpm_registry.publishing import finish
 from skillpm_registry.routing import API, is_known
 from skillpm_registry.services import open_services
+from skillpm_registry.settling import recover
 from skillpm_registry.static_files import RegistryFiles
 
 

@@ -16,9 +16,10 @@ from skillpm_registry.identity import Identity, Right
 from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope, role_in, scope_of
 from skillpm_registry.oidc import has_named
 from skillpm_registry.problems import ApiError
-from skillpm_registry.publishing import archive_of, make_visible, move
+from skillpm_registry.publishing import make_visible
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Account, Approval, Upload
+from skillpm_registry.uploads import archive_of, move
 
 
 def demand_approval(services: Services, identity: Identity, scope: str, *, needed: bool) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import update
 from skillpm.errors import StorageError
 from skillpm_registry import approval
 from skillpm_registry.membership import Role
-from skillpm_registry.publishing import archive_of, recover
+from skillpm_registry.settling import recover
 from skillpm_registry.tables import Upload
+from skillpm_registry.uploads import archive_of
 from tests.registry.conftest import Person, Server, parcel, problem
 from tests.shop import SkillFiles
 

@@ -29,8 +29,9 @@ from skillpm.storage.archive import build_archive
 from skillpm_registry.command import main
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.membership import is_taken
-from skillpm_registry.publishing import finish, recover
+from skillpm_registry.publishing import finish
 from skillpm_registry.services import open_services
+from skillpm_registry.settling import recover
 from tests.conftest import ROOT
 from tests.shop import MakeProject, SkillFiles, tree
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from skillpm_registry import publishing
+from skillpm_registry import announcing, publishing, receiving
 from skillpm_registry.drafts import remove_abandoned
 from skillpm_registry.problems import ApiError
 from skillpm_registry.tables import Upload
+from skillpm_registry.uploads import forget
 from tests.registry.conftest import Server, parcel, problem
 from tests.registry.test_protocols_publication import FILES, claw, flat, put
 from tests.shop import SkillFiles
@@ -84,7 +85,7 @@ def test_a_disk_that_takes_no_upload_is_said_and_leaves_nothing(
 def test_what_was_refused_does_not_count_against_its_publisher(
     server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_MOST", (("unfinished", ("open", "staged"), 2),))
+    monkeypatch.setattr(announcing, "_MOST", (("unfinished", ("open", "staged"), 2),))
     for number in range(4):
         hidden = f"go\u202eod {number}"
         assert problem(put(server.owner, flat({**FILES, "notes.md": hidden.encode()}))) == (422, "layout")
@@ -99,14 +100,14 @@ def test_what_was_checked_is_what_was_announced(
     """The log says what a publisher allowed, so nobody announces the same archive anew while it is checked."""
     wish, archive = parcel(skill_files("demo"))
     number = server.owner.ask("POST", "uploads", {**wish, "allow": ["SK611"]}).json()["id"]
-    check = publishing._check
+    check = receiving._check
 
     def meanwhile(*arguments: Any) -> None:
         assert server.owner.ask("POST", "uploads", wish).json()["id"] == number
         check(*arguments)
 
     with monkeypatch.context() as slow:
-        slow.setattr(publishing, "_check", meanwhile)
+        slow.setattr(receiving, "_check", meanwhile)
         assert problem(server.owner.send(number, archive)) == (409, "decided")
     assert server.owner.send(number, archive).status_code == 200
 
@@ -122,7 +123,7 @@ def test_a_request_that_comes_too_late_takes_nothing_from_the_one_that_makes_a_r
         staged = session.get_one(Upload, number)
     with services.database.writing() as session:
         session.execute(update(Upload).values(state="publishing"))
-    publishing.forget(services, staged)
+    forget(services, staged)
     with pytest.raises(ApiError, match="another request was first"):
         publishing.make_visible(services, staged, "owner")
     assert [path.name for path in place.iterdir()] == [f"{number}.tar.gz"]

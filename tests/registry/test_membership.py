@@ -15,7 +15,8 @@ from skillpm.errors import StorageError
 from skillpm.storage import durable
 from skillpm_registry import publishing
 from skillpm_registry.membership import Role, is_scope, scope_of
-from skillpm_registry.publishing import finish, recover
+from skillpm_registry.publishing import finish
+from skillpm_registry.settling import recover
 from tests.registry.conftest import Person, Server, parcel, problem
 from tests.shop import SkillFiles
 
@@ -120,7 +121,7 @@ def test_a_name_is_whose_release_went_live_though_another_has_the_same_content(
         raise StorageError("killed")
 
     with monkeypatch.context() as dying:
-        dying.setattr(publishing, "_record", kill)
+        dying.setattr(publishing, "record_publication", kill)
         assert problem(ana.ask("POST", f"uploads/{numbers[1]}/publish")) == (503, "storage")
     recover(server.services)
     assert ana.ask("GET", "members", params={"scope": "demo"}).json() == [{"account": "ana", "role": "owner"}]

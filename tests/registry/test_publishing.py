@@ -29,7 +29,7 @@ from skillpm.storage.durable import flush
 from skillpm_registry import publishing
 from skillpm_registry.database import Database, sqlite_url
 from skillpm_registry.events import events
-from skillpm_registry.publishing import recover
+from skillpm_registry.settling import recover
 from skillpm_registry.tables import Upload
 from tests.conftest import Outcome
 from tests.registry.conftest import Server, listening, parcel, problem
@@ -301,7 +301,7 @@ def test_what_a_killed_server_left_is_settled_by_whoever_asks_next(
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     server.owner.send(number, archive)
     with monkeypatch.context() as dying:  # after the folder has the release, and before the database notes it
-        dying.setattr(publishing, "_record", kill)
+        dying.setattr(publishing, "record_publication", kill)
         assert problem(server.owner.ask("POST", f"uploads/{number}/publish")) == (503, "storage")
     assert server.owner.publish(skill_files("demo")).status_code == 200
     assert server.owner.ask("POST", f"uploads/{number}/publish").json()["state"] == "live"

@@ -6,7 +6,7 @@ from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
 from skillpm.index.pages import MAX_ARCHIVE
-from skillpm_registry import lifecycle, publishing
+from skillpm_registry import announcing, lifecycle
 from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
 from skillpm_registry.api.forms import (
     Changed,
@@ -21,9 +21,12 @@ from skillpm_registry.api.forms import (
 from skillpm_registry.drafts import draft
 from skillpm_registry.identity import Identity
 from skillpm_registry.problems import ApiError
+from skillpm_registry.publishing import go_live
+from skillpm_registry.receiving import receive
 from skillpm_registry.routing import api_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
+from skillpm_registry.uploads import upload_of
 
 router = api_router("releases")
 _KINDS, _BYTES = ("application/gzip", "application/octet-stream"), {"type": "string", "format": "binary"}
@@ -32,7 +35,7 @@ _KINDS, _BYTES = ("application/gzip", "application/octet-stream"), {"type": "str
 @router.post("/uploads", status_code=201, responses={200: {"description": "The same content is published already."}})
 def announce(wish: Wish, services: Shared, identity: Writer, response: Response) -> UploadState:
     """Announce a publication: 201 if its archive is to be sent, 200 if the same content is published already."""
-    upload = publishing.announce(services, identity, wish.model_dump())
+    upload = announcing.announce(services, identity, wish.model_dump())
     if upload is None:
         response.status_code = 200
         version = str(wish.release.get("version", ""))
@@ -55,14 +58,14 @@ async def send_archive(number: str, request: Request, services: Shared, identity
                     raise ApiError(413, "too-large", "the archive is larger than it was announced", "publish again")
                 file.write(piece)
         return UploadState.model_validate(
-            await run_sync(publishing.receive, services, identity, number, place, limiter=services.checking)
+            await run_sync(receive, services, identity, number, place, limiter=services.checking)
         )
 
 
 def _known(services: Services, identity: Identity, number: str) -> tuple[str, int]:
     """Return the number of an upload, and how many bytes of its archive are read: a small one is compared later."""
     with services.database.reading() as session:
-        upload = publishing.upload_of(session, identity, number)
+        upload = upload_of(session, identity, number)
         return upload.id, max(upload.wish["release"]["size"], MAX_ARCHIVE)
 
 
@@ -76,7 +79,7 @@ def _known(services: Services, identity: Identity, number: str) -> tuple[str, in
 )
 async def publish(number: str, services: Shared, identity: Writer, response: Response) -> UploadState:
     """Make a staged release visible: 201 if it was done now, 200 if before, 202 while it waits for owner or gate."""
-    upload, added = await run_sync(publishing.go_live, services, identity, number, limiter=services.going_live)
+    upload, added = await run_sync(go_live, services, identity, number, limiter=services.going_live)
     response.status_code = 201 if added else 202 if upload.state in ("waiting", "staged") else 200
     return UploadState.model_validate(upload)
 

@@ -15,10 +15,10 @@ from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.rendering import Pages
 from skillpm_registry.problems import ApiError
-from skillpm_registry.publishing import archive_bytes
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Upload
+from skillpm_registry.uploads import archive_bytes
 
 
 def router(services: Services, pages: Pages) -> APIRouter:

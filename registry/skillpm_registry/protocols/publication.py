@@ -19,11 +19,14 @@ from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree
 from skillpm.model.name import parse_name
 from skillpm.storage.archive import build_archive, compressed
+from skillpm_registry.announcing import announce
 from skillpm_registry.drafts import draft
 from skillpm_registry.identity import Identity
-from skillpm_registry.publishing import announce, forget, go_live, receive
+from skillpm_registry.publishing import go_live
+from skillpm_registry.receiving import receive
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Upload
+from skillpm_registry.uploads import forget
 
 MANIFEST = "skill.yaml"
 
