@@ -173,6 +173,11 @@ def problem_words(error: Any) -> str:
         return f"unknown key `{place}`"
     if error["type"] == "missing":
         return f"missing key `{place}`"
+    if error["type"] == "json_invalid" and isinstance(error.get("input"), str):
+        try:
+            strict_json(error["input"])
+        except ValueError as problem:
+            return f"not JSON: {problem}"
     words = _WORDS.get(error["type"])
     if words is not None:
         message = words.format_map({key: str(value).replace("'", "`") for key, value in error.get("ctx", {}).items()})

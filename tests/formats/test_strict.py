@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.formats.document import read_json_lines
+from skillpm.formats.document import problem_words, read_json_lines
 from skillpm.formats.strict import strict_json
 from skillpm.model.task import Seed
 
@@ -57,3 +58,9 @@ def test_a_broken_row_is_named_by_its_line_and_column() -> None:
     with pytest.raises(DocumentError) as caught:
         list(read_json_lines(Seed, '{"request": "a", "expected": 1}\n{"request": }\n', path="rows.jsonl"))
     assert str(caught.value) == "rows.jsonl:2: not JSON: a value is missing at column 13"
+
+
+def test_a_document_that_is_no_json_is_said_in_the_same_words() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Seed.model_validate_json('{"request": ')
+    assert problem_words(caught.value.errors()[0]) == "not JSON: the text ends in the middle"
