@@ -12,7 +12,7 @@ from skillpm.train.columns import Rewarder
 from skillpm.train.eval import Eval
 from skillpm.train.hf.checkpoint import remembered
 from skillpm.train.hf.model import window
-from skillpm.train.hf.rollout import Played, Playing, play
+from skillpm.train.hf.rollout import Drawing, Played, Playing, play
 
 
 def run_eval(stage: Eval, given: StageInput) -> StageOutput:
@@ -34,7 +34,7 @@ def run_eval(stage: Eval, given: StageInput) -> StageOutput:
 
 def _answers(stage: Eval, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> list[Episode]:
     """Return the greedy answer to each row; one whose request leaves no room for an answer is not asked."""
-    how = Playing(1, 0.0, stage.max_new_tokens, stage.batch_size, 0, stage.turns)
+    how = Playing(Drawing(1, 0.0, stage.max_new_tokens, stage.batch_size, 0), stage.turns)
     most = window(given.model) - stage.max_new_tokens
     fitting = [row for row in rows if len(given.conversation.prompt(row.task.prompt)) <= most]
     groups = play(given, given.model, fitting, how, rewarder)

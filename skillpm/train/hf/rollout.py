@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skillpm.model.episode import Episode
@@ -47,27 +47,48 @@ class Answer:
     scores: Sequence[float] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How answers are sampled.
+
+    Attributes:
+        samples: answers of each group.
+        temperature: of the sampling; 0 for greedy.
+        max_new_tokens: of an answer.
+        batch_size: answers decoded side by side.
+        seed: of the sampling.
+    """
+
+    samples: int
+    temperature: float
+    max_new_tokens: int
+    batch_size: int
+    seed: int
+
+
 Sampler = Callable[..., list[list[Answer]]]
 """Takes what ``sample_answers`` takes, and returns the same."""
 
 
 def sample_groups(
-    model: Any, conversation: Conversation, prompts: Sequence[Sequence[int]], **how: Any
+    model: Any,
+    conversation: Conversation,
+    prompts: Sequence[Sequence[int]],
+    *,
+    ended: Ended | None = None,
+    **how: Any,
 ) -> list[list[list[int]]]:
-    """Return the token ids of the answers that ``sample_answers`` returns."""
-    return [[answer.tokens for answer in group] for group in sample_answers(model, conversation, prompts, **how)]
+    """Return the token ids of the answers that ``sample_answers`` returns; ``how`` makes a ``Drawing``."""
+    groups = sample_answers(model, conversation, prompts, Drawing(**how), ended=ended)
+    return [[answer.tokens for answer in group] for group in groups]
 
 
 def sample_answers(
     model: Any,
     conversation: Conversation,
     prompts: Sequence[Sequence[int]],
+    how: Drawing,
     *,
-    samples: int,
-    temperature: float,
-    max_new_tokens: int,
-    batch_size: int,
-    seed: int,
     ended: Ended | None = None,
     places: Sequence[int] = (),
 ) -> list[list[Answer]]:
@@ -79,27 +100,23 @@ def sample_answers(
         model: a causal language model.
         conversation: its own.
         prompts: token ids, up to where the answer begins.
-        samples: answers of each group.
-        temperature: of the sampling; 0 for greedy.
-        max_new_tokens: of an answer.
-        batch_size: answers decoded side by side.
-        seed: of the sampling.
+        how: they are sampled.
         ended: told of each answer when it has ended.
         places: which sample of its group the answer to each prompt is; its own group's where there are none.
     """
     own = range(together.place(), len(prompts), together.count())  # each of several processes samples its share
     sampling = Sampling(
-        max_new_tokens,
+        how.max_new_tokens,
         conversation.stop_tokens(model),
         conversation.tokenizer.pad_token_id,
-        temperature=temperature,
-        samples=samples,
-        batch_size=batch_size,
-        seed=seed,
+        temperature=how.temperature,
+        samples=how.samples,
+        batch_size=how.batch_size,
+        seed=how.seed,
         places=[places[number] for number in own] if places else (),
         confidence=True,
     )
-    groups = [[Answer([])] * samples for _ in prompts]
+    groups = [[Answer([])] * how.samples for _ in prompts]
     if own:
         with evaluating(model), packed(model, prompts[own[0]]):
             for answer in decode(model, [prompts[number] for number in own], sampling):
@@ -116,20 +133,12 @@ class Playing:
     """How episodes are sampled.
 
     Attributes:
-        samples: episodes of each row.
-        temperature: 0 for greedy.
-        max_new_tokens: of one answer.
-        batch_size: answers decoded side by side.
-        seed: of the sampling.
+        drawing: how their answers are; a group has the episodes of one row.
         turns: answers of one episode, at most.
         sampler: writes the answers; by default the model.
     """
 
-    samples: int
-    temperature: float
-    max_new_tokens: int
-    batch_size: int
-    seed: int
+    drawing: Drawing
     turns: int
     sampler: Sampler = sample_answers
 
@@ -186,33 +195,19 @@ def play(
     conversation, keys = given.conversation, [row.task.key for row in rows]
     prompts = [conversation.prompt(row.task.prompt) for row in rows]
     several = given.observe is not None and how.turns > 1
-
-    def sampled(prompts: Sequence[list[int]], samples: int, places: Sequence[int], ended: Ended | None) -> Any:
-        return how.sampler(
-            model,
-            conversation,
-            prompts,
-            samples=samples,
-            temperature=how.temperature,
-            max_new_tokens=how.max_new_tokens,
-            batch_size=how.batch_size,
-            seed=how.seed,
-            ended=ended,
-            places=places,
-        )
-
     ahead = None if several else judging_ahead(rewarder, conversation, keys)  # an answer may not be the last
 
     def begun(key: str, prompt: list[int], answer: Answer) -> Played:
         episode = rewarder.episode(key, conversation.text(answer.tokens))
         return Played(prompt, episode).add(prompt, answer, episode)
 
+    first = how.sampler(model, conversation, prompts, how.drawing, ended=ahead)
     groups = [
         [begun(key, prompt, answer) for answer in group]
-        for key, prompt, group in zip(keys, prompts, sampled(prompts, how.samples, (), ahead), strict=True)
+        for key, prompt, group in zip(keys, prompts, first, strict=True)
     ]
     going = [(place, played) for group in groups for place, played in enumerate(group)] if several else []
-    ends, most = conversation.stop_tokens(model), window(model) - how.max_new_tokens
+    ends, most = conversation.stop_tokens(model), window(model) - how.drawing.max_new_tokens
     for _ in range(1, how.turns):
         going = [(place, played) for place, played in going if played.tokens[-1] in ends]
         if not going or given.observe is None:
@@ -226,9 +221,9 @@ def play(
                 prompt = conversation.prompt((*episode.task.prompt, *episode.said))
                 if len(prompt) <= most:
                     asked.append((place, played, prompt, episode))
-        answers = (
-            sampled([prompt for _, _, prompt, _ in asked], 1, [place for place, *_ in asked], None) if asked else []
-        )
+        places, prompts = [place for place, *_ in asked], [prompt for _, _, prompt, _ in asked]
+        alone = replace(how.drawing, samples=1)
+        answers = how.sampler(model, conversation, prompts, alone, places=places) if asked else []
         for (_, played, prompt, episode), (answer,) in zip(asked, answers, strict=True):
             played.add(prompt, answer, episode.answered(conversation.text(answer.tokens)))
         going = [(place, played) for place, played, *_ in asked]
@@ -297,8 +292,8 @@ class Rollouts:
         rows, turns = [self._rows[key] for key in keys], getattr(stage, "turns", 1)
         size, seed = stage.prompts * stage.generations, given.seed + step
         sampler = sample_answers if self.vllm is None else self.vllm.answers
-        how = Playing(stage.generations, stage.temperature, stage.max_new_tokens, size, seed, turns, sampler)
-        groups = play(given, model, rows, how, self._rewarder)
+        drawing = Drawing(stage.generations, stage.temperature, stage.max_new_tokens, size, seed)
+        groups = play(given, model, rows, Playing(drawing, turns, sampler), self._rewarder)
         pays = self._rewarder.pays([[played.episode for played in group] for group in groups], given.plan.columns)
         pays = together.agreed(pays)
         ends, found = given.conversation.stop_tokens(model), []

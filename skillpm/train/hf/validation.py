@@ -12,7 +12,7 @@ from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.hf.checkpoint import remembered
 from skillpm.train.hf.model import window
-from skillpm.train.hf.rollout import GREEDY_ROWS, Playing, play
+from skillpm.train.hf.rollout import GREEDY_ROWS, Drawing, Playing, play
 from skillpm.train.hf.together import agreed
 from skillpm.train.refining import Refining, held_for_validation
 
@@ -36,7 +36,7 @@ class Validation:
         tasks = {row.task.key: row.task for row in given.plan.rows}
         self.rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
         self._given = given
-        self._how = Playing(1, 0.0, stage.max_new_tokens, GREEDY_ROWS, 0, getattr(stage, "turns", 1))
+        self._how = Playing(Drawing(1, 0.0, stage.max_new_tokens, GREEDY_ROWS, 0), getattr(stage, "turns", 1))
         most = window(given.model) - stage.max_new_tokens
         rows = [row for row in given.plan.rows if len(given.conversation.prompt(row.task.prompt)) <= most]
         if not rows:

@@ -27,7 +27,7 @@ from typing import Any
 from skillpm.errors import TrainingError, UsageError
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.model import window
-from skillpm.train.hf.rollout import Answer, Ended
+from skillpm.train.hf.rollout import Answer, Drawing, Ended
 from skillpm.train.recipe import VLLM_RANK
 
 _BASE = "base"  # what the server calls the model without an adapter
@@ -139,12 +139,8 @@ class VllmSampler:
         model: Any,
         conversation: Conversation,
         prompts: Sequence[Sequence[int]],
+        how: Drawing,
         *,
-        samples: int,
-        temperature: float,
-        max_new_tokens: int,
-        batch_size: int,
-        seed: int,
         ended: Ended | None = None,
         places: Sequence[int] = (),
     ) -> list[list[Answer]]:
@@ -160,10 +156,10 @@ class VllmSampler:
             question = {
                 "model": self._policy,
                 "prompt": prompt,
-                "n": samples,
-                "temperature": temperature,
-                "max_tokens": max_new_tokens,
-                "seed": random.Random(f"{seed} {place} {prompt}").getrandbits(31),
+                "n": how.samples,
+                "temperature": how.temperature,
+                "max_tokens": how.max_new_tokens,
+                "seed": random.Random(f"{how.seed} {place} {prompt}").getrandbits(31),
                 "stop_token_ids": stop,
                 "logprobs": 0,
                 "return_token_ids": True,
@@ -173,7 +169,7 @@ class VllmSampler:
             return [Answer(one["token_ids"], scores=one["logprobs"]["token_logprobs"]) for one in choices]
 
         groups = []
-        with ThreadPoolExecutor(max(1, batch_size // samples)) as pool:
+        with ThreadPoolExecutor(max(1, how.batch_size // how.samples)) as pool:
             for number, group in enumerate(pool.map(asked, range(len(prompts)))):
                 groups.append(group)
                 if ended is not None:

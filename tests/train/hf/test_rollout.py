@@ -18,7 +18,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.model import load_conversation, load_model
-from skillpm.train.hf.rollout import Playing, Rollouts, play, sample_groups
+from skillpm.train.hf.rollout import Drawing, Playing, Rollouts, play, sample_groups
 from skillpm.train.hf.row_scores import GroupTrainer, packed
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.processes import Job
@@ -88,7 +88,7 @@ def test_an_episode_is_what_the_template_writes_and_has_the_probabilities_of_a_p
     report = (2, tmp_path, lambda step, figures: None)
     given = StageInput(model, conversation, plan, pay_even, tell_nobody, *report, observe=look_once)
 
-    groups = play(given, model, plan.rows, Playing(3, 2.0, 16, 18, 0, 4), rewarder)
+    groups = play(given, model, plan.rows, Playing(Drawing(3, 2.0, 16, 18, 0), 4), rewarder)
 
     played = [item for group in groups for item in group]
     assert len(played) == 18

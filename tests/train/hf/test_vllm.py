@@ -21,7 +21,7 @@ import torch
 from skillpm.errors import TrainingError, UsageError
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.model import load_conversation, load_model
-from skillpm.train.hf.rollout import Answer, sample_answers
+from skillpm.train.hf.rollout import Answer, Drawing, sample_answers
 from skillpm.train.hf.stages import machine_record, open_model
 from skillpm.train.hf.tuned import tuned
 from skillpm.train.hf.vllm import _GUARD, VllmSampler
@@ -84,8 +84,8 @@ def ask(request: pytest.FixtureRequest, wide_model: Path, policy: Any) -> Callab
             server.follow(policy)
             sampler = server.answers
         prompts = [conversation.prompt(row.task.prompt) for row in make_rows(6)]
-        how = {"temperature": temperature, "samples": samples, "max_new_tokens": 12, "batch_size": 24, "seed": 5}
-        groups: list[list[Answer]] = sampler(policy, conversation, prompts, **how)
+        how = Drawing(samples, temperature, max_new_tokens=12, batch_size=24, seed=5)
+        groups: list[list[Answer]] = sampler(policy, conversation, prompts, how)
         assert [len(group) for group in groups] == [samples] * len(prompts)
         for prompt, group in zip(prompts, groups, strict=True):
             for answer in group:
