@@ -83,8 +83,9 @@ def create_from_api(
         DocumentError: the file is not what it should be, or holds nothing that a contract can take.
         StorageError: the file cannot be read, or the disk refused; nothing is left behind.
     """
+    from skillpm.programs.operation_drafts import drafts_of
+    from skillpm.programs.operations import operations_of_openapi, operations_of_tools
     from skillpm.programs.skill import About, skill_files
-    from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
 
     target = _target(name, directory)
     if not file.exists() or file.is_dir():

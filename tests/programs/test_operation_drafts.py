@@ -16,7 +16,8 @@ from skillpm.formats.document import read_model
 from skillpm.layout.rule import Level
 from skillpm.model.contract import ContractDocument
 from skillpm.ops.authoring.validate import validate
-from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
+from skillpm.programs.operation_drafts import drafts_of
+from skillpm.programs.operations import operations_of_openapi, operations_of_tools
 from tests.conftest import ROOT
 
 API = ROOT / "tests" / "cases" / "api"

@@ -1,0 +1,223 @@
+"""The operations of an API: of tools of a model, of the list of an MCP server, of an OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.errors import DocumentError
+from skillpm.model.json_schema import referenced
+from skillpm.programs.phrases import words_of
+
+DEPTH = 6  # of objects in objects
+_METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
+_UNREAD = {"head", "options", "query", "trace"}
+_OBJECTS, _LISTS = ("properties", "items"), ("required", "enum", "examples", "anyOf", "oneOf", "allOf")
+_TYPES: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_OBJECTS, (dict, "an object")),
+    **dict.fromkeys(_LISTS, (list, "a list")),
+}
+Warn = Callable[[str], None]
+
+
+class UnsupportedError(Exception):
+    """A part of a schema for which no value can be made, or which the contract does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of an API.
+
+    Attributes:
+        schema: of its arguments, an object.
+        root: what its references point into.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    root: Mapping[str, Any]
+
+
+def operations_of_tools(document: Any, warn: Warn) -> Iterator[Operation]:
+    """Yield the tools of a list as OpenAI, Anthropic and MCP write it, alone or in the answer that holds it.
+
+    Raises:
+        DocumentError: it is none of these.
+    """
+    for step in ("result", "tools"):
+        if isinstance(document, dict):
+            if document.get("nextCursor"):
+                warn("the list goes on: ask the server with its `nextCursor`, and add those tools to this file")
+            document = document.get(step, document)
+    if not isinstance(document, list) or not document:
+        raise DocumentError("not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}')
+    for place, item in enumerate(_tools_of(document, warn)):
+        tool = item.get("function", item) if isinstance(item, dict) else {}
+        tool = tool if isinstance(tool, dict) else {}
+        schema = _schema_of_tool(tool)
+        given = tool.get("name")
+        schema = {} if schema is None else schema
+        if not isinstance(given, str) or not given or not isinstance(schema, dict):
+            raise DocumentError(f"tool {place + 1} has no `name`, or parameters that are not an object")
+        name = _tool_name(given)
+        if name != given:
+            warn(f"`{given}` is called `{name}`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`")
+        yield Operation(name, str(tool.get("description") or ""), schema, schema)
+
+
+def _tools_of(document: list[Any], warn: Warn) -> Iterator[Any]:
+    """Yield the tools of a list and of the namespaces in it, without those whose arguments the list does not have."""
+    for item in document:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind == "namespace" and isinstance(item.get("tools"), list):
+            warn(f"the tools of the namespace `{item.get('name')}` are taken under their own names")
+            yield from _tools_of(item["tools"], warn)
+        elif isinstance(kind, str) and kind != "function" and _schema_of_tool(item) is None:
+            warn(f"`{item.get('name', kind)}` is left out: a tool of the type `{kind}` has no schema of its arguments")
+        else:
+            yield item
+
+
+def _schema_of_tool(tool: dict[str, Any]) -> Any:
+    schemas = (tool.get(key) for key in ("parameters", "input_schema", "inputSchema"))
+    return next((schema for schema in schemas if schema is not None), None)
+
+
+def _tool_name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_")
+    return (name if name[:1].isalpha() else f"tool_{name}")[:64]
+
+
+def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
+    """Yield the operations of an OpenAPI document: parameters and the properties of a JSON body are arguments.
+
+    Raises:
+        DocumentError: it is not an OpenAPI document of these versions.
+    """
+    version = str(document.get("openapi", "")) if isinstance(document, dict) else ""
+    if not version.startswith("3.") or not isinstance(document.get("paths"), dict):
+        raise DocumentError("not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
+    if document.get("webhooks"):
+        warn("the webhooks are left out: the API calls them itself")
+    for path, listed in document["paths"].items():
+        try:
+            item = {} if str(path).startswith("x-") else looked_up(listed, document)
+        except UnsupportedError as error:
+            warn(f"`{path}` is left out: it is {error}")
+            continue
+        for method in sorted(_UNREAD & item.keys()):
+            warn(f"`{method.upper()} {path}` is left out: only {', '.join(_METHODS)} are read")
+        for method, verb in _METHODS.items():
+            operation = item.get(method)
+            if operation is None:
+                continue
+            if not isinstance(operation, dict):
+                warn(f"`{method.upper()} {path}` is left out: it is not an object")
+                continue
+            words = re.sub(r"[{}]", "", path).strip("/").replace("/", "_")
+            text = str(operation.get("summary") or operation.get("description") or f"{verb} {words_of(words)}")
+            name = _tool_name(str(operation.get("operationId") or f"{verb}_{words}"))
+            try:
+                schema, left_out = _arguments(operation, item, document)
+            except UnsupportedError as error:
+                warn(f"`{name}` is left out: {error}")
+                continue
+            for what, reason in left_out.items():
+                warn(f"`{name}`: `{what}` is left out: {reason}")
+            yield Operation(name, text, schema, document)
+
+
+def _arguments(
+    operation: dict[str, Any], item: dict[str, Any], document: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the schema of an operation's arguments, and why each of the others is left out."""
+    left_out: dict[str, str] = {}
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    listed = (*_parameters(item, document), *_parameters(operation, document))
+    for (place, name), parameter in {(each.get("in"), each["name"]): each for each in listed}.items():
+        reason = _reason_to_leave_out(parameter, properties)
+        if reason and place in ("path", "query") and parameter.get("required"):
+            raise UnsupportedError(f"`{name}` is needed, and {reason}")
+        if reason:
+            left_out[name] = reason
+            continue
+        schema = looked_up(parameter.get("schema") or {}, document)
+        properties[name] = {"description": parameter.get("description", ""), **schema}
+        required += [name] if parameter.get("required") else []
+    request = looked_up(operation.get("requestBody") or {}, document)
+    body = _body(request, document)
+    if body.get("properties") and not set(body["properties"]) & set(properties):
+        properties |= body["properties"]
+        for key in ("oneOf", "anyOf", "patternProperties", "additionalProperties"):
+            if body.get(key):
+                left_out[key] = "the `properties` of the body are the arguments"
+        required += body.get("required", []) if request.get("required", True) else []
+    elif body:
+        properties["body"] = body
+        required += ["body"] if request.get("required") else []
+    return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}, left_out
+
+
+def _reason_to_leave_out(parameter: dict[str, Any], properties: Mapping[str, Any]) -> str:
+    """Return why a parameter is not an argument; empty where it is one."""
+    if parameter.get("in") not in ("path", "query"):
+        return f"it is a {parameter.get('in')} parameter, and arguments come from path, query and body"
+    if parameter["name"] in properties:
+        return "path and query both have it"
+    return "it is text of another media type" if "content" in parameter else ""
+
+
+def _parameters(place: dict[str, Any], document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = place.get("parameters") or []
+    parameters = [looked_up(item, document) for item in listed] if isinstance(listed, list) else [{}]
+    if not all(isinstance(parameter.get("name"), str) for parameter in parameters):
+        raise UnsupportedError("its `parameters` are not a list of objects with a `name`")
+    return parameters
+
+
+def _body(request: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a JSON body, empty where there is no body. Raises UnsupportedError for another body."""
+    content = request.get("content") or {}
+    if not isinstance(content, dict):
+        raise UnsupportedError("the `content` of its body is not an object")
+    for kind, media in content.items():
+        if re.fullmatch(r"application/([^;]+\+)?json", str(kind).partition(";")[0].strip().lower()):
+            return schema_of((media.get("schema") if isinstance(media, dict) else media) or {}, document)
+    if content:
+        raise UnsupportedError(f"its body is {next(iter(content))}, not JSON")
+    return {}
+
+
+def looked_up(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return what a reference names, or the value itself."""
+    if depth > DEPTH or value is None:
+        raise UnsupportedError("a reference that leads to itself, or to nothing")
+    if not isinstance(value, dict):
+        raise UnsupportedError("a value that is not an object")
+    if not isinstance(value.get("$ref"), str):
+        return value
+    around = {key: item for key, item in value.items() if key != "$ref"}
+    return {**looked_up(referenced(value["$ref"], root), root, depth + 1), **around}
+
+
+def schema_of(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return the schema that a value is or names, its keywords of the right types, its `allOf` as one object."""
+    found = looked_up(value, root, depth)
+    schema = {key: item for key, item in found.items() if item is not None or key not in _TYPES}
+    for key, (wanted, said) in _TYPES.items():
+        if key in schema and not isinstance(schema[key], wanted):
+            raise UnsupportedError(f"a schema whose `{key}` is not {said}")
+    if not all(isinstance(name, str) for name in schema.get("required", ())):
+        raise UnsupportedError("a schema whose `required` is not a list of names")
+    merged: dict[str, Any] = {key: item for key, item in schema.items() if key != "allOf"}
+    if "allOf" not in schema:
+        return merged
+    for part in (schema_of(item, root, depth + 1) for item in schema["allOf"]):
+        merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
+        merged["required"] = [*part.get("required", []), *merged.get("required", [])]
+        merged = {**part, **merged}
+    return {key: item for key, item in merged.items() if item not in ({}, [])}
