@@ -26,7 +26,7 @@ from skillpm.train.recipe import Recipe
 _RANK = "skillpm.train.hf.rank"
 _COMING = 600  # seconds in which the other machines come
 _CPU, _GPU = "MULTI_CPU", "MULTI_GPU"
-_SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+_FSDP, _REFUSED = "FSDP", ("DEEPSPEED", "MEGATRON_LM")
 _FEW = "use fewer processes, or more rows: --set data.rows=400"
 
 
@@ -68,12 +68,14 @@ class Launch:
         config: accelerate's own file that says how they train together; DDP without one.
         machines: on which they run; None for this one alone.
         on_cpu: are GPUs left alone?
+        sharded: has each a share of the model, its gradients and its optimiser, and not the whole?
     """
 
     processes: int
     config: Path | None = None
     machines: Machines | None = None
     on_cpu: bool = False
+    sharded: bool = False
 
     @property
     def here(self) -> int:
@@ -88,7 +90,7 @@ class Launch:
     def command(self, address: str) -> list[str]:
         """Return the command that starts those of this machine; ``address`` is that of our socket."""
         python = [sys.executable, "-P", "-m"]
-        if self.config is None or self.on_cpu:
+        if self.config is None or self.on_cpu or self.sharded:
             start = [*python, "torch.distributed.run", *self._meeting(), "--nproc-per-node", str(self.here)]
         else:
             start = [*python, "accelerate.commands.launch", "--config_file", str(self.config)]
@@ -118,20 +120,39 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
     root = read_yaml(read_text(config), path=str(config))
     file = _File(config, root if isinstance(root, dict) else {})
     kind = file.text("distributed_type")
-    if kind in _SHARDED:
+    if kind in _REFUSED:
         raise UsageError(
-            f"{config}: `distributed_type` is {kind}, which shards the model: each process samples from a whole one",
-            hint="if it does not fit into one GPU: --set lora.quantization=nf4, or --set gradient_checkpointing=true",
+            f"{config}: `distributed_type` is {kind}, which skillpm does not support",
+            hint="`distributed_type: FSDP` with `fsdp_version: 2` shards the model",
         )
-    if kind not in (_CPU, _GPU):
+    if kind not in (_CPU, _GPU, _FSDP):
         raise UsageError(
-            f"{config}: `distributed_type` is {kind or 'missing'}, not {_GPU} or {_CPU}",
+            f"{config}: `distributed_type` is {kind or 'missing'}, not {_GPU}, {_CPU} or {_FSDP}",
             hint="run `accelerate config --config_file FILE`, or leave the file out: `--processes N`",
         )
     processes = processes or file.number("num_processes", 1, _MOST, "set it to the processes of all machines")
     if processes < 2:
         raise UsageError(f"{config}: `num_processes` is not 2 or more", hint="set their number with `--processes`")
-    return Launch(processes, config.resolve(), _machines(file, processes), on_cpu=kind == _CPU)
+    machines, on_cpu = _machines(file, processes), kind == _CPU or file.is_true("use_cpu")
+    if kind == _FSDP:
+        _check_sharding(file)
+    return Launch(processes, config.resolve(), machines, on_cpu, sharded=kind == _FSDP)
+
+
+def _check_sharding(file: _File) -> None:
+    """Raise UsageError where accelerate's file asks for another sharding than FSDP2 on the devices."""
+    asked = file.settings.get("fsdp_config")
+    settings = _File(file.path, asked if isinstance(asked, dict) else {})
+    if settings.text("fsdp_version") != "2":
+        raise UsageError(
+            f"{file.path}: `fsdp_version` is {settings.text('fsdp_version') or 'missing'}, not 2",
+            hint="set `fsdp_version: 2` below `fsdp_config`",
+        )
+    if settings.is_true("fsdp_offload_params"):
+        raise UsageError(
+            f"{file.path}: `fsdp_offload_params` is true, and skillpm keeps the shares on the devices",
+            hint="set it to false, or use more processes",
+        )
 
 
 _MOST = 1_000_000
@@ -148,6 +169,10 @@ class _File:
         """Return a setting; empty where it is missing."""
         value = self.settings.get(name)
         return "" if value is None else str(value)[:80]
+
+    def is_true(self, name: str) -> bool:
+        """Is a setting on?"""
+        return self.text(name).lower() == "true"
 
     def number(self, name: str, least: int, most: int, hint: str) -> int:
         """Return a setting that is a whole number. Raises UsageError where it is missing or not within its bounds."""
@@ -181,11 +206,28 @@ def check_shares(recipe: Recipe, launch: Launch | None) -> None:
     """Refuse stages that processes cannot share evenly: then a step of theirs would not be the recipe's.
 
     Raises:
-        UsageError: a kind trains with one process, or its step cannot be shared.
+        UsageError: a kind trains with one process or needs a whole model, or its step cannot be shared.
     """
+    if launch is not None and launch.sharded:
+        _check_sharded(recipe)
     if launch is not None:
         for stage in recipe.stages:
             _check_share(stage, launch.processes)
+
+
+def _check_sharded(recipe: Recipe) -> None:
+    """Raise UsageError where a sharded model cannot be trained as the recipe asks."""
+    if recipe.tune != "full":
+        raise UsageError(
+            f"`tune` is {recipe.tune}, and FSDP shards models all of whose weights are trained",
+            hint="--set tune=full, or `distributed_type: MULTI_GPU`",
+        )
+    for stage in recipe.stages:
+        if isinstance(stage, Sampled) and stage.kl:
+            raise UsageError(
+                f"stage {stage.name}: `kl` asks a copy of the model as it was, and a sharded model has none",
+                hint=f"--set stages.{stage.name}.kl=0",
+            )
 
 
 def check_rows(plan: TrainPlan, launch: Launch | None) -> None:

@@ -66,12 +66,14 @@ class Job:
         model: a folder or a hub id.
         adapter: to begin from.
         teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
+        sharded: has each of several processes a share of the model?
     """
 
     recipe: Recipe
     model: Path | str
     adapter: Path | None = None
     teachers: Mapping[str, Path | str] = field(default_factory=dict)
+    sharded: bool = False
 
 
 Sources = tuple[Path | str, Path | None, Mapping[str, Path | str]]
@@ -317,8 +319,8 @@ def launched(launch: Launch, job: Job) -> Iterator[tuple[Mapping[str, Any], Lear
         SkillpmError: what one of them could not do, such as open the model.
         KeyboardInterrupt: Ctrl-C came to another machine.
     """
-    recipe, sources = job.recipe.model_dump(mode="json"), (job.model, job.adapter, job.teachers)
-    with _started(launch, {"recipe": lambda: recipe, "sources": lambda document: sources}) as processes:
+    asked, sources = (job.recipe.model_dump(mode="json"), launch.sharded), (job.model, job.adapter, job.teachers)
+    with _started(launch, {"recipe": lambda: asked, "sources": lambda document: sources}) as processes:
         yield processes.begin(), processes.learn
 
 

@@ -103,6 +103,36 @@ def test_a_file_that_lacks_what_several_machines_need_is_refused(
     assert message in refused.value.message and refused.value.hint
 
 
+SHARDINGS: list[tuple[str, str]] = [
+    ("distributed_type: DEEPSPEED", "DEEPSPEED, which skillpm does not support"),
+    ("distributed_type: FSDP", "`fsdp_version` is missing, not 2"),
+    ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 1}", "`fsdp_version` is 1, not 2"),
+    ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2, fsdp_offload_params: true}", "keeps the shares on"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SHARDINGS)
+def test_another_sharding_than_fsdp2_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "sharded.yaml").write_text(f"{text}\nnum_processes: 2\n")
+    with pytest.raises(UsageError, match=message) as refused:
+        read_launch(None, tmp_path / "sharded.yaml")
+    assert refused.value.hint
+
+
+def test_a_sharded_model_is_trained_whole_and_is_compared_with_no_copy(tmp_path: Path) -> None:
+    file = tmp_path / "sharded.yaml"
+    file.write_text("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2}\nnum_processes: 2\nuse_cpu: true\n")
+    launch = read_launch(None, file)
+    assert launch is not None and launch.sharded and launch.on_cpu
+    assert "torch.distributed.run" in launch.command("there"), "accelerate does not shard on a CPU"
+    sft, dpo = Sft(kind="sft", batch_size=4), Dpo(kind="dpo", batch_size=4)
+    check_shares(Recipe(tune="full", stages=(sft, dpo)), launch)
+    with pytest.raises(UsageError, match="`tune` is lora"):
+        check_shares(Recipe(stages=(sft,)), launch)
+    with pytest.raises(UsageError, match="stage grpo: `kl` asks a copy of the model"):
+        check_shares(Recipe(tune="full", stages=(sft, Grpo(kind="grpo", kl=0.1))), launch)
+
+
 @pytest.mark.parametrize("kind", ["MULTI_CPU", "MULTI_GPU"])
 def test_each_machine_starts_its_share_of_the_processes(tmp_path: Path, kind: str) -> None:
     launch = read_launch(None, machines_file(tmp_path, distributed_type=kind))

@@ -13,6 +13,7 @@ from typing import Any
 from skillpm.ops.learning.stored_runs import finished_runs
 from skillpm.settings import Settings
 from skillpm.train.base_model import locate_model
+from skillpm.train.kinds import SFT
 from skillpm.train.launch import Launch
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.recipe import Recipe
@@ -29,7 +30,8 @@ class Estimate:
 
     Attributes:
         command: that starts the processes; None where this process trains.
-        weights: bytes of the model in each process; None where its files are not here.
+        weights: bytes of the model in each process, a whole one to sample from beside its share; None where its files
+            are not here.
         trained: bytes of what is trained there, with gradients and moments.
         seconds: of all stages; None where no finished run of this model had such stages.
         run: by whose speed.
@@ -55,6 +57,10 @@ def estimate(settings: Settings, plan: TrainPlan, launch: Launch | None) -> Esti
         linear = sum(math.prod(shape) for name, shape in shapes.items() if _is_linear(name, shape))
         few = linear if recipe.lora.quantization == "nf4" else 0
         weights = (count - few) * size + int(few * _NF4)
+        if launch is not None and launch.sharded:
+            samples = any(stage.kind != SFT.name for stage in recipe.stages)
+            weights = weights // launch.processes + (weights if samples else 0)
+            trained //= launch.processes
     seconds, run = _time(settings, plan, launch.processes if launch else 1)
     return Estimate(tuple(launch.command("SOCKET")) if launch else None, weights, trained, seconds, run)
 

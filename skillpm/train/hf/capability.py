@@ -8,6 +8,7 @@ that are longer than it. What differs is not used, and neither is what fails.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import signature
@@ -21,6 +22,8 @@ from skillpm.train.hf.batch import MAX_OWN, PlainBatch, SharedBatch, Way, common
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
+from skillpm.train.hf.sharded import own_share
+from skillpm.train.hf.together import summed
 
 W = TypeVar("W")
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
@@ -172,8 +175,8 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
                 f"this model cannot be trained with this adapter: {reason_of(error)}",
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
-        bound = (_EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT) * expected.norm().clamp(1e-12)
-        chosen = first_that(_PACKED, lambda way: bool((_gradient(model, [way(trial)]) - expected).norm() < bound))
+        bound = (_EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT) * max(_norm(expected), 1e-12)
+        chosen = first_that(_PACKED, lambda way: _norm(_gradient(model, [way(trial)]) - expected) < bound)
     model.zero_grad(set_to_none=True)
     return chosen or alone
 
@@ -214,13 +217,21 @@ def _trial_rows(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
-    """Return the gradient of the summed loss of some batches, over all trainable parameters, as one vector."""
+    """Return the gradient of the summed loss of some batches, over all trainable parameters, as one vector.
+
+    Of a sharded model it is the share of this process.
+    """
     model.zero_grad(set_to_none=True)
     for batch in batches:
         loss = answer_loss(model, {name: tensor.to(model.device) for name, tensor in batch.items()}).total
         loss.backward()  # type: ignore[no-untyped-call]
     parts = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return torch.cat([part.detach().float().flatten() for part in parts])
+    return torch.cat([own_share(part.detach()).float().flatten() for part in parts])
+
+
+def _norm(vector: torch.Tensor) -> float:
+    """Return the norm over all processes, so that all of them choose alike."""
+    return math.sqrt(summed(float(vector.norm()) ** 2)[0])
 
 
 @contextmanager

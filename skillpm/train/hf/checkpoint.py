@@ -16,14 +16,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.utils.data
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import TrainerCallback
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from skillpm.errors import SkillpmError, StorageError
 from skillpm.formats.document import Json
@@ -31,6 +33,7 @@ from skillpm.model.training import StageInput
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of
+from skillpm.train.hf.sharded import is_sharded, set_shares, share_of, whole_state
 from skillpm.train.hf.shared_files import collect_files
 from skillpm.train.hf.together import agreed, count, gathered, leads_machine, meet, place
 
@@ -83,6 +86,10 @@ class Resumable:
         """Return the order of one pass after the other; the trainer's own, where a subclass has none."""
         return super()._get_train_sampler(*arguments)  # type: ignore[misc]
 
+    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+        """Share the gradients of each pass out at once: whole ones would be kept from one pass to the next."""
+        return nullcontext()
+
     def _get_output_dir(self, trial: Any) -> str:
         return str(Path(super()._get_output_dir(trial)) / _DRAFT)  # type: ignore[misc]
 
@@ -115,8 +122,33 @@ class Resumable:
         for path in (draft, *older):
             shutil.rmtree(path, ignore_errors=True)
 
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        if is_sharded(self.model):  # type: ignore[attr-defined]
+            state_dict = whole_state(self.model.state_dict())  # type: ignore[attr-defined]
+            if place() > 0:
+                return
+        super()._save(output_dir, state_dict)  # type: ignore[misc]
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not is_sharded(self.model):  # type: ignore[attr-defined]
+            super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
+            return
+        state = whole_state(self.optimizer.state_dict())  # type: ignore[attr-defined]
+        if place() == 0:
+            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)  # type: ignore[attr-defined]
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+        for weight, state in self.optimizer.state.items():  # type: ignore[attr-defined]
+            state.update({name: share_of(value, weight) for name, value in state.items()})
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        if is_sharded(self.model):  # type: ignore[attr-defined]
+            for file in sorted(Path(resume_from_checkpoint).glob("model*.safetensors")):
+                set_shares(self.model, load_file(file))  # type: ignore[attr-defined]
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
         if not hasattr(self, "_buffered_inputs"):
             return
         own = Path(resume_from_checkpoint) / _rollout(place())

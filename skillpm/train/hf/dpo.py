@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from datasets import Dataset, load_from_disk
 from trl import DPOConfig, DPOTrainer
+from trl.trainer import dpo_trainer
 
 from skillpm.errors import TrainingError, UsageError
 from skillpm.formats.document import Json
@@ -62,17 +65,32 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     check_vocabulary(given.model, (ids for pair in pairs for ids in pair.values()))
     given.report(0, {"pairs": len(pairs), "rows": len(validation.learned)})
     forget_reference(given.model)
-    trainer = PairTrainer(
-        model=given.model,
-        args=on_one_device(_arguments(stage, given, len(pairs))),
-        train_dataset=_dataset(pairs, given.work / _DATASET),
-        processing_class=given.conversation.tokenizer,
-    )
+    with _scored_anew():
+        trainer = PairTrainer(
+            model=given.model,
+            args=on_one_device(_arguments(stage, given, len(pairs))),
+            train_dataset=_dataset(pairs, given.work / _DATASET),
+            processing_class=given.conversation.tokenizer,
+        )
     forget_reference(given.model)
     steps = run_loop(trainer, given)
     left_out = len(found) - len(pairs)
     note = f"{len(pairs)} pairs" + (f", {left_out} left out, longer than {stage.max_length} tokens" if left_out else "")
     return validation.output(steps, note)
+
+
+@contextmanager
+def _scored_anew() -> Iterator[None]:
+    """Have TRL score the pairs by the model as it is now, and look for no earlier scores of the same weights.
+
+    It would hash all of them, which a process that has a share of them cannot.
+    """
+    before = dpo_trainer.hash_module
+    dpo_trainer.hash_module = lambda model: uuid4().hex
+    try:
+        yield
+    finally:
+        dpo_trainer.hash_module = before
 
 
 def _dataset(pairs: Sequence[Pair], folder: Path) -> Dataset:

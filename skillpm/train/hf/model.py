@@ -89,8 +89,8 @@ def load_conversation(source: Path | str, arguments: Mapping[str, Json] | None =
     return conversation
 
 
-def load_model(source: Path | str, dtype: str = "auto", quantization: str = "none") -> Any:
-    """Load a causal language model onto the accelerator, or onto the CPU where there is none.
+def load_model(source: Path | str, dtype: str = "auto", quantization: str = "none", device: str | None = None) -> Any:
+    """Load a causal language model onto a device: by default the accelerator, or the CPU where there is none.
 
     With ``quantization`` nf4 its linear layers but the last have 4 bits a weight, and multiply in ``dtype``.
 
@@ -99,8 +99,8 @@ def load_model(source: Path | str, dtype: str = "auto", quantization: str = "non
         TrainingError: what quantises is not installed.
     """
     quiet()
-    device = device_name()
-    number = choose_dtype(dtype, device)
+    number = choose_dtype(dtype, device_name())
+    device = device or device_name()
     placed: dict[str, Any] = {} if quantization == "none" else _four_bits(number, device)
     with _loading(source):
         configuration, _ = PreTrainedConfig.get_config_dict(str(source))

@@ -183,9 +183,10 @@ def _train(launcher: Launcher, others: Machines, mirror: Path) -> list[RunStage]
     on_cpu = not torch.cuda.is_available()
     os.environ["ACCELERATE_USE_CPU"] = str(on_cpu)  # else the trainer of transformers sees one process there
     PartialState(cpu=on_cpu)
-    document = launcher.ask_once("recipe")
+    document, sharded = launcher.ask_once("recipe")
     recipe = recipe_model(BUILT_IN).model_validate(document)
-    job = Job(recipe, *launcher.ask("sources", document))
+    model, adapter, teachers = launcher.ask("sources", document)
+    job = Job(recipe, model, adapter, teachers, sharded)
     opened = open_model(job)
     record = machine_record(job, opened) if leads_machine() else {}
     check_models(others, record)

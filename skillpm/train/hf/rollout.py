@@ -17,6 +17,7 @@ from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.draws import Draws
 from skillpm.train.hf.model import window
 from skillpm.train.hf.packed import packed
+from skillpm.train.hf.sharded import whole_model
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
@@ -117,12 +118,13 @@ def sample_answers(
         confidence=True,
     )
     groups = [[Answer([])] * how.samples for _ in prompts]
-    if own:
-        with evaluating(model), packed(model, prompts[own[0]]):
-            for answer in decode(model, [prompts[number] for number in own], sampling):
-                groups[own[answer.prompt]][answer.sample] = Answer(answer.tokens, answer.confidence)
-                if ended is not None:
-                    ended(own[answer.prompt], answer.tokens)
+    with whole_model(model):
+        if own:
+            with evaluating(model), packed(model, prompts[own[0]]):
+                for answer in decode(model, [prompts[number] for number in own], sampling):
+                    groups[own[answer.prompt]][answer.sample] = Answer(answer.tokens, answer.confidence)
+                    if ended is not None:
+                        ended(own[answer.prompt], answer.tokens)
     parts = together.gathered([groups[number] for number in own])
     processes = together.count()
     return [parts[number % processes][number // processes] for number in range(len(prompts))]

@@ -36,7 +36,7 @@ class ScoredRows(Resumable):
     """Stands before a trainer of TRL.
 
     The scores of the first batch, and of each that has a longer row than those before, are computed row by row as well.
-    The fastest way that gives the same is taken.
+    The fastest way that gives the same is taken; of several processes all take one, for they may share one model out.
 
     Attributes:
         alone: are rows scored one by one? None before the first batch.
@@ -61,8 +61,8 @@ class ScoredRows(Resumable):
                 model, input_ids, attention_mask, logits_to_keep, batch_size, **options
             )
             return result
-        longest = int(attention_mask.sum(dim=1).max())
-        if longest > self._tried and attention_mask[:, -logits_to_keep:].any():  # some answer is not masked
+        longest = max(gathered(int(attention_mask.sum(dim=1).max())))
+        if longest > self._tried and any(gathered(bool(attention_mask[:, -logits_to_keep:].any()))):  # not all masked
             self._tried = longest
             self._way = self._fastest(model, input_ids, attention_mask, logits_to_keep)
         way, size = self._way or self._padded, batch_size or len(input_ids)
@@ -88,10 +88,12 @@ class ScoredRows(Resumable):
         dtype = self.accelerator.unwrap_model(model).dtype  # type: ignore[attr-defined]
         with torch.no_grad(), evaluating(model):
             expected, _ = self._one_by_one(model, ids, mask, kept)
-            fast = first_that(
-                (packed(additive=False), packed(additive=True), self._padded),
-                lambda way: same_scores(way(model, ids, mask, kept)[0], expected, mask[:, -kept:], dtype),
-            )
+
+            def is_same(way: Way) -> bool:
+                return same_scores(way(model, ids, mask, kept)[0], expected, mask[:, -kept:], dtype)
+
+            ways = (packed(additive=False), packed(additive=True), self._padded)
+            fast = next((way for way in ways if all(gathered(first_that([way], is_same) is not None))), None)
         self.alone = fast is None
         return fast or self._one_by_one
 

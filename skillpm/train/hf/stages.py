@@ -21,16 +21,11 @@ from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.distil import check_teacher
 from skillpm.train.hf.memory import peak_memory, within_memory
-from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
-from skillpm.train.hf.together import meet, place
+from skillpm.train.hf.model import device_name, load_conversation, load_model, machine_settings, weights_digest
+from skillpm.train.hf.sharded import is_sharded, shard
+from skillpm.train.hf.together import gathered, meet, place, summed
 from skillpm.train.hf.trackers import Track, check_trackers
-from skillpm.train.hf.tuned import (
-    load_weights,
-    save_weights,
-    set_weights,
-    trained_weights,
-    tuned,
-)
+from skillpm.train.hf.tuned import all_layers, load_weights, save_weights, set_weights, trained_weights, tuned
 from skillpm.train.hf.vllm import VllmSampler
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import PlannedStage, TrainPlan
@@ -108,8 +103,10 @@ def open_model(job: Job) -> Opened:
     for name, source in job.teachers.items():
         check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
-    loaded = load_model(job.model, dtype, recipe.lora.quantization)
+    loaded = load_model(job.model, dtype, recipe.lora.quantization, "cpu" if job.sharded else None)
     model = tuned(loaded, recipe, job.adapter)
+    if job.sharded:
+        shard(model, all_layers(model), device_name())
     if recipe.lora.quantization != "none":
         loaded.is_loaded_in_4bit = False  # TRL would round the adapter to bfloat16, whatever the data type
     vllm = VllmSampler(job.model, model) if recipe.uses_vllm else None
@@ -207,7 +204,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
     except BaseException:
         progress.finish("not finished")
         raise
-    if place() == 0 and trains:
+    if trains:
         save_weights(opened.model, folder.adapter(stage.name), recipe)
     elif place() == 0:
         folder.write(f"stages/{stage.name}/answers.jsonl", (f"{one.model_dump_json()}\n" for one in output.answers))
@@ -228,6 +225,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
 def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
     """Raise StorageError where the disk has no room for the adapters and two checkpoints."""
     weights = sum(value.numel() * value.element_size() for value in trained_weights(model).values())
+    weights = int(summed(weights)[0]) if is_sharded(model) else weights
     needed = weights * (stages + 1) + 2 * _CHECKPOINT * weights
     free = shutil.disk_usage(folder.path).free
     if free < needed:
@@ -263,7 +261,7 @@ def _checked(
 
     output = within_memory(stage, run_it, stage_input.work)
     after = trained_weights(stage_input.model)
-    same = all(value.equal(after[name]) for name, value in before.items())
+    same = all(gathered(all(value.equal(after[name]) for name, value in before.items())))
     if not planned.trainer.trains:
         if not same:
             raise PluginError(
@@ -271,7 +269,7 @@ def _checked(
                 hint=f"`{planned.trainer.origin}` brings it, and has to declare it with `trains=True`",
             )
         return output
-    if not all(value.isfinite().all() for value in after.values()):
+    if not all(gathered(all(bool(value.isfinite().all()) for value in after.values()))):
         raise TrainingError(
             f"stage {stage.name}: the adapter has values that are not finite",
             hint=f"lower the learning rate: --set stages.{stage.name}.learning_rate=1e-5",

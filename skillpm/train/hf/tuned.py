@@ -20,7 +20,11 @@ from skillpm.train.hf.checkpoint import SAVE_ERRORS
 from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import reason_of, with_adapter
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
+from skillpm.train.hf.sharded import is_sharded, own_share, set_shares, whole_state
+from skillpm.train.hf.together import place
 from skillpm.train.recipe import Recipe
+
+Weights = Mapping[str, torch.Tensor]
 
 _ADAPTER, _MODEL = "adapter_model.safetensors", "model.safetensors"
 
@@ -85,19 +89,25 @@ def _layers(model: Any, recipe: Recipe) -> list[Any]:
     """Return the layers that the recipe names. Raises UsageError where the model does not have them."""
     if not recipe.layers:
         return []
+    layers = all_layers(model)
+    if max(recipe.layers) >= len(layers):
+        raise no_layer(max(recipe.layers), recipe.model, len(layers))
+    return [layers[number] for number in recipe.layers]
+
+
+def all_layers(model: Any) -> list[Any]:
+    """Return the layers of a model of transformers; none where they do not stand in one list."""
     count = model.config.get_text_config().num_hidden_layers
     lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
-    if not lists or max(recipe.layers) >= count:
-        raise no_layer(max(recipe.layers), recipe.model, count)
-    return [lists[0][number] for number in recipe.layers]
+    return list(lists[0]) if lists else []
 
 
 def trained_weights(model: Any) -> dict[str, torch.Tensor]:
-    """Return the weights that are trained, by their names."""
+    """Return the weights that are trained, by their names; of a sharded model, what this process has of them."""
     if isinstance(model, PeftModel):
         weights: dict[str, torch.Tensor] = get_peft_model_state_dict(model)
         return weights
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: own_share(weight) for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def set_weights(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
@@ -105,10 +115,7 @@ def set_weights(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
     if isinstance(model, PeftModel):
         set_peft_model_state_dict(model, dict(weights))
         return
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in weights:
-                parameter.copy_(weights[name])
+    set_shares(model, weights)
 
 
 def load_weights(model: Any, folder: Path) -> None:
@@ -121,34 +128,37 @@ def load_weights(model: Any, folder: Path) -> None:
 
 
 def save_weights(model: Any, folder: Path, recipe: Recipe) -> None:
-    """Save an adapter or a model, whole or not at all.
+    """Save an adapter or a model, whole or not at all; the first process does. All have to ask.
 
     Raises:
         StorageError: it cannot be written there; if another place has room, the message names it.
     """
+    whole = whole_state(model.state_dict()) if is_sharded(model) else None
+    if place() > 0:
+        return
     draft = folder.with_name(f".{folder.name}")
     try:
         shutil.rmtree(draft, ignore_errors=True)
-        _write(model, draft, recipe)
+        _write(model, whole, draft, recipe)
         shutil.rmtree(folder, ignore_errors=True)
         draft.replace(folder)
     except SAVE_ERRORS as error:
         shutil.rmtree(draft, ignore_errors=True)
-        raise StorageError(f"{folder} cannot be written: {reason_of(error)}{_rescued(model, recipe)}") from None
+        raise StorageError(f"{folder} cannot be written: {reason_of(error)}{_rescued(model, whole, recipe)}") from None
 
 
-def _rescued(model: Any, recipe: Recipe) -> str:
+def _rescued(model: Any, whole: Weights | None, recipe: Recipe) -> str:
     """Save in the folder for temporary files, and say where that is."""
-    place = Path(tempfile.mkdtemp(prefix="skillpm-adapter-"))
+    rescue = Path(tempfile.mkdtemp(prefix="skillpm-adapter-"))
     try:
-        _write(model, place, recipe)
+        _write(model, whole, rescue, recipe)
     except SAVE_ERRORS:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(rescue, ignore_errors=True)
         return ""
-    return f"; the weights are in {place}"
+    return f"; the weights are in {rescue}"
 
 
-def _write(model: Any, folder: Path, recipe: Recipe) -> None:
+def _write(model: Any, whole: Weights | None, folder: Path, recipe: Recipe) -> None:
     """Write weights that name their base model as other machines know it, and have no README of a library.
 
     The library would write the path of the model's folder, which leads nowhere elsewhere and shows a person's name.
@@ -159,7 +169,7 @@ def _write(model: Any, folder: Path, recipe: Recipe) -> None:
         configuration.revision = configuration.revision or getattr(model.config, "_commit_hash", None)
         if isinstance(configuration.target_modules, set):  # a set has another order in each process
             configuration.target_modules = sorted(configuration.target_modules)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=whole)
     (folder / "README.md").unlink(missing_ok=True)
     if recipe.chat_template_kwargs:
         (folder / TEMPLATE_ARGUMENTS).write_text(json.dumps(recipe.chat_template_kwargs) + "\n", encoding="utf-8")

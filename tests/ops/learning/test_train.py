@@ -42,6 +42,7 @@ from skillpm.runtime.host import Host
 from skillpm.settings import load_settings
 from skillpm.train.hf.model import weights_digest
 from skillpm.train.kinds import BUILT_IN
+from skillpm.train.launch import Launch
 from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
 from tests.conftest import ROOT
@@ -205,6 +206,19 @@ def test_a_dry_run_has_the_time_of_as_many_rows_and_answers(
     plan = plan_training(server.context(), recipe_of(server, tiny_model, stages), progress=count)
     found = estimate(server.context().settings, plan, None)
     assert (found.run, found.seconds) == (path.parent.name, 4 * 5 + 24)
+
+
+def test_a_process_that_has_a_share_of_the_model_takes_less(
+    server: Server, train_it: Train, tiny_model: Path, count: Count
+) -> None:
+    """A stage that samples needs the whole model beside it."""
+    for stages, whole in (("stages=[{kind: sft}]", 0), ("stages=[{kind: sft}, {kind: eval}]", 1)):
+        plan = plan_training(server.context(), recipe_of(server, tiny_model, "tune=full", stages), progress=count)
+        one, two = (
+            estimate(server.context().settings, plan, launch) for launch in (None, Launch(2, sharded=True, on_cpu=True))
+        )
+        assert one.weights and one.trained and two.command
+        assert (two.weights, two.trained) == (one.weights // 2 + whole * one.weights, one.trained // 2)
 
 
 def test_the_last_stage_is_asked_unless_it_measures(train_it: Train) -> None:

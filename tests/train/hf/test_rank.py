@@ -36,6 +36,7 @@ from tests.train.hf.test_stages_kinds import pay_by_text
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 
 PAIRS = Dpo(kind="dpo", batch_size=4, generations=4, validate_on=4, max_new_tokens=24)
+TWO = Launch(2)
 Watch = Callable[[int], None]
 
 
@@ -57,9 +58,10 @@ def run_several(
     judge: Any = pay_by_text,
     watch: Watch = lambda step: None,
     observe: Observe | None = None,
+    launch: Launch = TWO,
 ) -> list[Mapping[str, Any]]:
     target.mkdir(exist_ok=True)
-    with launched(Launch(2), Job(plan.recipe, model, None, {})) as (machine, learn):
+    with launched(launch, Job(plan.recipe, model, None, {})) as (machine, learn):
         assert machine["processes"] == 2
         learn(plan, RunFolder(target), Judging(judge, tell_nobody, observe), Watched(watch), lambda row: None)
     return [json.loads(line) for line in (target / "metrics.jsonl").read_text().splitlines()]
