@@ -13,8 +13,8 @@ from skillpm.storage.files import DiskErrors
 
 _BUFFER = 1 << 16  # bytes that are written at once
 _BLOCK = 1 << 18  # and read
-_PART = 1 << 22  # bytes of lines that are shuffled in memory
-_MOST_BITS = 8  # of the number of files that are open at once: beyond 1 GiB of lines, parts are larger
+_PART = 1 << 20  # bytes of lines that are shuffled in memory
+_MOST_BITS = 7  # of the number of files that are open at once: beyond 128 MiB of lines, parts are larger
 
 
 class TemporaryLines:

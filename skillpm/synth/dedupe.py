@@ -2,25 +2,30 @@
 
 Two requests are one where their normal forms agree. They are near duplicates where their targets agree and the Jaccard
 similarity of their sets of words is at least the threshold. Near duplicates are found without comparing all pairs:
-under a fixed order of words, rare first, two sets that similar share a word among their first ``n - ceil(t * n) + 1``
-(prefix filtering: Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW 2007; Chaudhuri et al., ICDE
-2006). The result is exact. Words that say the target stand in every request for it, so they come last in that order.
-What was seen is on disk, so the memory does not grow with the number of requests. Forms and targets are told apart by
-Python's hash of 64 bits: in one of ten million runs with a million rows, two of them share one, and a row is left out.
+under a fixed order of words, rare first, two sets that similar share a word among their first ``n - ceil(t * n) + 1``,
+and two words among one more (prefix filtering: Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW
+2007; Wang, Li and Feng, "Can We Beat the Prefix Filtering?", SIGMOD 2012). The result is exact. Words that say the
+target stand in every request for it, so they come last in that order. What was seen is on disk, so the memory does not
+grow with the number of requests. Forms and targets are told apart by Python's hash of 64 bits: in one of ten million
+runs with a million rows, two of them share one, and a row is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import combinations
+from struct import Struct
 
 from skillpm.storage.temporary_database import DigestMap
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
+SHORT = 20  # words; the sets of longer requests would have too many pairs of words
 _RANKED = 1 << 14  # words whose rank is kept in memory; those that are first seen later are the rarest
 _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
+_MEMBER = Struct("QQ")  # the mask of a set of words, and its number
 _MARKS = ".,!?;:"
 _QUOTES = "\"'`“”‘’()"
 
@@ -63,8 +68,10 @@ class Deduplicator:
         self.targets = 0
         self._forms = DigestMap()  # form -> its target, the number of its row
         # A set of words is kept as a text, which takes a tenth of the memory.
-        self._groups = DigestMap()  # target -> how many rows; sets of words while they are few; their common words then
-        self._sets = DigestMap()  # key of a prefix -> sets of words, each with its mask
+        self._groups = DigestMap()  # target -> how many rows; sets of words while they are few; then how to make keys
+        self._indexed = 0  # sets, each with a number
+        self._sets = DigestMap()  # number -> set of words
+        self._index = DigestMap()  # key of a prefix -> masks and numbers of sets
         self._ranks: dict[str, int] = {}
 
     def __contains__(self, key: int) -> bool:
@@ -108,59 +115,64 @@ class Deduplicator:
         return int(row)
 
     def _lose(self, target: int) -> None:
-        rows, sets, common = self._groups.get(target)
-        self._groups[target] = (rows - 1, sets, common)
+        rows, sets, prefixes = self._groups.get(target)
+        self._groups[target] = (rows - 1, sets, prefixes)
         self.targets -= rows == 1
 
     def _has_near(self, form: str, target: int, row: int) -> bool:
         """Is an earlier set of words with this target similar enough? If not, this one is remembered."""
         words = frozenset(form.split())
-        rows, sets, common = self._groups.get(target) or (0, [], None)
-        if common is None:
+        rows, sets, prefixes = self._groups.get(target) or (0, [], None)
+        if prefixes is None:
             if _is_near_one_of(sets, words):
                 return True
             sets = [*sets, " ".join(words)]
             if len(sets) == SMALL:
-                common, sets = self._index(sets, target), []
+                prefixes, sets = self._index_all(sets, target), []
         else:
-            keys, mask = self._prefix_keys(words, target, common), _mask(words)
+            keys, mask = self._prefix_keys(words, target, *prefixes), _mask(words)
             if any(_is_near_one_of(self._alike(key, mask, len(words)), words) for key in keys):
                 return True
-            self._remember(keys, mask, " ".join(words))
+            self._remember(keys, mask, words)
         is_row = row != _NO_ROW
         self.targets += is_row and rows == 0
-        self._groups[target] = (rows + is_row, sets, common)
+        self._groups[target] = (rows + is_row, sets, prefixes)
         return False
 
-    def _index(self, sets: Sequence[str], target: int) -> str:
-        """Index the first sets of a target, and return the words that they have in common."""
+    def _index_all(self, sets: Sequence[str], target: int) -> tuple[str, int]:
+        """Index the first sets of a target, and return the words that they have in common, and how many make a key."""
         members = [frozenset(text.split()) for text in sets]
         common = " ".join(frozenset.intersection(*members))
-        for words, text in zip(members, sets, strict=True):
-            self._remember(self._prefix_keys(words, target, common), _mask(words), text)
-        return common
+        together = 2 if max(map(len, members)) <= SHORT else 1
+        for words in members:
+            self._remember(self._prefix_keys(words, target, common, together), _mask(words), words)
+        return common, together
 
     def _alike(self, key: int, mask: int, size: int) -> Iterator[str]:
         """Yield the sets of a key that may be near to one of this mask and size.
 
         Of two near sets at most a quarter as many words as one has stand in one alone, so no more bits differ.
         """
-        return (text for other, text in self._sets.get(key) or () if (mask ^ other).bit_count() * 4 <= size)
+        for other, number in _MEMBER.iter_unpack(self._index.get(key) or b""):
+            if (mask ^ other).bit_count() * 4 <= size:
+                yield self._sets.get(number)
 
-    def _prefix_keys(self, words: frozenset[str], target: int, common: str) -> list[int]:
+    def _prefix_keys(self, words: frozenset[str], target: int, common: str, together: int) -> list[int]:
         # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n or
-        # more. Without a common word in both prefixes they could have one fewer at most. The filter is exact under any
-        # fixed order; the rarest words come first, because fewer sets have them.
+        # more. Behind the first of these, or the first two, stand all the others: so those have their places among the
+        # first words of both sets. This holds under any fixed order; the rarest words come first, because fewer sets
+        # have them.
         shared = -(-len(words) * SIMILAR[0] // SIMILAR[1])
-        last = frozenset(common.split())
-        rarest = sorted(words, key=lambda word: (word in last, self._rarity(word)))[: len(words) - shared + 1]
-        return [hash((target, word)) for word in rarest]
+        last, together = frozenset(common.split()), min(together, len(words))
+        rarest = sorted(words, key=lambda word: (word in last, self._rarity(word)))[: len(words) - shared + together]
+        return [hash((target, *chosen)) for chosen in combinations(rarest, together)]
 
-    def _remember(self, keys: Iterable[int], mask: int, text: str) -> None:
+    def _remember(self, keys: Iterable[int], mask: int, words: Iterable[str]) -> None:
+        self._indexed += 1
+        self._sets[self._indexed] = " ".join(words)
+        member = _MEMBER.pack(mask, self._indexed)
         for key in keys:
-            members = self._sets.get(key) or []
-            members.append((mask, text))
-            self._sets[key] = members
+            self._index[key] = (self._index.get(key) or b"") + member
 
     def _rarity(self, word: str) -> tuple[int, str]:
         """Return the place of a word in the order of prefixes, which never changes."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+from skillpm.synth.dedupe import SHORT, Deduplicator, Finding, normal_form
 
 WORDS = st.sampled_from(list("abcdefghijkl"))
 
@@ -46,12 +46,12 @@ def test_findings_are_those_of_comparing_all_pairs(rows: list[tuple[str, str]]) 
     assert [duplicates.add(form, target) for form, target in rows] == oracle(rows)
 
 
-@given(st.integers(0, 10_000))
-def test_large_groups_of_long_requests_are_searched_exactly(seed: int) -> None:
+@given(st.integers(0, 10_000), st.sampled_from([6, 12, SHORT + 5]))
+def test_large_groups_of_long_requests_are_searched_exactly(seed: int, length: int) -> None:
     """Groups far above the size at which the index takes over."""
     chance = random.Random(seed)
-    vocabulary = [f"w{number}" for number in range(25)]
-    base = [" ".join(chance.sample(vocabulary, 12)) for _ in range(6)]
+    vocabulary = [f"w{number}" for number in range(2 * length)]
+    base = [" ".join(chance.sample(vocabulary, length)) for _ in range(6)]
     rows = []
     for _ in range(120):
         words = chance.choice(base).split()
