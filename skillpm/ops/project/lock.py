@@ -58,7 +58,7 @@ def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_
         UnknownSkillError: a name to upgrade is not locked.
     """
     settings = context.settings
-    if settings.document is None and not settings.lock_path.exists():
+    if not (settings.project_path.exists() or settings.lock_path.exists()):  # what is in them is read under the lock
         raise UsageError("there is no skillpm.yaml here", hint="run `skillpm init`")
     with nullcontext() if dry_run else project_held(settings.project):
         pins, selection = _relock_file(context, upgrade)

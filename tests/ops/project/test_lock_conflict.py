@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from packaging.specifiers import SpecifierSet
 from skillpm.model.lock import Lock, LockedSkill, sides
 from skillpm.model.source import Source
 from skillpm.ops.context import Context
+from skillpm.ops.project import lock as locking
+from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.lock import check_lock, lock_project
 from skillpm.settings import load_settings
 from skillpm.storage.lockfile import checked_lock, read_lock
@@ -215,3 +218,19 @@ def test_a_merged_lock_satisfies_both_sides(market: Path, ours: dict[str, str], 
         assert entry is not None
         assert SpecifierSet(text).contains(entry.version)
     assert path.read_text() == merged.text()
+
+
+def test_what_another_command_has_just_required_is_locked(
+    project: MakeProject, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = project({"skillpm.yaml": "project: 1\nrequires: {plain: '*'}\n"})
+
+    @contextlib.contextmanager
+    def held_after_another(folder: Path) -> Iterator[None]:
+        place.write({"skillpm.yaml": "project: 1\nrequires: {plain: '*', base: '*'}\n"})
+        with project_held(folder):
+            yield
+
+    monkeypatch.setattr(locking, "project_held", held_after_another)
+    place.call("lock", "--registry", shop).ok()
+    place.call("lock", "--check", "--registry", shop).ok()
