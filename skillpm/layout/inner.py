@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from skillpm.layout.filenames import LIMITS, unsafe_name
 from skillpm.layout.tree import MappingTree, left_out
@@ -90,6 +91,10 @@ def packed_tree(data: bytes) -> MappingTree:
     files = {name: content for name, content, _ in listed if not (left_out(name) or _of_macos(name))}
     if len({name for name, _, _ in listed}) < len(listed):
         raise SealedError("has a name twice")
+    folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+    both = min(files.keys() & folders, default="")
+    if both:
+        raise SealedError(f"has `{both[:80]}` as a file and as a folder")
     return MappingTree(files, {name for name, _, runs in listed if runs})
 
 
@@ -149,6 +154,8 @@ def _tarred(content: bytes, bounds: Bounds) -> Iterator[Member]:
             if file is None:
                 raise SealedError(f"has `{name[:80]}`, which is not a regular file")
             yield name, bounds.take(file.read(bounds.size + 1)), bool(member.mode & stat.S_IXUSR)
+        if content[archive.offset :].strip(b"\0"):  # such as a second tar, which some programs would read too
+            raise SealedError("has bytes after its end")
 
 
 def _decompressed(data: bytes, kind: str, limit: int) -> bytes:
