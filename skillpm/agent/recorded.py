@@ -18,6 +18,8 @@ from skillpm.model.task import Message
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import expect_file, read_lines
 
+_FORM = '{"request": …, "completion": …}'
+
 
 class _Row(Document):
     """What was answered to one request; further keys do not matter.
@@ -52,8 +54,16 @@ def is_recorded(model: str) -> bool:
 def recorded_file(model: str) -> Path:
     """Return the file of answers that a model's name is. Raises UsageError where it is not there."""
     path = typed_path(model)
-    expect_file(path, 'give JSON Lines of {"request": …, "completion": …}')
+    expect_file(path, f"give JSON Lines of {_FORM}")
     return path
+
+
+def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
+    try:
+        yield from read_json_lines(_Row, read_lines(path), path=str(path))
+    except DocumentError as error:
+        error.hint = error.hint or f"a row is {_FORM}; further keys are allowed"
+        raise
 
 
 class RecordedPolicy:
@@ -67,9 +77,10 @@ class RecordedPolicy:
         self.name, self._path = str(path), path
         self._numbers, self._rows = TaskNumbers(), FileRows.temporary()
         digest = hashlib.sha256()
-        for line, row in read_json_lines(_Row, read_lines(path), path=str(path)):
+        for line, row in _rows(path):
             if self._numbers.number(("", "", row.request)) < len(self._rows):
-                raise DocumentError(f"`{row.request[:80]}` has two answers", path=str(path), line=line)
+                problem = f"`{row.request[:80]}` has two answers"
+                raise DocumentError(problem, path=str(path), line=line, hint="keep one of them")
             content = row.model_dump_json().encode()
             digest.update(content)
             self._rows.append(content)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from skillpm.errors import UsageError
-from skillpm.formats.document import Document
+from skillpm.formats.document import Document, PlacedValueError
 from skillpm.model.python_requirement import python_requirement
 from skillpm.model.requirement import Requirement, parse_version
 
@@ -85,7 +85,7 @@ class Manifest(Document):
         try:
             parse_version(value)
         except UsageError as error:
-            raise ValueError(error.message) from None
+            raise PlacedValueError(error.message, hint=error.hint) from None
         return value
 
     @field_validator("requires")
@@ -94,7 +94,7 @@ class Manifest(Document):
         try:
             return {name: Requirement.of(name, specifier).specifier for name, specifier in value.items()}
         except UsageError as error:
-            raise ValueError(error.message) from None
+            raise PlacedValueError(error.message, hint=error.hint) from None
 
     def requirements(self) -> tuple[Requirement, ...]:
         """Return the skills that this one needs, by name."""

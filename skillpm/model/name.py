@@ -39,6 +39,8 @@ def parse_name(text: str) -> str:
     """Return the name, or raise UsageError with the grammar as hint."""
     if is_name(text):
         return text
+    if _NAME.match(text):
+        raise UsageError(f"`{text}` is a name that Windows keeps for a device", hint="choose another name")
     raise UsageError(
         f"`{text[:80]}` is not a skill name",
         hint="a name is lowercase letters, digits and single hyphens, 1 to 64 characters, optionally `owner/name`",

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from skillpm.errors import UsageError
-from skillpm.formats.document import Document
+from skillpm.formats.document import Document, PlacedValueError
 from skillpm.model.release import SkillNameText
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, git_place, in_folder
@@ -58,7 +58,7 @@ class Wish(Document):
         try:
             Requirement.of("any", self.version or "")
         except UsageError as error:
-            raise ValueError(error.message) from None
+            raise PlacedValueError(error.message, hint=error.hint) from None
         return self
 
     @classmethod

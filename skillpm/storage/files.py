@@ -15,13 +15,14 @@ from skillpm.errors import DocumentError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes
 
 _DRAFT = ".tmp"  # the suffix of a draft
+_HOME = "; for skillpm's own store and cache, SKILLPM_HOME can name another folder"
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then run the command again",
     errno.EDQUOT: "your disk quota is used up: free some space, then run the command again",
-    errno.EROFS: "the file system is read-only: work in a folder that can be written, or set SKILLPM_HOME to one",
-    errno.EACCES: "you may not write there: check the owner and the mode of the folder, or set SKILLPM_HOME to another",
-    errno.EPERM: "you may not write there: check the owner and the mode of the folder, or set SKILLPM_HOME to another",
+    errno.EROFS: f"the file system is read-only: work in a folder that can be written{_HOME}",
+    errno.EACCES: f"you may not write there: check the owner and the mode of the folder{_HOME}",
+    errno.EPERM: f"you may not write there: check the owner and the mode of the folder{_HOME}",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "a file stands where a folder is needed: move it away",
     errno.EMFILE: "too many files are open: raise the limit with `ulimit -n`",

@@ -69,8 +69,9 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: str | None, 
     file = tmp_path / "answers.jsonl"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(UsageError, match=problem):
+    with pytest.raises(UsageError, match=problem) as refusal:
         RecordedPolicy(recorded_file(str(file)))
+    assert refusal.value.hint
 
 
 def test_options_of_a_model_are_refused_with_a_file(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from skillpm.cli.main import COMMANDS
-from skillpm.model.name import did_you_mean, meant, near_names
+from skillpm.errors import UsageError
+from skillpm.model.name import did_you_mean, meant, near_names, parse_name
 
 SKILLS = ("incident-triage", "langgraph-cli", "shell-tools", "log-reader", "log-query", "demo", "acme/review", "docx")
 
@@ -78,3 +79,11 @@ def test_the_hint_of_an_unknown_name_is_what_may_have_been_meant_or_else_what_to
     assert did_you_mean("xyz", ["log-b"], "see the list") == "see the list"
     assert did_you_mean("a" * 10_000, ["b"]) == ""
     assert meant([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("con", "Windows"), ("acme/lpt1", "Windows"), ("Con", "not a skill"), ("a--b", "not a skill")]
+)
+def test_a_name_is_refused_for_its_own_reason(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        parse_name(text)

@@ -78,3 +78,11 @@ def test_a_source_and_the_keys_of_a_project_file_name_the_same_place(text: str, 
     if keys:
         place = in_folder(next(iter(keys.values())), keys.get("subdirectory"))
         assert Wish.model_validate(keys).place == (text if "git" in keys else place)
+
+
+@pytest.mark.parametrize(("specifier", "hint"), [("^1.2", "write `>=1.2,<2`"), ("1.2", "such as `>=1,<2`")])
+def test_a_wrong_specifier_has_the_hint_that_the_command_line_gives(tmp_path: Path, specifier: str, hint: str) -> None:
+    (tmp_path / "skillpm.yaml").write_text(f"project: 1\nrequires:\n  base: '{specifier}'\n")
+    with pytest.raises(DocumentError, match=r"skillpm\.yaml:3: ") as caught:
+        assert load_settings(project=tmp_path, environment={"SKILLPM_HOME": str(tmp_path)}).document
+    assert hint in str(caught.value.hint)
