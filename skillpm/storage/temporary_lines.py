@@ -6,7 +6,9 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from skillpm.model.order import shuffle
 from skillpm.storage.files import DiskErrors
@@ -34,7 +36,7 @@ class TemporaryLines:
         self._errors = DiskErrors("write rows to", Path(tempfile.gettempdir()))
         with self._errors:
             self._file = tempfile.TemporaryFile(buffering=_BUFFER)  # noqa: SIM115  it is open as long as the object
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
 
     def append(self, lines: bytes) -> None:
         """Add one or several lines."""
@@ -54,6 +56,11 @@ class TemporaryLines:
             lines = (rest + block).splitlines(keepends=True)
             rest = lines.pop() if place < end else b""
             yield from lines
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # a full disk does not take the last lines either, and nobody reads them any more
+        file.close()
 
 
 def shuffled(lines: Iterable[bytes], size: int, bits: Callable[[int], int]) -> Iterator[list[bytes]]:

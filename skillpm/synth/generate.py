@@ -83,6 +83,7 @@ class _Maker:
         self.collectors: dict[Split, RowCollector] = {}
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
+        self._seeds: dict[Split, int] = {}  # how many rows stand before those of rules, with those that were dropped
         self._shortages: dict[Split, str] = {}
         self._measured: dict[Split, SplitProfile] = {}
         document = self._document = contributions.synthesis or _NO_RULES
@@ -138,6 +139,7 @@ class _Maker:
             rows.verify([row for row in map(rows.offer, seeds) if isinstance(row, Row)], self._verifier)
             if progress is not None:
                 progress.advance(len(rows.kept))
+        self._seeds[split] = rows.kept.next_number
         families = self._families(split, asked, run)
         self._fill(rows, families, asked, progress)
         for family in families:
@@ -238,7 +240,7 @@ class _Maker:
         """Write the tasks of one side, what people wrote first and the others shuffled, and measure them."""
         collector = self.collectors[split]
         kept = iter(collector.kept)
-        lines.extend([*islice(kept, collector.kept.families[SEED])])
+        lines.extend([*islice(kept, collector.kept.before(self._seeds[split]))])
         # families were filled one after the other: unshuffled, a reader of the first rows would see one family only
         bits = random_of(self.name, "order", split, self._seed).getrandbits
         for part in shuffled(kept, collector.kept.size, bits):

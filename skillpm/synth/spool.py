@@ -31,8 +31,8 @@ class RowStore:
     def __init__(self) -> None:
         self.families: Counter[str] = Counter()
         self._lines = TemporaryLines()
-        self._names = [""]  # of families; the first is that of a dropped row
-        self._rows = array("H")  # the place of each row's family among the names
+        self._names: list[str] = []  # of families
+        self._rows = array("H")  # of each row: the place of its family among the names, counted from 1
 
     def __len__(self) -> int:
         """Return how many there are, without those that were dropped."""
@@ -40,7 +40,7 @@ class RowStore:
 
     def __contains__(self, number: int) -> bool:
         """Is a row still there?"""
-        return self._rows[number] != 0
+        return self._rows[number] != _DROPPED
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines, without those that were dropped. Raises StorageError."""
@@ -56,24 +56,28 @@ class RowStore:
         """The number of the next row."""
         return len(self._rows)
 
+    def before(self, number: int) -> int:
+        """Return how many of the rows before this one are still there."""
+        return number - self._rows[:number].count(_DROPPED)
+
     def add(self, family: str, line: bytes) -> int:
         """Keep a row, and return its number. Raises StorageError."""
         number = self.next_number
         if family not in self._names:
             self._names.append(family)
         self._lines.append(line)
-        self._rows.append(self._names.index(family))
+        self._rows.append(1 + self._names.index(family))
         self.families[family] += 1
         return number
 
     def drop(self, number: int) -> None:
         """Drop a row that is there."""
-        self.families[self._names[self._rows[number]]] -= 1
-        self._rows[number] = 0
+        self.families[self._names[self._rows[number] - 1]] -= 1
+        self._rows[number] = _DROPPED
 
     def dropped(self) -> Iterator[bytes]:
         """Yield the lines that were dropped. Raises StorageError."""
-        return compress(self._lines, (family == 0 for family in self._rows))
+        return compress(self._lines, (family == _DROPPED for family in self._rows))
 
 
 class TaskLines:

@@ -6,6 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,19 @@ def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
         for _ in range(20):
             database.run("INSERT INTO t VALUES (?)", (bytes(4000),))
     assert caught.value.hint is not None and "the disk is full" in caught.value.hint
+
+
+def test_lines_for_which_the_disk_has_no_room_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "w+b"))
+    lines = TemporaryLines()
+    lines.append(b"a short line waits in memory\n")
+    with pytest.raises(StorageError, match="cannot write rows to") as caught:
+        list(lines)
+    assert caught.value.hint is not None and "the disk is full" in caught.value.hint
+    caught.value.__traceback__ = None
+    file = lines._file
+    del lines, caught
+    assert file.closed
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -380,6 +380,28 @@ def test_seeds_come_first_and_count_among_the_rows(given: Given, judge: Judge, d
     ] == ["seed"]
 
 
+@pytest.mark.parametrize("name", ["seed", ""])
+def test_a_rule_may_have_any_name(given: Given, judge: Judge, document: dict[str, Any], name: str) -> None:
+    """Also that of the seeds, and none: its rows are kept, and are shuffled among those of the other rules."""
+
+    def run(skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
+        ports = range(20_000, 20_000 + count)
+        asked = [(f"please halt {port}", {"tool": "stop", "args": {"port": port}}) for port in ports]
+        return [
+            Task.of(skill=skill, system="", request=request, expected=answer, split="train", origin="rule")
+            for request, answer in asked
+        ]
+
+    small = given(document, seeds=SEEDS, rules=[name])
+    made = synthesise([small], judge, rows=60, held_out=0, seed=0, run_rule=run)
+    places = [place for place, task in enumerate(made.train) if task.request.startswith("please halt")]
+    families = made.profile.skills["small"].train.families
+    assert len(made.train) == 60 and len(places) == families[name] - (len(SEEDS) if name == "seed" else 0) > 5
+    assert [task.origin for task in made.train[: len(SEEDS) + 1]] == [*["seed"] * len(SEEDS), "rule"]
+    first = made.train[len(SEEDS) : len(SEEDS) + len(places)]
+    assert len({task.tags[0] for task in first}) > 2, "the first rows are of several rules"
+
+
 def test_rows_are_task_documents_and_the_profile_counts_them(
     given: Given, judge: Judge, document: dict[str, Any]
 ) -> None:
