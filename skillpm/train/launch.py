@@ -156,6 +156,7 @@ def _check_sharding(file: _File) -> None:
 
 
 _MOST = 1_000_000
+_LONGEST = 253  # characters of a domain name
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,9 @@ class _File:
     settings: Mapping[str, Any]
 
     def text(self, name: str) -> str:
-        """Return a setting; empty where it is missing."""
+        """Return a setting; empty where it is missing. The longest that one may be is the name of a machine."""
         value = self.settings.get(name)
-        return "" if value is None else str(value)[:80]
+        return "" if value is None else str(value)[:_LONGEST]
 
     def is_true(self, name: str) -> bool:
         """Is a setting on?"""

@@ -37,6 +37,7 @@ from skillpm.train.run_folder import RunFolder
 _POLL = 0.5  # seconds
 _GRACE = 5.0  # seconds from the first failure to the last: the one that caused the others is reported
 _ENDING = 10.0  # seconds that a launcher gets to end
+_TELLING = 3.0  # seconds that processes get to tell those of other machines that they end
 _LOG = 4000  # characters of what the processes have printed, for a report of the failure
 INTERRUPTED = "interrupted"  # said over the second connection of a process
 _ELSEWHERE = "look at what `skillpm train` printed on the other machines, and whether they are up"
@@ -188,6 +189,9 @@ class Processes:
         if all(rank.records is not None for rank in self._known()) and self._known():
             with suppress(subprocess.TimeoutExpired):
                 self._launcher.wait(_ENDING)
+        elif self._launch.machines is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._launcher.wait(_TELLING)
         self._launcher.terminate()
         try:
             self._launcher.wait(_ENDING)

@@ -133,6 +133,12 @@ def test_a_sharded_model_is_trained_whole_and_is_compared_with_no_copy(tmp_path:
         check_shares(Recipe(tune="full", stages=(sft, Grpo(kind="grpo", kl=0.1))), launch)
 
 
+def test_the_first_machine_may_have_a_long_name(tmp_path: Path) -> None:
+    name = "trainer-0.trainers.team-of-several-words.svc.cluster-in-some-region.example.internal.company.org"
+    launch = read_launch(None, machines_file(tmp_path, main_process_ip=name))
+    assert launch is not None and launch.machines is not None and launch.machines.address == name
+
+
 @pytest.mark.parametrize("kind", ["MULTI_CPU", "MULTI_GPU"])
 def test_each_machine_starts_its_share_of_the_processes(tmp_path: Path, kind: str) -> None:
     launch = read_launch(None, machines_file(tmp_path, distributed_type=kind))

@@ -51,6 +51,7 @@ class Machines:
     def __init__(self) -> None:
         self.names: list[str] = []
         self._store = _store()
+        self._to_tell_end = _store()
         self._over = False
 
     def call_roll(self) -> None:
@@ -106,7 +107,7 @@ class Machines:
         if machines() == 1:
             return
         told = None if error is None else {"message": str(error), "hint": getattr(error, "hint", None)}
-        self._store.compare_set(_ENDED, "", json.dumps({"machine": machine(), "error": told}))
+        self._to_tell_end.compare_set(_ENDED, "", json.dumps({"machine": machine(), "error": told}))
 
     def watch(self, ended: Ended) -> None:
         """Call ``ended`` when another machine has ended, from a thread of its own."""

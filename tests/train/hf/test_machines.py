@@ -6,7 +6,8 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,15 @@ def free_port() -> int:
 class Second(threading.Thread):
     """The command on the second machine, and how it ended."""
 
-    def __init__(self, launch: Launch, find: Find) -> None:
+    def __init__(self, launch: Launch, find: Find, ready: Callable[[], None] = lambda: None) -> None:
         super().__init__(daemon=True)
-        self._launch, self._find = launch, find
+        self._launch, self._find, self._ready = launch, find, ready
         self.ended: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            follow(self._launch, self._find, lambda: None)
+            follow(self._launch, self._find, self._ready)
         except (SkillpmError, KeyboardInterrupt) as error:
             self.ended = error
 
@@ -108,6 +109,21 @@ def test_ctrl_c_on_the_second_machine_ends_both_and_the_run_goes_on_to_the_same_
     assert run_on_two_machines(plan, tiny_model, tmp_path / "ended").ended is None
     one, other = ((tmp_path / name / "stages/sft/adapter/adapter_model.safetensors") for name in ("straight", "ended"))
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_ctrl_c_on_the_second_machine_while_the_first_plans_ends_both(tiny_model: Path, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        time.sleep(2)  # its process waits for the plan by then
+        raise KeyboardInterrupt
+
+    first, other = launches()
+    second = Second(other, lambda document: (tiny_model, None, {}), interrupt)
+    plan = plan_of(Sft(kind="sft"))
+    with pytest.raises(KeyboardInterrupt), launched(first, Job(plan.recipe, tiny_model, None, {})) as (_, learn):
+        second.join(120)
+        judging = Judging(pay_by_text, tell_nobody)
+        learn(plan, RunFolder(tmp_path), judging, Watched(lambda step: None), lambda row: None)
+    assert isinstance(second.ended, KeyboardInterrupt)
 
 
 def rank(number: int) -> psutil.Process:
