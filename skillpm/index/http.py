@@ -127,7 +127,7 @@ class HttpIndex:
         return None
 
     def _keep_listing(self) -> None:
-        """Fetch the listing unless that was tried today; one that is too large is asked for no sooner again."""
+        """Fetch the listing if the one that is kept is older than a day; one that was too large is left for a day."""
         url, refused = f"{self.url}/{LISTING}", f"{self.url}/{LISTING}#too-large"
         if self._cache.is_older(url, _DAY) and self._cache.is_older(refused, _DAY):
             try:
