@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count, pairwise
+from itertools import chain, count
 from typing import Any
 
 import yaml
@@ -20,6 +20,7 @@ from skillpm.programs.words import words
 RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES: list[str] = words()["frames"]  # around the requests of rules
 _HEADS: list[str] = words()["heads"]  # of the requests of suites and seeds
+_MEMBERS = 9  # of the values of which lists are made
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
@@ -177,12 +178,14 @@ def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _several(slot: Slot) -> list[Any]:
-    """Return lists of one to three values, each with the ways in which a person says them."""
-    members = list(examples(slot.source)) if isinstance(slot.source, str) else list(slot.source)
-    lists: list[list[Any]] = [[item] for item in members]
-    lists += [[first, second] for first, second in pairwise(members)]
-    lists += [members[place : place + 3] for place in range(0, len(members) - 2, 3)]
-    return [{"value": items, "texts": _listed(items)} for items in lists[:24]]
+    """Return lists of one to four values, each with the ways in which a person says them.
+
+    There are several of each length, so that some of each stay when a share of them is held out.
+    """
+    source = slot.source
+    members = examples(source, _MEMBERS) if isinstance(source, str) else list(source)[:_MEMBERS]
+    lists = [members[at : at + length] for length in range(1, 5) for at in range(len(members) - length + 1)]
+    return [{"value": items, "texts": _listed(items)} for items in lists]
 
 
 def _listed(items: list[Any]) -> list[str]:

@@ -60,12 +60,12 @@ def pool(kind: str) -> dict[str, dict[str, Any]]:
     return {kind: {"integers": values} if kind in ("port", "count") else {"choice": values}}
 
 
-def examples(kind: str) -> list[Any]:
-    """Return some values of the pool of a kind."""
+def examples(kind: str, most: int = 8) -> list[Any]:
+    """Return some values of the pool of a kind, at most so many."""
     values = _POOLS[kind][0]
     if isinstance(values, str):
-        return list(dict.fromkeys(_nth(values, turn) for turn in range(8)))
-    return list(range(3, 60, 8)) if kind == "count" else [2024, 8080, 3000, 5432] if kind == "port" else values[:8]
+        return list(dict.fromkeys(_nth(values, turn) for turn in range(most)))
+    return list(range(3, 60, 8)) if kind == "count" else [2024, 8080, 3000, 5432] if kind == "port" else values[:most]
 
 
 def fresh(kind: str) -> list[Any]:
