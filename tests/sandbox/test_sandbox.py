@@ -428,17 +428,22 @@ def test_a_worker_ends_with_its_host_whatever_it_ignores(
     script = tmp_path / "host.py"
     message = encode(judge_request(1, [episode()], None))
     script.write_text(f"""
-import os, threading, time
+import os, signal, threading, time
 from pathlib import Path
 from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import choose
 from skillpm.worker.process import WorkerProcess
+from skillpm.worker.protocol import ReplyBudget
+if {int(number)} != signal.SIGKILL:
+    signal.signal({int(number)}, signal.SIG_DFL)  # where tests run under nohup, it is ignored
 skill = Skill("serving", "1", {skill.tree!r}, Path({str(skill.root)!r}))
 worker = WorkerProcess(skill, Permissions(run={programs!r}), Limits(), choose({level!r}))
-threading.Thread(target=worker.call, args=({message!r}, 60), daemon=True).start()
+asking = threading.Thread(target=worker.call, args=({message!r}, 60, ReplyBudget(1 << 16, 1 << 12)), daemon=True)
+asking.start()
 time.sleep(0.5)
+assert asking.is_alive(), "the verifier does not run"
 print(worker._scratch, flush=True)
 os.kill(os.getpid(), {int(number)})
 """)
