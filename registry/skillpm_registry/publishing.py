@@ -133,7 +133,7 @@ def finish(services: Services) -> None:
 
 
 def make_visible(services: Services, upload: Upload, approved_by: str = "") -> tuple[Upload, bool]:
-    """Add a checked release to the folder; return it, and whether it is new there.
+    """Add a checked release to the folder; return it, and whether the log names this publication of it.
 
     Args:
         services: of this process.
@@ -149,10 +149,10 @@ def make_visible(services: Services, upload: Upload, approved_by: str = "") -> t
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     release = replace(read_light(Release, upload.release), published=now, publisher=publisher_of(upload.publisher))
     with _claimed(services, upload, approved_by) as claimed:
-        added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
+        services.registry.add(upload.name, release, archive_bytes(services, upload.id))
         with services.database.writing(durable=False) as session:  # ``settle`` finds out what a power cut undoes
             upload = move(session, claimed, "live", expires=time.time() + LIFETIME)
-            added = record_publication(session, upload) and added
+            added = record_publication(session, upload)  # the log decides between equals, not who wrote the folder
     services.changed(upload.name)
     archive_of(services, upload.id).unlink(missing_ok=True)
     return upload, added

@@ -66,12 +66,7 @@ def test_equal_content_again_is_a_success_and_other_content_a_conflict(server: S
 @pytest.mark.parametrize("same", [True, False])
 def test_of_publishers_who_race_exactly_one_adds_the_release(server: Server, demo: Files, same: bool) -> None:
     """Each has announced and sent before anybody goes live."""
-    numbers = []
-    for turn in range(6):
-        wish, archive = parcel(demo if same else {**demo, "README.md": str(turn)})
-        number = server.owner.ask("POST", "uploads", wish).json()["id"]
-        assert server.owner.send(number, archive).status_code == 200
-        numbers.append(number)
+    numbers = [_sent(server, demo if same else {**demo, "README.md": str(turn)}) for turn in range(6)]
 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda number: server.owner.ask("POST", f"uploads/{number}/publish"), numbers))
@@ -82,6 +77,40 @@ def test_of_publishers_who_race_exactly_one_adds_the_release(server: Server, dem
         *([] if same else [409] * 5),
     ]
     assert server.versions("demo") == ["1.0"]
+    with server.services.database.reading() as session:
+        assert [event.action for event in events(session, subject="demo")].count("publish") == 1
+
+
+def _sent(server: Server, files: Files) -> str:
+    """Return the number of a new upload whose archive was sent."""
+    wish, archive = parcel(files)
+    number: str = server.owner.ask("POST", "uploads", wish).json()["id"]
+    assert server.owner.send(number, archive).status_code == 200
+    return number
+
+
+def test_of_equal_publishers_the_one_in_the_log_is_told_that_it_added_the_release(
+    server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first writes the folder, and the second is in the database before it."""
+    first, second = (_sent(server, demo) for _ in range(2))
+    written, overtaken = threading.Event(), threading.Event()
+    add = FolderRegistry.add
+
+    def slow_add(*arguments: Any) -> bool:
+        added = add(*arguments)
+        if added:
+            written.set()
+            assert overtaken.wait(60)
+        return added
+
+    monkeypatch.setattr(FolderRegistry, "add", slow_add)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.owner.ask, "POST", f"uploads/{first}/publish")
+        assert written.wait(60)
+        fast = server.owner.ask("POST", f"uploads/{second}/publish")
+        overtaken.set()
+        assert (fast.status_code, slow.result().status_code) == (201, 200)
     with server.services.database.reading() as session:
         assert [event.action for event in events(session, subject="demo")].count("publish") == 1
 
