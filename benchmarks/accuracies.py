@@ -10,7 +10,8 @@ the suite is made of other words and values by the same hand as the rules, so re
                                     [--model MODEL] [--recipe FILE] [--output FOLDER]
 
 ``--jobs`` trains that many at once, for a machine with an accelerator: their minutes then say little. ``--limit`` asks
-so many tasks of each set. With ``--output`` the figures are written to accuracies.json. Needs the extra ``train``.
+so many tasks of each set. With ``--output`` the figures are written to accuracies.json there, and the projects stay
+beside it, to read what was answered wrongly. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -124,12 +125,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--recipe", type=Path, help="in place of the demo's SFT")
-    parser.add_argument("--output", type=Path, help="a folder for accuracies.json")
+    parser.add_argument("--output", type=Path, help="a folder for accuracies.json and the projects")
     arguments = parser.parse_args()
     subjects = [Subject(name) for name in arguments.skills]
     subjects += [Subject(f"{name}-skill", name) for name in arguments.programs]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
-        found = pool.map(lambda item: try_to_train(item, Path(folder) / item.skill, arguments), subjects)
+    if arguments.output is not None and any((arguments.output / subject.skill).exists() for subject in subjects):
+        parser.error(f"{arguments.output} has projects of an earlier run: name another folder")
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(arguments.jobs) as pool:
+        folder = Path(temporary) if arguments.output is None else arguments.output
+        folder.mkdir(parents=True, exist_ok=True)
+        found = pool.map(lambda item: try_to_train(item, folder / item.skill, arguments), subjects)
         trained = [figures for figures in found if figures is not None]
     print_table(trained)
     if arguments.output is not None:
