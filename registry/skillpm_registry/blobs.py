@@ -54,7 +54,7 @@ class Blobs:
         if not _URL.fullmatch(url) or ".." in path.split("/"):
             raise UsageError(  # without the URL, in which somebody may have written a secret
                 "the URL of the blobs is not s3://BUCKET/PREFIX, gs://…, az://… or file:/FOLDER",
-                hint="set credentials in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                hint="such as s3://BUCKET/skills; credentials are read from the environment alone",
             )
         try:
             from obstore.exceptions import BaseError

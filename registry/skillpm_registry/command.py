@@ -6,15 +6,16 @@ server or its database.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from skillpm.errors import SkillpmError
+from skillpm.cli.process import exit_code, if_interrupted, leave, open_streams
+from skillpm.errors import UsageError
 from skillpm_registry import __version__
 
 if TYPE_CHECKING:
@@ -35,27 +36,21 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    words = sys.argv[1:]
+    open_streams()
     try:
-        group.main(standalone_mode=False)
-    except SkillpmError as error:
-        click.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("interrupted: finished work is stored; run the same command to continue", err=True)
-        sys.exit(130)
-    sys.exit(0)
+        code = group.main(words, prog_name="skillpm-registry", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001  the last net
+        code = exit_code(error, words)
+    leave(code if isinstance(code, int) else 0)
 
 
 class _Folder(click.Path):
     """The path of a folder. An empty text, such as an unset variable, is not the present folder."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path, file_okay=False)
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(path_type=Path, file_okay=False, exists=exists)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path. Raises click.BadParameter for an empty text and a file."""
@@ -72,18 +67,13 @@ def _proxies(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
     return text
 
 
-def _place(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where a registry is."""
-    for option in (
-        click.option("--database", default="", help="An SQLAlchemy URL.  [default: SQLite in the folder]"),
-        click.option("--data", type=_Folder(), required=True, help="The registry's folder."),
-    ):
-        function = option(function)
-    return function
+_database = click.option("--database", default="", help="An SQLAlchemy URL.  [default: SQLite in the folder]")
+_present = click.option("--data", type=_Folder(exists=True), required=True, help="The registry's folder.")
 
 
 @group.command("serve", epilog="Example: skillpm-registry serve --data /srv/skills")
-@_place
+@click.option("--data", type=_Folder(), required=True, help="The registry's folder.")
+@_database
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -161,9 +151,9 @@ def serve(
         make_registry(data, configuration.name)
         record_blobs(data, blobs)
         log_lines()
-        root = _sign_new(configuration, signed)
+        is_signed_now = _sign_new(configuration, signed)
         app = create_app(configuration)
-        _greet(app.state.services, owner, root)
+        _greet(app.state.services, owner, is_signed_now)
         http_server(app, behind_proxy).run(sockets=[listener])
 
 
@@ -177,12 +167,17 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="stop the other server, or add `--port 0`, which takes a free port"
+            if error.errno == errno.EADDRINUSE
+            else "check `--host` and `--port`",
+        ) from None
     return listener
 
 
-def _sign_new(configuration: Configuration, wanted: bool | None) -> str | None:
-    """Sign a registry that is not signed yet, if that is wanted or it is empty; return the root's fingerprint."""
+def _sign_new(configuration: Configuration, wanted: bool | None) -> bool:
+    """Sign a registry that is not signed yet, if that is wanted or it is empty; return whether it was signed."""
     import re
 
     from skillpm.index.folder_registry import FolderRegistry
@@ -190,24 +185,31 @@ def _sign_new(configuration: Configuration, wanted: bool | None) -> str | None:
     registry = FolderRegistry(configuration.data, configuration.name)
     is_empty = not (configuration.data / "skills").exists()
     if registry.config.signed is not None or not (is_empty if wanted is None else wanted):
-        return None
+        return False
     from skillpm.index.registry_signer import NewRoot, sign_registry
     from skillpm.storage.keys import Keys
 
     configuration.state.mkdir(mode=0o700, exist_ok=True)
     stem = re.sub(r"[^a-z0-9-]+", "-", configuration.name.lower()).strip("-")[:40] or "registry"
     names = NewRoot((f"{stem}-root",), 1, f"{stem}-online")
-    return sign_registry(registry, Keys(configuration.state / "keys"), names, _TIMESTAMP)
+    sign_registry(registry, Keys(configuration.state / "keys"), names, _TIMESTAMP)
+    return True
 
 
-def _greet(services: Services, owner: str, root: str | None) -> None:
-    """Print the address, and at the first start the fingerprint of the root and the first owner's token."""
+def _greet(services: Services, owner: str, is_signed_now: bool) -> None:
+    """Print the address, and at the first start the fingerprint of the root and the first owner's token.
+
+    A start that failed may have signed the registry, so the first account says which start is the first.
+    """
     configuration = services.configuration
     click.echo(f"registry {configuration.name} at {configuration.url}")
-    if root:
-        click.echo(f"signed by the root {root}; tell it to your users")
-        click.echo(f"move the root key from {configuration.state / 'keys'} to another place: only new keys need it")
     token = _first_token(services, owner)
+    if is_signed_now or (token and services.registry.config.signed is not None):
+        from skillpm.index.registry_signer import root_fingerprint
+
+        click.echo(f"signed by the root {root_fingerprint(configuration.data)}; tell it to your users")
+        if (configuration.state / "keys").is_dir():
+            click.echo(f"move the root key from {configuration.state / 'keys'} to another place: only new keys need it")
     if token:
         click.echo(f"first owner's token, shown once: {token}")
         click.echo(f"next: `skillpm login {configuration.url}`, then paste the token")
@@ -235,7 +237,7 @@ def _first_token(services: Services, owner: str) -> str | None:
 
 
 @group.command("check", epilog="Example: skillpm-registry check --data /srv/skills")
-@click.option("--data", type=_Folder(), required=True, help="The registry's folder.")
+@_present
 def check(data: Path) -> None:
     """Read every page and every archive, and print what is lost or damaged. Exits 1 if there is anything."""
     from skillpm_registry.upkeep import damages
@@ -248,7 +250,7 @@ def check(data: Path) -> None:
 
 
 @group.command("gc", epilog="Example: skillpm-registry gc --data /srv/skills --dry-run")
-@click.option("--data", type=_Folder(), required=True, help="The registry's folder.")
+@_present
 @click.option("--dry-run", is_flag=True, help="Print what would be removed.")
 def collect(data: Path, dry_run: bool) -> None:
     """Remove archives that no release has and that are older than a day."""
@@ -285,19 +287,16 @@ def copy(
     from skillpm.model.requirement import Requirement
     from skillpm.ops.context import Context
     from skillpm.settings import load_settings
-    from skillpm.storage.files import named_text
     from skillpm.storage.lockfile import read_lock
     from skillpm_registry.mirror import LOCKS, Copier, open_copy, read_approved, source_title
 
     if (source is None) == (freeze is None):
-        raise click.UsageError("name either SOURCE or --freeze LOCK")
+        raise UsageError("name either SOURCE or `--freeze LOCK`", hint="see `skillpm-registry mirror --help`")
     if freeze and approved:
-        raise click.UsageError("a lock names its releases itself: leave out --approved, or name SOURCE instead")
+        raise UsageError("a lock names its releases itself", hint="remove `--approved`, or name SOURCE instead")
     settings = load_settings(project=freeze.resolve().parent if freeze else None)
     context = Context(settings, tell=lambda sentence: click.echo(sentence, err=True))
-    wanted = [*map(Requirement.parse, requirements), *(read_approved(named_text(approved)) if approved else ())]
-    if approved and not wanted:
-        raise click.UsageError(f"{approved} names no skill")
+    wanted = [*map(Requirement.parse, requirements), *(read_approved(approved) if approved else ())]
     source = settings.registries.get(source, source) if source else None
     index = context.registry(source) if source else None
     if index:
@@ -305,12 +304,13 @@ def copy(
     lock = read_lock(freeze) if freeze else None  # raises, too
     registry = open_copy(data, source_title(index, source) if index and source else LOCKS, context.keys)
     copier = Copier(registry, lambda name, version: click.echo(f"{name} {version}"))
-    if index:
-        copier.mirror(index, wanted)
-    elif lock:
-        copier.freeze(context, lock)
-        if others := copier.beside(lock):
-            click.echo(f"the folder has {len(others)} releases of other locks, too: {', '.join(others[:5])}", err=True)
+    with if_interrupted("finished work is stored; run the same command to continue"):
+        if index:
+            copier.mirror(index, wanted)
+        elif lock:
+            copier.freeze(context, lock)
+    if lock and (others := copier.beside(lock)):
+        click.echo(f"the folder has {len(others)} releases of other locks, too: {', '.join(others[:5])}", err=True)
     _report_copy(copier.copied)
 
 
@@ -331,7 +331,8 @@ def accounts() -> None:
 
 @accounts.command("add", epilog="Example: skillpm-registry account add ana --data /srv/skills")
 @click.argument("name")
-@_place
+@_present
+@_database
 @click.option(
     "--role",
     type=click.Choice(["reader", "publisher", "owner"]),
@@ -353,7 +354,8 @@ def add_account(name: str, data: Path, database: str, role: str) -> None:
 
 @accounts.command("token", epilog="Example: skillpm-registry account token ana --data /srv/skills")
 @click.argument("name")
-@_place
+@_present
+@_database
 def lost_token(name: str, data: Path, database: str) -> None:
     """Revoke all tokens of an account, and print a new one, once."""
     from sqlalchemy import delete

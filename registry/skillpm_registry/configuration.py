@@ -50,7 +50,8 @@ class Configuration:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise UsageError(f"`{self.url}` is not the address of a server", hint="such as https://skills.example.org")
         try:
-            _ = self.rate and parse(self.rate)
+            if self.rate and not parse(self.rate).amount:
+                raise ValueError(self.rate)  # nobody could write
         except ValueError:
             raise UsageError(f"`{self.rate}` is not a rate", hint="such as 600/minute") from None
         object.__setattr__(self, "data", self.data.resolve())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from enum import IntEnum
+from shlex import quote
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -78,7 +79,7 @@ def not_a_member(account: str, role: str, scope: str) -> ApiError:
         403,
         "not-a-member",
         f"{account} is not {role} of `{scope}`",
-        f"ask one of its owners: `skillpm owner list {scope}` names them",
+        f"ask one of its owners: `skillpm owner list {quote(scope)}` names them",
     )
 
 
@@ -149,12 +150,17 @@ def set_role(session: Session, scope: str, account_id: int, role: Role) -> None:
 
 def new_account(session: Session, actor: str, name: str, role: Role) -> Account:
     """Add an account, which owns ``NAME/``. Raises ApiError 409 or 422 if the name is taken or is not a name."""
-    if not is_name(name) or "/" in name or name in _ACTORS:
+    if not is_name(name) or "/" in name:
         raise ApiError(
-            422, "invalid-name", f"`{name[:80]}` is not an account's name", "use lowercase letters and digits"
+            422,
+            "invalid-name",
+            f"`{name[:80]}` is not an account's name",
+            "use at most 64 lowercase letters, digits and single hyphens",
         )
+    if name in _ACTORS:
+        raise ApiError(422, "invalid-name", f"`{name}` has a meaning of its own in the log", "choose another name")
     if session.scalar(select(Account.id).where(Account.name == name)) is not None:
-        raise ApiError(409, "name-taken", f"there is an account `{name}`")
+        raise ApiError(409, "name-taken", f"there is an account `{name}`", "choose another name")
     if is_taken(session, f"{name}/"):
         raise ApiError(409, "name-taken", f"`{name}/` belongs to another account", "choose another name")
     account = Account(name=name, created=time.time())

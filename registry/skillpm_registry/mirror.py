@@ -33,6 +33,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.project.fetch import checked_tree
 from skillpm.ops.project.identity import refuse_impostor
 from skillpm.storage.archive import compressed
+from skillpm.storage.files import named_text
 from skillpm.storage.keys import Keys
 from skillpm.trust.recall import asked_page
 from skillpm.trust.signature import signer
@@ -224,10 +225,18 @@ class Copier:
         return [Requirement.of(*item) for item in release.requires.items()]
 
 
-def read_approved(text: str) -> list[Requirement]:
-    """Return the requirements of a text, one a line; `#` begins a comment. Raises UsageError."""
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return [Requirement.parse(line) for line in lines if line]
+def read_approved(path: Path) -> list[Requirement]:
+    """Return the requirements of a file, one a line; `#` begins a comment. Raises UsageError if there is none."""
+    approved = []
+    for number, line in enumerate(named_text(path).splitlines(), 1):
+        if requirement := line.partition("#")[0].strip():
+            try:
+                approved.append(Requirement.parse(requirement))
+            except UsageError as error:
+                raise UsageError(f"{path}:{number}: {error.message}", hint=error.hint) from None
+    if not approved:
+        raise UsageError(f"{path} names no skill", hint="write one requirement a line, such as `demo>=1,<2`")
+    return approved
 
 
 def _all_names(source: Index) -> list[str]:

@@ -56,6 +56,8 @@ _STATUS: tuple[tuple[type[SkillpmError], int], ...] = (
     (ConflictError, 409), (CheckError, 422), (IntegrityError, 422), (UsageError, 422), (RegistryError, 404),
     (BusyError, 503), (StorageError, 503),
 )  # fmt: skip
+_NO_OBJECT = frozenset({"missing", "dict_type", "model_type", "model_attributes_type"})
+_WHOLE_BODY = "the body must be a JSON object, sent with `Content-Type: application/json`"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DISK = _FULL | {errno.EIO, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM}
 _log = logging.getLogger("skillpm_registry")
@@ -166,7 +168,8 @@ async def of_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part)[:80] for part in first["loc"][1:]]  # after body, path or query
-    words = problem_words({**first, "loc": place})
+    is_whole = first["type"] == "json_invalid" or (not place and first["type"] in _NO_OBJECT)
+    words = _WHOLE_BODY if is_whole else problem_words({**first, "loc": place})
     fields = [{"place": [str(part)[:80] for part in item["loc"]], "problem": item["msg"][:200]}
               for item in error.errors()[:20]]  # fmt: skip
     return _answer(request, 422, "invalid", words[:400], details={"fields": fields})

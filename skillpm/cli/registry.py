@@ -56,7 +56,8 @@ def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, **
 
         registry = FolderRegistry(folder, name)
         if registry.config.signed is not None:
-            raise UsageError(f"{folder} is signed already", hint="`skillpm registry sign FOLDER` signs it again")
+            hint = f"`skillpm registry sign {shlex.quote(str(folder))}` signs it again"
+            raise UsageError(f"{folder} is signed already", hint=hint)
         stem = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:40] or "registry"
         root_keys = signing["root_keys"]
         roots = tuple(f"{stem}-root{f'-{number}' if root_keys > 1 else ''}" for number in range(1, root_keys + 1))
@@ -86,8 +87,9 @@ def sign(folder: Path, new_key: str | None) -> None:
     keys = command_context().keys
     registry = FolderRegistry(folder, str(folder), keys)
     if registry.signer is None:
-        raise UsageError(f"{folder} is not signed", hint="run `skillpm registry init FOLDER --signed`")
-    waiting = registry.signer.rotate(keys.create(new_key)) if new_key else registry.signer.refresh()
+        hint = f"run `skillpm registry init {shlex.quote(str(folder))} --signed`"
+        raise UsageError(f"{folder} is not signed", hint=hint)
+    waiting = registry.signer.rotate(new_key) if new_key else registry.signer.refresh()
     registry.list_again()
     note(f"signed {folder}")
     for release, reason in waiting.items():

@@ -48,7 +48,8 @@ class DirectoryIndex:
         """config.json. Raises RegistryError if the folder is not a registry."""
         if not self.root.is_dir():
             raise RegistryError(
-                f"registry {self.root} is not a folder", hint="check `--registry`, or the registries of skillpm.yaml"
+                f"registry {self.root} is not a folder",
+                hint="check the path, or make a registry there with `skillpm registry init`",
             )
         return read_config(self._read("config.json", MAX_PAGE), f"registry {self.root}")
 

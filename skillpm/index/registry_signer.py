@@ -142,8 +142,8 @@ class RegistrySigner:
         """Is half of the time of the timestamp or of another role over? Raises RegistryError, UsageError."""
         return self._metadata([self._online()]).is_due(self._days)
 
-    def rotate(self, online: PrivateKey) -> dict[str, str]:
-        """Replace the online key.
+    def rotate(self, name: str) -> dict[str, str]:
+        """Replace the online key by a new one of this name.
 
         The old key, if it is here, signs everything once more beside the new one, so that clients which have not seen
         the new root go on. All proofs are made again, because the log has the same key.
@@ -152,7 +152,7 @@ class RegistrySigner:
             Why releases are not visible yet, as ``show``.
 
         Raises:
-            UsageError: too few of the root keys are on this machine.
+            UsageError: too few of the root keys are on this machine, or the name is taken; no key is made then.
             RegistryError, StorageError, BusyError: as ``show``.
         """
         root = self._root()
@@ -162,6 +162,7 @@ class RegistrySigner:
                 f"{len(signers)} of the root keys are on this machine, {needed} are needed",
                 hint="add one with `skillpm key import NAME FILE`",
             )
+        online = self._keys.create(name)
 
         def commit(pages: dict[str, Document], head: str, keys: Sequence[PrivateKey]) -> None:
             self._sign_all(keys, pages, head)
@@ -363,7 +364,12 @@ def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str
     RegistrySigner(store, keys, days).refresh()
     config = json.loads((store.root / "config.json").read_bytes())
     store.write("config.json", page_text({**config, "signed": days}))
-    return hashlib.sha256((store.root / root_path(1)).read_bytes()).hexdigest()
+    return root_fingerprint(store.root)
+
+
+def root_fingerprint(folder: Path) -> str:
+    """Return the fingerprint of a signed folder's first root, which its users compare at the first use."""
+    return hashlib.sha256((folder / root_path(1)).read_bytes()).hexdigest()
 
 
 def page_text(page: dict[str, Any]) -> str:

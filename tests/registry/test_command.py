@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import re
@@ -279,6 +280,9 @@ NO_START = {
     "a database that is away": ("--database postgresql://127.0.0.1:1/x", "cannot be used"),
     "a public address that is none": ("--url skills.example.org", "is not the address of a server"),
     "a rate that is none": ("--rate often", "is not a rate"),
+    "a rate of nothing": ("--rate 0/minute", "is not a rate"),
+    "a host that is none": ("--host 192.0.2.1", "cannot listen on 192.0.2.1"),
+    "an option that is none": ("--prot 0", "has no option `--prot`"),
     "an owner that is none": ("--owner A!B", "is not a name"),
     "a proxy that is none": ("--behind-proxy 10.0.0.0/8,proxy", "is not an address or a network"),
     "an unset variable": ("--data=", "the path is empty"),
@@ -294,5 +298,43 @@ def test_a_server_that_cannot_start_says_why(
     monkeypatch.setattr("sys.argv", ["skillpm-registry", "serve", "--data", "team", "--port", "0", *options.split()])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code in (2, 6) and text in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ended.value.code in (2, 6) and text in said
+    assert re.fullmatch(r"error: .+\nhint: .+\n", said)
     assert "database" in case or not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["check", "gc", "account add ana", "account token ana"])
+def test_a_folder_that_is_missing_is_told_by_the_option_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["skillpm-registry", *command.split(), "--data", "none"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "`--data`" in said and f"`skillpm-registry {command} --data" in said
+
+
+def test_a_start_after_one_that_failed_prints_the_fingerprint_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "team"
+    options = ("--port", "0", "--database", "sqlite:////none/x")
+    monkeypatch.setattr("sys.argv", ["skillpm-registry", "serve", "--data", str(data), *options])
+    with pytest.raises(SystemExit):
+        main()
+    with running(data, "--port", "0") as server:
+        assert server.process.stdout is not None
+        root = hashlib.sha256((data / "metadata" / "1.root.json").read_bytes()).hexdigest()
+        assert f"signed by the root {root}" in server.process.stdout.readline()
+
+
+def test_output_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'registry'}"}
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ended = subprocess.run(
+            [sys.executable, "-m", "skillpm_registry", "--help"],
+            env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 6 and ended.stderr.startswith("error: cannot write the output")

@@ -128,6 +128,10 @@ def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server)
     ):
         answer = server.client.post("/api/v1/uploads", content=body, headers=headers)
         assert problem(answer) in ((422, "invalid"), (400, "bad-request")), body[:20]
+        detail = answer.json()["detail"]
+        assert ("``" not in detail) and (body not in (b"", b"[", b"[]") or "must be a JSON object" in detail), body[:20]
+    typed = server.client.post("/api/v1/uploads", content=b"{}", headers={**headers, "Content-Type": "text/plain"})
+    assert "`Content-Type: application/json`" in typed.json()["detail"]
     told = server.owner.ask("POST", "reports", {"name": "demo", "reason": "x" * 5000}).json()["detail"]
     assert told == "`reason`: has more than 4000 characters"
     answer = server.owner.ask("POST", "tokens", {"label": "x", "secret": server.owner.token})

@@ -197,7 +197,9 @@ def test_accounts_are_made_by_owners_of_the_registry(server: Server) -> None:
     assert problem(server.owner.ask("POST", "accounts", {"name": "ana"})) == (409, "name-taken")
     for name in ("A b", "Ana", "a/b", "anonymous", "server"):
         assert problem(server.owner.ask("POST", "accounts", {"name": name})) == (422, "invalid-name")
-    assert problem(server.person("eve").ask("POST", "accounts", {"name": "eve2"})) == (403, "not-a-member")
+    refused = server.person("eve").ask("POST", "accounts", {"name": "eve2"})
+    assert problem(refused) == (403, "not-a-member")
+    assert "`skillpm owner list '*'`" in refused.json()["hint"]  # a shell would read a bare * as files
 
 
 def test_what_was_done_is_in_the_log_and_stays(server: Server, skill_files: SkillFiles) -> None:

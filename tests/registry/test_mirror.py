@@ -248,9 +248,12 @@ def test_files_that_cannot_be_read_are_said_before_a_folder_is_made(shop: Path, 
             mirror(tmp_path / "copy", *words)
         assert not (tmp_path / "copy").exists()
     (tmp_path / "list.txt").write_text("plain\n")
-    both = mirror(tmp_path / "copy", "--freeze", tmp_path / "skillpm.lock", "--approved", tmp_path / "list.txt")
-    assert both.exit_code == 2
-    assert "leave out --approved" in both.stderr
+    with pytest.raises(UsageError) as both:
+        mirror(tmp_path / "copy", "--freeze", tmp_path / "skillpm.lock", "--approved", tmp_path / "list.txt")
+    assert both.value.hint == "remove `--approved`, or name SOURCE instead"
+    (tmp_path / "list.txt").write_text("plain\n\nplain >\n")
+    with pytest.raises(UsageError, match=r"list\.txt:3: "):
+        mirror(tmp_path / "copy", shop, "--approved", tmp_path / "list.txt")
 
 
 def test_a_source_may_be_a_name_of_the_settings(shop: Path, tmp_path: Path) -> None:

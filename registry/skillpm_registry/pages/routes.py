@@ -72,7 +72,7 @@ def router(services: Services) -> APIRouter:
         def make() -> Made:
             rows = catalogue.of_owner(owner) if is_name(owner) else []
             if not rows:
-                raise MissingError(f"Nobody publishes here as {owner[:80]}")
+                raise MissingError(f"No skill here has a name that begins with {owner[:80]}/")
             return "owner.html.j2", {"owner": owner, "rows": rows}
 
         return pages.answer(request, make)
