@@ -52,7 +52,7 @@ def _checked(context: Context, lock: Lock, entry: LockedSkill, base: str, progre
     release = read_release(folder)
     if base and portable_name(base) != entry.adapter:
         message = f"{entry.name} is an adapter of {entry.adapter}, not of {portable_name(base)}"
-        raise IntegrityError(message, hint=foreign)
+        raise IntegrityError(message, hint=f"if you mean that model, write `--adapter {entry.adapter}`; else {foreign}")
     for taught in release.skills:
         here = lock.skill(taught.name)
         if here and here.source.published and here.version == taught.version and here.tree != taught.tree:

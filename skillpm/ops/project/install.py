@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from skillpm.errors import IntegrityError, UsageError
+from skillpm.errors import IntegrityError, UnknownSkillError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
@@ -88,7 +88,13 @@ def _choose(context: Context, asked: Asked, options: InstallOptions, to: Linking
     decided = settled(context, asked, known)
     decided = decided.with_adapters(options.base) if options.base else decided
     request = read_request(context, requirements, lock, decided, replace=options.force, allow=options.allow)
-    selection = select(context, request, lock)
+    try:
+        selection = select(context, request, lock)
+    except UnknownSkillError as error:
+        if options.base and error.details.get("names", [""])[0] not in {item.name for item in asked.requirements}:
+            error.message = f"there is no adapter of {options.base}: {error.message}"
+            error.hint = "check `--adapter`, or install without it"
+        raise
     if context.settings.document is None:
         return Decision(selection, to)
     from skillpm.ops.project.project_file import with_typed

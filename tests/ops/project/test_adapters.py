@@ -175,8 +175,10 @@ def test_an_adapter_of_another_content_or_another_base_than_was_asked_for_is_ref
     ask = ("install", "demo", "--registry", market, "--adapter")
     message = "demo-tiny was trained on other content of demo 1.2.0: tree"
     place.call(*ask, "acme/tiny").fails(4, message, tree_digest(tree(skill)))
-    place.call(*ask, "evil/tiny").fails(4, "demo-tiny is an adapter of acme/tiny, not of evil/tiny")
-    place.call(*ask, "acme/large").fails(2, "demo-large")
+    place.call(*ask, "evil/tiny").fails(4, "not of evil/tiny", "write `--adapter acme/tiny`")
+    place.call(*ask, "acme/large").fails(
+        2, "there is no adapter of acme/large: no registry knows `demo-large`", "check `--adapter`"
+    )
     place.call("install", "--adapter", "acme/tiny").fails(2, "`--adapter` needs skills by name")
     assert not (place.root / "skillpm.lock").exists()
 
