@@ -29,7 +29,7 @@ from typing import IO
 
 from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.index.git_url import GitUrl, is_commit
-from skillpm.index.pages import MAX_ARCHIVE
+from skillpm.index.pages import MAX_ARCHIVE, ONLINE_ONCE
 from skillpm.layout.discovery import deep_folders, skill_folders, too_deep
 from skillpm.layout.tree import MappingTree, Tree, left_out, linked_file
 from skillpm.model.name import did_you_mean
@@ -97,7 +97,7 @@ class GitRepository:
                 if commit is None:
                     raise RegistryError(
                         f"{self.url} is not in the cache, and `--offline` forbids fetching it",
-                        hint="run the command once without `--offline`",
+                        hint=ONLINE_ONCE,
                     )
                 return commit
             return self._fetched(wanted, reference)

@@ -20,6 +20,7 @@ from skillpm.index.pages import (
     LISTING,
     MAX_LISTING,
     MAX_PAGE,
+    ONLINE_ONCE,
     archive_path,
     largest_archive,
     page_path,
@@ -182,7 +183,7 @@ class HttpIndex:
                 self._cache.put(url, signed, {})
             data = signed
         elif cached is None:
-            raise RegistryError(f"{url} is not in the cache", hint="run the command without `--offline` once")
+            raise RegistryError(f"{url} is not in the cache", hint=ONLINE_ONCE)
         return read_page(data, name, f"registry {self.url}", logged=True)
 
     def _fetch(self, path: str, limit: int) -> bytes | None:

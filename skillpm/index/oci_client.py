@@ -26,7 +26,7 @@ from skillpm.index.http import cached_get
 from skillpm.index.oci_login import OciLogin
 from skillpm.index.oci_reference import DIGEST
 from skillpm.index.page_cache import PageCache
-from skillpm.index.pages import KEEPER
+from skillpm.index.pages import KEEPER, ONLINE_ONCE
 from skillpm.index.transport import Answer, Transport, followed
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -58,7 +58,7 @@ class OciRepository:
         if self._transport.offline:
             cached = self._cache.get(url)
             if cached is None:
-                raise RegistryError(f"{url} is not in the cache", hint="run the command without `--offline` once")
+                raise RegistryError(f"{url} is not in the cache", hint=ONLINE_ONCE)
             return [str(tag) for tag in json.loads(cached.body)]
         tags: dict[str, None] = {}
         place = url

@@ -16,6 +16,7 @@ from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
 
 D = TypeVar("D", bound=LightDocument)
+ONLINE_ONCE = "run the command once without `--offline`; `skillpm config` shows what else sets `offline`"  # a hint
 KEEPER = "tell the registry's maintainer"  # a hint
 CHANGED = f"it was changed on the way or at the source: do not use it, and {KEEPER}"  # a hint
 LISTING = "listing.json"  # a registry's summary for searches

@@ -100,6 +100,7 @@ class SignedPages:
         self._offline = offline
         self._alone = threading.RLock()
         self._updater: Updater | None = None
+        self._latest = ""  # the metadata that was read last
         self._head: Checkpoint | None = None
         self._heads: set[str] = set()
         self._tiles: dict[str, bytes | None] = {}
@@ -225,8 +226,14 @@ class SignedPages:
         if self._updater is None:
             from skillpm.index.tuf_client import fresh_metadata
 
-            self._updater = fresh_metadata(self._state / METADATA, METADATA, self._fetch, self._first_root())
+            first = self._first_root()
+            self._updater = fresh_metadata(self._state / METADATA, METADATA, self._fetch_metadata, first)
         return self._updater
+
+    def _fetch_metadata(self, path: str, limit: int) -> bytes | None:
+        """Read a file for tuf, whose errors do not name it."""
+        self._latest = path
+        return self._fetch(path, limit)
 
     def _first_root(self) -> bytes:
         """Return the pinned root; pin the registry's first root at the first use."""
@@ -255,7 +262,8 @@ class SignedPages:
                 self._raise(error)
 
     def _raise(self, error: Exception) -> NoReturn:
-        from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
+        from tuf.api.exceptions import BadVersionNumberError, DownloadError, ExpiredMetadataError, RepositoryError
+        from tuf.api.serialization import DeserializationError
 
         if isinstance(error, DownloadError):
             if isinstance(error.__cause__, SkillpmError):
@@ -266,6 +274,13 @@ class SignedPages:
                 f"registry {self._place}: its metadata is out of date: {error}",
                 hint="is this machine's clock right? else ask its maintainer to run `skillpm registry sign FOLDER`",
             ) from None
+        if isinstance(error, BadVersionNumberError) and str(error).startswith("New "):  # not two that differ
+            raise IntegrityError(
+                f"registry {self._place} shows an older state than at your last visit: {str(error).lower()}",
+                hint="do not install from it, and tell its maintainer, who may have restored a backup",
+            ) from None
+        if isinstance(error, DeserializationError):
+            raise self._refused(f"{self._latest} is not a document of The Update Framework") from None
         if isinstance(error, (RepositoryError, ValueError)):
             raise self._refused(str(error)) from None
         raise error

@@ -33,7 +33,7 @@ from urllib.parse import urljoin, urlsplit
 from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, Gathering, gathered, inflated, pieces_of
 from skillpm.index.credentials import Credentials, host_of, is_local, token_variable
-from skillpm.index.pages import KEEPER, MAX_ARCHIVE, wrong_length
+from skillpm.index.pages import KEEPER, MAX_ARCHIVE, ONLINE_ONCE, wrong_length
 from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
@@ -224,9 +224,7 @@ class Transport:
     def _persist(self, url: str, once: Callable[[], Answer]) -> Answer:
         """Try until there is an answer, with growing pauses, as often as ``Patience`` allows."""
         if self.offline:
-            raise RegistryError(
-                f"{url} is needed, and `--offline` forbids fetching it", hint="run the command once without `--offline`"
-            )
+            raise RegistryError(f"{url} is needed, and `--offline` forbids fetching it", hint=ONLINE_ONCE)
         host = urlsplit(url).netloc
         for turn in range(self._patience.tries):
             if self._stopped.is_set():

@@ -46,7 +46,7 @@ def test_a_client_of_a_signed_registry_pins_its_root_and_refuses_what_goes_back(
         user.call("update", "--offline").ok()
         shutil.rmtree(place.root / "shop")
         old.rename(place.root / "shop")
-        user.call("update").fails(4, f"registry {shop.url} is not what its keys signed", "version")
+        user.call("update").fails(4, f"registry {shop.url} shows an older state than at your last visit", "version")
 
 
 def test_signing_anew_and_with_another_key(place: Project, project: MakeProject) -> None:

@@ -120,6 +120,11 @@ def endless(shop: SignedShop) -> None:
         file.truncate(64 << 20)
 
 
+def cut(shop: SignedShop) -> None:
+    with metadata(shop, "timestamp.json").open("r+b") as file:
+        file.truncate(100)
+
+
 def missing(shop: SignedShop) -> None:
     metadata(shop, "timestamp.json").unlink()
 
@@ -175,7 +180,8 @@ def log_of_another_key(shop: SignedShop) -> None:
 ATTACKS: dict[Callable[[SignedShop], None], str] = {
     stale: "its metadata is out of date: timestamp.json is expired",
     stale_snapshot: "its metadata is out of date: snapshot.json is expired",
-    rollback: "New timestamp version",
+    rollback: "shows an older state than at your last visit",
+    cut: "metadata/timestamp.json is not a document of The Update Framework",
     mix_of_snapshots: f"Expected {BIN}.json version",
     mix_of_bins: f"Expected {BIN} v",
     wrong_key: "timestamp was signed by 0/1 keys",
