@@ -83,7 +83,7 @@ class Scripted:
 def ours(folder: Path, output: Path) -> None:
     """Evaluate the skill in ``folder`` and write evaluation.json and report.html."""
     from skillpm.cli.output import PlainProgress
-    from skillpm.evals.examiner import Asking
+    from skillpm.evals.asking import Asking
     from skillpm.ops.context import Context
     from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
     from skillpm.settings import load_settings

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from skillpm.contract.rewards import BUILTIN
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner
+from skillpm.evals.asking import ArmLabel, Asking
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.tasks import EvalTask, suite_tasks
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode

@@ -45,7 +45,6 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     A and B are evaluations as `skillpm report` takes them: a file, an output folder, or a run by name, folder or
     `latest`. It calls a difference better or worse only if the exact paired test supports it.
     """
-    from skillpm.evals.summary import comparisons_document
     from skillpm.formats.as_json import as_json as json_form
     from skillpm.ops.learning.compare import compare_arms
 
@@ -55,7 +54,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
             side: {"file": item.file, "arm": item.arm.name, "model": item.arm.model}
             for side, item in (("first", compared.first), ("second", compared.second))
         }
-        pairs = comparisons_document(compared.comparisons)
+        pairs = compared.comparisons
         echo_json({**sides, "comparisons": pairs, "flips": StreamedArray(compared.flips), "caveats": compared.caveats})
         return
     if flips:

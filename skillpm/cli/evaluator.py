@@ -96,7 +96,7 @@ def open_evaluator(
         UsageError: an option is wrong.
         ConsentError: somebody says no, or cannot be asked.
     """
-    from skillpm.evals.examiner import Asking
+    from skillpm.evals.asking import Asking
     from skillpm.ops.learning.evaluate import Evaluator
 
     grant_consents(context, skills)

@@ -38,7 +38,7 @@ def command(run: Path, changes: tuple[str, ...], limit: int | None, margin: floa
     old and the new adapter answer the same suites and held-out rows. The gate keeps the new run among the runs, or
     leaves it in candidates/. Exits 0 for GO, 1 for NO-GO, 11 for INCONCLUSIVE.
     """
-    from skillpm.evals.examiner import Asking
+    from skillpm.evals.asking import Asking
     from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.improve import improve, plan_round
     from skillpm.ops.learning.runs import find_run
@@ -72,7 +72,6 @@ def _print_round(chosen: Round) -> None:
 
 
 def _print_improved(chosen: Round, improved: Improved) -> None:
-    from skillpm.evals.summary import comparisons_document
 
     document = {
         "run": chosen.run,
@@ -82,7 +81,7 @@ def _print_improved(chosen: Round, improved: Improved) -> None:
         "kept": improved.kept,
         "decision": improved.decision.word,
         "findings": improved.decision.findings,
-        "comparisons": comparisons_document(improved.comparisons),
+        "comparisons": improved.comparisons,
         "exit_code": EXIT_CODES[improved.decision.word],
     }
     if print_json(document):

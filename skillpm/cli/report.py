@@ -78,7 +78,7 @@ def _write_logs(stored: StoredEvaluation, folder: Path) -> None:
 
 def _print(evaluation: Evaluation, compare: bool) -> None:
     from skillpm.evals.figures import figures, novelty_figures, tool_figures
-    from skillpm.evals.summary import arm_table, metric_table, part_table
+    from skillpm.evals.summary import arm_table, metric_table, tool_table
 
     arms = [arm.name for arm in evaluation.arms]
     rows = [*figures(evaluation), *novelty_figures(evaluation)]
@@ -86,7 +86,7 @@ def _print(evaluation: Evaluation, compare: bool) -> None:
     by_tool = tool_figures(evaluation)
     if len(by_tool) > 1:
         click.echo()
-        table(*part_table(by_tool, arms, "tool"))
+        table(*tool_table(by_tool, arms))
     print_more(evaluation, compare=compare)
 
 

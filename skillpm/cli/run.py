@@ -62,7 +62,7 @@ def command(**options: Any) -> None:
     """
     _check(options)
     from skillpm.cli.asking import ask, reply
-    from skillpm.evals.examiner import Asking
+    from skillpm.evals.asking import Asking
     from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
 

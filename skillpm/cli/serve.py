@@ -58,7 +58,7 @@ def command(
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
     if key_stdin:
         read_key(model)
-    from skillpm.evals.examiner import Asking
+    from skillpm.evals.asking import Asking
     from skillpm.ops.learning.converse import Wanted, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.serve import listen, verified_model

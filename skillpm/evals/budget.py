@@ -69,11 +69,7 @@ class Budget:
         self._prompt = self._answer = 0
 
     def take(self, completion: Completion) -> None:
-        """Count an answer.
-
-        Raises:
-            UsageError: its tokens are limited, and it does not say how many there are.
-        """
+        """Count an answer. Raises UsageError if its tokens are limited, and it does not say how many there are."""
         if completion.remembered or completion.finish_reason == "too_long":
             return
         counted = self._limits.max_tokens_total is not None or self._limits.max_cost is not None

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from skillpm.evals.assemble import evaluated_skill
-from skillpm.evals.examiner import judged_again
+from skillpm.evals.records import judged_again
 from skillpm.evals.stored_records import StoredRecords, stored_records
 from skillpm.evals.tasks import TasksByKey
 from skillpm.model.episode import Episode, Usage

@@ -40,7 +40,7 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "by_tool": figures_document(tool_figures(evaluation), "tool"),
         "by_tag": figures_document(tag_figures(evaluation), "tag"),
         "by_kind": kinds_document(kind_figures(evaluation)),
-        "comparisons": comparisons_document(comparisons(evaluation)),
+        "comparisons": as_json(comparisons(evaluation)),
         "spent": spent_document(evaluation),
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
@@ -99,11 +99,6 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
         "valid_json": as_json(cell.valid_json),
         "repeated": [as_json(item) for item in cell.repeated],
     }
-
-
-def comparisons_document(pairs: Iterable[Comparison]) -> list[dict[str, Any]]:
-    """Return one object for each pair of arms."""
-    return [as_json(item) for item in pairs]
 
 
 def _gate_document(item: GateResult) -> dict[str, Any]:
@@ -213,15 +208,15 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
 
 
-def part_table(rows: Sequence[Row], arms: Sequence[str], kind: str) -> Table:
-    """Return one line for each part of a task set, with the share of exact answers of each arm."""
+def tool_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
+    """Return one line for each tool of a task set, with the share of exact answers of each arm."""
     lines = []
     for row in rows:
         shown = [_exact(cell) if (cell := row.cells.get(arm)) else "-" for arm in arms]
         tasks = max(cell.asked for cell in row.cells.values())
         lines.append([row.task_set.skill, task_set_label(row.task_set.name), row.part, str(tasks), *shown])
     exact = map(arm_label, arms) if len(arms) > 1 else ["exact [95 %]"]
-    return ["skill", "task set", kind, "n", *exact], lines
+    return ["skill", "task set", "tool", "n", *exact], lines
 
 
 def kind_table(rows: Sequence[KindRow]) -> Table:

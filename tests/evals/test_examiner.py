@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from skillpm.errors import DocumentError, PluginError
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner
+from skillpm.evals.asking import ArmLabel, Asking
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.figures import cell
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.evals.tasks import EvalTask, held_out_tasks, suite_tasks, with_skill_text

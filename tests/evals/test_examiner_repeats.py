@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.errors import UsageError
+from skillpm.evals.asking import ArmLabel, Asking
 from skillpm.evals.assemble import assemble
 from skillpm.evals.budget import Budget, Limits, Price
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import compare
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner, Remember
+from skillpm.evals.examiner import Examiner, Remember
 from skillpm.evals.figures import Cell, figures
 from skillpm.evals.gate import check_gates
 from skillpm.evals.report import ReportData, render_report

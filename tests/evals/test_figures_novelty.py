@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from skillpm.evals.asking import ArmLabel, Asking
 from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.figures import figures, novelty_figures
 from skillpm.evals.statistics import wilson
 from skillpm.evals.summary import arm_table, evaluation_document

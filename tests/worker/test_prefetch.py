@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skillpm.errors import UsageError
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner
+from skillpm.evals.asking import ArmLabel, Asking
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.tasks import EvalTask
 from skillpm.hookspecs import hookimpl
 from skillpm.model.ports import Completion, Figure

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner
+from skillpm.evals.asking import ArmLabel, Asking
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.ports import Attempt
 from skillpm.model.skill import Skill

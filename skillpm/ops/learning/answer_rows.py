@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.evals.answers import judge_where_expected, task_answer
+from skillpm.evals.asking import ArmLabel
 from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import ArmLabel, Examiner
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.figures import figures
 from skillpm.evals.kinds import kind_figures
 from skillpm.evals.stored_records import StoredRecords

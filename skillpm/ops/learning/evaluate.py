@@ -12,8 +12,9 @@ from typing import Any
 
 from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.errors import DocumentError, IntegrityError, UsageError
+from skillpm.evals.asking import ArmLabel, Asking
 from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import ArmLabel, Asking, Examiner
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.gate import GateResult, check_gates
 from skillpm.evals.report import render_report
 from skillpm.evals.tasks import (

@@ -9,10 +9,12 @@ from shlex import quote
 from typing import Any
 
 from skillpm.errors import UsageError
+from skillpm.evals.asking import ArmLabel
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
-from skillpm.evals.examiner import ArmLabel, Examiner, record
+from skillpm.evals.examiner import Examiner
 from skillpm.evals.figures import GRAMMAR, figures
+from skillpm.evals.records import record
 from skillpm.evals.report import render_report
 from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out
 from skillpm.formats.document import Json, read_json_lines, typed_values

@@ -15,10 +15,10 @@ from pathlib import Path
 from shlex import quote
 
 from skillpm.errors import UsageError
+from skillpm.evals.asking import ArmLabel
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import Comparison
 from skillpm.evals.decision import Decision
-from skillpm.evals.examiner import ArmLabel
 from skillpm.evals.failures import wrong
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Evaluation

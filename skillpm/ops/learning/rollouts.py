@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import record
+from skillpm.evals.records import record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record

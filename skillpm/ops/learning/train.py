@@ -16,7 +16,7 @@ from typing import Any
 
 from skillpm import __version__
 from skillpm.errors import SkillpmError, TrainingError
-from skillpm.evals.examiner import Asking
+from skillpm.evals.asking import Asking
 from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage, RunStart
 from skillpm.model.skill import Skill

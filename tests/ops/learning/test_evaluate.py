@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from skillpm.errors import ConsentError, DocumentError, TrainingError, UnknownSkillError, UsageError
+from skillpm.evals.asking import Asking
 from skillpm.evals.caveats import caveats
-from skillpm.evals.examiner import Asking
 from skillpm.evals.figures import figures
 from skillpm.evals.summary import arm_table, metric_table
 from skillpm.model.evaluation import Evaluation

@@ -9,7 +9,7 @@ import pytest
 
 from skillpm.agent.trace import Step, Trace, Traces
 from skillpm.errors import UsageError
-from skillpm.evals.examiner import Asking
+from skillpm.evals.asking import Asking
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.improve import Round, improve, plan_round
 from skillpm.ops.learning.runs import find_run

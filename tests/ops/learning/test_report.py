@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import DocumentError, SkillpmError, UsageError
-from skillpm.evals.examiner import Asking
+from skillpm.evals.asking import Asking
 from skillpm.evals.report import render_report
 from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
 from skillpm.ops.learning.report import stored_evaluation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from skillpm.errors import UsageError
-from skillpm.evals.examiner import Asking
+from skillpm.evals.asking import Asking
 from skillpm.model.episode import Episode
 from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
 from skillpm.ops.learning.rescore import Rescored, rescore, stored_skills

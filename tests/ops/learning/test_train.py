@@ -19,7 +19,7 @@ import pytest
 
 import skillpm.train.hf  # noqa: F401  sets variables of the environment when it is first imported
 from skillpm.errors import BusyError, CheckError, StorageError, TrainingError, UsageError
-from skillpm.evals.examiner import Asking
+from skillpm.evals.asking import Asking
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Figure
 from skillpm.model.verdict import Judgement, Verdict
