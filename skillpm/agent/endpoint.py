@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from skillpm.contract.native import call_text
 from skillpm.contract.tool_forms import openai_tool
 from skillpm.errors import RegistryError, UsageError
+from skillpm.index.connections import CutError
 from skillpm.index.credentials import Credentials, is_local, token_variable
-from skillpm.index.transport import CutError, Patience, Transport, round_trips, seconds_asked
+from skillpm.index.transport import Patience, Transport, round_trips, seconds_asked
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message

@@ -28,12 +28,13 @@ from skillpm.errors import IntegrityError, RegistryError
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import json_form
 from skillpm.formats.strict import strict_json
+from skillpm.index.connections import CONNECTIONS
 from skillpm.index.oci_client import EMPTY, MANIFEST, OciRepository
 from skillpm.index.oci_reference import DIGEST, OciReference
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import KEEPER, MAX_ARCHIVE, largest_archive, other_content, read_page
 from skillpm.index.path import TreeIndex
-from skillpm.index.transport import CONNECTIONS, Transport, round_trips
+from skillpm.index.transport import Transport, round_trips
 from skillpm.layout.frontmatter import read_frontmatter, split
 from skillpm.model.release import Page, Release, Status
 from skillpm.model.source import Source, SourceKind

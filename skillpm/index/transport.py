@@ -1,7 +1,7 @@
 """HTTP(S) for a package manager: limits on bytes, time, waits and redirects, and resumed downloads.
 
-urllib3 provides connections, TLS and proxies. Its own redirects and retries are switched off, so that the rules are
-all here. Sources: RFC 9110 (conditional and range requests, Retry-After), RFC 9112.
+``connections`` sends one request; the rules for many are all here. Sources: RFC 9110 (conditional and range requests,
+Retry-After), RFC 9112.
 
 Which failures are retried: a lost or cut connection, a timeout, 429 and 5xx (``CutError``). Everything else is final,
 because the same request would get the same answer. Pauses double from 0.2 s and are scaled by 0.5 to 1.5 at random, so
@@ -15,16 +15,13 @@ archive could be half old and half new, and its digest would blame the registry 
 from __future__ import annotations
 
 import email.utils
-import http.client
-import os
 import random
-import re
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -32,14 +29,13 @@ from urllib.parse import urljoin, urlsplit
 
 from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, Gathering, gathered, inflated, pieces_of
+from skillpm.index.connections import Connections, CutError, too_slow
 from skillpm.index.credentials import Credentials, host_of, is_local, token_variable
 from skillpm.index.pages import KEEPER, MAX_ARCHIVE, ONLINE_ONCE, wrong_length
-from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
     import urllib3
 
-CONNECTIONS = 8  # to one host at once
 _CHUNK = 1 << 16  # bytes
 _ANSWER = 1 << 22  # bytes of an answer to a request that changes something
 _PACE = 1 << 20  # bytes in a second beyond the size of a skill: an adapter may take longer
@@ -84,14 +80,6 @@ class _Partial:
     etag: str | None = None
 
 
-class CutError(Exception):
-    """The connection failed or ended early; another try may help. ``refused`` says that nobody listens there."""
-
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.refused = refused
-
-
 class TooLargeError(RegistryError):
     """An answer has more bytes than are allowed."""
 
@@ -110,10 +98,9 @@ class Transport:
         self.offline = offline
         self._credentials = credentials or Credentials()
         self._patience = patience or Patience()
-        self._environment = os.environ if environment is None else environment
-        self._lock = threading.Lock()
+        limits = self._patience
+        self._connections = Connections(limits.connect, limits.idle, limits.whole, environment)
         self._silent: dict[str, RegistryError] = {}
-        self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._stopped = threading.Event()
         self._granted: dict[str, str] = {}
 
@@ -292,7 +279,7 @@ class Transport:
             if self._stopped.is_set():
                 raise _stopped(url)
             if time.monotonic() > end:
-                raise _too_slow(url, self._patience.whole)
+                raise too_slow(url, self._patience.whole)
 
     def _wait_as_asked(self, url: str, status: int, text: str | None) -> None:
         """Wait as long as Retry-After asks, within the limit, then raise ``CutError`` for another try."""
@@ -306,65 +293,12 @@ class Transport:
             self._patience.sleep(seconds)
         raise CutError(f"it answers {status}")
 
-    @contextmanager
     def _opened(
         self, url: str, headers: Mapping[str, str], method: str = "GET", body: bytes | Iterator[bytes] | None = None
-    ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Send one request and yield its answer, body unread; network failures become a ``CutError``."""
-        import urllib3
-
+    ) -> AbstractContextManager[urllib3.BaseHTTPResponse]:
         secret = self.authorization(url)
         sent = {"User-Agent": "skillpm", **headers, **({"Authorization": secret} if secret else {})}
-        response: urllib3.BaseHTTPResponse | None = None
-        begin = time.monotonic()
-        try:
-            response = self.pool(url).request(
-                method, url, body=body, headers=sent, preload_content=False, redirect=False, retries=False
-            )
-            yield response
-        except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
-            _refuse_late(url, begin, self._patience.whole, response)
-            raise RegistryError(
-                f"{url}: {_failure_reason(error)}", hint="check the address, its certificate, and this machine's clock"
-            ) from None
-        except urllib3.exceptions.HTTPError as error:
-            _refuse_late(url, begin, self._patience.whole, response)
-            refused = isinstance(error, urllib3.exceptions.NewConnectionError)
-            raise CutError(_failure_reason(error), refused=refused) from None
-        finally:
-            if response is not None:
-                _release(response)
-
-    def pool(self, url: str) -> urllib3.PoolManager:
-        """Return the connections to a URL's host, through its proxy where it has one."""
-        proxy = self._proxy(urlsplit(url).scheme, urlsplit(url).hostname or "")
-        with self._lock:
-            if proxy not in self._pools:
-                self._pools[proxy] = self._new_pool(proxy)
-            return self._pools[proxy]
-
-    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
-        import urllib3
-
-        timeout = urllib3.Timeout(connect=self._patience.connect, read=self._patience.idle)
-        if proxy is None:
-            manager = urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout)
-        else:
-            manager = urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout)
-        manager.pool_classes_by_scheme = watched_pools(self._patience.whole)
-        return manager
-
-    def _proxy(self, scheme: str, host: str) -> str | None:
-        """Return the proxy for a host from the usual environment variables."""
-        names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
-        proxy = next((self._environment[name] for name in names if self._environment.get(name)), None)
-        if proxy is None:
-            return None
-        exempt = self._environment.get("no_proxy") or self._environment.get("NO_PROXY") or ""
-        for item in exempt.replace(",", " ").split():
-            if item == "*" or host == item.lstrip(".") or host.endswith(f".{item.lstrip('.')}"):
-                return None
-        return proxy
+        return self._connections.opened(url, sent, method, body)
 
 
 def _archive(answer: Answer, body: Bytes, limit: int, *, exact: bool) -> Bytes:
@@ -376,25 +310,6 @@ def _archive(answer: Answer, body: Bytes, limit: int, *, exact: bool) -> Bytes:
     except zlib.error:
         return body
     return plain if exact or plain[:2] == b"\x1f\x8b" else body
-
-
-def _refuse_late(url: str, begin: float, whole: float, response: object) -> None:
-    """Raise RegistryError if the headers of an answer did not come in time: another try would take as long."""
-    if response is None and time.monotonic() - begin >= whole:
-        raise _too_slow(url, whole) from None
-
-
-def _too_slow(url: str, whole: float) -> RegistryError:
-    return RegistryError(f"{url} took more than {whole:.0f} seconds", hint="try again, or use a nearer server")
-
-
-def _release(response: urllib3.BaseHTTPResponse) -> None:
-    """Return the connection to its pool, or close it if it still has a part of the answer."""
-    if response.length_remaining == 0:
-        response.read()
-        response.release_conn()
-    else:
-        response.close()
 
 
 def followed(place: str, location: str | None) -> str:
@@ -463,28 +378,6 @@ def _stopped(url: str) -> RegistryError:
 
 def _too_large(url: str, limit: int) -> TooLargeError:
     return TooLargeError(f"{url} has more than the allowed {limit} bytes", hint=KEEPER, limit=limit)
-
-
-def _failure_reason(error: Exception) -> str:
-    """Return the innermost cause as text."""
-    inner: BaseException = error
-    while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):
-        inner = deeper
-    if tls := _TLS.search(str(inner)):
-        return "the server does not speak TLS" if tls[1] == "WRONG_VERSION_NUMBER" else tls[2]
-    strerror = getattr(inner, "strerror", None)
-    reason = strerror or str(inner).partition(": ")[2]
-    return reason or next((words for kind, words in _WORDS if isinstance(inner, kind)), "the connection failed")
-
-
-_TLS = re.compile(r"\[SSL: (\w+)\] (.+?)(?: \(_ssl\.c:\d+\))?\Z")  # OpenSSL's code and words, and a place in Python
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (TimeoutError, "no answer in time"),
-    (http.client.IncompleteRead, "the answer ended early"),
-    (http.client.RemoteDisconnected, "the connection was closed without an answer"),
-    (http.client.HTTPException, "the answer is not HTTP"),
-    (ConnectionError, "the connection was closed"),
-)
 
 
 @contextmanager

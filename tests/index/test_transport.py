@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from skillpm.errors import IntegrityError, RegistryError, UsageError
+from skillpm.index.connections import proxy_for
 from skillpm.index.credentials import Credentials, token_variable
 from skillpm.index.http import cached_get
 from skillpm.index.page_cache import PageCache
@@ -356,11 +357,12 @@ def test_a_cache_that_cannot_be_written_only_costs_time(shop: Shop, transport: T
 
 
 def test_a_proxy_of_the_environment_is_used(shop: Shop, tmp_path: Path) -> None:
-    through = Transport(Credentials({}), environment={"http_proxy": shop.url, "no_proxy": "inside.example.org, .lan"})
+    environment = {"http_proxy": shop.url, "no_proxy": "inside.example.org, .lan"}
+    through = Transport(Credentials({}), environment=environment)
     shop.answers["http://example.org/x"] = says(200, b"by proxy")
     assert through.get("http://example.org/x", limit=100).body == b"by proxy"
-    assert through._proxy("http", "inside.example.org") is None
-    assert through._proxy("http", "a.lan") is None
+    assert proxy_for("http://inside.example.org", environment) is None
+    assert proxy_for("http://a.lan", environment) is None
 
 
 def drips(handler: Handler) -> bool:
