@@ -23,7 +23,7 @@ from packaging.version import Version
 from skillpm.errors import ConflictError, IntegrityError, RegistryError, SkillpmError, StorageError, UsageError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry, make_registry
-from skillpm.index.pages import ReadPage
+from skillpm.index.pages import ReadPage, document_text
 from skillpm.index.shipped import bundled_skills
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.ports import Index, LoggedIndex, SearchableIndex
@@ -88,7 +88,7 @@ def open_copy(folder: Path, source: str, keys: Keys) -> FolderRegistry:
         )
     if registry.config.mirror is None:
         document = {**json.loads((folder / "config.json").read_bytes()), "mirror": source}
-        registry.write("config.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+        registry.write("config.json", document_text(document))
     return registry
 
 

@@ -11,18 +11,17 @@ yanked, ``…/3/…`` that it was unyanked, and so on. The highest number counts
   writer has seen all statements. Taking turns, where the file system has locks, saves a second round.
 - A killed writer leaves either nothing visible or the whole release. Publishing again completes it.
 - If the registry is signed, ``registry_signer.py`` logs and signs a page before anybody sees it.
-- All new files and folders get the rights of the registry's folder, so that a group can share it.
+- ``shared_folder.py`` gives new files and folders the rights of the registry's folder, so that a group can share it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -32,23 +31,25 @@ from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes
-from skillpm.formats.light import LightDocument, json_form
+from skillpm.formats.light import json_form
 from skillpm.index.directory import DirectoryIndex, pages_below
 from skillpm.index.pages import (
     LISTING,
     MAX_PAGE,
     archive_path,
+    document_text,
     largest_archive,
     other_content,
     page_path,
     parsed,
     read_document,
 )
+from skillpm.index.shared_folder import SharedFolder
 from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.release import Page, RegistryConfig, Release, Status
 from skillpm.storage.archive import archive_digest, limits_of
 from skillpm.storage.durable import flush
-from skillpm.storage.files import DiskErrors, fsync_folder, storage_error, write_atomic, write_new
+from skillpm.storage.files import fsync_folder, storage_error
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
 
@@ -56,9 +57,7 @@ if TYPE_CHECKING:
     from skillpm.index.registry_signer import RegistrySigner
     from skillpm.storage.keys import Keys
 
-_TRIES = 100  # another process may remove a new folder; each process can do so once
 _COARSE = 100_000_000  # nanoseconds; the time of a file is exact to a tick of the kernel, which is some milliseconds
-_ABANDONED = 24 * 3600.0  # seconds after which no process uses an entry of tmp/
 
 
 class UnwitnessedError(StorageError):
@@ -76,11 +75,11 @@ def make_registry(root: Path, name: str) -> bool:
         return False
     if root.is_dir() and any(root.iterdir()):
         raise UsageError(f"{root} is neither empty nor a registry", hint="name a new or empty folder")
-    FolderRegistry(root, name).write("config.json", _text(RegistryConfig(registry=1, name=name)))
+    FolderRegistry(root, name).write("config.json", document_text(json_form(RegistryConfig(registry=1, name=name))))
     return True
 
 
-class FolderRegistry(DirectoryIndex):
+class FolderRegistry(DirectoryIndex, SharedFolder):
     """The ``Registry`` port over a folder; ``keys`` have the online key of a signed registry."""
 
     def __init__(self, root: Path, name: str, keys: Keys | None = None) -> None:
@@ -107,7 +106,7 @@ class FolderRegistry(DirectoryIndex):
     def add(self, name: str, release: Release, archive: Bytes) -> bool:
         """Add a release like ``publish``, but leave the listing to the caller."""
         before = self.page(name)
-        self._clean()
+        self._remove_abandoned()
         present = self.stated(name, release.version)
         if present is None or present.archive == release.archive:
             self._put_archive(release, archive)
@@ -214,32 +213,6 @@ class FolderRegistry(DirectoryIndex):
 
         return RegistrySigner(self, self._keys, self.config.signed)
 
-    def write(self, path: str, data: Bytes | str, *, durable: bool = True) -> None:
-        """Write one file of the registry at once; if not durable, the caller flushes it. Raises StorageError."""
-        target = self.root / path
-        with DiskErrors("write", target):
-            self._in_folder(target.parent, lambda: self._write(target, data, durable=durable), durable=durable)
-
-    def prepared(self, path: str, data: bytes | str) -> Callable[[], None]:
-        """Write a draft; return what puts it into its place. The caller flushes both.
-
-        Both raise StorageError. A draft that never gets its place is removed with the other old entries of tmp/.
-        """
-        target, draft = self.root / path, self._scratch() / os.urandom(8).hex()
-        self._draft(draft, data.encode() if isinstance(data, str) else data)
-        return lambda: self._put(draft, target)
-
-    def _draft(self, draft: Path, data: bytes) -> None:
-        with DiskErrors("write", draft):
-            write_new(draft, data, mode=self._mode() & 0o666)
-
-    def _put(self, draft: Path, target: Path) -> None:
-        with DiskErrors("write", target):
-            self._in_folder(target.parent, lambda: draft.replace(target))
-
-    def _write(self, target: Path, data: Bytes | str, *, durable: bool = True) -> None:
-        write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch(), durable=durable)
-
     def _release(self, name: str, version: str) -> Release:
         known = self._known(name)
         if not known:
@@ -316,7 +289,7 @@ class FolderRegistry(DirectoryIndex):
             earlier = self._written(name).get(_key(release.version), {})
             document = {**earlier, **json_form(release)}
             document.pop("proof", None)  # belongs to the log, and stands in the page
-            self._write(fresh / "release.json", _text(document), durable=False)
+            self._write(fresh / "release.json", document_text(document), durable=False)
             self._make_folder(target.parent, durable=False)
             flush([self.root])  # with the archive: what a statement names is there
             self._in_folder(target.parent, lambda: fresh.rename(target))
@@ -334,11 +307,6 @@ class FolderRegistry(DirectoryIndex):
         releases = sorted(self._written(name).values(), key=_by_written_version)
         return {**self._page_written(name), "name": name, "releases": releases}
 
-    def flush(self) -> None:
-        """Flush everything to the disk. Raises StorageError."""
-        with DiskErrors("flush", self.root):
-            flush([self.root])
-
     def _renew_page(self, name: str, **changes: str) -> dict[str, str]:
         """Write a page; return why releases of it are not visible yet, as the signer does."""
         signer = self.signer
@@ -347,7 +315,7 @@ class FolderRegistry(DirectoryIndex):
         folder = self._releases(name)
         with turns(folder if folder.is_dir() else self.root):
             while True:
-                text = _text({**self.page_document(name), **changes})
+                text = document_text({**self.page_document(name), **changes})
                 if self._has(page_path(name), text.encode()):
                     return {}
                 self.write(page_path(name), text)
@@ -358,61 +326,6 @@ class FolderRegistry(DirectoryIndex):
             if is_archive_of(self._content(path, largest_archive(release)), release):
                 return
         self.write(path, archive, durable=False)
-
-    def _has(self, path: str, data: bytes) -> bool:
-        try:
-            return (self.root / path).read_bytes() == data
-        except OSError:
-            return False
-
-    def _mode(self) -> int:
-        return self.root.stat().st_mode & 0o7777
-
-    def _scratch(self) -> Path:
-        folder = self.root / "tmp"
-        if not folder.is_dir():
-            self.root.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(exist_ok=True)
-            with contextlib.suppress(PermissionError):  # another user made it at the same moment
-                folder.chmod(self._mode())
-        return folder
-
-    def _in_folder(self, folder: Path, act: Callable[[], object], *, durable: bool = True) -> None:
-        """Make a folder and act in it; try again if another process replaces the empty folder by its own."""
-        for tries_left in reversed(range(_TRIES)):
-            self._make_folder(folder, durable=durable)
-            try:
-                act()
-            except (FileNotFoundError, StorageError) as error:
-                number = error.errno if isinstance(error, OSError) else error.details.get("errno")
-                if number != errno.ENOENT or not tries_left:
-                    raise
-            else:
-                return
-
-    def _make_folder(self, folder: Path, *, durable: bool) -> None:
-        """Make a folder and its parents; each appears with the rights of the registry's folder."""
-        if folder.is_dir():
-            return
-        fresh = self._scratch() / os.urandom(8).hex()
-        fresh.mkdir()
-        fresh.chmod(self._mode())
-        try:
-            self._in_folder(folder.parent, lambda: fresh.rename(folder), durable=durable)
-            if durable:
-                fsync_folder(folder.parent)
-        except OSError as error:
-            remove_tree(fresh)
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-
-    def _clean(self) -> None:
-        """Remove old entries of killed publishers from tmp/; a recent entry may be in use."""
-        oldest = time.time() - _ABANDONED
-        with contextlib.suppress(OSError), os.scandir(self.root / "tmp") as entries:
-            for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                    remove_tree(Path(entry.path))
 
 
 def _line(page: Page | None) -> str:
@@ -447,8 +360,3 @@ def _by_written_version(item: Any) -> tuple[bool, Version, str]:
         return False, Version(text), text
     except InvalidVersion:
         return True, Version("0"), text
-
-
-def _text(document: LightDocument | dict[str, Any]) -> str:
-    content = json_form(document) if isinstance(document, LightDocument) else document
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

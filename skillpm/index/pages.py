@@ -1,10 +1,11 @@
-"""A registry's documents, read from untrusted bytes: config.json, the pages and the listing.
+"""A registry's documents, read from untrusted bytes and written: config.json, the pages and the listing.
 
 Every kind of registry uses this module, so a folder and a server obey the same rules.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -65,6 +66,11 @@ def page_path(name: str) -> str:
 def archive_path(digest: str) -> str:
     """Return the path of an archive in a registry."""
     return f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
+
+
+def document_text(document: dict[str, Any]) -> str:
+    """Return the text of config.json, of a page or of a statement: same content, same bytes."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_config(data: bytes, where: str) -> RegistryConfig:

@@ -38,7 +38,7 @@ from tuf.api.metadata import Metadata, Root
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.note import Checkpoint, missing, with_witnesses
-from skillpm.index.pages import page_path
+from skillpm.index.pages import document_text, page_path
 from skillpm.index.registry_log import Document, RegistryLog
 from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
 from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path
@@ -98,7 +98,7 @@ class RegistrySigner:
 
         def commit(pages: dict[str, Document], head: str, keys: Sequence[PrivateKey]) -> None:
             metadata = self._metadata(keys)
-            texts = {item: page_text(page) for item, page in pages.items() if page["releases"] or self._has(item)}
+            texts = {item: document_text(page) for item, page in pages.items() if page["releases"] or self._has(item)}
             fresh = {item: text for item, text in texts.items() if not metadata.lists(item, text)}
             for item in texts.keys() - fresh.keys():
                 if self._note(page_path(item)) != texts[item]:  # a killed writer did not come so far
@@ -246,7 +246,7 @@ class RegistrySigner:
 
     def _sign_all(self, keys: Sequence[PrivateKey], pages: dict[str, Document], head: str) -> RegistryMetadata:
         """Sign every page and every role, and let clients see them."""
-        metadata, texts = self._metadata(keys), {name: page_text(page) for name, page in pages.items()}
+        metadata, texts = self._metadata(keys), {name: document_text(page) for name, page in pages.items()}
         metadata.rebuild(texts)
         self._commit(metadata, head, {})
         for name, text in texts.items():
@@ -363,15 +363,10 @@ def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str
         store.write(root_path(1), signed(first, own[:-1]))
     RegistrySigner(store, keys, days).refresh()
     config = json.loads((store.root / "config.json").read_bytes())
-    store.write("config.json", page_text({**config, "signed": days}))
+    store.write("config.json", document_text({**config, "signed": days}))
     return root_fingerprint(store.root)
 
 
 def root_fingerprint(folder: Path) -> str:
     """Return the fingerprint of a signed folder's first root, which its users compare at the first use."""
     return hashlib.sha256((folder / root_path(1)).read_bytes()).hexdigest()
-
-
-def page_text(page: dict[str, Any]) -> str:
-    """Return the text of a page or of another document of a registry."""
-    return json.dumps(page, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
