@@ -7,7 +7,6 @@ the cache only.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -24,13 +23,12 @@ from skillpm.index.pages import (
     archive_path,
     largest_archive,
     page_path,
-    read_config,
     read_listing,
-    read_page,
     read_ranking,
 )
+from skillpm.index.registry import RegistryIndex
 from skillpm.index.transport import TooLargeError, Transport, followed
-from skillpm.model.release import Listing, Page, RegistryConfig, Release
+from skillpm.model.release import Listing, Release
 from skillpm.model.source import Source, SourceKind
 
 if TYPE_CHECKING:
@@ -67,28 +65,17 @@ def cached_get(
     return answer.body
 
 
-class HttpIndex:
+class HttpIndex(RegistryIndex):
     """A registry with a URL, its root without a slash at the end. Without ``signed``, no signature of it is checked."""
 
-    made_here = False
     remote = True
 
     def __init__(self, url: str, transport: Transport, cache: PageCache, signed: OpenSigned | None = None) -> None:
-        self.name = str(Source(SourceKind.REGISTRY, url))
+        name = str(Source(SourceKind.REGISTRY, url))
+        super().__init__(name, f"registry {url}", signed(url, self._fetch) if signed else None)
         self.url = url
         self._transport = transport
         self._cache = cache
-        self._checking = threading.Lock()
-        self._read_config: RegistryConfig | None = None
-        self._signed = signed(url, self._fetch) if signed else None
-
-    def page(self, name: str) -> Page | None:
-        """Return every release of a name, or None if it is unknown. Raises RegistryError, IntegrityError."""
-        self._config()
-        if self._signed is not None:
-            return self._signed_page(name, self._signed)
-        data = self._get(page_path(name))
-        return None if data is None else read_page(data, name, f"registry {self.url}")
 
     def names(self) -> list[str]:
         """Return the names of the listing; none if the listing is missing or unreachable."""
@@ -98,13 +85,13 @@ class HttpIndex:
 
     def listings(self) -> Iterator[Listing]:
         """Yield every skill of the registry's listing. Raises RegistryError, also if there is no listing."""
-        self._config()
-        data = self._get(LISTING)
+        self._open()
+        data = self._document(LISTING)
         if data is None:
             raise RegistryError(
-                f"registry {self.url} has no {LISTING}", hint="use `skillpm show NAME` or `skillpm install NAME`"
+                f"{self._label} has no {LISTING}", hint="use `skillpm show NAME` or `skillpm install NAME`"
             )
-        yield from read_listing(data, f"registry {self.url}")
+        yield from read_listing(data, self._label)
 
     def ranked(self, text: str, has: Collection[str] = ()) -> list[Listing] | None:
         """Return what the registry's own search finds with its filters; None without one, offline, or if it fails.
@@ -114,7 +101,7 @@ class HttpIndex:
         Raises:
             RegistryError: this is not a registry.
         """
-        place = self._config().search
+        place = self.config.search
         if place is None or self._transport.offline:
             return None
         with contextlib.suppress(RegistryError):
@@ -122,7 +109,7 @@ class HttpIndex:
             query = urlencode([("q", text), ("limit", _FOUND), *(("has", name) for name in has)])
             answer = self._transport.get(f"{url}?{query}", limit=MAX_PAGE)
             if answer.status == 200:
-                listings = read_ranking(answer.body, f"registry {self.url}: its search")
+                listings = read_ranking(answer.body, f"{self._label}: its search")
                 self._keep_listing()
                 return listings
         return None
@@ -132,7 +119,7 @@ class HttpIndex:
         url, refused = f"{self.url}/{LISTING}", f"{self.url}/{LISTING}#too-large"
         if self._cache.is_older(url, _DAY) and self._cache.is_older(refused, _DAY):
             try:
-                self._get(LISTING)
+                self._document(LISTING)
             except TooLargeError:
                 self._cache.put(refused, b"", {})
             except RegistryError:
@@ -143,48 +130,34 @@ class HttpIndex:
         limit = largest_archive(release)
         if release.size > limit:
             raise RegistryError(
-                f"registry {self.url}: {name} {release.version} has {release.size} bytes, {limit} are allowed",
+                f"{self._label}: {name} {release.version} has {release.size} bytes, {limit} are allowed",
                 hint="a skill of this size cannot be installed",
             )
         url = f"{self.url}/{archive_path(release.archive)}"
         return self._transport.download(url, limit=limit, size=release.size)
 
-    def _config(self) -> RegistryConfig:
-        """Read config.json once, so that a mistyped address does not look like a registry without the name."""
-        with self._checking:
-            if self._read_config is None:
-                data = self._get("config.json")
-                if data is None:
-                    raise RegistryError(
-                        f"{self.url} is not a registry: it has no config.json",
-                        hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
-                    )
-                config = read_config(data, f"registry {self.url}")
-                if self._signed is not None and config.signed is None and not self._signed.pinned:
-                    self._signed = None
-                self._read_config = config
-            return self._read_config
+    def _config(self) -> bytes:
+        data = self._document("config.json")
+        if data is None:
+            raise RegistryError(
+                f"{self.url} is not a registry: it has no config.json",
+                hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
+            )
+        return data
 
-    def demand_logged(self, name: str, release: Release) -> None:
-        """Check the proof of a release if the registry is signed. Raises IntegrityError, RegistryError."""
-        if self._signed is not None:
-            self._signed.demand_logged(name, release)
-
-    def _signed_page(self, name: str, pages: SignedPages) -> Page | None:
+    def _signed_page(self, name: str, signed: SignedPages) -> bytes | None:
         """Return a page that the registry's keys signed, or offline the one that was read last."""
         url = f"{self.url}/{page_path(name)}"
         cached = self._cache.get(url)
-        data = cached.body if cached is not None else b""
-        if not self._transport.offline:
-            signed = pages.page(name, data)
-            if signed is None:
-                return None
-            if signed != data:
-                self._cache.put(url, signed, {})
-            data = signed
-        elif cached is None:
-            raise RegistryError(f"{url} is not in the cache", hint=ONLINE_ONCE)
-        return read_page(data, name, f"registry {self.url}", logged=True)
+        if self._transport.offline:
+            if cached is None:
+                raise RegistryError(f"{url} is not in the cache", hint=ONLINE_ONCE)
+            return cached.body
+        known = cached.body if cached is not None else b""
+        data = signed.page(name, known)
+        if data is not None and data != known:
+            self._cache.put(url, data, {})
+        return data
 
     def _fetch(self, path: str, limit: int) -> bytes | None:
         answer = self._transport.get(f"{self.url}/{path}", limit=limit)
@@ -192,5 +165,5 @@ class HttpIndex:
             raise RegistryError(f"{self.url}/{path}: the server answers {answer.status}", hint=KEEPER)
         return None if answer.missing else answer.body
 
-    def _get(self, path: str) -> bytes | None:
+    def _document(self, path: str) -> bytes | None:
         return cached_get(f"{self.url}/{path}", self._transport, self._cache)

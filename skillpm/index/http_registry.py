@@ -63,7 +63,6 @@ class HttpRegistry(HttpIndex):
         self, url: str, transport: Transport, cache: PageCache, *, like: str = "", allow: Collection[str] = ()
     ) -> None:
         super().__init__(url, transport, cache)
-        self.url = url
         self.waits = False
         self._like = like
         self._allow = sorted(allow)
@@ -132,7 +131,7 @@ class HttpRegistry(HttpIndex):
     @cached_property
     def _api(self) -> str:
         """The address of the API. Raises RegistryError if the registry has none."""
-        place = self._config().publish
+        place = self.config.publish
         if place is None:
             raise RegistryError(
                 f"{self.url} is a registry without a server", hint="publish to the folder that the server serves"
