@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 
 from skillpm.agent.place import Place
 from skillpm.agent.proposal import Proposal
+from skillpm.contract.schema import compiled
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document, Json, read_model
 from skillpm.model.contract import Tool
@@ -94,7 +95,7 @@ class Rule(Document):
     def _are_schemas(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name, schema in value.items():
             try:
-                _validator(schema)
+                compiled(schema)
             except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
                 raise ValueError(f"`{name}`: not a JSON Schema: {str(error).splitlines()[0]}") from None
         return value
@@ -211,11 +212,7 @@ def _allows_more(decision: Decision, tool: Tool) -> bool:
     return tool.read_only and (decision.word == "always" or (decision.word == "yes" and tool.confirm == "never"))
 
 
-def _validator(schema: Any) -> Any:
-    return jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
-
-
 def _fits(schema: Any, value: Any) -> bool:
     if value is None and not (isinstance(schema, dict) and {"type", "enum", "const"} & schema.keys()):
         return False
-    return bool(_validator(schema).is_valid(value))
+    return bool(compiled(schema).is_valid(value))

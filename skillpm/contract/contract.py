@@ -8,6 +8,7 @@ from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
 from skillpm.contract.command import Argv
+from skillpm.contract.foreign_rows import encode
 from skillpm.contract.judge import EXACT, AnyGold, Gold, GoldReply, is_near, judge_answer, judge_arguments, judge_reply
 from skillpm.contract.prompt import render_prompt
 from skillpm.contract.replies import Replies
@@ -154,11 +155,7 @@ class Contract:
         return self._text(self.complete(expected))
 
     def sample(self, tool: str, chance: random.Random) -> dict[str, Any]:
-        """Return a valid answer of a tool.
-
-        Raises:
-            DocumentError: the schema does not say how to make one.
-        """
+        """Return a valid answer of a tool. Raises DocumentError if the schema does not say how to make one."""
         from skillpm.contract.sampler import sample_arguments  # no worker samples
 
         for _ in range(SAMPLE_TRIES):
@@ -175,3 +172,8 @@ class Contract:
             return _encode({"tool": completed["tool"], "args": completed["args"]} if is_call else completed)
         except RecursionError:
             raise DocumentError(f"the expected answer is {TOO_DEEP}") from None
+
+
+def gold_text(contract: Contract | None, expected: Any) -> str:
+    """Return the text of an expected answer. Raises DocumentError if it breaks the contract."""
+    return encode(expected) if contract is None else contract.render(expected)

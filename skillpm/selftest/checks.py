@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skillpm.contract.answer import read_answer
-from skillpm.contract.contract import Contract
+from skillpm.contract.contract import Contract, gold_text
 from skillpm.model.verdict import Judgement
 from skillpm.selftest.probes import Probe
-from skillpm.selftest.tasks import gold_text
 from skillpm.selftest.texts import loosely_same
 
 Check = Callable[[Probe, Judgement], str | None]

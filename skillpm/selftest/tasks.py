@@ -7,12 +7,11 @@ nothing tells the gate from training.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from skillpm.contract.contract import Contract
+from skillpm.contract.contract import Contract, gold_text
 from skillpm.contract.judge import AnyGold
 from skillpm.errors import DocumentError
 from skillpm.layout.package import Row
@@ -76,13 +75,6 @@ def gate_tasks(contributions: Contributions, files: SkillFiles, drawn: Sequence[
             except DocumentError as error:
                 tasks.broken.append((ref, error.rule))
     return tasks
-
-
-def gold_text(contract: Contract | None, expected: Any) -> str:
-    """Return the text of the expected answer. Raises DocumentError if it breaks the contract."""
-    if contract is not None:
-        return contract.render(expected)
-    return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
 
 
 def gate_task(contract: Contract | None, ref: TaskRef) -> GateTask:

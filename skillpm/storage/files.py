@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -86,6 +87,12 @@ def _decoded(data: bytes, path: Path, start: int = 0) -> str:
     except UnicodeDecodeError as error:
         problem = f"not UTF-8: byte {start + error.start} is 0x{data[error.start]:02x}"
         raise DocumentError(problem, path=str(path), hint="save it as UTF-8") from None
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def expect_file(path: Path, hint: str) -> None:

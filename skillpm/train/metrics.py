@@ -1,10 +1,12 @@
-"""From what a stage reports of its steps to metrics.jsonl and a progress display."""
+"""From what a stage reports of its steps to metrics.jsonl and a progress display, and back from the file."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from skillpm.model.ports import Figure, Progress
@@ -21,6 +23,21 @@ _SHOWN = {
     "score": "held-out",
 }
 _TOKENS = "num_tokens"  # that a stage has seen
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a run's metrics.jsonl; a line that a crash cut short is left out."""
+    try:
+        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # the last line of a run that was killed
+            continue
+        if isinstance(row, dict) and isinstance(row.get("stage"), str) and isinstance(row.get("step"), int):
+            yield row
 
 
 class StageReport:

@@ -11,11 +11,10 @@ An evaluation never replaces another. report.html and card.md show the newest wh
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -24,8 +23,9 @@ from typing import Any
 from skillpm.errors import BusyError, DocumentError, StorageError, UsageError
 from skillpm.formats.document import D, read_model
 from skillpm.model.run import RunManifest, RunStage, RunStart
-from skillpm.storage.files import DiskErrors, append_line, read_text, storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, append_line, file_sha256, read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import ProcessLock, turns
+from skillpm.train.metrics import read_metrics
 
 MANIFEST, START = "manifest.json", "start.json"
 _LOCK = ".training"
@@ -156,22 +156,12 @@ class RunFolder:
         shutil.rmtree(path / "work", ignore_errors=True)
 
     def logged(self, stage: str) -> set[tuple[int, frozenset[str]]]:
-        """Return the step and the names of the figures of each row that metrics.jsonl has of a stage.
-
-        Raises:
-            StorageError: the file cannot be read.
-        """
-        path = self.path / "metrics.jsonl"
-        lines = read_text(path).splitlines() if path.is_file() else []
-        rows = []
-        for line in lines:
-            with suppress(ValueError):  # a line may have been cut
-                rows.append(json.loads(line))
-        return {(row["step"], frozenset(row)) for row in rows if row.get("stage") == stage and "step" in row}
+        """Return the step and the names of the figures of each row that metrics.jsonl has of a stage."""
+        return {(row["step"], frozenset(row)) for row in read_metrics(self.path) if row["stage"] == stage}
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
         """Return the digests of files, where they exist, by their names."""
-        return {name: _sha256(self.path / name) for name in names if (self.path / name).is_file()}
+        return {name: file_sha256(self.path / name) for name in names if (self.path / name).is_file()}
 
     def _stage(self, name: str) -> Path:
         return self.path / "stages" / name
@@ -221,7 +211,7 @@ class RunFolder:
         """
         for name, text in texts.items():
             self.write(name, text)
-        digests = {name: _sha256(self.path / name) for name in texts}
+        digests = {name: file_sha256(self.path / name) for name in texts}
         with turns(self.path):
             manifest = change(self.manifest)
             return self._record(manifest, dict(sorted({**manifest.files, **digests}.items())))
@@ -233,7 +223,7 @@ class RunFolder:
 
     def _digests(self) -> dict[str, str]:
         files = sorted(path for path in self.path.rglob("*") if path.is_file() and path.name not in (MANIFEST, _LOCK))
-        return {path.relative_to(self.path).as_posix(): _sha256(path) for path in files}
+        return {path.relative_to(self.path).as_posix(): file_sha256(path) for path in files}
 
 
 def _new_folder(parent: Path, suffix: str = "", now: datetime | None = None) -> Path:
@@ -249,8 +239,3 @@ def _new_folder(parent: Path, suffix: str = "", now: datetime | None = None) -> 
             raise storage_error("make", path, error) from None
         return path
     raise StorageError(f"no free name for a folder in {parent}", hint="move old folders away")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

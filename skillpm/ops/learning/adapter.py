@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ from skillpm.ops.learning.models import PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, read_evaluation
 from skillpm.ops.learning.synth import read_tasks
 from skillpm.settings import Settings
-from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.files import file_sha256, read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.base_model import KNOWN_MODELS, adapter_name, known_name, locate_model, portable_name
 from skillpm.train.run_folder import MANIFEST, RunFolder
@@ -82,7 +81,7 @@ def pack_adapter(run: Path, output: Path, name: str = "", version: str = "1.0.0"
     manifest, adapter = folder.manifest, folder.saved_adapter()
     name, version = parse_name(name) if name else _package_name(manifest), str(parse_version(version))
     for path in _files(adapter):
-        found, expected = _digest(path), manifest.files.get(path.relative_to(run).as_posix())
+        found, expected = file_sha256(path), manifest.files.get(path.relative_to(run).as_posix())
         if found != expected:
             raise IntegrityError(
                 f"{path} has changed: its SHA-256 is {found}, expected {expected or 'no such file'}", hint="train again"
@@ -95,7 +94,7 @@ def pack_adapter(run: Path, output: Path, name: str = "", version: str = "1.0.0"
         if shown is not None and (run / shown.path / CALIBRATION).is_file():
             shutil.copyfile(run / shown.path / CALIBRATION, target / CALIBRATION)
         write_atomic(target / ANSWERS, "".join(f"{row.model_dump_json()}\n" for row in _recorded(folder, manifest)))
-        release = _release(manifest, {path.name: _digest(path) for path in _files(target)})
+        release = _release(manifest, {path.name: file_sha256(path) for path in _files(target)})
         write_atomic(target / ADAPTER, release.model_dump_json(indent=2, exclude_none=True) + "\n")
         for file, text in _package_files(name, version, release).items():
             write_atomic(target / file, text)
@@ -172,7 +171,7 @@ def read_release(folder: Path) -> AdapterRelease:
 
 def adapter_digest(adapter: Path) -> str:
     """Return the digest of the weights in an adapter's folder."""
-    return weights_digest({path.name: _digest(path) for path in adapter.glob("*.safetensors")})
+    return weights_digest({path.name: file_sha256(path) for path in adapter.glob("*.safetensors")})
 
 
 def lag(release: AdapterRelease, lock: Lock) -> str:
@@ -332,8 +331,3 @@ def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in OWN)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -87,11 +87,7 @@ def choose_arm(settings: Settings, target: Path, name: str | None) -> ChosenArm:
 
 
 def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
-    """Pair two arms on every task that both were judged on.
-
-    Raises:
-        UsageError: they share no task.
-    """
+    """Pair two arms on every task that both were judged on. Raises UsageError if they share no task."""
     one, other = (chosen.arm.model_copy(update={"name": name}) for chosen, name in ((first, FIRST), (second, SECOND)))
     rewards = {skill.name: skill.reward for skill in second.evaluation.skills}
     comparisons = [

@@ -153,11 +153,7 @@ def open_audit(settings: Settings, say: Callable[[str], None]) -> AuditLog:
 
 
 def open_policy(evaluator: Evaluator, contributions: Contributions, answerer: Answerer) -> tuple[Contract, Policy]:
-    """Return a skill's contract and the model that calls its tools.
-
-    Raises:
-        CheckError: the skill has no contract.
-    """
+    """Return a skill's contract and the model that calls its tools. Raises CheckError if the skill has no contract."""
     contract = contributions.contract
     if contract is None:
         raise CheckError(

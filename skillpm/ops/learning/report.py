@@ -14,10 +14,10 @@ from skillpm.formats.document import read_model
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.run import RunManifest
 from skillpm.ops.learning.runs import find_run
-from skillpm.ops.learning.stored_runs import read_metrics
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
 from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
+from skillpm.train.metrics import read_metrics
 from skillpm.train.run_folder import RunFolder
 
 EVALUATION = "evaluation.json"

@@ -9,9 +9,10 @@ from typing import Any
 from skillpm.evals.curves import learning_curves
 from skillpm.evals.report import Setting
 from skillpm.evals.run_page import PageStage, RunPage, render_run
-from skillpm.ops.learning.stored_runs import ShownRun, read_metrics, show_run
+from skillpm.ops.learning.stored_runs import ShownRun, show_run
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
+from skillpm.train.metrics import read_metrics
 from skillpm.train.run_folder import MANIFEST, RunFolder
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from skillpm.errors import StorageError, UsageError
 from skillpm.ops.learning.runs import find_run
 from skillpm.settings import Settings
+from skillpm.train.metrics import read_metrics
 
 _SETTINGS = ("dtype", "device", "threads", "processes")
 State = Literal["finished", "unfinished", "training", "damaged"]
@@ -240,21 +241,6 @@ def _recipe(path: Path) -> dict[str, Any]:
     except SkillpmError:
         return {}
     return recipe if isinstance(recipe, dict) else {}
-
-
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a run's metrics.jsonl; a line that a crash cut short is left out."""
-    try:
-        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:  # the last line of a run that was killed
-            continue
-        if isinstance(row, dict) and isinstance(row.get("stage"), str) and isinstance(row.get("step"), int):
-            yield row
 
 
 def _exact(run: Path) -> dict[str, float | None]:

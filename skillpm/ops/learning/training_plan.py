@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from skillpm.contract.contract import gold_text
 from skillpm.errors import UsageError
 from skillpm.evals.tasks import fair_orders, held_out_tasks
 from skillpm.formats.document import read_model
@@ -126,17 +126,13 @@ def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folde
 
 def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
     known = session.contributions
-    return [TrainRow(task, _answer(known[task.skill], task), known[task.skill].skill_text) for task in tasks]
+    return [
+        TrainRow(task, gold_text(known[task.skill].contract, task.expected), known[task.skill].skill_text)
+        for task in tasks
+    ]
 
 
 def _held_out(session: JudgingSession, tasks: Sequence[Task], seed: int) -> list[TrainRow]:
     """Return held-out rows, of each skill in an order whose first few are the sample of an evaluation with a limit."""
     rows, asked = _rows(session, tasks), list(held_out_tasks(tasks))
     return [rows[place] for order in fair_orders(asked, seed) for place in order]
-
-
-def _answer(contributions: Contributions, task: Task) -> str:
-    """Return the one text that a model is trained to write for a task."""
-    if contributions.contract is not None:
-        return contributions.contract.render(task.expected)
-    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from skillpm.storage.files import file_sha256
 from skillpm.train.hf.together import agreed, gathered, leads_machine, machine, machines, meet, place
 
 _PIECE = 64 * 1024 * 1024  # bytes that are sent at once
@@ -19,7 +19,7 @@ def share_folder(folder: Path) -> None:
     shared = agreed(_digests(folder) if place() == 0 else {}) if machines() > 1 else {}
     for name, digest in shared.items():
         path = folder / name
-        lacks = machine() > 0 and leads_machine() and not (path.is_file() and _digest(path) == digest)
+        lacks = machine() > 0 and leads_machine() and not (path.is_file() and file_sha256(path) == digest)
         if any(gathered(lacks)):
             _send(path, receives=lacks)
     meet()
@@ -63,9 +63,4 @@ def collect_files(folder: Path) -> None:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
