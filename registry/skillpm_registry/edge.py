@@ -157,7 +157,7 @@ class _Lines(logging.Formatter):
         return _SECRET.sub(f"{PREFIX}…", _ENCODER.encode(line))
 
 
-def log_lines(level: int = logging.INFO) -> None:
+def log_lines() -> None:
     """Send the log of the server and of uvicorn to stderr, as JSON lines.
 
     They have no thread, process or line of code, which would cost as much as the rest of a line (source: the manual of
@@ -170,4 +170,4 @@ def log_lines(level: int = logging.INFO) -> None:
     for name in ("skillpm_registry", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level if name == "skillpm_registry" else logging.WARNING)
+        logger.setLevel(logging.INFO if name == "skillpm_registry" else logging.WARNING)

@@ -59,11 +59,7 @@ class Place:
         return replace(self, folder=folder, writes=not tool.read_only)
 
     def program(self, name: str) -> Path:
-        """Return the program of a command.
-
-        Raises:
-            PolicyError: skill.yaml does not name it, or it is not on PATH.
-        """
+        """Return the program of a command. Raises PolicyError if skill.yaml does not name it, or it is not on PATH."""
         if name not in self.permissions.run or "/" in name:
             raise PolicyError(
                 f"`{name[:80]}` is not permitted: `permissions.run` of skill.yaml does not name it",

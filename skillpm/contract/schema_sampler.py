@@ -51,11 +51,7 @@ class SchemaSampler:
         }
 
     def value(self, schema: Any, depth: int = 0) -> Any:
-        """Return a value.
-
-        Raises:
-            UnsampledError: none can be made.
-        """
+        """Return a value. Raises UnsampledError if none can be made."""
         if depth > _DEEPEST:
             raise UnsampledError("nested too deeply")
         if depth == 0:

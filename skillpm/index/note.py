@@ -117,13 +117,6 @@ def missing(note: str, keys: Iterable[WitnessKey]) -> list[str]:
     return [key.name for key in keys if not key.signed(note)]
 
 
-def cosignature(note: str, name: str, key: PrivateKey, time: int) -> str:
-    """Return the line that a witness adds to a note, with the time (Unix) when it saw it."""
-    signature = key.sign(_cosigned(_parts(note)[0], time))
-    data = _key_id(name, _COSIGNATURE, key.public) + time.to_bytes(_TIME) + signature
-    return f"— {name} {base64.b64encode(data).decode()}\n"
-
-
 def without_witnesses(note: str) -> str:
     """Return a note with the signatures of its own log alone. Raises ValueError if it is not a note."""
     text = _parts(note)[0]

@@ -33,20 +33,12 @@ _LIFE, _MARGIN = 60.0, 15.0  # seconds that a token is valid if its server does 
 
 
 class OciLogin:
-    """The right to read or write one repository.
+    """The right to read or write one repository; ``api`` is the address of the registry's API."""
 
-    Args:
-        api: the address of the registry's API.
-        environment: where to look for docker's configuration.
-    """
-
-    def __init__(
-        self, api: str, repository: str, transport: Transport, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, api: str, repository: str, transport: Transport) -> None:
         self._api = api
         self._repository = repository
         self._transport = transport
-        self._environment = os.environ if environment is None else environment
         self._ends: dict[str, float] = {}
         self._challenge: str | None = None
 
@@ -140,8 +132,8 @@ class OciLogin:
 
     @property
     def _file(self) -> Path:
-        folder = self._environment.get("DOCKER_CONFIG")
-        home = typed_path(self._environment.get("HOME") or "~")
+        folder = os.environ.get("DOCKER_CONFIG")
+        home = typed_path(os.environ.get("HOME") or "~")
         return (Path(folder) if folder else home / ".docker") / "config.json"
 
     def _damaged(self, reason: str) -> UsageError:

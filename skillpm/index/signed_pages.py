@@ -226,8 +226,8 @@ class SignedPages:
         if self._updater is None:
             from skillpm.index.tuf_client import fresh_metadata
 
-            first = self._first_root()
-            self._updater = fresh_metadata(self._state / METADATA, METADATA, self._fetch_metadata, first)
+            fetch, first = self._fetch_metadata, self._first_root()
+            self._updater = fresh_metadata(self._state / METADATA, fetch, first)
         return self._updater
 
     def _fetch_metadata(self, path: str, limit: int) -> bytes | None:

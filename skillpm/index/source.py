@@ -308,11 +308,7 @@ def _is_web(text: str) -> bool:
 
 
 def _web_address(text: str) -> str:
-    """Return a URL in its normal form.
-
-    Raises:
-        UsageError: it has a login, a query or a fragment, or no host.
-    """
+    """Return a URL in its normal form. Raises UsageError if it has a login, a query or a fragment, or no host."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port

@@ -10,6 +10,7 @@ from tuf.api.metadata import Metadata, Root
 from tuf.ngclient import FetcherInterface, Updater
 
 from skillpm.index.registry_metadata import keys_of
+from skillpm.index.signed_pages import METADATA
 from skillpm.model.key import PublicKey
 
 _MISSING = 404  # what tuf expects of a server that does not have a file
@@ -32,15 +33,15 @@ class RegistryFetcher(FetcherInterface):
         yield self.download_bytes(url, 1 << 20)
 
 
-def fresh_metadata(folder: Path, place: str, fetch: Callable[[str, int], bytes | None], first_root: bytes) -> Updater:
+def fresh_metadata(folder: Path, fetch: Callable[[str, int], bytes | None], first_root: bytes) -> Updater:
     """Return the metadata of a registry, read and checked now.
 
-    ``folder`` has what was seen before, and is written. ``place`` is the metadata's folder in the registry.
+    ``folder`` has what was seen before, and is written.
 
     Raises:
         RepositoryError, DownloadError: of tuf; and whatever ``fetch`` raises.
     """
-    updater = Updater(str(folder), f"{place}/", fetcher=RegistryFetcher(fetch), bootstrap=first_root)
+    updater = Updater(str(folder), f"{METADATA}/", fetcher=RegistryFetcher(fetch), bootstrap=first_root)
     updater.refresh()
     return updater
 

@@ -63,11 +63,7 @@ class Tree(Protocol):
         """Return the sorted posix paths of the regular files."""
 
     def read(self, path: str) -> bytes:
-        """Return the content of a file.
-
-        Raises:
-            UnreadableFileError: there is no such file, or it cannot be read.
-        """
+        """Return the content of a file. Raises UnreadableFileError if there is no such file, or it cannot be read."""
 
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises UnreadableFileError."""

@@ -192,11 +192,7 @@ class Evaluation(Document):
 
     @classmethod
     def parse(cls, text: str, *, path: str) -> Evaluation:
-        """Read an evaluation.
-
-        Raises:
-            DocumentError: it is not one.
-        """
+        """Read an evaluation. Raises DocumentError if it is not one."""
         try:
             root: Any = strict_json(text)
         except ValueError as error:

@@ -18,11 +18,7 @@ MAX_TEXT = 16_384  # characters of a request, or of a task's arguments
 
 
 def check_lengths(document: SynthesisDocument) -> None:
-    """Check every pool and task.
-
-    Raises:
-        ValueError: one can make a text that is too long.
-    """
+    """Check every pool and task. Raises ValueError if one can make a text that is too long."""
     pools = {
         name: MAX_SAMPLED if pool.json_schema is not None else _longest_member(pool.choice, pool.integers)
         for name, pool in document.values.items()

@@ -26,18 +26,17 @@ _FORM = re.compile(
 )
 _POPULAR = frozenset(words()["popular"].split())
 _REQUIRED_GROUP = 5  # operations of a program such as tar
+_OPTIONAL = 8  # arguments of a tool
 
 
-def drafts(program: Program, most: int = 8) -> list[Draft]:
-    """Return a tool for each command, with at most so many optional arguments each."""
+def drafts(program: Program) -> list[Draft]:
+    """Return a tool for each command, with a few optional arguments each."""
     asks = [imperative(command.description) or _by_words(command.words) for command in program.commands]
     made = []
     for command, said in zip(program.commands, asks, strict=True):
         is_plain = not said or asks.count(said) > 1
         ask = _lowered(said, command)
-        made.append(
-            _draft(program, command, most, f"run {' '.join((program.name, *command.words))}" if is_plain else ask)
-        )
+        made.append(_draft(program, command, f"run {' '.join((program.name, *command.words))}" if is_plain else ask))
     return own_phrasings(made)
 
 
@@ -85,8 +84,8 @@ def _shorter(phrase: str) -> list[str]:
     return [phrase, found[1]]
 
 
-def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:
-    kept, left_out = _kept(command, most, is_parsed=program.source != "help")
+def _draft(program: Program, command: Command, ask: str) -> Draft:
+    kept, left_out = _kept(command, is_parsed=program.source != "help")
     line = " ".join((program.name, *command.words))
     exclusions = tuple(_exclusions(command, kept))
     texts = [imperative(option.description) for option in kept]
@@ -150,7 +149,7 @@ def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iter
         yield from (f"{verb} {line} [*]" for verb in ("call", "execute", "start", "invoke"))
 
 
-def _kept(command: Command, most: int, *, is_parsed: bool) -> tuple[list[Option], tuple[str, ...]]:
+def _kept(command: Command, *, is_parsed: bool) -> tuple[list[Option], tuple[str, ...]]:
     """Choose the options that a contract gets: operands, what examples use, what has a short name, what comes first.
 
     Of a program whose parser is not known, an option that nothing describes may have a value, and an operand that is
@@ -175,7 +174,7 @@ def _kept(command: Command, most: int, *, is_parsed: bool) -> tuple[list[Option]
     in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
     others = [option for option in ranked if not any(option.name in names for names in groups)]
     required = [option for option in others if option.required]
-    chosen = {option.name for option in (*in_groups, *required, *[o for o in others if not o.required][:most])}
+    chosen = {option.name for option in (*in_groups, *required, *[o for o in others if not o.required][:_OPTIONAL])}
     optional = [option for option in usable if not option.names and not option.required and option.name in chosen]
     chosen -= {option.name for option in optional[1:]}  # without the first, the second would be read as the first
     kept = [option for option in usable if option.name in chosen]

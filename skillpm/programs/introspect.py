@@ -61,9 +61,9 @@ def patch_click(caught: Any) -> None:
                 getattr(core, kind).main = caught
 
 
-def sentence(text: Optional[str], limit: int = 400) -> str:
+def sentence(text: Optional[str]) -> str:
     """Return the first paragraph of a text, in one line."""
-    return " ".join((text or "").replace("\b", "").strip().split("\n\n")[0].split())[:limit]
+    return " ".join((text or "").replace("\b", "").strip().split("\n\n")[0].split())[:400]
 
 
 def plain(value: Any) -> Any:

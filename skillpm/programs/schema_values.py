@@ -17,11 +17,7 @@ _FARTHEST = 10**15  # from zero: a double has every whole number up to there
 
 
 def values_of(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...], tuple[Any, ...]]:
-    """Return where values of a scalar come from, and those for suites.
-
-    Raises:
-        UnsupportedError: none is known.
-    """
+    """Return where values of a scalar come from, and those for suites. Raises UnsupportedError if none is known."""
     if "const" in schema or schema.get("enum"):
         return tuple(schema.get("enum") or [schema["const"]]), ()
     kind = schema.get("type", "string")

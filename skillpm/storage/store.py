@@ -92,11 +92,7 @@ class Store:
             lock.release()
 
     def add(self, tree: Tree) -> Path:
-        """Store a tree and return its folder; a damaged entry is replaced.
-
-        Raises:
-            StorageError: the disk refused.
-        """
+        """Store a tree and return its folder; a damaged entry is replaced. Raises StorageError."""
         digest = tree_digest(tree)
         folder = self.path(digest)
         if self.verify(digest):

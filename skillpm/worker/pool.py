@@ -112,11 +112,7 @@ class WorkerPool:
             return [item for part in self._threads.map(worked, batches) for item in part]
 
     def synthesise(self, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
-        """Let a rule of plugin.py make tasks.
-
-        Raises:
-            PluginError: the rule failed, or the worker did.
-        """
+        """Let a rule of plugin.py make tasks. Raises PluginError if the rule failed, or the worker did."""
         request = {"do": "synthesise", "rule": rule, "seed": seed, "count": count}
         document = {**request, "seeds": [item.model_dump(mode="json") for item in seeds]}
         self._prepare()

@@ -112,11 +112,7 @@ class NodeWorker:
 
 
 class RayWorker:
-    """The face of an actor on this machine.
-
-    Raises:
-        VerifierError: it could not start.
-    """
+    """The face of an actor on this machine. Raises VerifierError if it could not start."""
 
     def __init__(self, order: Order, cancelled: threading.Event | None = None) -> None:
         import ray

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import replace
 
 import pytest
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from skillpm.index.note import Checkpoint, open_checkpoint
 from skillpm.model.key import PrivateKey
+from tests.index.witness import cosignature
 
 LOG, OTHER, WITNESS = (PrivateKey(letter * 32) for letter in (b"l", b"o", b"w"))
 HEAD = Checkpoint("example.org/log", 12, b"r" * 32)
@@ -19,11 +18,7 @@ NOTE = HEAD.signed([OTHER, LOG])
 
 
 def cosigned(note: str, name: str, key: PrivateKey, time: int = 1_700_000_000) -> str:
-    """Return a note with a line as a witness adds it (C2SP tlog-cosignature)."""
-    text = note.rpartition("\n\n")[0] + "\n"
-    number = hashlib.sha256(name.encode() + b"\n\x04" + key.public.raw).digest()[:4]
-    signature = key.sign(f"cosignature/v1\ntime {time}\n{text}".encode())
-    return f"{note}— {name} {base64.b64encode(number + time.to_bytes(8) + signature).decode()}\n"
+    return note + cosignature(note, name, key, time)
 
 
 def test_a_checkpoint_is_read_if_one_of_the_keys_signed_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from skillpm.index.note import Checkpoint, WitnessKey, cosignature, open_checkpoint
+from skillpm.index.note import Checkpoint, WitnessKey, open_checkpoint
 from skillpm.index.tile_log import is_consistent
 from skillpm.model.key import PrivateKey, PublicKey
 from skillpm.storage.keys import Keys
@@ -20,6 +21,14 @@ from skillpm.storage.keys import Keys
 def public_keys(keys: Keys) -> list[PublicKey]:
     """Return the keys of a person who trusts no identities."""
     return [item.public for item in keys.all() if isinstance(item.public, PublicKey)]
+
+
+def cosignature(note: str, name: str, key: PrivateKey, time: int) -> str:
+    """Return the line that a witness adds to a note, with the time (Unix) when it saw it (C2SP tlog-cosignature)."""
+    text = note.rpartition("\n\n")[0] + "\n"
+    number = hashlib.sha256(name.encode() + b"\n\x04" + key.public.raw).digest()[:4]
+    signature = key.sign(f"cosignature/v1\ntime {time}\n{text}".encode())
+    return f"— {name} {base64.b64encode(number + time.to_bytes(8) + signature).decode()}\n"
 
 
 @dataclass

@@ -19,11 +19,7 @@ _MOST = 100  # skills
 
 
 class Meaning:
-    """The model, loaded when the first text comes.
-
-    Raises:
-        UsageError: it is not installed.
-    """
+    """The model, loaded when the first text comes. Raises UsageError if it is not installed."""
 
     def __init__(self) -> None:
         try:

@@ -63,7 +63,7 @@ def broken_adapter(subject: Subject) -> Iterator[Problem]:
         elif found != expected:
             yield Problem(f"has changed: its SHA-256 is {found}, adapter.json has {expected}", path=path, hint=_AGAIN)
     yield from _configured(subject, release)
-    if "answers.jsonl" in subject.files and not _are_few(subject.tree, "answers.jsonl"):
+    if "answers.jsonl" in subject.files and not _are_few_answers(subject.tree):
         yield Problem(f"holds more than {ANSWERS} answers, or long ones", path="answers.jsonl", hint=_AGAIN)
     if CALIBRATION in subject.files and (problem := _miscalibrated(subject.tree, release)):
         yield Problem(problem, path=CALIBRATION, hint=_AGAIN)
@@ -130,10 +130,10 @@ def _lora_problems(configuration: Mapping[str, Any]) -> Iterator[str]:
         yield f"`lora_alpha` is not a number above 0, at most {_MOST_ALPHA}"
 
 
-def _are_few(tree: Tree, path: str) -> bool:
+def _are_few_answers(tree: Tree) -> bool:
     """Are there as many recorded answers as packing writes, at most?"""
     try:
-        text = tree.head(path, _LONGEST + 1)
+        text = tree.head("answers.jsonl", _LONGEST + 1)
     except UnreadableFileError:
         return False
     return len(text) <= _LONGEST and text.count(b"\n") <= ANSWERS
