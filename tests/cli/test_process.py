@@ -141,6 +141,7 @@ def test_the_bytes_of_a_path_are_written_as_they_are(project: MakeProject) -> No
 def test_no_color_holds_for_errors_and_hints_as_for_tables(project: MakeProject) -> None:
     place = project()
     assert b"\x1b[" not in on_a_terminal(place, "install", "nosuch", NO_COLOR="1")[1]
+    assert b"\x1b[" not in on_a_terminal(place, "install", "nosuch", NO_COLOR="", TERM="dumb")[1]
     assert b"\x1b[" in on_a_terminal(place, "install", "nosuch", NO_COLOR="", TERM="xterm")[1]
 
 

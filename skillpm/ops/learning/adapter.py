@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import IntegrityError, LockOutOfDateError, UsageError
+from skillpm.errors import IntegrityError, UsageError
 from skillpm.formats.document import read_json_lines, read_model, typed_values
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
@@ -24,7 +24,7 @@ from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill, weights_digest
 from skillpm.model.calibration import Calibration
 from skillpm.model.evaluation import HELD_OUT
-from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.lock import Lock
 from skillpm.model.name import parse_name
 from skillpm.model.ports import Progress
 from skillpm.model.requirement import parse_version
@@ -32,6 +32,7 @@ from skillpm.model.run import RunManifest
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.runs import stored_adapter
 from skillpm.ops.learning.synth import read_tasks
 from skillpm.settings import Settings
 from skillpm.storage.files import file_sha256, read_text, write_atomic
@@ -122,17 +123,7 @@ def find_packed(context: Context, text: str) -> Path:
             f"{entry.name} {entry.version} is a skill, not an adapter",
             hint=f"`skillpm verify` checks installed skills; write `./{entry.name}` if you mean a folder",
         )
-    return stored_adapter(context, entry)
-
-
-def stored_adapter(context: Context, entry: LockedSkill) -> Path:
-    """Return the folder of an installed adapter. Raises LockOutOfDateError where the store does not have it whole."""
-    if not context.store.verify(entry.tree):
-        raise LockOutOfDateError(
-            f"the adapter {entry.name} {entry.version} is not in the store as it is locked",
-            hint="run `skillpm install`",
-        )
-    return context.store.path(entry.tree)
+    return stored_adapter(context.store, entry)
 
 
 def check_adapter(context: Context, folder: Path) -> CheckedAdapter:

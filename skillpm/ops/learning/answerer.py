@@ -9,8 +9,9 @@ from skillpm.errors import UsageError
 from skillpm.formats.typed_path import typed_path
 from skillpm.layout.filenames import ADAPTER
 from skillpm.ops.context import Context
-from skillpm.ops.learning.adapter import read_release, stored_adapter
+from skillpm.ops.learning.adapter import read_release
 from skillpm.ops.learning.models import find_policy
+from skillpm.ops.learning.runs import stored_adapter
 from skillpm.train.base_model import known_name
 from skillpm.train.run_folder import RunFolder
 
@@ -53,7 +54,7 @@ class Answerer:
         """
         name, _, base = text.partition("@")
         entry = context.lock().skill(name)
-        folder = stored_adapter(context, entry) if entry and entry.adapter else typed_path(name)
+        folder = stored_adapter(context.store, entry) if entry and entry.adapter else typed_path(name)
         if (folder / ADAPTER).is_file():
             answerer = cls(base or known_name(read_release(folder).base_model), folder)
         else:

@@ -236,7 +236,7 @@ def chosen_tasks(
     tasks = stored_tasks(chain(of_suites, held_out_tasks(held_out)))
     if not tasks:
         raise UsageError(
-            f"nothing to ask: {', '.join(session.contributions)} have no suite",
+            f"nothing to ask: no suite in {', '.join(session.contributions)}",
             hint="write suites/*.yaml, or give `--held-out FILE.jsonl`",
         )
     sizes = Counter((task.task.skill, task.suite) for task in tasks)

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillpm.errors import UsageError
+from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.formats.typed_path import typed_path
+from skillpm.model.lock import LockedSkill
 from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
 from skillpm.storage.lockfile import read_lock
@@ -45,18 +46,29 @@ def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path
     return folder / name
 
 
+def stored_adapter(store: Store, entry: LockedSkill) -> Path:
+    """Return the folder of an installed adapter. Raises LockOutOfDateError where the store does not have it whole."""
+    if not store.verify(entry.tree):
+        raise LockOutOfDateError(
+            f"the adapter {entry.name} {entry.version} is not in the store as it is locked",
+            hint="run `skillpm install`",
+        )
+    return store.path(entry.tree)
+
+
 def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
     """Return the folder of the adapter that a recipe begins from: a folder, an installed one, or the last of a run.
 
     Raises:
         UsageError: there is none, or it is another model's.
+        LockOutOfDateError: it is installed, and the store does not have it whole.
     """
     if not recipe.adapter:
         return None
     typed = typed_path(recipe.adapter)
     entry = read_lock(settings.lock_path).skill(recipe.adapter)
-    stored = Store(settings.store).path(entry.tree) if entry and entry.adapter else typed
-    folder = stored if (stored / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
+    named = stored_adapter(Store(settings.store), entry) if entry and entry.adapter else typed
+    folder = named if (named / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
     try:
         configuration = json.loads((folder / _CONFIGURATION).read_bytes())
         base = str(configuration["base_model_name_or_path"])
@@ -66,7 +78,7 @@ def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
         ) from None
     if portable_name(base) != portable_name(recipe.model):
         raise UsageError(
-            f"the adapter {folder} is one of {base[:200]}, not of {portable_name(recipe.model)}",
+            f"the adapter {recipe.adapter} is one of {base[:200]}, not of {portable_name(recipe.model)}",
             hint="use the model that it was trained on",
         )
     return folder.resolve()

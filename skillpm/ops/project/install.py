@@ -250,6 +250,8 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
             refuse_told(tree, entry, options.allow)
             warnings += [] if entry.name in selection.pages else known.recalls(entry, selection.plan.lock)
         else:
+            if context.store.has(entry.tree):
+                warnings.append(f"{entry} was changed in the store, so it is fetched again")
             missing.append(entry)
     return warnings + (_fetch_all(context, selection, missing, options) if missing else [])
 

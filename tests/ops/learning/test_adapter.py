@@ -11,7 +11,7 @@ import torch
 import yaml
 from gguf import GGUFReader
 
-from skillpm.errors import IntegrityError, UsageError
+from skillpm.errors import IntegrityError, LockOutOfDateError, UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
 from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay, trained_base
@@ -115,6 +115,13 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     begun = Recipe(model=str(tiny_model), adapter="server-a-model")
     stored = find_adapter(load_settings(project=place.root, environment=place.environment), begun)
     assert stored is not None and (stored / "adapter.json").is_file()
+    weights = stored / "adapter_model.safetensors"
+    locked = weights.read_bytes()
+    weights.chmod(0o600)
+    weights.write_bytes(locked + b"x")
+    with pytest.raises(LockOutOfDateError, match=r"server-a-model .* is not in the store as it is locked"):
+        find_adapter(load_settings(project=place.root, environment=place.environment), begun)
+    weights.write_bytes(locked)
 
     other = tmp_path / "a-model"
     shutil.copytree(tiny_model, other)

@@ -216,7 +216,7 @@ def test_a_suite_that_asks_one_request_twice_is_refused(
 
 def test_a_skill_without_a_suite_has_nothing_to_be_asked(server: Server, evaluate_it: EvaluateIt) -> None:
     (server.folder / "suites" / "handwritten.yaml").unlink()
-    with pytest.raises(UsageError, match="nothing to ask: server have no suite"):
+    with pytest.raises(UsageError, match="nothing to ask: no suite in server"):
         evaluate_it()
     assert evaluate_it(held_out=server.held_out([1])).evaluation.task_sets[0].name == "held_out"
 

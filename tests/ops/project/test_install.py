@@ -105,8 +105,9 @@ def test_a_removed_or_edited_place_and_a_damaged_store_are_repaired(
     stored = next((tmp_path / "home/skillpm/data/store/tree-v1").iterdir())
     good = snapshot(stored)
     (stored / "SKILL.md").write_bytes((stored / "SKILL.md").read_bytes().replace(b"Shows", b"Shovs"))
-    place.call("install").ok()
+    assert "plain 1.0 was changed in the store, so it is fetched again" in place.call("sync").ok().err
     assert snapshot(stored) == good
+    assert "in the store" not in place.call("sync").ok().err
     (place.root / UNIVERSAL / "plain/SKILL.md").unlink()
     place.call("install").fails(2, "was edited", "--force")
     place.call("install", "--force").ok()
