@@ -163,11 +163,13 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     Raises:
         UsageError: the model's plain forward or backward pass fails.
     """
-    trial = _trial_rows(features)
-    alone = SeparateRows(pad)
-    with evaluating(model):
+    trial, alone = _trial_rows(features), SeparateRows(pad)
+    bound = _EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT
+
+    def is_same(way: Collator) -> bool:
+        model.zero_grad(set_to_none=True)
         try:
-            expected = _gradient(model, [alone([feature]) for feature in trial])
+            _add_gradient(model, [alone([feature]) for feature in trial])
         except FAILURES as error:
             if lacks_memory(error):
                 raise
@@ -175,8 +177,12 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
                 f"this model cannot be trained with this adapter: {reason_of(error)}",
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
-        bound = (_EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT) * max(_norm(expected), 1e-12)
-        chosen = first_that(_PACKED, lambda way: _norm(_gradient(model, [way(trial)]) - expected) < bound)
+        expected = _gradient_norm(model)
+        _add_gradient(model, [way(trial)], -1.0)
+        return _gradient_norm(model) < bound * max(expected, 1e-12)
+
+    with evaluating(model):
+        chosen = first_that(_PACKED, is_same)
     model.zero_grad(set_to_none=True)
     return chosen or alone
 
@@ -216,22 +222,21 @@ def _trial_rows(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     return [longest, *others[:2]]
 
 
-def _gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
-    """Return the gradient of the summed loss of some batches, over all trainable parameters, as one vector.
+def _add_gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]], weight: float = 1.0) -> None:
+    """Add the gradient of the summed loss of some batches, times a weight, to what the parameters have.
 
-    Of a sharded model it is the share of this process.
+    So two ways are compared in the memory of one gradient: the second is taken from the first where that stands.
     """
-    model.zero_grad(set_to_none=True)
     for batch in batches:
         loss = answer_loss(model, {name: tensor.to(model.device) for name, tensor in batch.items()}).total
-        loss.backward()  # type: ignore[no-untyped-call]
-    parts = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return torch.cat([own_share(part.detach()).float().flatten() for part in parts])
+        (weight * loss).backward()  # type: ignore[no-untyped-call]
 
 
-def _norm(vector: torch.Tensor) -> float:
-    """Return the norm over all processes, so that all of them choose alike."""
-    return math.sqrt(summed(float(vector.norm()) ** 2)[0])
+def _gradient_norm(model: Any) -> float:
+    """Return the norm of what the parameters have, over all processes, so that all of them choose alike."""
+    parts = [own_share(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
+    norms = [float(torch.linalg.vector_norm(part, dtype=torch.float32)) for part in parts]
+    return math.sqrt(summed(sum(norm**2 for norm in norms))[0])
 
 
 @contextmanager

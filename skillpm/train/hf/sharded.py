@@ -6,6 +6,7 @@ have to run the model equally often. Where each samples its own answers, the mod
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from skillpm.train.hf.together import count, place
 
+_M_MMAP_THRESHOLD, _LARGE = -3, 2**20  # of mallopt; bytes
+
 
 def shard(model: Any, layers: Sequence[Any], device: str) -> None:
     """Give each process its share of a model that lies in the memory of each, and put it onto the device.
@@ -26,11 +29,23 @@ def shard(model: Any, layers: Sequence[Any], device: str) -> None:
         layers: of it, which are put together one after the other.
         device: ``cuda`` or ``cpu``.
     """
+    if device == "cpu":
+        _give_back_what_is_freed()
     mesh = init_device_mesh(device, (count(),))
     for layer in layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
     model._is_distributed_loading_by_transformers = True  # its Trainer leaves such a model as it is
+
+
+def _give_back_what_is_freed() -> None:
+    """Have the C library give large pieces of memory back to the system, where it would keep them for the next.
+
+    Layers are put together and taken apart in turn. glibc keeps pieces of up to 32 MB that were freed, between others
+    that were not: two shares of 37 million parameters took 1.4 GB each, and take 0.9.
+    """
+    if change := getattr(ctypes.CDLL(None), "mallopt", None):
+        change(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def is_sharded(model: Any) -> bool:

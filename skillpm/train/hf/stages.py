@@ -248,7 +248,8 @@ def _checked(
         PluginError: a stage that says that it does not train has changed the adapter.
     """
     stage, stage_input, tries = planned.settings, begin(), 0
-    before = {name: value.detach().clone() for name, value in trained_weights(stage_input.model).items()}
+    # in the memory of the machine: that of a GPU is dearer, and they are looked at when the stage has ended
+    before = {name: value.detach().to("cpu", copy=True) for name, value in trained_weights(stage_input.model).items()}
 
     def run_it(asked: Stage) -> StageOutput:
         nonlocal stage_input, tries
@@ -261,7 +262,7 @@ def _checked(
 
     output = within_memory(stage, run_it, stage_input.work)
     after = trained_weights(stage_input.model)
-    same = all(gathered(all(value.equal(after[name]) for name, value in before.items())))
+    same = all(gathered(all(value.equal(after[name].cpu()) for name, value in before.items())))
     if not planned.trainer.trains:
         if not same:
             raise PluginError(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from itertools import accumulate
 from typing import Any
 
 import pytest
 import torch
-from transformers import PretrainedConfig
+from transformers import LlamaConfig, LlamaForCausalLM, PretrainedConfig
 
 from skillpm.train.hf.batch import Way
-from skillpm.train.hf.capability import _gradient, decoding_way, packing_way
+from skillpm.train.hf.capability import decoding_way, packing_way
 from skillpm.train.hf.decode import Sampling, decode
-from skillpm.train.hf.packing import PrefixPacking, SeparateRows, encode_rows
+from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_loss, encode_rows
 from tests.random_models import ARCHITECTURES, random_architecture
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -56,6 +57,14 @@ def test_answers_are_those_of_plain_forward_passes(name: str) -> None:
         assert decoding_way(model, prompts, 2, 8) is Way.SHARED
 
 
+def gradient(model: Any, batches: list[dict[str, torch.Tensor]]) -> torch.Tensor:
+    """Return the gradient of the summed loss of some batches, over all parameters, as one vector."""
+    model.zero_grad()
+    for batch in batches:
+        answer_loss(model, batch).total.backward()  # type: ignore[no-untyped-call]
+    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str) -> None:
     model = random_architecture(name)
@@ -63,11 +72,25 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str) -> None:
 
     way = packing_way(model, features, 2)
 
-    alone = _gradient(model, [SeparateRows(2)([feature]) for feature in features])
-    together = _gradient(model, [way(features)])
+    alone = gradient(model, [SeparateRows(2)([feature]) for feature in features])
+    together = gradient(model, [way(features)])
     assert float((alone - together).norm() / alone.norm()) < 1e-4
     if name in FAST:
         assert isinstance(way, PrefixPacking)
+
+
+def test_a_trial_takes_the_memory_of_one_gradient() -> None:
+    """Of a model that is trained whole, a step's gradient and moments need more."""
+    shape = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 3, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=300, **shape))
+    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        packing_way(model, encode_rows(some_rows(), 512), 2)
+
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    taken = accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+    assert weights < max(taken) < 1.6 * weights
 
 
 def test_a_trial_runs_once_what_prompts_of_a_batch_share() -> None:
