@@ -6,18 +6,16 @@ exits with a code from a tool that never began.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
 
 from skillpm.sandbox import landlock, privileges, seccomp
+from skillpm.sandbox.parent import end_with_parent
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_PR_SET_PDEATHSIG = 1
 BEGAN = b"+"  # what the pipe says as the tool begins; a reason follows where it cannot
 
 
@@ -37,7 +35,7 @@ def main(text: str) -> None:
 
 def _confine(wanted: dict[str, object]) -> None:
     if wanted["host"]:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        end_with_parent()
     limits = wanted["limits"]
     assert isinstance(limits, dict)
     for name, most in limits.items():

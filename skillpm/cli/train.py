@@ -124,8 +124,9 @@ def _join(context: Context, launch: Launch) -> None:
     machines = launch.machines
     if machines is None:
         return
-    own, first = f"machine {machines.rank} of {machines.count}", f"{machines.address}:{machines.port}"
-    note(f"{own} trains what the first one plans, at {first}; what else is typed here has no meaning")
+    own = f"machine {machines.rank} of {machines.count}"
+    note(f"{own} trains what the first one plans; what else is typed here has no meaning")
+    note(machines.waiting)
     try:
         join_training(context, launch, lambda: note(f"{own} is ready"))
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
 
 _RANK = "skillpm.train.hf.rank"
-_COMING = 600  # seconds in which the other machines come
+_COMING = 600  # seconds in which all machines come
 _CPU, _GPU = "MULTI_CPU", "MULTI_GPU"
 _FSDP, _REFUSED = "FSDP", ("DEEPSPEED", "MEGATRON_LM")
 _FEW = "use fewer processes, or more rows: --set data.rows=400"
@@ -45,6 +45,19 @@ class Machines:
     rank: int
     address: str
     port: int
+
+    @property
+    def waiting(self) -> str:
+        """What a person is told who has to type the command on the others, too."""
+        others = f"{self.count - 1} other machines" if self.count > 2 else "the other machine"
+        whom = "the first machine" if self.rank else others
+        return f"waiting up to {_COMING // 60} minutes for {whom} at {self.address}:{self.port}; Ctrl-C ends it"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which a process of torchrun knows them."""
+        first = {"MASTER_ADDR": self.address, "MASTER_PORT": str(self.port)}
+        return {**first, "GROUP_RANK": str(self.rank), "GROUP_WORLD_SIZE": str(self.count)}
 
     def check_port(self) -> None:
         """Raise UsageError where another program of the first machine has its port."""

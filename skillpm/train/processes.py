@@ -34,6 +34,7 @@ from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
+_LAUNCHER = "skillpm.train.hf.launcher"
 _POLL = 0.5  # seconds
 _GRACE = 5.0  # seconds from the first failure to the last: the one that caused the others is reported
 _ENDING = 10.0  # seconds that a launcher gets to end
@@ -108,14 +109,17 @@ class Processes:
         self._received: int | None = None
         threads = str(max(1, (os.cpu_count() or 1) // launch.here))
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if launch.on_cpu else {}
+        machines = {} if launch.machines is None else launch.machines.environment
+        python, isolated, run, *module = launch.command(listening.getsockname())
         with self._log.open("wb") as log:
             self._launcher = subprocess.Popen(
-                launch.command(listening.getsockname()),
+                [python, isolated, run, _LAUNCHER, str(os.getpid()), *module],
                 env={
                     "OMP_NUM_THREADS": threads,
                     **os.environ,
                     "PYTHONSAFEPATH": "1",
                     **hidden,
+                    **machines,
                 },  # no module of the project
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -189,10 +193,10 @@ class Processes:
         if all(rank.records is not None for rank in self._known()) and self._known():
             with suppress(subprocess.TimeoutExpired):
                 self._launcher.wait(_ENDING)
-        elif self._launch.machines is not None:
+        elif self._launch.machines is not None and self._ranks:
             with suppress(subprocess.TimeoutExpired):
                 self._launcher.wait(_TELLING)
-        self._launcher.terminate()
+        self._launcher.send_signal(signal.SIGINT if interrupted else signal.SIGTERM)
         try:
             self._launcher.wait(_ENDING)
         except subprocess.TimeoutExpired:

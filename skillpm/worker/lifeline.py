@@ -12,14 +12,11 @@ three nets, since skill code can ignore the signal of the first:
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import signal
-import sys
 
-_PR_SET_PDEATHSIG = 1
-_ORPHANED = 3  # exit code
+from skillpm.sandbox.parent import end_with_parent
 
 
 def end_with(lifeline: int, host: int) -> None:
@@ -30,7 +27,4 @@ def end_with(lifeline: int, host: int) -> None:
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if host and os.getppid() != host:  # it ended before the kernel was asked
-            os._exit(_ORPHANED)
+    end_with_parent(host)

@@ -208,6 +208,8 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: 
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
         job = Job(recipe, model, adapter, teachers)
+        if launch and launch.machines:
+            context.note(launch.machines.waiting)
         with launched(launch, job) if launch else _here(context, job) as (machine, learn):
             if adapter is not None and not resumed:
                 check_base(trained_base(adapter), recipe.model, machine["model_digest"])

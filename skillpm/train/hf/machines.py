@@ -33,6 +33,8 @@ _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 _BEAT = timedelta(seconds=5)
 _SILENCE = 60.0  # seconds without a sign of life, after which a machine counts as gone
 _COMING = timedelta(minutes=10)
+_CONNECTING = timedelta(minutes=5)
+_LEAVING = timedelta(seconds=3)
 _PLANNING = timedelta(days=30)
 _PARTING = timedelta(seconds=10)
 _ENDED, _PLANNED, _PARTED = "ended", "planned", "all parted"
@@ -106,8 +108,7 @@ class Machines:
         """Tell the other machines what ended this one, if nothing has ended them before; None for Ctrl-C."""
         if machines() == 1:
             return
-        told = None if error is None else {"message": str(error), "hint": getattr(error, "hint", None)}
-        self._to_tell_end.compare_set(_ENDED, "", json.dumps({"machine": machine(), "error": told}))
+        _tell_end(self._to_tell_end, error)
 
     def watch(self, ended: Ended) -> None:
         """Call ``ended`` when another machine has ended, from a thread of its own."""
@@ -168,13 +169,25 @@ class Machines:
         return ConnectionError(f"the connection to {others or 'another one'} broke: {str(error).splitlines()[0][:200]}")
 
 
+def leave(*, interrupted: bool) -> None:
+    """Tell the other machines that this one ends, where none of its processes has come that could."""
+    with suppress(DistError):  # the first machine is not there
+        _tell_end(_store(_LEAVING), None if interrupted else TrainingError(GONE))
+
+
+def _tell_end(store: PrefixStore, error: Exception | None) -> None:
+    told = None if error is None else {"message": str(error), "hint": getattr(error, "hint", None)}
+    store.compare_set(_ENDED, "", json.dumps({"machine": machine(), "error": told}))
+
+
+GONE = "its `skillpm train` has ended"
 _LOST = "look at what its `skillpm train` printed, and whether it and its network are up"
 
 
-def _store() -> PrefixStore:
+def _store(within: timedelta = _CONNECTING) -> PrefixStore:
     """Return a connection of its own to the store of the rendezvous: a thread that waits would hold up the others."""
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return PrefixStore("skillpm", TCPStore(address, port, is_master=False, wait_for_workers=False))
+    return PrefixStore("skillpm", TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=within))
 
 
 def check_models(machines: Machines, record: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ from skillpm.model.ports import Figure
 from skillpm.model.run import RunStage
 from skillpm.model.training import Material
 from skillpm.model.verdict import Judgement
-from skillpm.train.hf.machines import Machines, check_models
+from skillpm.train.hf.machines import GONE, Machines, check_models
 from skillpm.train.hf.shared_files import share_folder
 from skillpm.train.hf.stages import Training, machine_record, open_model, run_stages
 from skillpm.train.hf.together import agreed, gathered, leads_machine, machine, place
@@ -165,7 +165,7 @@ def _end_with(link: Connection, others: Machines) -> None:
     except (EOFError, OSError):
         interrupted = False
     with suppress(RuntimeError):  # the store may have gone before
-        others.tell_end(None if interrupted else TrainingError("its `skillpm train` has ended"))
+        others.tell_end(None if interrupted else TrainingError(GONE))
     os._exit(_ORPHANED)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -13,7 +12,8 @@ import subprocess
 import sys
 from contextlib import suppress
 
-_PDEATHSIG = 1  # prctl: the signal at the end of the thread that started this process
+from skillpm.sandbox.parent import end_with_parent
+
 _ENDING = 10.0  # seconds that the server gets to end
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     """Run the program; return its exit code."""
     trainer, folder, *words = sys.argv[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    end_with_parent(number=signal.SIGTERM)
     server = None
     try:
         if os.getppid() == int(trainer):

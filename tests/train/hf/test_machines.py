@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -164,6 +167,79 @@ def test_what_the_second_machine_lacks_is_said_on_both(tiny_model: Path, tmp_pat
         raise AssertionError("nothing stands ready")
     second.join(60)
     assert str(second.ended) == "no model at /there"
+
+
+def launcher_of(launch: Launch, folder: Path) -> subprocess.Popen[bytes]:
+    """Start what starts the processes of a machine, which are no further than sleeping."""
+    assert launch.machines is not None
+    script = folder / "rank.py"
+    script.write_text("import time\ntime.sleep(600)\n")
+    python, isolated, run, *module = launch.command("")
+    words = [python, isolated, run, "skillpm.train.hf.launcher", str(os.getpid()), *module[:-3], str(script)]
+    return subprocess.Popen(words, env={**os.environ, **launch.machines.environment}, start_new_session=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [(signal.SIGINT, (KeyboardInterrupt, None)), (signal.SIGTERM, (TrainingError, r"machine 1.*: its .* has ended"))],
+    ids=["Ctrl-C", "ended"],
+)
+def test_a_machine_that_ends_before_its_processes_have_come_is_not_waited_for(
+    tiny_model: Path, tmp_path: Path, number: int, ending: tuple[type[BaseException], str | None]
+) -> None:
+    first, other = launches()
+    launcher = launcher_of(other, tmp_path)
+
+    def end() -> None:
+        while not psutil.Process(launcher.pid).children():
+            time.sleep(0.1)
+        launcher.send_signal(number)
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    try:
+        with (
+            pytest.raises(ending[0], match=ending[1]),
+            launched(first, Job(plan_of(Sft(kind="sft")).recipe, tiny_model, None, {})),
+        ):
+            raise AssertionError("nothing stands ready")
+    finally:
+        ender.join()
+        launcher.kill()
+        launcher.wait()
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from skillpm.train.launch import Launch, Machines
+from skillpm.train.processes import Job, launched
+from skillpm.train.recipe import Recipe
+
+machines = Machines(2, int(sys.argv[1]), "127.0.0.1", int(sys.argv[2]))
+with launched(Launch(2, None, machines, on_cpu=True), Job(Recipe(), "")):
+    pass
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_waits_for_another_machine_ends_at_once_and_leaves_no_process(rank: int, number: int) -> None:
+    port = free_port()
+    command = subprocess.Popen([sys.executable, "-c", WAITING, str(rank), str(port)], stderr=subprocess.DEVNULL)
+    children: list[psutil.Process] = []
+    while not children or (rank == 0 and not listens(port)):
+        children = psutil.Process(command.pid).children(recursive=True)
+        time.sleep(0.1)
+    time.sleep(0 if rank == 0 else 5)
+    command.send_signal(number)
+    command.wait(60)
+    assert psutil.wait_procs(children, timeout=60)[1] == []
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_machines_that_do_not_come_and_ports_that_are_taken_are_said(
