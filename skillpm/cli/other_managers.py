@@ -72,5 +72,5 @@ OPTIONS = {
     "update": {"--all": "leave it out: without a name, all skills are updated"},
 }
 
-# options of any command: former names of ours, and names elsewhere
+# options of any command
 ANYWHERE = {"--index": "--registry", "--index-url": "--registry"}

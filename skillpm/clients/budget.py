@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from skillpm.clients.agent import Budget, Overflow
 
@@ -29,6 +30,7 @@ class FittedList:
         length: characters to which all descriptions are cut, or None.
     """
 
+    json_keys: ClassVar = ("limit", "used", "skills", "fits", "overflow", "affected", "dropped")
     overflow: Overflow
     limit: int
     used: int

@@ -9,6 +9,7 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from skillpm.evals.outcomes import Measured, Outcomes, Part, Profile, TaskPlaces
 from skillpm.evals.statistics import Interval, effective_trials, mean_interval, pass_at, pass_hat, wilson
@@ -62,6 +63,8 @@ class Cell:
         repeated: where tasks were asked several times.
     """
 
+    json_keys: ClassVar = ("judged", "errored", "truncated", "too_long", "not_asked", "exact", "reward", "valid_json",
+                           "repeated")  # fmt: skip
     asked: int
     tasks: int
     judged: int

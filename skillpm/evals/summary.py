@@ -60,7 +60,8 @@ def figures_document(rows: Iterable[Row], part: str = "") -> list[dict[str, Any]
             "task_set": row.task_set.name,
             **({part: row.part} if part else {}),
             "arm": arm,
-            **_cell_document(cell),
+            "tasks": cell.asked,
+            **as_json(cell),
         }
         for row in rows
         for arm, cell in row.cells.items()
@@ -84,21 +85,6 @@ def kinds_document(rows: Iterable[KindRow]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _cell_document(cell: Cell) -> dict[str, Any]:
-    return {
-        "tasks": cell.asked,
-        "judged": cell.judged,
-        "errored": cell.errored,
-        "truncated": cell.truncated,
-        "too_long": cell.too_long,
-        "not_asked": cell.not_asked,
-        "exact": as_json(cell.exact),
-        "reward": as_json(cell.reward),
-        "valid_json": as_json(cell.valid_json),
-        "repeated": [as_json(item) for item in cell.repeated],
-    }
 
 
 def _gate_document(item: GateResult) -> dict[str, Any]:

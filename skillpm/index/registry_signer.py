@@ -25,14 +25,13 @@ and belong on another machine. A key is looked up among the person's keys by the
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from tuf.api.metadata import Metadata, Root
 
@@ -45,36 +44,20 @@ from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log
 from skillpm.index.witnesses import FILE, NEXT, Witnesses
 from skillpm.model.key import PrivateKey
 from skillpm.storage.durable import flush
+from skillpm.storage.files import file_sha256
 from skillpm.storage.process_lock import turns
 
 if TYPE_CHECKING:
+    from skillpm.index.folder_registry import FolderRegistry
     from skillpm.storage.keys import Keys
 
 _KEPT = 24 * 3600.0  # seconds for which a client may still read what a newer snapshot replaced
 
 
-class PageStore(Protocol):
-    """The folder, and what its pages are to say."""
-
-    root: Path
-
-    def write(self, path: str, data: bytes | str, *, durable: bool = True) -> None:
-        """Write one file at once. Raises StorageError."""
-
-    def prepared(self, path: str, data: bytes | str) -> Callable[[], None]:
-        """Write a draft; return what puts it into its place. The caller flushes both, and both may raise."""
-
-    def names(self) -> list[str]:
-        """Return all names with a page."""
-
-    def page_document(self, name: str) -> dict[str, Any]:
-        """Return a page as it is to be written. Raises RegistryError."""
-
-
 class RegistrySigner:
     """The signatures and the log of one folder. A timestamp is valid for ``days``."""
 
-    def __init__(self, store: PageStore, keys: Keys, days: int) -> None:
+    def __init__(self, store: FolderRegistry, keys: Keys, days: int) -> None:
         self._store = store
         self._keys = keys
         self._days = days
@@ -342,7 +325,7 @@ class NewRoot:
     online: str
 
 
-def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str:
+def sign_registry(store: FolderRegistry, keys: Keys, root: NewRoot, days: int) -> str:
     """Make the keys and the first root of a folder, and sign all its pages; return the root's fingerprint.
 
     ``config.json`` says last that the registry is signed, so a killed run leaves an unsigned one, and the next run
@@ -369,4 +352,4 @@ def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str
 
 def root_fingerprint(folder: Path) -> str:
     """Return the fingerprint of a signed folder's first root, which its users compare at the first use."""
-    return hashlib.sha256((folder / root_path(1)).read_bytes()).hexdigest()
+    return file_sha256(folder / root_path(1))

@@ -7,6 +7,11 @@ from skillpm.errors import PluginError
 HOOKS_VERSION = 1
 
 
+def foreign_hooks(hooks: int) -> str | None:
+    """Return for which other version of the hooks a release is, in words that follow "it is"; None if for ours."""
+    return None if hooks == HOOKS_VERSION else f"for version {hooks} of the hooks, and this skillpm has {HOOKS_VERSION}"
+
+
 def refuse_foreign_hooks(name: str, version: str, hooks: int) -> None:
     """Refuse a skill that was written for another version of the hooks.
 

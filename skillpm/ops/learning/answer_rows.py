@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skillpm.evals.answers import judge_where_expected, task_answer
+from skillpm.contract.contract import Contract
 from skillpm.evals.asking import ArmLabel
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Examiner
@@ -19,8 +19,11 @@ from skillpm.evals.stored_records import StoredRecords
 from skillpm.evals.summary import figures_document, kinds_document
 from skillpm.evals.tasks import outside_tasks, read_task_rows, sample, with_skill_text, with_tool_schemas
 from skillpm.formats.lazy_sequence import LazySequence
-from skillpm.model.evaluation import Evaluation, Record, TaskRow
+from skillpm.model.episode import Episode
+from skillpm.model.evaluation import Evaluation, Record, TaskAnswer, TaskRow
+from skillpm.model.ports import Judge
 from skillpm.model.skill import Skill
+from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.session import open_session
@@ -28,6 +31,7 @@ from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
 _COUNTED = ("answers", "truncated", "too_long", "runnable")
+_NOT_ASKED = Verdict.abstained("nothing is expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
             eval_tasks = with_tool_schemas(eval_tasks, {skill.name: contributions.contract})
         if asking.skill_text:
             eval_tasks = with_skill_text(eval_tasks, {skill.name: contributions.skill_text})
-        judge = judge_where_expected(scorer.judge, contributions.contract)
+        judge = _judge_where_expected(scorer.judge, contributions.contract)
         contracts = {skill.name: contributions.contract}
         examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress, contracts, evaluator.remember)
         policy = evaluator.policy(answerer.model, answerer.adapter)
@@ -100,12 +104,51 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
     )
 
 
+def _judge_where_expected(judge: Judge, contract: Contract | None) -> Judge:
+    """Return a judge that abstains where nothing is expected, and has the contract read the commands there."""
+
+    def judged(episodes: Sequence[Episode]) -> list[Judgement]:
+        judgements = iter(judge([episode for episode in episodes if episode.task.expected is not None]))
+        return [
+            next(judgements) if episode.task.expected is not None else _unjudged(contract, episode.completion)
+            for episode in episodes
+        ]
+
+    return judged
+
+
+def _unjudged(contract: Contract | None, completion: str) -> Judgement:
+    return Judgement(verdict=_NOT_ASKED, argv=None if contract is None else contract.argv_of(completion))
+
+
+def _task_answer(row: TaskRow, record: Record, *, repeated: bool = False) -> TaskAnswer:
+    """Return the form in which the answer to a row is written; which answer it is, where there are several."""
+    answer = {
+        "id": row.id,
+        "request": row.request,
+        "expected": row.expected,
+        "completion": record.completion,
+        "argv": record.argv,
+        "verdict": None if row.expected is None else record.verdict,
+        "rewards": record.rewards,
+        "finish_reason": record.finish_reason,
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.completion_tokens,
+        "tags": row.tags,
+    }
+    if record.repeat or repeated:
+        answer["repeat"] = record.repeat
+    return TaskAnswer.model_validate(
+        answer | {key: item for key, item in (row.model_extra or {}).items() if key not in answer}
+    )
+
+
 def _lines(answered: Iterable[tuple[TaskRow, Record]], counts: Counter[str], *, repeated: bool) -> Iterator[str]:
     """Yield the answers as JSON Lines, and count them."""
     for row, record in answered:
         reason, runnable = record.finish_reason, record.argv is not None
         counts.update(answers=1, truncated=reason == "length", too_long=reason == "too_long", runnable=runnable)
-        yield f"{task_answer(row, record, repeated=repeated).model_dump_json()}\n"
+        yield f"{_task_answer(row, record, repeated=repeated).model_dump_json()}\n"
 
 
 def _summary(answerer: Answerer, counts: Mapping[str, int], evaluation: Evaluation | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from skillpm.model.run import RunStart
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.settings import Settings
+from skillpm.storage.files import file_sha256
 from skillpm.train.run_folder import RunFolder
 
 LOCK = "skillpm.lock"
@@ -29,7 +29,7 @@ def check_files(settings: Settings, folder: RunFolder, start: RunStart) -> None:
     for name, before in start.files.items():
         _same(f"{folder.path / name}", before, now.get(name), "train again")
     lock = settings.lock_path
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
+    digest = file_sha256(lock) if lock.is_file() else None
     _same(str(lock), start.lock, digest, f"put back {folder.path / LOCK}, or train again")
 
 

@@ -11,6 +11,7 @@ from skillpm.clients.agent import Agent, Overflow
 from skillpm.clients.budget import Entry, FittedList, fit_list
 from skillpm.clients.folders import detected, entries_in
 from skillpm.clients.table import AGENTS
+from skillpm.formats.as_json import as_json
 from skillpm.ops.context import Context
 from skillpm.settings import Settings
 from skillpm.storage.record import Record, read_record
@@ -56,19 +57,8 @@ class AgentState:
             "filled": self.filled,
             "installed": self.installed,
             "others": self.others,
-            "budget": None
-            if catalog is None
-            else {
-                "limit": catalog.limit,
-                "used": catalog.used,
-                "skills": catalog.skills,
-                "fits": catalog.fits,
-                "overflow": catalog.overflow,
-                "affected": catalog.affected,
-                "dropped": catalog.dropped,
-                "description_length": catalog.length,
-                "remedy": None if catalog.fits else REMEDY,
-            },
+            "budget": catalog
+            and as_json(catalog, description_length=catalog.length, remedy=None if catalog.fits else REMEDY),
         }
 
 

@@ -11,7 +11,7 @@ from packaging.version import Version
 from skillpm.errors import IntegrityError, ResolutionError, SkillpmError, UnknownSkillError, UsageError
 from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
-from skillpm.model.hooks import HOOKS_VERSION
+from skillpm.model.hooks import foreign_hooks
 from skillpm.model.key import Signer
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
@@ -344,8 +344,8 @@ class _Pages:
         """Return why a release needs another skillpm or is too young; one of a typed place never is."""
         if name not in self.seen or name in self._request.places:
             return None
-        if release.hooks != HOOKS_VERSION:
-            return f"for version {release.hooks} of the hooks, and this skillpm has {HOOKS_VERSION}"
+        if foreign := foreign_hooks(release.hooks):
+            return foreign
         known = any(pin.name == name and pin.version == release.version for pin in self._all_pins)
         return None if known else self._cooldown.young(release, self.sources[name])
 

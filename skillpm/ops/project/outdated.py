@@ -9,7 +9,7 @@ from typing import Literal
 from packaging.version import Version
 
 from skillpm.errors import ResolutionError, SkillpmError
-from skillpm.model.hooks import HOOKS_VERSION
+from skillpm.model.hooks import foreign_hooks
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
@@ -141,8 +141,8 @@ class _Sources:
         entry = self._entries.get(name)
         if entry is None or entry.version == release.version:
             return None
-        if release.hooks != HOOKS_VERSION:
-            return f"for version {release.hooks} of the hooks, and this skillpm has {HOOKS_VERSION}"
+        if foreign := foreign_hooks(release.hooks):
+            return foreign
         return self._cooldown.young(release, entry.source)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from skillpm.errors import StorageError
 from skillpm.layout.description import identity
-from skillpm.layout.tree import FileDigests, FolderTree
+from skillpm.layout.tree import FileDigests, FolderTree, digest_of, file_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.difference import Place, SkillState, standing
@@ -20,7 +22,6 @@ from skillpm.ops.project.identity import contradictions
 from skillpm.resolve.agreement import refuse_incoherent
 from skillpm.resolve.plan import Change
 from skillpm.settings.folders import LOCK_FILE
-from skillpm.storage.inspection import Contents, contents, differences
 from skillpm.storage.links import Occupant
 
 STORE = "store"
@@ -31,6 +32,9 @@ _EDITED = "copy your edits, or run `skillpm install --force` to keep the folder 
 _TAKEN = "move it, or run `skillpm install --force` to keep it as .skillpm/kept/{name}"
 _FORGED = "find out who changed skillpm.lock; restore it from version control"
 _ORPHAN = "run `skillpm install` to remove it"
+
+
+Kind = Literal["missing", "changed", "surplus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Mismatch:
     skill: str
     place: str
     path: str
-    kind: Literal["missing", "changed", "surplus"]
+    kind: Kind
     detail: str
     remedy: str
 
@@ -98,14 +102,14 @@ def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
         if state.change is Change.KEPT:
             return
     intact = [root / place.placement.folder for place in state.places if place.standing.occupant is Occupant.WANTED]
-    files = next((read.files for path in (stored, *intact) if (read := contents(path)).digest == entry.tree), None)
+    files = next((read.files for path in (stored, *intact) if (read := _contents(path)).digest == entry.tree), None)
     if not stored.is_dir():
         yield Mismatch(entry.name, STORE, "", "missing", "", _REPAIR)
     elif not whole:
         linked = [place for place in state.places if (root / place.placement.folder).is_symlink()]
         name = linked[0].placement.folder.rpartition("/")[2] if linked else ""
         remedy = _EDITED.format(name=name) if linked else _REPAIR  # the edit came through a link, and is not lost
-        yield from _file_by_file(entry.name, STORE, contents(stored), files, remedy)
+        yield from _file_by_file(entry.name, STORE, _contents(stored), files, remedy)
     for place in state.places:
         if place.wanted is not None:
             yield from _of_folder(context, place, files)
@@ -125,7 +129,7 @@ def _of_folder(context: Context, place: Place, files: FileDigests | None) -> Ite
             detail = "edited through its link into the store"
         yield Mismatch(skill, folder, "", "changed", detail, remedy)
     elif occupant is Occupant.FOREIGN:
-        yield from _file_by_file(skill, folder, contents(path), files, remedy)
+        yield from _file_by_file(skill, folder, _contents(path), files, remedy)
 
 
 def _contradictions(entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
@@ -135,10 +139,56 @@ def _contradictions(entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
 
 
 def _file_by_file(
-    skill: str, place: str, present: Contents, wanted: FileDigests | None, remedy: str
+    skill: str, place: str, present: _Contents, wanted: FileDigests | None, remedy: str
 ) -> Iterator[Mismatch]:
     if wanted is None:
         yield Mismatch(skill, place, "", "changed", "no intact copy is left to compare the files with", remedy)
         return
-    for item in differences(present, wanted):
-        yield Mismatch(skill, place, item.path, item.kind, item.detail, remedy)
+    for path, kind, detail in sorted(_differences(present, wanted)):
+        yield Mismatch(skill, place, path, kind, detail, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """The contents of a folder.
+
+    Attributes:
+        files: its regular files, path to (executable bit, hex SHA-256).
+        odd: entries that no skill may have, and unreadable files: path to kind.
+    """
+
+    files: FileDigests
+    odd: dict[str, str]
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the tree; None if the folder has an odd entry."""
+        return None if self.odd else digest_of(self.files)
+
+
+def _contents(folder: Path) -> _Contents:
+    """Read a whole folder. An unreadable file is part of the result, never an error."""
+    tree = FolderTree(folder)
+    files: FileDigests = {}
+    odd = tree.irregular()
+    for path in tree.paths():
+        try:
+            files[path] = tree.executable(path), file_digest(tree, path)
+        except StorageError:
+            odd[path] = "unreadable"
+    return _Contents(files, odd)
+
+
+def _differences(contents: _Contents, wanted: FileDigests) -> Iterator[tuple[str, Kind, str]]:
+    """Yield each file that differs from the wanted one: its path, how, and in what."""
+    for path, kind in contents.odd.items():
+        yield path, "changed" if path in wanted else "surplus", kind
+    for path in wanted.keys() - contents.files.keys() - contents.odd.keys():
+        yield path, "missing", ""
+    for path, (executable, digest) in contents.files.items():
+        if path not in wanted:
+            yield path, "surplus", ""
+        elif digest != wanted[path][1]:
+            yield path, "changed", "content"
+        elif executable != wanted[path][0]:
+            yield path, "changed", "executable bit"
