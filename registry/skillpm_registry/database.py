@@ -146,6 +146,9 @@ def reported() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StorageError("the database is not reachable", hint="try again") from error
+        if type(error.orig) is sqlite3.DatabaseError:  # not one of its kinds, which are about a statement
+            hint = "stop the server, and put the database's backup in its place"
+            raise StorageError(f"the database is damaged: {error.orig}", hint=hint) from error
         raise
 
 

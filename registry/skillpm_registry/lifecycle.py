@@ -76,8 +76,11 @@ def report(services: Services, reporter: str, name: str, version: str, content: 
         ApiError: 404 if there is no such skill or release.
     """
     page = services.registry.page(parse_name(name))
-    if page is None or (version and page.release(version) is None):
-        raise ApiError(404, "unknown-skill", f"there is no {name} {version}".rstrip())
+    if page is None:
+        raise ApiError(404, "unknown-skill", f"there is no skill `{name}`", "check the spelling")
+    if version and page.release(version) is None:
+        known = ", ".join(release.version for release in page.releases)
+        raise ApiError(404, "unknown-skill", f"{name} has no release {version[:64]}", f"it has {known}")
     row = Report(
         time=time.time(), reporter=reporter, name=name, version=version, content=content, state="open", answer=""
     )

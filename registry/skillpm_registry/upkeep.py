@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from skillpm.errors import SkillpmError, StorageError
+from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import archive_path
 from skillpm.ops.project.fetch import open_release
 from skillpm.ops.project.identity import refuse_impostor
@@ -18,6 +20,8 @@ _YOUNG = 24 * 3600.0  # seconds in which a publication may still need its archiv
 
 def damages(root: Path) -> Iterator[str]:
     """Yield what is lost or damaged: pages that cannot be read, archives that are not what their page says.
+
+    Of a signed registry also what its clients would refuse: metadata, signed copies of pages, and the log.
 
     Args:
         root: the registry's folder.
@@ -42,6 +46,30 @@ def damages(root: Path) -> Iterator[str]:
             raise
         except SkillpmError as error:
             yield f"{name}: {error.message}"
+    if index.config.signed is not None:
+        yield from _unsigned(root, index.names())
+
+
+def _unsigned(root: Path, names: list[str]) -> Iterator[str]:
+    """Yield what a new client of a signed registry would refuse, each reason once."""
+    from skillpm.index.signed_pages import SignedPages
+
+    told = set()
+    with TemporaryDirectory() as seen:
+        client = DirectoryIndex(
+            root, "registry", lambda place, fetch: SignedPages(place, fetch, Path(seen), lambda sentence: None)
+        )
+        for name in names:
+            try:
+                page = client.page(name)
+                reason = f"{name}: it is not in the signed metadata" if page is None else ""
+                for release in page.releases if page else ():
+                    client.demand_logged(name, release)
+            except SkillpmError as error:
+                reason = error.message
+            if reason and reason not in told:
+                told.add(reason)
+                yield reason
 
 
 def collect(root: Path, *, dry_run: bool) -> list[str]:

@@ -14,7 +14,7 @@ from skillpm.cli.common_options import is_typed
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import number_option, place_option, server_option
-from skillpm.cli.output import clipped, json_option, note, print_json, table, tell
+from skillpm.cli.output import clipped, json_option, listing, note, print_json, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -128,7 +128,8 @@ def reports(name: str, registry: HttpRegistry) -> None:
         (str(item["id"]), "==".join(filter(None, (item["name"], item["version"]))), item["state"], item["reason"])
         for item in entries
     ]
-    table(("report", "release", "state", "reason"), [(*row[:3], clipped(row[3], 80)) for row in rows])
+    columns = ("report", "release", "state", "reason")
+    listing(columns, [(*row[:3], clipped(row[3], 80)) for row in rows], "no reports")
 
 
 @command.command(
@@ -171,7 +172,8 @@ def approvals(registry: HttpRegistry) -> None:
     if print_json(entries):
         return
     columns = ("id", "name", "version", "account", "summary")
-    table(columns, [tuple(clipped(str(item[column]), 60) for column in columns) for item in entries])
+    rows = [tuple(clipped(str(item[column]), 60) for column in columns) for item in entries]
+    listing(columns, rows, "no release waits for your approval")
 
 
 @command.command("approve", epilog="Example: skillpm registry approve 0f3c")

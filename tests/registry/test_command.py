@@ -107,11 +107,15 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         assert author.call("token", "list").ok().out.splitlines()[-1].split()[1] == "ci"
         author.call("token", "revoke", str(made["id"])).ok()
         author.call("owner", "add", "demo", "ben").fails(5, "there is no account `ben`")
+        assert author.call("registry", "reports").ok().err == "no reports\n"
+        author.call("registry", "report", "demo==9", "--reason", "bad").fails(5, "demo has no release 9", "it has 1.0")
+        author.call("registry", "report", "dem", "--reason", "bad").fails(5, "there is no skill `dem`")
         author.call("registry", "report", "demo", "--reason", "bad", "--at", "SKILL.md:3").ok()
         assert "demo" in author.call("registry", "reports", "demo").ok().out.splitlines()[-1]
         author.call("registry", "answer", "1", "dismissed", "--reason", "it does not").ok()
         author.call("registry", "answer", "2", "dismissed", "--reason", "x").fails(5, "there is no report 2")
         author.call("owner", "approval", "demo", "--on").ok()
+        assert author.call("registry", "approvals").ok().err == "no release waits for your approval\n"
         assert author.call("owner", "list", "demo", "--json").ok().document["approval"] is True
         assert "approval of a second owner" in author.call("owner", "list", "demo").ok().err
         author.write({"demo/skill.yaml": "manifest: 1\nversion: 2.0\n"})
@@ -127,7 +131,10 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         author.call("registry", "quarantine", *place, "--reason", "bad").ok()
         user.call("install", *place).fails(6, "quarantine")
         author.call("registry", "quarantine", *place, "--undo").ok()
-        author.call("owner", "trust", "demo", "--issuer", "https://ci.example", "--claim", "sub=x").ok()
+        trust = ("owner", "trust", "demo", "--issuer", "https://ci.example", "--claim")
+        author.call(*trust, "sub").fails(2, "`sub` is not a claim with its value")
+        author.call(*trust, "sub=x", "--claim", "sub=y").fails(2, "the claim `sub` has two values")
+        author.call(*trust, "sub=x").ok()
         assert "https://ci.example with sub=x" in author.call("owner", "list", "demo").ok().err
         author.call("owner", "distrust", "1").ok()
         author.call("logout").ok()
@@ -314,6 +321,7 @@ def test_a_folder_that_is_missing_is_told_by_the_option_that_names_it(
         main()
     said = capsys.readouterr().err
     assert ended.value.code == 2 and "`--data`" in said and f"`skillpm-registry {command} --data" in said
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_start_after_one_that_failed_prints_the_fingerprint_too(

@@ -59,6 +59,18 @@ def test_a_busy_database_is_told_and_leaves_nothing_half(
     assert server.owner.publish(skill_files("demo")).status_code == 201
 
 
+@pytest.mark.parametrize("keep", [0, 8192], ids=["no database", "its end is gone"])
+def test_a_damaged_database_is_told(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "registry.sqlite3"
+    database = Database(sqlite_url(path))
+    database.migrate(tmp_path / "lock")
+    database.close()
+    path.write_bytes(path.read_bytes()[:keep] + b"x" * 4096)
+    with pytest.raises(StorageError, match="the database is damaged") as caught:
+        Database(sqlite_url(path)).migrate(tmp_path / "lock")
+    assert "backup" in (caught.value.hint or "")
+
+
 def test_the_tables_of_a_newer_server_are_left_as_they_are(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path / "registry.sqlite3"))
     database.migrate(tmp_path / "lock")

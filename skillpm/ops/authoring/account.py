@@ -136,10 +136,18 @@ def scope(text: str) -> str:
 
 
 def claims(texts: Sequence[str]) -> dict[str, str]:
-    """Return the patterns of claims by name, each typed as ``NAME=PATTERN``. Raises UsageError for another form."""
-    pairs = {name: pattern for name, _, pattern in (text.partition("=") for text in texts)}
-    if not pairs or not all(pairs.values()):
-        raise UsageError("a claim is missing, or has no value", hint="write `--claim repository_id=123`")
+    """Return the patterns of claims by name, each typed as ``NAME=PATTERN``.
+
+    Raises:
+        UsageError: a text has another form, or two have the same name.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, _, pattern = text.partition("=")
+        if not name or not pattern:
+            raise UsageError(f"`{text[:80]}` is not a claim with its value", hint="write `--claim repository_id=123`")
+        if pairs.setdefault(name, pattern) != pattern:
+            raise UsageError(f"the claim `{name[:80]}` has two values", hint="write one; `*` stands for any text")
     return pairs
 
 
