@@ -120,11 +120,10 @@ class GymServer:
             message = f"{given.skill.name} could not judge this answer"
             raise RefusedError(503, message, code=verdict.status, reasons=verdict.reasons)
         rewards = {name: value for name, value in judgement.rewards.items() if value is not None}
-        argv = None if judgement.argv is None else [list(command) for command in judgement.argv]
-        verdict_document = {"status": verdict.status, "reasons": verdict.reasons, "argv": argv}
+        judged = {"status": verdict.status, "reasons": verdict.reasons, "argv": judgement.argv}
         numbers = {"score": verdict.score, "passed": verdict.status == "passed", **rewards}
         numbers = {name: value for name, value in numbers.items() if name not in _ROW_KEYS}
-        more = {"reward": reward, "reward_components": rewards, "verdict": verdict_document}
+        more = {"reward": reward, "reward_components": rewards, "verdict": judged}
         return _json({**row, **numbers, **more})
 
     async def _aggregate_metrics(self, request: Request, body: dict[str, Any]) -> Response:

@@ -13,7 +13,7 @@ from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
-from skillpm.model.verdict import Judgement
+from skillpm.model.verdict import Judgement, verdict_document
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
@@ -124,13 +124,9 @@ def _judged(batch: list[tuple[Row, Episode]], scorer: Scorer) -> Iterator[dict[s
 
 
 def _document(row: Row, judgement: Judgement) -> dict[str, Any]:
-    verdict = judgement.verdict
     return {
         **({"id": row.id} if "id" in row.model_fields_set else {}),
-        "status": verdict.status,
-        "score": verdict.score,
-        "components": verdict.components,
-        "reasons": list(verdict.reasons),
+        **verdict_document(judgement.verdict),
         "rewards": judgement.rewards,
-        "argv": None if judgement.argv is None else [list(command) for command in judgement.argv],
+        "argv": judgement.argv,
     }
