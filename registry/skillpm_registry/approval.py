@@ -11,9 +11,10 @@ import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from skillpm.model.name import scope_of
 from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right
-from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope, role_in, scope_of
+from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope, role_in
 from skillpm_registry.oidc import has_named
 from skillpm_registry.problems import ApiError
 from skillpm_registry.publishing import make_visible

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import select
 
 from skillpm.errors import UsageError
-from skillpm.model.name import parse_name
+from skillpm.model.name import parse_name, scope_of
 from skillpm.model.release import Status
 from skillpm.model.requirement import parse_version
 from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right
-from skillpm_registry.membership import REGISTRY, Role, demand_role, scope_of
+from skillpm_registry.membership import REGISTRY, Role, demand_role
 from skillpm_registry.problems import ApiError
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report

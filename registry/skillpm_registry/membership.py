@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from skillpm.index.shipped import bundled_skills
-from skillpm.model.name import is_name
+from skillpm.model.name import is_name, scope_of
 from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right
 from skillpm_registry.problems import ApiError
@@ -40,12 +40,6 @@ class Role(IntEnum):
     def text(self) -> str:
         """The role as it is written."""
         return self.name.lower()
-
-
-def scope_of(name: str) -> str:
-    """Return the scope of a skill: the skill itself, or ``OWNER/``."""
-    owner, slash, _ = name.partition("/")
-    return owner + slash
 
 
 def is_scope(text: str) -> bool:

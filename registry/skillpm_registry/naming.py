@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skillpm.model.name import look_alike
+from skillpm.model.name import look_alike, scope_of
 from skillpm_registry.catalogue.catalogue import Catalogue
-from skillpm_registry.membership import scope_of
 from skillpm_registry.problems import ApiError
 
 

@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session
 from skillpm.errors import BusyError, CheckError, SkillpmError
 from skillpm.formats.light import read_light
 from skillpm.index.folder_registry import UnwitnessedError
+from skillpm.model.name import scope_of
 from skillpm.model.release import Release
 from skillpm.storage.archive import limits_of, read_archive
 from skillpm.storage.process_lock import locked
@@ -39,7 +40,7 @@ from skillpm_registry.drafts import LIFETIME
 from skillpm_registry.events import record
 from skillpm_registry.gate import Gate
 from skillpm_registry.identity import DAY, Identity, Right
-from skillpm_registry.membership import Role, demand_publishing, is_taken, not_a_member, role_in, scope_of
+from skillpm_registry.membership import Role, demand_publishing, is_taken, not_a_member, role_in
 from skillpm_registry.naming import is_new
 from skillpm_registry.oidc import publisher_of
 from skillpm_registry.problems import ApiError

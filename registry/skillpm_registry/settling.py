@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 
 from skillpm.errors import BusyError
 from skillpm.formats.light import read_light
+from skillpm.model.name import scope_of
 from skillpm.model.release import Release
 from skillpm.storage.process_lock import locked
 from skillpm_registry.drafts import LIFETIME
 from skillpm_registry.events import record
-from skillpm_registry.membership import scope_of, take
+from skillpm_registry.membership import take
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Account, Approval, Event, Upload
 from skillpm_registry.uploads import archive_of, unfinished

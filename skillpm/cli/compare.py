@@ -16,7 +16,7 @@ from skillpm.cli.options import FiniteRange, number_option, run_option
 from skillpm.cli.output import echo_json, json_option, note, print_json, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
-from skillpm.formats.as_json import StreamedArray
+from skillpm.formats.as_json import StreamedArray, as_json
 
 if TYPE_CHECKING:
     from skillpm.evals.compare import Comparison
@@ -45,7 +45,6 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     A and B are evaluations as `skillpm report` takes them: a file, an output folder, or a run by name, folder or
     `latest`. It calls a difference better or worse only if the exact paired test supports it.
     """
-    from skillpm.formats.as_json import as_json as json_form
     from skillpm.ops.learning.compare import compare_arms
 
     compared = compare_arms(_choose(first, arm_of_a or arm), _choose(second, arm))
@@ -61,7 +60,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
         flipped = False
         for flip in compared.flips:
             flipped = True
-            click.echo(json.dumps(json_form(flip), ensure_ascii=False))
+            click.echo(json.dumps(as_json(flip), ensure_ascii=False))
         if not flipped:
             note("no task flipped")
     else:

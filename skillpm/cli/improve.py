@@ -72,7 +72,6 @@ def _print_round(chosen: Round) -> None:
 
 
 def _print_improved(chosen: Round, improved: Improved) -> None:
-
     document = {
         "run": chosen.run,
         "traces": chosen.traces,

@@ -10,6 +10,7 @@ import click
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option, server_option
 from skillpm.cli.output import json_option, note, print_json, table, tell
+from skillpm.model.name import scope_of
 
 if TYPE_CHECKING:
     from skillpm.index.http_registry import HttpRegistry
@@ -29,9 +30,7 @@ def command() -> None:
 @json_option
 def list_members(name: str, registry: HttpRegistry) -> None:
     """List who may publish NAME. Shows owners, publishers, trusted publishers and whether releases need an approval."""
-    from skillpm.ops.authoring.account import scope
-
-    query = urlencode({"scope": scope(name)})
+    query = urlencode({"scope": scope_of(name)})
     people, issuers = registry.ask("GET", f"members?{query}"), registry.ask("GET", f"trusted-publishers?{query}")
     approval = registry.ask("GET", f"approvals/needed?{query}")["needed"] is True
     if print_json({"members": people, "trusted_publishers": issuers, "approval": approval}):
@@ -71,9 +70,7 @@ def remove(name: str, account: str, registry: HttpRegistry) -> None:
 
 
 def _set(name: str, account: str, role: str, registry: HttpRegistry) -> None:
-    from skillpm.ops.authoring.account import scope
-
-    people = registry.ask("PUT", "members", {"scope": scope(name), "account": account, "role": role})
+    people = registry.ask("PUT", "members", {"scope": scope_of(name), "account": account, "role": role})
     if not print_json({"members": people}):
         table(("account", "role"), [(item["account"], item["role"]) for item in people])
 
@@ -87,9 +84,7 @@ def _set(name: str, account: str, role: str, registry: HttpRegistry) -> None:
 @json_option
 def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
     """Demand an approval for releases of NAME. An owner who did not announce the release gives it."""
-    from skillpm.ops.authoring.account import scope
-
-    state = registry.ask("PUT", "approvals", {"scope": scope(name), "needed": needed})
+    state = registry.ask("PUT", "approvals", {"scope": scope_of(name), "needed": needed})
     how = "wait for the approval of a second owner" if needed else "go live at once"
     tell(state, f"releases of {state['scope']} {how}")
 
@@ -111,9 +106,9 @@ def trust(name: str, issuer: str, texts: tuple[str, ...], registry: HttpRegistry
     All claims must fit. `*` in a pattern stands for any text. Prefer claims that are never given to another, such as a
     repository's number.
     """
-    from skillpm.ops.authoring.account import claims, scope
+    from skillpm.ops.authoring.account import claims
 
-    document = {"scope": scope(name), "issuer": issuer, "claims": claims(texts)}
+    document = {"scope": scope_of(name), "issuer": issuer, "claims": claims(texts)}
     entry = registry.ask("POST", "trusted-publishers", document)
     can = f"jobs of {issuer} can publish {entry['scope']} after `skillpm login URL --trusted`"
     tell(entry, can, out=entry["id"])

@@ -10,6 +10,7 @@ import click
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import FiniteRange, number_option, server_option
 from skillpm.cli.output import json_option, print_json, table, tell
+from skillpm.model.name import scope_of
 
 if TYPE_CHECKING:
     from skillpm.index.http_registry import HttpRegistry
@@ -37,9 +38,7 @@ def command() -> None:
 @json_option
 def create(label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: HttpRegistry) -> None:
     """Make a token and print it, once. It can do no more than the token that you are logged in with."""
-    from skillpm.ops.authoring.account import scope
-
-    scopes = [scope(text) for text in only]
+    scopes = [scope_of(text) for text in only]
     entry = registry.ask("POST", "tokens", {"label": label, "rights": rights, "only": scopes, "days": days})
     where = f" in {', '.join(entry['only'])}" if entry["only"] else ""
     may = f"token {entry['id']} may {', '.join(entry['rights'])}{where} until {_day(entry['expires'])}"

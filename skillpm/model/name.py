@@ -47,6 +47,12 @@ def parse_name(text: str) -> str:
     )
 
 
+def scope_of(name: str) -> str:
+    """Return what is owned in a registry: a skill, ``OWNER/`` for `owner/skill` and `owner/`, or ``*``."""
+    owner, slash, _ = name.partition("/")
+    return owner + slash
+
+
 def near_names(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
     """Return the known names that a person may have meant: the nearest, and those that are as near.
 

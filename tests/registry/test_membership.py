@@ -12,9 +12,10 @@ import pytest
 from httpx2 import Response
 
 from skillpm.errors import StorageError
+from skillpm.model.name import scope_of
 from skillpm.storage import durable
 from skillpm_registry import publishing
-from skillpm_registry.membership import Role, is_scope, scope_of
+from skillpm_registry.membership import Role, is_scope
 from skillpm_registry.publishing import finish
 from skillpm_registry.settling import recover
 from tests.registry.conftest import Person, Server, parcel, problem

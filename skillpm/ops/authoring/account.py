@@ -129,12 +129,6 @@ def _github_statement(audience: str, environment: Mapping[str, str]) -> str:
     return str(document["value"])
 
 
-def scope(text: str) -> str:
-    """Return what is owned: a skill, ``OWNER/`` for `owner/skill` and `owner/`, or ``*``."""
-    owner, slash, _ = text.partition("/")
-    return owner + slash
-
-
 def claims(texts: Sequence[str]) -> dict[str, str]:
     """Return the patterns of claims by name, each typed as ``NAME=PATTERN``.
 
