@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from skillpm.model.training import SELF, Material, ModelName, Positive, StageName, StagePlan
-from skillpm.train.refining import Refining
+from skillpm.train.refining import Engine, Refining
 
 
 class Distil(Refining):
@@ -20,6 +20,7 @@ class Distil(Refining):
         prompts: prompts of one step, each answered once; all rows where there are fewer.
         micro_batch: answers in one forward and backward pass; fewer take less memory.
         max_length: tokens of the teacher's prompt and an answer; a longer row is left out.
+        rollouts: who samples the answers that are learned from: own, the process that trains, or vllm, a server of it.
     """
 
     kind: Literal["distil"]
@@ -30,6 +31,7 @@ class Distil(Refining):
     prompts: Positive = 8
     micro_batch: Positive = 8
     max_length: Positive = 4096
+    rollouts: Engine = "own"
 
     @model_validator(mode="after")
     def _teaches_something(self) -> Distil:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from skillpm.model.training import Material, Positive, StageName, StagePlan
-from skillpm.train.refining import Refining, held_for_validation
+from skillpm.train.refining import Engine, Refining, held_for_validation
 
 Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _CLIP = {"gspo": (3e-4, 4e-4), "cispo": (0.2, 5.0)}  # of the papers: 2507.18071, 2506.13585
@@ -30,6 +30,7 @@ class Sampled(Refining):
         refill: rounds in which a step asks other prompts in place of those whose answers were paid alike; 0 for none.
         kl: weight of the divergence from the model as it was when the stage began; 0 for none.
         rewards: weights by reward name, for every skill that has a reward of that name.
+        rollouts: who samples the answers that are learned from: own, the process that trains, or vllm, a server of it.
     """
 
     steps: Positive = 10
@@ -40,6 +41,7 @@ class Sampled(Refining):
     refill: Annotated[int, Field(ge=0, le=16)] = 1
     kl: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     rewards: dict[str, float] = Field(default_factory=lambda: {"graded": 1.0})
+    rollouts: Engine = "own"
 
     @field_validator("rewards")
     @classmethod
@@ -57,7 +59,6 @@ class Grpo(Sampled):
         epsilon: how far down a ratio may go; by default what the paper of the loss has.
         epsilon_high: how far up.
         turns: answers in one episode, at most, where a skill has an environment.
-        rollouts: who samples the answers that are learned from: own, the process that trains, or vllm, a server of it.
     """
 
     kind: Literal["grpo"]
@@ -66,7 +67,6 @@ class Grpo(Sampled):
     epsilon: Clip | None = None
     epsilon_high: Clip | None = None
     turns: Annotated[int, Field(ge=1, le=64)] = 4
-    rollouts: Literal["own", "vllm"] = "own"
 
     @property
     def clip(self) -> tuple[float, float]:

@@ -18,10 +18,11 @@ from skillpm.errors import UsageError
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.training import Stage
 from skillpm.storage.files import read_text
-from skillpm.train.grpo import Grpo, Sampled, prompts_of_step
+from skillpm.train.grpo import Sampled, prompts_of_step
 from skillpm.train.kinds import SEVERAL
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
+from skillpm.train.refining import samples_with_vllm
 
 _RANK = "skillpm.train.hf.rank"
 _COMING = 600  # seconds in which all machines come
@@ -267,7 +268,7 @@ def _check_share(stage: Stage, processes: int, *, has_all: bool = False) -> None
             f"stage {stage.name}: the kind {stage.kind} trains with one process",
             hint=f"leave `--processes` out; {', '.join(sorted(SEVERAL))} can have several",
         )
-    if isinstance(stage, Grpo) and stage.rollouts == "vllm":
+    if samples_with_vllm(stage):
         raise UsageError(
             f"stage {stage.name}: vLLM samples for one process that trains",
             hint="leave `--processes` or `rollouts` out",

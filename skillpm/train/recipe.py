@@ -25,6 +25,7 @@ from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.distil import Distil
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
+from skillpm.train.refining import samples_with_vllm
 from skillpm.train.sft import Sft
 
 VLLM_RANK = 512
@@ -143,7 +144,7 @@ class Recipe(Document):
     @property
     def uses_vllm(self) -> bool:
         """Does a stage learn from answers that vLLM samples?"""
-        return any(isinstance(stage, Grpo) and stage.rollouts == "vllm" for stage in self.stages)
+        return any(samples_with_vllm(stage) for stage in self.stages)
 
     @model_validator(mode="after")
     def _vllm_takes_the_policy(self) -> Recipe:

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from skillpm.model.training import Positive, Rate, Stage
 
+Engine = Literal["own", "vllm"]
+"""Who samples the answers that are learned from."""
+
 
 class Refining(Stage):
     """A stage that samples answers, and is held to rows that it never learns from.
@@ -27,6 +30,11 @@ class Refining(Stage):
     max_new_tokens: Positive = 96
     validate_on: Annotated[int, Field(ge=0)] = 48
     max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
+def samples_with_vllm(stage: Stage) -> bool:
+    """Does a stage learn from answers that vLLM samples?"""
+    return getattr(stage, "rollouts", "own") == "vllm"
 
 
 def held_for_validation(validate_on: int, rows: int) -> int:

@@ -32,10 +32,11 @@ from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model, room_for
 from skillpm.train.hf.packing import GroupedOrder, answer_logits, encode_rows
 from skillpm.train.hf.reference import Reference, forget_reference
-from skillpm.train.hf.rollout import sample_groups
+from skillpm.train.hf.rollout import Drawing, sample_answers
 from skillpm.train.hf.sft import check_loss
 from skillpm.train.hf.together import passes
 from skillpm.train.hf.validation import Validation
+from skillpm.train.refining import samples_with_vllm
 
 Asked = Callable[[], AbstractContextManager[Any]]  # yields the teacher's model
 
@@ -83,17 +84,13 @@ class Lesson:
 
     def answers(self, model: Any, numbers: Sequence[int], step: int) -> list[list[int]]:
         """Sample an answer to each row of these numbers."""
-        groups = sample_groups(
-            model,
-            self.given.conversation,
-            [self.student.prompts[number] for number in numbers],
-            samples=1,
-            temperature=self.stage.temperature,
-            max_new_tokens=self.stage.max_new_tokens,
-            batch_size=self.stage.prompts,
-            seed=self.given.seed + step,
-        )
-        return [answer for (answer,) in groups]
+        stage, given, sampler = self.stage, self.given, sample_answers
+        if samples_with_vllm(stage):
+            given.vllm.follow(model)
+            sampler = given.vllm.answers
+        prompts = [self.student.prompts[number] for number in numbers]
+        drawing = Drawing(1, stage.temperature, stage.max_new_tokens, stage.prompts, given.seed + step)
+        return [answer.tokens for (answer,) in sampler(model, given.conversation, prompts, drawing)]
 
     def batches(self, numbers: Sequence[int], answers: Sequence[list[int]]) -> dict[str, dict[str, torch.Tensor]]:
         """Lay the answers to some rows out for both readers, in one order of tokens: rows of one skill together."""

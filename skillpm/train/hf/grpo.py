@@ -69,8 +69,6 @@ def _run(
         processing_class=conversation.tokenizer,
     )
     trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))
-    if rollouts.vllm is not None:
-        trainer.use_vllm = True  # TRL weighs each answer by the ratio of its probabilities here and there
     if stage.kl:
         _hold(trainer, given.model, stage.kl)
     try:

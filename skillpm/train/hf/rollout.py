@@ -18,6 +18,7 @@ from skillpm.train.hf.draws import Draws
 from skillpm.train.hf.model import window
 from skillpm.train.hf.packed import packed
 from skillpm.train.hf.sharded import whole_model
+from skillpm.train.refining import samples_with_vllm
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
@@ -265,7 +266,7 @@ class Rollouts:
         self._stage, self._given, self._rewarder = stage, given, rewarder
         self._rows = {row.task.key: row for row in rows}
         self.draws = Draws(list(self._rows), given.seed)
-        self.vllm = given.vllm if getattr(stage, "rollouts", "own") == "vllm" else None
+        self.vllm = given.vllm if samples_with_vllm(stage) else None
 
     def groups(self, model: Any, step: int, wanted: int) -> tuple[list[Group], dict[str, float]]:
         """Return as many groups as a step takes, live ones where ``refill`` rounds find them, and figures of them.

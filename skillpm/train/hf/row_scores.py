@@ -29,6 +29,7 @@ Way = Callable[[Any, torch.Tensor, torch.Tensor, int], Scores]
 
 _PAID = 1e-6  # an advantage below is the rounding of a mean of equals
 _PADDING = 3  # columns
+_RATIO = "sampling/importance_sampling_ratio/mean"  # as GRPO's trainer calls it
 _MEANS = frozenset({"grpo", "dr_grpo"})  # losses that divide by the rows of a batch
 
 
@@ -131,6 +132,11 @@ class StepTrainer(ScoredRows):
         if rollouts is not None:
             self.kept = rollouts.draws.record
 
+    @property
+    def sampled_elsewhere(self) -> bool:
+        """Has another engine sampled the answers, whose probabilities are not quite those of this one?"""
+        return self._rollouts is not None and self._rollouts.vllm is not None
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         assert self._rollouts is not None
         model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
@@ -150,7 +156,7 @@ class StepTrainer(ScoredRows):
         played = self._played
         answers = {"prompt_ids": [item.prompt for item in played], "completion_ids": [item.tokens for item in played]}
         several = any(gathered(any(0 in item.own for item in played)))
-        scores = [item.scores for item in played] if self.use_vllm else None  # type: ignore[attr-defined]
+        scores = [item.scores for item in played] if self.sampled_elsewhere else None
         return {**answers, "logprobs": scores, **({"env_mask": [item.own for item in played]} if several else {})}
 
 
@@ -159,10 +165,25 @@ class GroupTrainer(StepTrainer, GRPOTrainer):
 
     def __init__(self, rollouts: Rollouts | None = None, **rest: Any) -> None:
         super().__init__(rollouts, rollout_func=lambda prompts, trainer: self._answers(), **rest)
+        self.use_vllm = self.sampled_elsewhere  # TRL weighs each token by the ratio of its probabilities here and there
 
 
 class LeaveOneOutTrainer(StepTrainer, RLOOTrainer):
-    """TRL's RLOO, which takes no rollout function."""
+    """TRL's RLOO, which takes no rollout function.
+
+    Its loss has the ratio of an answer's probabilities now and when it was sampled, so it is given those of the engine
+    that has sampled it.
+    """
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        found = super()._generate_and_score_completions(inputs)
+        if self.sampled_elsewhere:
+            here, learned = found["old_logps"], found["completion_mask"].any(dim=1)
+            there = here.new_tensor([sum(item.scores) for item in self._played])
+            found["old_logps"] = torch.where(learned, there, here)
+            ratio = (here - there)[learned].exp().mean()
+            self._metrics["train"][_RATIO].append(float(ratio))
+        return found
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return self._answers()["prompt_ids"], None, {}

@@ -128,7 +128,7 @@ class VllmSampler:
         """
         self._policies += 1
         before, self._policy = self._policy, f"policy-{self._policies}"
-        model.save_pretrained(self._folder / self._policy)
+        model.save_pretrained(self._folder / self._policy, selected_adapters=["default"])  # what it was stands beside
         self._post("load_lora_adapter", {"lora_name": self._policy, "lora_path": str(self._folder / self._policy)})
         if before != _BASE:
             self._post("unload_lora_adapter", {"lora_name": before})

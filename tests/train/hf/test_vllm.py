@@ -19,7 +19,8 @@ import pytest
 import torch
 
 from skillpm.errors import TrainingError, UsageError
-from skillpm.train.grpo import Grpo
+from skillpm.train.distil import Distil
+from skillpm.train.grpo import Grpo, Rloo
 from skillpm.train.hf.model import load_conversation, load_model
 from skillpm.train.hf.rollout import Answer, Drawing, sample_answers
 from skillpm.train.hf.stages import machine_record, open_model
@@ -200,19 +201,71 @@ def test_a_killed_training_leaves_no_server_and_no_folder(tmp_path: Path) -> Non
     assert not folder.exists() and not runs(process)
 
 
-@pytest.mark.parametrize("rollouts", [pytest.param("vllm", marks=real)])
-def test_grpo_learns_from_what_vllm_samples(wide_model: Path, tmp_path: Path, rollouts: str) -> None:
+class Beside:
+    """Samples as vLLM does, in this process: each answer comes with the score of each token, here by a plain pass."""
+
+    def __init__(self, source: Path, model: Any) -> None:
+        self.version, self.followed = "0", 0
+
+    def follow(self, model: Any) -> None:
+        self.followed += 1
+
+    def answers(self, model: Any, conversation: Any, prompts: Any, how: Drawing, **rest: Any) -> list[list[Answer]]:
+        groups = sample_answers(model, conversation, prompts, how, **rest)
+        return [
+            [Answer(answer.tokens, scores=scores_of(model, prompt, answer, how.temperature)) for answer in group]
+            for prompt, group in zip(prompts, groups, strict=True)
+        ]
+
+    def close(self) -> None:
+        assert self.followed
+
+
+@torch.no_grad()
+def scores_of(model: Any, prompt: list[int], answer: Answer, temperature: float) -> list[float]:
+    logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0, len(prompt) - 1 : -1]
+    logs = (logits / temperature).log_softmax(dim=-1)
+    return [float(log[token]) for log, token in zip(logs, answer.tokens, strict=True)]
+
+
+SHAPE: dict[str, Any] = {"steps": 2, "prompts": 4, "validate_on": 0, "max_new_tokens": 16, "learning_rate": 1e-2}
+GROUPS: dict[str, Any] = {**SHAPE, "generations": 4, "refill": 0, "temperature": 2.0}
+ALL = [Grpo(kind="grpo", **GROUPS), Rloo(kind="rloo", updates=2, **GROUPS), Distil(kind="distil", **SHAPE)]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("stage", ALL, ids=lambda stage: stage.kind)
+def test_a_stage_learns_the_same_from_the_answers_of_another_engine(
+    ending_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any
+) -> None:
+    """Where both compute alike; the ratio of their probabilities is 1 then, and in the log."""
+    monkeypatch.setattr("skillpm.train.hf.stages.VllmSampler", Beside)
+    logs = []
+    for engine in ("own", "vllm"):
+        plan = plan_of(stage.model_copy(update={"rollouts": engine}), rows=8)
+        rows = run(plan, ending_model, tmp_path / engine, pay_by_text)
+        logs.append([row for row in rows if "loss" in row])
+    for own, other in zip(*logs, strict=True):
+        assert other["loss"] == pytest.approx(own["loss"], rel=1e-3, abs=1e-4)
+        assert other["grad_norm"] == pytest.approx(own["grad_norm"], rel=1e-3) and own["grad_norm"] > 0
+    if stage.kind != "distil":
+        ratios = [row[RATIO] for row in logs[1] if RATIO in row]
+        assert ratios == pytest.approx([1] * len(ratios), abs=1e-3) and ratios
+
+
+RATIO = "sampling/importance_sampling_ratio/mean"
+
+
+@pytest.mark.parametrize("stage", [pytest.param(stage, marks=real, id=stage.kind) for stage in ALL])
+def test_a_stage_learns_from_what_vllm_samples(wide_model: Path, tmp_path: Path, stage: Any) -> None:
     """The ratio of the probabilities here and there is in the log, and is 1 where both compute alike."""
-    stage = STAGE.model_copy(
-        update={"rollouts": rollouts, "temperature": 2.0, "learning_rate": 1e-2, "micro_batch": 16}
-    )
     model = Path(shutil.copytree(wide_model, tmp_path / "ending"))
     (model / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(40, 140))}))
-    steps = [row for row in run(plan_of(stage, rows=8), model, tmp_path / "run", pay_by_text) if "loss" in row]
+    plan = plan_of(stage.model_copy(update={"rollouts": "vllm"}), rows=8)
+    steps = [row for row in run(plan, model, tmp_path / "run", pay_by_text) if "loss" in row]
     assert len(steps) == 2 and all(row["grad_norm"] > 0 for row in steps)
-    for row in steps:
-        assert row["sampling/importance_sampling_ratio/mean"] == pytest.approx(1, abs=1e-2)
-        assert 0 < row["sampling/sampling_logp_difference/mean"] < 1e-3
+    ratios = [row[RATIO] for row in steps if RATIO in row]
+    assert ratios == pytest.approx([1] * len(ratios), abs=1e-2) and (ratios or stage.kind == "distil")
 
 
 @pytest.mark.parametrize(
