@@ -12,6 +12,7 @@ runs with a million rows, two of them share one, and a row is left out.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import combinations
@@ -22,7 +23,7 @@ from skillpm.storage.temporary_database import DigestMap
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
 SHORT = 20  # words; the sets of longer requests would have too many pairs of words
-_RANKED = 1 << 14  # words whose rank is kept in memory; those that are first seen later are the rarest
+_RANKED = 1 << 14  # words whose place in the order is kept in memory
 _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
 _MEMBER = Struct("QQ")  # the mask of a set of words, and its number
@@ -67,12 +68,12 @@ class Deduplicator:
     def __init__(self) -> None:
         self.targets = 0
         self._forms = DigestMap()  # form -> its target, the number of its row
-        # A set of words is kept as a text, which takes a tenth of the memory.
-        self._groups = DigestMap()  # target -> how many rows; sets of words while they are few; then how to make keys
+        # A set of words is kept as the text that has them, which takes a tenth of the memory.
+        self._groups = DigestMap()  # target -> how many rows; forms while they are few, then the words of them all
         self._indexed = 0  # sets, each with a number
-        self._sets = DigestMap()  # number -> set of words
+        self._sets = DigestMap()  # number -> form
         self._index = DigestMap()  # key of a prefix -> masks and numbers of sets
-        self._ranks: dict[str, int] = {}
+        self._order = _WordOrder()
 
     def __contains__(self, key: int) -> bool:
         """Has the form with this hash a row?"""
@@ -115,70 +116,84 @@ class Deduplicator:
         return int(row)
 
     def _lose(self, target: int) -> None:
-        rows, sets, prefixes = self._groups.get(target)
-        self._groups[target] = (rows - 1, sets, prefixes)
+        rows, forms, common = self._groups.get(target)
+        self._groups[target] = (rows - 1, forms, common)
         self.targets -= rows == 1
 
     def _has_near(self, form: str, target: int, row: int) -> bool:
         """Is an earlier set of words with this target similar enough? If not, this one is remembered."""
-        words = frozenset(form.split())
-        rows, sets, prefixes = self._groups.get(target) or (0, [], None)
-        if prefixes is None:
-            if _is_near_one_of(sets, words):
+        rows, forms, common = self._groups.get(target) or (0, [], None)
+        if common is not None:
+            if self._is_near_indexed(form, target, common):
                 return True
-            sets = [*sets, " ".join(words)]
-            if len(sets) == SMALL:
-                prefixes, sets = self._index_all(sets, target), []
+        elif forms and _is_near_one_of(forms, frozenset(form.split())):
+            return True
         else:
-            keys, mask = self._prefix_keys(words, target, *prefixes), _mask(words)
-            if any(_is_near_one_of(self._alike(key, mask, len(words)), words) for key in keys):
-                return True
-            self._remember(keys, mask, words)
+            forms = [*forms, form]
+            if len(forms) == SMALL:
+                common, forms = self._index_all(forms, target), []
         is_row = row != _NO_ROW
         self.targets += is_row and rows == 0
-        self._groups[target] = (rows + is_row, sets, prefixes)
+        self._groups[target] = (rows + is_row, forms, common)
         return False
 
-    def _index_all(self, sets: Sequence[str], target: int) -> tuple[str, int]:
-        """Index the first sets of a target, and return the words that they have in common, and how many make a key."""
-        members = [frozenset(text.split()) for text in sets]
-        common = " ".join(frozenset.intersection(*members))
-        together = 2 if max(map(len, members)) <= SHORT else 1
-        for words in members:
-            self._remember(self._prefix_keys(words, target, common, together), _mask(words), words)
-        return common, together
+    def _index_all(self, forms: Sequence[str], target: int) -> str:
+        """Index the first sets of a target, and return the words that they have in common."""
+        common = " ".join(frozenset.intersection(*(frozenset(form.split()) for form in forms)))
+        for form in forms:
+            self._is_near_indexed(form, target, common)
+        return common
 
-    def _alike(self, key: int, mask: int, size: int) -> Iterator[str]:
-        """Yield the sets of a key that may be near to one of this mask and size.
+    def _is_near_indexed(self, form: str, target: int, common: str) -> bool:
+        """Is an indexed set of words with this target similar enough? If not, this one is indexed."""
+        words = frozenset(form.split())
+        keys, mask = self._prefix_keys(words, target, common.split()), _mask(words)
+        members = [self._index.get(key) or b"" for key in keys]
+        # Of two near sets at most a quarter as many words as one has stand in one alone, so no more bits differ.
+        alike = {
+            number
+            for some in members
+            for other, number in _MEMBER.iter_unpack(some)
+            if (mask ^ other).bit_count() * 4 <= len(words)
+        }
+        if _is_near_one_of(map(self._sets.get, alike), words):
+            return True
+        self._indexed += 1
+        self._sets[self._indexed] = form
+        for key, some in zip(keys, members, strict=True):
+            self._index[key] = some + _MEMBER.pack(mask, self._indexed)
+        return False
 
-        Of two near sets at most a quarter as many words as one has stand in one alone, so no more bits differ.
-        """
-        for other, number in _MEMBER.iter_unpack(self._index.get(key) or b""):
-            if (mask ^ other).bit_count() * 4 <= size:
-                yield self._sets.get(number)
-
-    def _prefix_keys(self, words: frozenset[str], target: int, common: str, together: int) -> list[int]:
+    def _prefix_keys(self, words: frozenset[str], target: int, common: Sequence[str]) -> list[int]:
         # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n or
         # more. Behind the first of these, or the first two, stand all the others: so those have their places among the
         # first words of both sets. This holds under any fixed order; the rarest words come first, because fewer sets
-        # have them.
-        shared = -(-len(words) * SIMILAR[0] // SIMILAR[1])
-        last, together = frozenset(common.split()), min(together, len(words))
-        rarest = sorted(words, key=lambda word: (word in last, self._rarity(word)))[: len(words) - shared + together]
-        return [hash((target, *chosen)) for chosen in combinations(rarest, together)]
+        # have them. A set near to one of at most SHORT words has at most a quarter more, so sets of lengths between
+        # the two have keys of both kinds.
+        alone = len(words) - -(-len(words) * SIMILAR[0] // SIMILAR[1])
+        order = self._order.__getitem__
+        rarest = sorted(words.difference(common), key=order)
+        if len(rarest) < alone + 2:
+            rarest += sorted(words.intersection(common), key=order)
+        keys: list[int] = []
+        if len(words) * SIMILAR[0] <= SHORT * SIMILAR[1]:
+            keys += [hash((target, *pair)) for pair in combinations(rarest[: alone + 2], min(2, len(words)))]
+        if len(words) > SHORT:
+            keys += [hash((target, word)) for word in rarest[: alone + 1]]
+        return keys
 
-    def _remember(self, keys: Iterable[int], mask: int, words: Iterable[str]) -> None:
-        self._indexed += 1
-        self._sets[self._indexed] = " ".join(words)
-        member = _MEMBER.pack(mask, self._indexed)
-        for key in keys:
-            self._index[key] = (self._index.get(key) or b"") + member
 
-    def _rarity(self, word: str) -> tuple[int, str]:
-        """Return the place of a word in the order of prefixes, which never changes."""
-        ranks = self._ranks
-        rank = ranks.setdefault(word, len(ranks)) if len(ranks) < _RANKED else ranks.get(word, _RANKED)
-        return -rank, word
+class _WordOrder(dict[str, int]):
+    """The fixed order of words in prefixes: a word that is first seen later is rarer and comes earlier.
+
+    When it is full, the words that it does not have come first, in the order of their hashes.
+    """
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _RANKED:
+            return -_RANKED - (hash(word) & sys.maxsize)
+        place = self[word] = -len(self)
+        return place
 
 
 def _mask(words: Iterable[str]) -> int:
@@ -196,8 +211,8 @@ def _is_near_one_of(sets: Iterable[str], words: frozenset[str]) -> bool:
     """
     part, whole = SIMILAR
     for text in sets:
-        other = text.split()
-        common = len(words.intersection(other))
+        other = {*text.split()}
+        common = len(words & other)
         if common * (part + whole) >= part * (len(words) + len(other)):
             return True
     return False
