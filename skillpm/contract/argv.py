@@ -32,6 +32,18 @@ def fill_argv(parts: Sequence[Part], arguments: dict[str, Any]) -> Argv:
     return (tuple(words),)
 
 
+def fills_by_argument(parts: Sequence[Part]) -> bool:
+    """Is each value a word or refused whatever the other arguments are?
+
+    Not where another argument decides if it stands there, nor where a value may be the ``--`` before another.
+    """
+    return not any(
+        isinstance(part, ArgvPart)
+        and (part.flag in ("-", "--") or (part.value is not None and (part.condition or part.when)))
+        for part in parts
+    )
+
+
 def _stands(part: ArgvPart, arguments: dict[str, Any]) -> bool:
     """Do the conditions of a piece hold, and does it have a value if it takes one?"""
     if part.condition is not None and not arguments[part.condition]:

@@ -65,6 +65,10 @@ class Contract:
         """Can an answer with this value of an argument be valid, whatever the others are?"""
         return self._schemas[tool].may_take(argument, value)
 
+    def judges_by_argument(self, tool: str) -> bool:
+        """Is a call of this tool valid where each value of an argument stands in some valid call?"""
+        return self._schemas[tool].is_by_argument
+
     def complete(self, expected: Any) -> dict[str, Any]:
         """Return an expected answer with every argument present, in the order of the schema.
 

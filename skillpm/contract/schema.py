@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from skillpm.contract.argv import fill_argv
+from skillpm.contract.argv import fill_argv, fills_by_argument
 from skillpm.contract.command import Argv, CommandLineReader
 from skillpm.contract.equality import Equality
 from skillpm.contract.grammar import CommandError
@@ -25,6 +25,10 @@ from skillpm.model.schema_effort import Effort, refuse_exponential
 MAX_PROBLEMS = 8
 _MAX_EFFORT = 10_000_000  # looks at a part of a schema, for one answer: some seconds
 _MAX_EXPLAINED = 10_000  # of them where each look may leave an error to explain
+_BY_ARGUMENT = frozenset(
+    {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
+    | {"$schema", "$comment", "title", "description", "examples", "default"}
+)  # keywords of a schema whose arguments are judged one by one
 _PLAIN = frozenset({str, int, bool, type(None)})  # has no inner objects, and cannot be or hold 8123.0
 
 
@@ -98,6 +102,14 @@ class ToolSchema:
             return compiled(schema)
         except (jsonschema_rs.ReferencingError, ValueError):  # a reference to something else
             return jsonschema_rs.Draft202012Validator(True)
+
+    @cached_property
+    def is_by_argument(self) -> bool:
+        """Is each argument judged by itself, whatever the others are?"""
+        if self._effort is not None or not self.tool.input_schema.keys() <= _BY_ARGUMENT:
+            return False
+        argv = self.tool.argv
+        return argv is None or isinstance(argv, CommandLine) or fills_by_argument(argv)
 
     def may_take(self, name: str, value: str | int) -> bool:
         """Can an answer with this value of an argument be valid, whatever the others are?"""

@@ -56,8 +56,13 @@ def _digest_of(skill: str, system: str) -> hashlib._Hash:
 
 def task_key(skill: str, system: str, request: str, expected: Any) -> str:
     """Return the digest of a task of one request."""
+    return canonical_key(skill, system, request, canonical_json(expected))
+
+
+def canonical_key(skill: str, system: str, request: str, expected: str) -> str:
+    """Return the same where the expected answer is canonical JSON already."""
     digest = _digest_of(skill, system).copy()  # of what all tasks of a skill have in common
-    digest.update(canonical_json([request, expected])[1:].encode("utf-8", "surrogatepass"))
+    digest.update(f"{canonical_json(request)},{expected}]".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
 
 

@@ -7,6 +7,7 @@ A run has 8 words, which finds every shared run of 13 too (the lengths used for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from skillpm.errors import CheckError
 from skillpm.model.suite import Suite
@@ -24,6 +25,7 @@ class SuiteIndex:
         """Index ``(skill, suite)`` pairs with their tasks inline."""
         self._places: dict[str, str] = {}
         self._runs: dict[tuple[str, ...], str] = {}
+        self._pairs: set[tuple[str, str]] = set()  # of neighbours in runs
         self._tasks: list[tuple[Seed, str]] = []
         for skill, suite in suites:
             for number, task in enumerate(_inline(suite), 1):
@@ -32,6 +34,7 @@ class SuiteIndex:
                     form = normal_form(text)
                     self._places.setdefault(form, place)
                     self._runs.update(dict.fromkeys(runs(form), place))
+                    self._pairs.update(pairwise(form.split()))
                 self._tasks.append((task, place))
 
     def __contains__(self, form: str) -> bool:
@@ -44,7 +47,11 @@ class SuiteIndex:
 
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
-        return next(filter(None, map(self._runs.get, runs(form))), None) if self._runs else None
+        words, step = form.split(), RUN - 1
+        # a run has 7 pairs of neighbours, so a look at every seventh pair of a request finds one of any run in it
+        if self._pairs.isdisjoint(zip(words[step - 1 :: step], words[step::step], strict=False)):
+            return None
+        return next(filter(None, map(self._runs.get, runs(form))), None)
 
     def said_by(self, language: RuleLanguage) -> list[tuple[str, str]]:
         """Return the suite tasks that a rule can say if their values are masked, each with the rule's request."""
@@ -75,10 +82,10 @@ class SuiteIndex:
         )
 
 
-def runs(form: str) -> list[tuple[str, ...]]:
-    """Return every run of words of a normal form."""
+def runs(form: str) -> Iterator[tuple[str, ...]]:
+    """Yield every run of words of a normal form."""
     words = form.split()
-    return [tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)]
+    return zip(*(words[start:] for start in range(RUN)), strict=False)
 
 
 def _inline(suite: Suite) -> Sequence[Seed]:

@@ -54,26 +54,30 @@ class CoverageCounter:
         if "answer" in kinds:
             self.coverage.setdefault(_NO_TOOL, {})["answer"] = {"value": 0}
         self._arguments = {
-            tool.name: [(name, schema, self.coverage[tool.name][name]) for name, schema in tool.properties.items()]
+            tool.name: [
+                (name, isinstance(schema.get("enum"), list), self.coverage[tool.name][name])
+                for name, schema in tool.properties.items()
+            ]
             for tool in tools
         }
         self._kinds = kinds
 
     def add(self, answer: Any, by: int = 1) -> None:
         """Count an answer once, or ``by`` times."""
-        form = kind_of(answer)
-        if form == "ask" and form in self._kinds:
-            shown = [(self.coverage[answer["tool"]][name], _ASKED) for name in answer["ask"]]
-        elif form in ("refuse", "answer") and form in self._kinds:
-            shown = [(self.coverage[_NO_TOOL][form], answer["refuse"] if form == "refuse" else "value")]
-        elif isinstance(answer, dict) and isinstance(answer.get("args"), dict):  # without a contract it may be anything
-            arguments = answer["args"]
-            shown = [
-                (counts, class_of(arguments.get(name), schema))
-                for name, schema, counts in self._arguments.get(str(answer.get("tool")), ())
-            ]
-        else:
+        arguments = answer.get("args") if isinstance(answer, dict) else None
+        if isinstance(arguments, dict):  # without a contract the answer may be anything
+            for name, is_enum, counts in self._arguments.get(str(answer.get("tool")), ()):
+                value = arguments.get(name)
+                kind = "null" if value is None else canonical_json(value) if is_enum else "value"
+                counts[kind] = counts.get(kind, 0) + by
             return
+        form = kind_of(answer)
+        if form is None or form == "call" or form not in self._kinds:
+            return
+        if form == "ask":
+            shown = [(self.coverage[answer["tool"]][name], _ASKED) for name in answer["ask"]]
+        else:
+            shown = [(self.coverage[_NO_TOOL][form], answer["refuse"] if form == "refuse" else "value")]
         for counts, kind in shown:
             counts[kind] = counts.get(kind, 0) + by
 

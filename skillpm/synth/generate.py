@@ -19,12 +19,13 @@ from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import TRACE, Seed, Split, Task
 from skillpm.storage.temporary_lines import shuffled
+from skillpm.synth.answers import Answers
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.profile import OverlapCheck, Profile, SkillProfile, SplitProfile, untaught
 from skillpm.synth.rephrase import Rephraser, Rephrasing
-from skillpm.synth.rows import Answers, Offer, Row, RowCollector
+from skillpm.synth.rows import Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import Division, HeldOut, divide
@@ -136,7 +137,7 @@ class _Maker:
                 Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
                 for seed in self._seeds_to_learn()[:asked]
             ]
-            rows.verify([row for row in map(rows.offer, seeds) if isinstance(row, Row)], self._verifier)
+            rows.verify([row for row in rows.take(seeds) if isinstance(row, Row)], self._verifier)
             if progress is not None:
                 progress.advance(len(rows.kept))
         self._seeds[split] = rows.kept.next_number
@@ -209,19 +210,17 @@ class _Maker:
             while len(candidates) < min(batch, missing):
                 # Two bounds, because a family can run dry in two ways: at once, and by an ever rarer new row. The
                 # second grows with what is asked, or a long run would be cut where a short one is not.
-                if in_a_row >= MISSES_IN_A_ROW or misses >= MISSES_IN_A_ROW + MISSES_A_ROW * wanted:
+                bound = min(MISSES_IN_A_ROW - in_a_row, MISSES_IN_A_ROW + MISSES_A_ROW * wanted - misses)
+                drawn = [*islice(family.offers, max(0, min(batch - len(candidates), missing - len(candidates), bound)))]
+                if not drawn:
                     break
-                try:
-                    offer = next(family.offers)
-                except StopIteration:
-                    in_a_row = MISSES_IN_A_ROW
-                    break
-                row = None if offer is None else rows.offer(offer)
-                if isinstance(row, Row):
-                    candidates.append(row)
-                    in_a_row = 0
-                else:
-                    misses, in_a_row = misses + 1, in_a_row + 1
+                outcomes = iter(rows.take([offer for offer in drawn if offer is not None]))
+                for row in (None if offer is None else next(outcomes) for offer in drawn):
+                    if isinstance(row, Row):
+                        candidates.append(row)
+                        in_a_row = 0
+                    else:
+                        misses, in_a_row = misses + 1, in_a_row + 1
             if not candidates:
                 return False
             # Rows count from when they are offered, so the batch is taken off again here. An ambiguous request may

@@ -12,6 +12,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from skillpm.formats.document import Document
@@ -118,6 +120,7 @@ class Division:
         return Listed([item for item in every if shared or self.is_held_out(value_text(item.value)) == held])
 
 
+@lru_cache(maxsize=1 << 14)
 def rank(text: str) -> float:
     """Return the place of a text in [0, 1), from its digest: the same on every machine and under every seed."""
     # 48 bits, because a float holds them exactly: more would be rounded, the highest of them to 1.0
@@ -176,7 +179,7 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     _divide_templates(document, pools, shared, sides)
     requests = [_words(seed.request) for seed in seeds]
     lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
-    read = {text for texts in lists for text in texts if any(_reads_like(text, request) for request in requests)}
+    read = {text for text in {*chain(*lists)} if any(_reads_like(text, request) for request in requests)}
     phrasings = hold_out(lists, document.held_out, read)
     return Division(
         document.held_out,
@@ -262,13 +265,16 @@ def _words(text: str) -> str:
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
+@lru_cache(maxsize=1 << 12)
+def _literals(phrasing: str) -> tuple[str, ...]:
+    """Return the words of a phrasing between its slots."""
+    return tuple(words for words in map(_words, _HOLE.split(phrasing)) if words.strip())
+
+
 def _reads_like(phrasing: str, request: str) -> bool:
     """Do the words of a phrasing stand in a request in this order, whatever fills its slots?"""
     start = 0
-    for piece in _HOLE.split(phrasing):
-        words = _words(piece)
-        if not words.strip():
-            continue
+    for words in _literals(phrasing):
         # the leftmost place is enough: whatever fits behind a later one fits behind it
         place = request.find(words, start)
         if place < 0:

@@ -31,8 +31,8 @@ class RowStore:
     def __init__(self) -> None:
         self.families: Counter[str] = Counter()
         self._lines = TemporaryLines()
-        self._names: list[str] = []  # of families
-        self._rows = array("H")  # of each row: the place of its family among the names, counted from 1
+        self._places: dict[str, int] = {}  # of families, counted from 1
+        self._rows = array("H")  # of each row: the place of its family
 
     def __len__(self) -> int:
         """Return how many there are, without those that were dropped."""
@@ -63,16 +63,14 @@ class RowStore:
     def add(self, family: str, line: bytes) -> int:
         """Keep a row, and return its number. Raises StorageError."""
         number = self.next_number
-        if family not in self._names:
-            self._names.append(family)
         self._lines.append(line)
-        self._rows.append(1 + self._names.index(family))
+        self._rows.append(self._places.setdefault(family, 1 + len(self._places)))
         self.families[family] += 1
         return number
 
     def drop(self, number: int) -> None:
         """Drop a row that is there."""
-        self.families[self._names[self._rows[number] - 1]] -= 1
+        self.families[[*self._places][self._rows[number] - 1]] -= 1
         self._rows[number] = _DROPPED
 
     def dropped(self) -> Iterator[bytes]:

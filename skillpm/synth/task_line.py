@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
 
-from skillpm.model.task import Origin, Split, Task, task_key
+from skillpm.model.task import Origin, Split, Task, canonical_key
+from skillpm.synth.answers import Answer
 
 _ascii = json.JSONEncoder().encode
 
@@ -28,12 +28,15 @@ class TaskWriter:
         self._split = _ascii(split)
         self._end = lru_cache(maxsize=1024)(self._written_end)
 
-    def line(self, request: str, expected: Any, answer: str, tags: tuple[str, ...], origin: Origin) -> bytes:
-        """Return the line of a task; ``answer`` is the text of what is expected."""
-        key = task_key(self._skill, self._system, request, expected)
-        text = _ascii(expected) if isinstance(expected, str) or not answer.isascii() else answer
+    def line(self, request: str, answer: Answer, tags: tuple[str, ...], origin: Origin) -> bytes:
+        """Return the line of a task."""
+        key = canonical_key(self._skill, self._system, request, answer.canonical)
+        is_json = answer.text.isascii() and not isinstance(answer.expected, str)
+        expected = answer.text if is_json else _ascii(answer.expected)
         end = self._end(tags, origin)
-        return f'{{"key": "{key}", {self._beginning}{_ascii(request)}}}], "expected": {text}, {end}}}\n'.encode("ascii")
+        return f'{{"key": "{key}", {self._beginning}{_ascii(request)}}}], "expected": {expected}, {end}}}\n'.encode(
+            "ascii"
+        )
 
     def _written_end(self, tags: tuple[str, ...], origin: Origin) -> str:
         return f'"split": {self._split}, "tags": {_ascii(tags)}, "origin": {_ascii(origin)}'

@@ -70,6 +70,29 @@ def test_a_folder_with_both_sides_and_the_profile_is_written(project: MakeProjec
     assert (here.root / "again/profile.json").read_bytes() == (here.root / "made/profile.json").read_bytes()
 
 
+VERIFIER = """from skillpm.plugin import Verdict, hookimpl
+class Verifier:
+    def verify(self, attempts):
+        return [verdict(attempt.task.expected["args"]["port"] % 3 > 0) for attempt in attempts]
+def verdict(is_right):
+    return Verdict(status="passed" if is_right else "failed", score=float(is_right), reasons=("by three",))
+@hookimpl
+def skillpm_verifier(skill):
+    return Verifier()
+"""
+
+
+def test_the_bytes_do_not_depend_on_workers_or_hash_seeds(project: MakeProject) -> None:
+    here = project(files(**{"plugin.py": VERIFIER, "seeds/seeds.jsonl": ""}))
+    written = set()
+    for workers, hash_seed in (("1", "0"), ("2", "1"), ("3", "random")):
+        options = ("--rows", "700", "--held-out", "40", "--yes", "--workers", workers, "-o", workers)
+        here.call("synth", "./ports", *options, PYTHONHASHSEED=hash_seed).ok()
+        written.add(tuple(path.read_bytes() for path in sorted((here.root / workers).iterdir())))
+    assert len(written) == 1
+    assert b"verifier failed" in written.pop()[1]
+
+
 def test_without_an_output_stdout_holds_the_training_tasks_alone(project: MakeProject) -> None:
     done = project(files()).call("synth", "./ports", "--rows", "5").ok()
     rows = [json.loads(line) for line in done.out.splitlines()]

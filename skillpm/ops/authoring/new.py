@@ -127,7 +127,7 @@ def runs_of(request: str) -> list[tuple[str, ...]]:
     from skillpm.synth.contamination import runs
     from skillpm.synth.dedupe import normal_form
 
-    return runs(normal_form(request))
+    return [*runs(normal_form(request))]
 
 
 def _target(name: str, directory: Path) -> Path:
