@@ -191,8 +191,6 @@ def model_errors(
     error: ValidationError, root: Any, *, path: str = "", line: int | None = None, model: type[BaseModel] | None = None
 ) -> list[DocumentError]:
     """Turn pydantic's findings into one DocumentError each, with the line of the key; a model gives near keys."""
-    from skillpm.formats.near_key import near_key
-
     findings = list(map(_placed, error.errors(include_url=False, include_input=False)))
     # a list whose only items are wrong is then too short for pydantic, which nobody can mend
     wrong = {item["loc"][:length] for item in findings for length in range(len(item["loc"]))}
@@ -201,11 +199,26 @@ def model_errors(
             problem_words(item),
             path=path,
             line=line_of(root, item["loc"]) or line,
-            hint=near_key(model, root, item["loc"]) if model and item["type"] == "extra_forbidden" else item["hint"],
+            hint=_hint(model, root, item) if model else item["hint"],
         )
         for item in findings
         if item["type"] != "too_short" or item["loc"] not in wrong
     ]
+
+
+def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:
+    """Return what to do about a finding: a near key for an unknown one, the number of a format that is missing."""
+    from skillpm.formats.near_key import near_key
+
+    if finding["type"] == "extra_forbidden":
+        return near_key(model, root, finding["loc"])
+    field = model.model_fields.get(str(finding["loc"][0])) if finding["type"] == "missing" else None
+    if field is not None and len(finding["loc"]) == 1:
+        bounds = [getattr(limit, "ge", None) or getattr(limit, "le", None) for limit in field.metadata]
+        if bounds == [1, 1]:
+            return f"add the line `{finding['loc'][0]}: 1`, the version of the format"
+    hint: str | None = finding["hint"]
+    return hint
 
 
 def read_model(model: type[D], text: str, *, path: str = "") -> D:

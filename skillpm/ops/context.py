@@ -125,11 +125,15 @@ class Context:
 
         Returns:
             None if no typed registry has it, or if its own source is one of them.
+
+        Raises:
+            RegistryError: a typed folder is not a registry. One that is away is passed over.
         """
         typed = self.settings.setting(REGISTRIES)
         indexes = [self.registry(place) for place in typed.value.values()] if typed.origin.is_typed else []
         for index in indexes if all(index.name != str(entry.source) for index in indexes) else ():
-            with contextlib.suppress(RegistryError):
+            passed_over = (RegistryError,) if index.remote else ()
+            with contextlib.suppress(*passed_over):
                 page = index.page(entry.name)
                 if page and any((item.archive, item.tree) == (entry.archive, entry.tree) for item in page.releases):
                     return index

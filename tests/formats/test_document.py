@@ -13,6 +13,9 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import Document, model_errors, read_model
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.contract import ContractDocument
+from skillpm.model.manifest import Manifest
+from skillpm.model.project import UserDocument
+from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.verdict import Verdict
 
 VALUES = {"status": "failed", "score": 0.5, "components": {"parsed": 1.0}, "reasons": ("wrong",)}
@@ -51,6 +54,16 @@ class Odd(Document):
     number: float = 0
     flag: bool = False
     choice: Literal["copy", "link"] = "copy"
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [(UserDocument, "project: 1"), (Manifest, "manifest: 1"), (SynthesisDocument, "synthesis: 1")],
+)
+def test_a_missing_version_of_a_format_is_answered_with_its_line(model: type, line: str) -> None:
+    with pytest.raises(DocumentError, match="missing key") as refused:
+        read_model(model, "{}", path="x.yaml")
+    assert f"`{line}`" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize(

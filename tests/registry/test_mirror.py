@@ -187,6 +187,7 @@ def test_a_lock_installs_offline_from_its_frozen_folder_alone(
     shutil.rmtree(here.root / ".agents")
     before = (here.root / "skillpm.lock").read_bytes()
     here.call("sync", "--frozen", "--offline").fails(5)
+    here.call("sync", "--frozen", "--offline", "--registry", tmp_path / "forzen").fails(5, "forzen is not a folder")
     here.call("sync", "--frozen", "--offline", "--registry", frozen).ok()
 
     assert (here.root / ".agents/skills/own/SKILL.md").is_file()
