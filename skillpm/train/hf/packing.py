@@ -19,9 +19,10 @@ import torch.utils.data
 from accelerate.utils import extract_model_from_parallel
 
 from skillpm.train.hf.prefix_tree import positions, prefix_tree, visible
+from skillpm.train.hf.tree_attention import outline
 
 IGNORED = -100  # the label of a token that is not learned
-_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids"})
+_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "tree"})
 
 
 def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], max_length: int) -> list[dict[str, Any]]:
@@ -183,6 +184,7 @@ class PrefixPacking:
             "labels": torch.tensor([list(chain.from_iterable(labels))]),
             "position_ids": positions(pieces)[None],
             "attention_mask": self._mask(visible(pieces)[None, None]),
+            **({} if self._additive else {"tree": outline(pieces)}),
         }
 
     def _mask(self, seen: torch.Tensor) -> torch.Tensor:
