@@ -97,7 +97,15 @@ def command(
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
     from skillpm.ops.learning.report import stored_evaluation
-    from skillpm.ops.learning.synth import SynthesisRequest, check_output, check_rows, preview, synth, write_synthesis
+    from skillpm.ops.learning.synth import (
+        SynthesisRequest,
+        check_output,
+        check_rows,
+        count_traces,
+        preview,
+        synth,
+        write_synthesis,
+    )
 
     if show is not None:
         if from_failures is not None:
@@ -118,6 +126,9 @@ def command(
     skills, imported = _imported(skills, from_traces)
     failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
     context, chosen = agreed_skills(skills)
+    for skill in chosen if from_traces is not None and not imported else ():
+        if not count_traces(context, skill):
+            note(f"note: {skill.name}: no stored episode adds a row; `skillpm traces list` shows what was decided")
     request = SynthesisRequest(
         rows,
         held_out,

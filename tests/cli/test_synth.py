@@ -101,6 +101,11 @@ def test_without_an_output_stdout_holds_the_training_tasks_alone(project: MakePr
     assert rows[0]["origin"] == "seed"
 
 
+def test_episodes_that_add_no_row_are_told(project: MakeProject) -> None:
+    done = project(files()).call("synth", "./ports", "--from-traces", "--rows", "5").ok()
+    assert "note: ports: no stored episode adds a row; `skillpm traces list`" in done.err
+
+
 def test_json_is_the_profile_and_needs_an_output(project: MakeProject) -> None:
     here = project(files())
     done = here.call("synth", "./ports", "--rows", "5", "--held-out", "2", "--output", "made", "--json").ok()
