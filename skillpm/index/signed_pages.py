@@ -122,6 +122,8 @@ class SignedPages:
         """
         with self._seen():
             target = self._metadata().get_targetinfo(page_path(name))
+            if self._witnesses() and not self._offline:
+                self._today()  # nobody else has seen what a log without its witnesses shows, or hides
         if target is None:
             return None
         digest = target.hashes.get("sha256", "")
@@ -157,8 +159,15 @@ class SignedPages:
 
     def _demand_one_history(self, head: Checkpoint, note: str) -> None:
         """Raise IntegrityError if a head is not one of the log that the registry shows, and showed before."""
-        if note in self._heads:
-            return
+        if note not in self._heads:
+            today = self._today()
+            self._compare(head, today)
+            if head.size > today.size and self._witnesses():
+                raise self._refused(f"its proof is of a log with {head.size} entries, and its head has {today.size}")
+            self._heads.add(note)
+
+    def _today(self) -> Checkpoint:
+        """Return the head of the log, which continues that of the last visit and has its witnesses."""
         if self._head is None:
             data = self._fetch(f"{LOG}/{CHECKPOINT}", _MAX_NOTE) or b""
             try:
@@ -169,10 +178,7 @@ class SignedPages:
             self._compare(self._earlier(today), today)
             self._head = today
             write_atomic(self._state / CHECKPOINT, data)
-        self._compare(head, self._head)
-        if head.size > self._head.size and self._witnesses():
-            raise self._refused(f"its proof is of a log with {head.size} entries, and its head has {self._head.size}")
-        self._heads.add(note)
+        return self._head
 
     def _demand_witnesses(self, note: str) -> None:
         """Raise ValueError if too few witnesses signed a head."""

@@ -280,6 +280,20 @@ def test_a_registry_without_signatures_is_refused_where_witnesses_are_needed(tmp
         pages.page("demo")
 
 
+def test_no_page_is_believed_where_the_log_lacks_its_witnesses(
+    shop: SignedShop, pair: list[Witness], tmp_path: Path
+) -> None:
+    shop.publish()
+    fetch = shop.client(tmp_path / "trusting")._fetch
+    stranger = Witness("witness.example/stranger", []).key
+    pages = SignedPages("the shop", fetch, tmp_path, shop.told.append, witnesses=lambda: [([stranger], 1)])
+    for name in ("demo", "unknown"):
+        with pytest.raises(IntegrityError, match="the policy needs 1 witnesses of it"):
+            pages.page(name)
+    hidden = SignedPages("the shop", fetch, tmp_path, shop.told.append, witnesses=lambda: [([pair[0].key], 1)])
+    assert hidden.page("demo") and hidden.page("unknown") is None
+
+
 @pytest.mark.parametrize("text", ["needed 2\n", "needed x\n", "witness.example/one+00000000+AAAA https://a\n", "x\n"])
 def test_a_wrong_list_of_witnesses_names_its_line(text: str) -> None:
     with pytest.raises(RegistryError, match="log/witnesses"):
