@@ -126,9 +126,9 @@ def command(
     skills, imported = _imported(skills, from_traces)
     failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
     context, chosen = agreed_skills(skills)
-    for skill in chosen if from_traces is not None and not imported else ():
-        if not count_traces(context, skill):
-            note(f"note: {skill.name}: no stored episode adds a row; `skillpm traces list` shows what was decided")
+    for taught in chosen if from_traces is not None and not imported else ():
+        if not count_traces(context, taught):
+            note(f"note: {taught.name}: no stored episode adds a row; `skillpm traces list` shows what was decided")
     request = SynthesisRequest(
         rows,
         held_out,

@@ -22,6 +22,8 @@ from skillpm.formats.strict_yaml import read_yaml
 _CORE_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 
+_BRANCH = re.compile(r"(?:literal|dict|list|tuple)\[.*\]\Z")  # pydantic's name of a member of a union
+
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 # what pydantic says of a value, in words that need no knowledge of Python; braces are its own figures
@@ -168,7 +170,8 @@ def _placed(finding: Any) -> Any:
 
 def problem_words(error: Any) -> str:
     """Return a finding of pydantic, an item of ``ValidationError.errors()``, in words that need no Python."""
-    place = ".".join(str(step) for step in error["loc"] if step != "[key]" and not str(step).startswith("tag-"))
+    steps = [str(step) for step in error["loc"] if step != "[key]"]
+    place = ".".join(step for step in steps if not step.startswith("tag-") and not _BRANCH.match(step))
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key `{place}`"
     if error["type"] == "missing":
@@ -202,8 +205,16 @@ def model_errors(
             hint=_hint(model, root, item) if model else item["hint"],
         )
         for item in findings
-        if item["type"] != "too_short" or item["loc"] not in wrong
+        if (item["type"] != "too_short" or item["loc"] not in wrong) and not _is_surpassed(item["loc"], findings)
     ]
+
+
+def _is_surpassed(location: tuple[int | str, ...], findings: list[Any]) -> bool:
+    """Is this about a member of a union as a whole, while another member fits but for something inside of it?"""
+    above = location[:-1]
+    return bool(location and _BRANCH.match(str(location[-1]))) and any(
+        item["loc"][: len(above)] == above and len(item["loc"]) > len(location) for item in findings
+    )
 
 
 def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:

@@ -57,6 +57,16 @@ class Odd(Document):
 
 
 @pytest.mark.parametrize(
+    ("value", "place"),
+    [("x", "policy.signatures"), ("[off]", "policy.signatures"), ("{team: x}", "policy.signatures.team")],
+)
+def test_a_wrong_value_of_several_kinds_is_told_by_the_kind_that_was_meant(value: str, place: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        read_model(UserDocument, f"project: 1\npolicy: {{signatures: {value}}}\n", path="x.yaml")
+    assert refused.value.rule.startswith(f"`{place}`: must be `off`, ")
+
+
+@pytest.mark.parametrize(
     ("model", "line"),
     [(UserDocument, "project: 1"), (Manifest, "manifest: 1"), (SynthesisDocument, "synthesis: 1")],
 )
