@@ -1,9 +1,10 @@
 """Rows a second of synthesis with all its checks, on one core, beside Data Designer where it is installed.
 
 Ours: the rules of ``skills/langgraph-cli``; every row is sampled, phrased, completed, compared with all others (exact
-and near), judged by the skill's contract, keyed, serialised and profiled. The peer's own work is a part of that: seven
-samplers and two Jinja expressions for the same five commands, then with a validator that looks at the command's name;
-no held-out values, no duplicates, no verdicts. Give the interpreter of an environment that has it:
+and near), judged by the skill's contract, keyed, profiled and written to a file of JSON lines. The peer's own work is a
+part of that: seven samplers and two Jinja expressions for the same five commands, then with a validator that looks at
+the command's name, into a file of Parquet; no held-out values, duplicates or verdicts. Neither reads its file again.
+Give the interpreter of an environment that has it:
 
     python benchmarks/synthesis.py [--rows 20000] [--rounds 3] [--peer /path/to/python] [--profile]
 
@@ -72,8 +73,10 @@ if validate:
 provider = dd.ModelProvider(name="none", endpoint="http://127.0.0.1:9/v1", provider_type="openai", api_key="x")
 designer = DataDesigner(artifact_path=tempfile.mkdtemp(), model_providers=[provider])
 start, processor = time.perf_counter(), time.process_time()
-made = designer.create(builder, num_records=rows, dataset_name="bench").load_dataset()
-print("RATE", len(made) / (time.perf_counter() - start), len(made) / (time.process_time() - processor))
+made = designer.create(builder, num_records=rows, dataset_name="bench")
+wall, processor = time.perf_counter() - start, time.process_time() - processor
+count = len(made.load_dataset())
+print("RATE", count / wall, count / processor)
 """
 
 
@@ -101,8 +104,11 @@ def our_rates(rows: int, rounds: int) -> tuple[float, float, Synthesis]:
     for _ in range(rounds):
         wall, processor = time.perf_counter(), time.process_time()
         made = make(contributions, rows)
-        count = len(made.train)
-        rates.append((count / (time.perf_counter() - wall), count / (time.process_time() - processor)))
+        with tempfile.TemporaryDirectory() as folder:
+            made.lines["train"].write(Path(folder) / "train.jsonl")
+            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        count = made.lines["train"].count
+        rates.append((count / wall, count / processor))
     return max(rate for rate, _ in rates), max(rate for _, rate in rates), made
 
 
