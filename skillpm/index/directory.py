@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
@@ -73,7 +74,7 @@ class DirectoryIndex(RegistryIndex):
         if not self.root.is_dir():
             raise RegistryError(
                 f"{self._label} is not a folder",
-                hint="check the path, or make a registry there with `skillpm registry init`",
+                hint=f"check the path, or make a registry there with `skillpm registry init {quote(str(self.root))}`",
             )
         return self._read("config.json", MAX_PAGE)
 

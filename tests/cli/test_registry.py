@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
@@ -47,6 +48,15 @@ def test_a_client_of_a_signed_registry_pins_its_root_and_refuses_what_goes_back(
         shutil.rmtree(place.root / "shop")
         old.rename(place.root / "shop")
         user.call("update").fails(4, f"registry {shop.url} shows an older state than at your last visit", "version")
+
+
+@pytest.mark.parametrize("words", ["registry sign", "publish v1.0 --registry"])
+def test_the_hint_for_a_missing_folder_makes_a_registry_there(place: Project, words: str) -> None:
+    hint = place.call(*words.split(), "our shop").fails(5).err
+    typed = re.search(r"`skillpm (registry init .+)`", hint)
+    assert typed is not None, hint
+    place.call(*shlex.split(typed[1])).ok()
+    place.call("publish", "v1.0", "--registry", "our shop").ok()
 
 
 def test_signing_anew_and_with_another_key(place: Project, project: MakeProject) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any, Literal
 
 from packaging.version import Version
@@ -313,7 +314,7 @@ def open_publishing(text: str, context: Context, *, like: str = "", allow: Allow
         )
     registry = FolderRegistry(index.root, index.name, context.keys)
     if not (registry.root / "config.json").is_file():
-        make = f"make a new one with `skillpm registry init {text[:200]}`"
+        make = f"make a new one with `skillpm registry init {quote(text)}`"
         hint = f"check the path, or {_listed(known) if known else make}"
         raise RegistryError(f"{registry.root} is not a registry", hint=hint)
     return registry
