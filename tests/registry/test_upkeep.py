@@ -40,6 +40,11 @@ def test_what_is_lost_or_damaged_is_named(shop: Path) -> None:
 def test_what_clients_of_a_signed_registry_would_refuse_is_named(shop: Path, tmp_path: Path) -> None:
     sign_registry(FolderRegistry(shop, "shop"), Keys(tmp_path / "keys"), NewRoot(("root",), 1, "online"), 30)
     assert list(damages(shop)) == []
+    head = (shop / "log/checkpoint").read_bytes()
+    (shop / "log/checkpoint").unlink()
+    (headless,) = damages(shop)
+    assert "the head of its log cannot be believed" in headless
+    (shop / "log/checkpoint").write_bytes(head)
     (copy,) = shop.glob("skills/*.plain.json")
     copy.rename(tmp_path / "away")
     shutil.copy(shop / "skills/plain.json", shop / "skills/stray.json")

@@ -6,6 +6,7 @@ What asks the real vLLM runs where the program ``vllm`` is on PATH.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -221,6 +222,16 @@ class Beside:
         assert self.followed
 
 
+class Other(Beside):
+    """Gives each answer a lower probability than this process does."""
+
+    def answers(self, *arguments: Any, **rest: Any) -> list[list[Answer]]:
+        return [
+            [Answer(answer.tokens, scores=[answer.scores[0] - math.log(1.1), *answer.scores[1:]]) for answer in group]
+            for group in super().answers(*arguments, **rest)
+        ]
+
+
 @torch.no_grad()
 def scores_of(model: Any, prompt: list[int], answer: Answer, temperature: float) -> list[float]:
     logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0, len(prompt) - 1 : -1]
@@ -251,6 +262,21 @@ def test_a_stage_learns_the_same_from_the_answers_of_another_engine(
     if stage.kind != "distil":
         ratios = [row[RATIO] for row in logs[1] if RATIO in row]
         assert ratios == pytest.approx([1] * len(ratios), abs=1e-3) and ratios
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_answer_of_rloo_counts_by_the_ratio_of_its_probabilities(
+    ending_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Rloo(kind="rloo", rollouts="vllm", **{**GROUPS, "steps": 1})
+    norms = []
+    for engine, ratio in ((Beside, 1.0), (Other, 1.1)):
+        monkeypatch.setattr("skillpm.train.hf.stages.VllmSampler", engine)
+        rows = run(plan_of(stage, rows=8), ending_model, tmp_path / engine.__name__, pay_by_text)
+        (step,) = [row for row in rows if "loss" in row]
+        assert step[RATIO] == pytest.approx(ratio, rel=1e-3)
+        norms.append(step["grad_norm"])
+    assert norms[1] / norms[0] == pytest.approx(1.1, rel=1e-2)
 
 
 RATIO = "sampling/importance_sampling_ratio/mean"
