@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from skillpm.agent.shown import MASK, masked
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import Document, Json, problem_words
+from skillpm.formats.printable import well_formed
 from skillpm.model.task import TRACE, Seed, request_key
 from skillpm.storage.files import read_text, write_atomic
 
@@ -128,7 +129,7 @@ class Traces:
 
     def save(self, trace: Trace) -> None:
         """Write an episode, masked; only the user can read it. Raises StorageError."""
-        document = with_texts(trace, masked).model_dump(mode="json")
+        document = with_texts(trace, storable).model_dump(mode="json")
         write_atomic(self._folder / f"{trace.id}.json", json.dumps(document, indent=1) + "\n", mode=0o600)
 
     def all(self, skill: str | None = None) -> Iterator[Trace]:
@@ -192,6 +193,11 @@ class Traces:
         seeds = [seed for trace in every if (seed := trace.gold()) is not None]
         latest = {request_key(seed.request): seed for seed in seeds}  # a later answer to one request counts
         return tuple(seed for key, seed in latest.items() if key not in others)
+
+
+def storable(text: str) -> str:
+    """Return a text as an episode keeps it: without its secrets, and without what no file can hold."""
+    return masked(well_formed(text))
 
 
 def with_texts(trace: Trace, change: Callable[[str], str]) -> Trace:

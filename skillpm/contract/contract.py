@@ -14,6 +14,7 @@ from skillpm.contract.prompt import render_prompt
 from skillpm.contract.replies import Replies
 from skillpm.contract.schema import ToolSchema
 from skillpm.errors import DocumentError
+from skillpm.formats.document import LONE_SURROGATE
 from skillpm.model.contract import ContractDocument, Tool
 from skillpm.model.verdict import Verdict
 
@@ -60,6 +61,8 @@ class Contract:
             return self._schemas[name].examine(arguments)
         except RecursionError:
             return [TOO_DEEP], None
+        except UnicodeEncodeError:
+            return [LONE_SURROGATE], None
 
     def may_take(self, tool: str, argument: str, value: str | int) -> bool:
         """Can an answer with this value of an argument be valid, whatever the others are?"""

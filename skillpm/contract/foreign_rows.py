@@ -26,6 +26,7 @@ from typing import Any
 
 from skillpm.contract.answer import read_answer
 from skillpm.errors import DocumentError
+from skillpm.formats.document import typed_values
 from skillpm.formats.strict import strict_json
 
 _REQUESTS = ("wording", "request", "prompt", "question", "instruction", "input", "query")
@@ -55,7 +56,11 @@ class ForeignRow:
 
 
 def foreign_rows(rows: list[tuple[int, Any]], *, path: str) -> list[ForeignRow]:
-    """Return the rows of any form. Raises DocumentError with the line of a row that has no request."""
+    """Return the rows of any form.
+
+    Raises:
+        DocumentError: with the line of a row that has no request, or a text that no file can hold.
+    """
     return [_row(number, value, path) for number, value in rows]
 
 
@@ -66,6 +71,10 @@ def _row(number: int, value: Any, path: str) -> ForeignRow:
         raise DocumentError("the row has an unknown form", path=path, line=number, hint=_HINT) from None
     if not isinstance(request, str) or not request.strip():
         raise DocumentError("the row has no request", path=path, line=number, hint=_HINT)
+    try:
+        typed_values([request, expected])
+    except ValueError as error:
+        raise DocumentError(f"the row {error}", path=path, line=number) from None
     return ForeignRow(number, request, expected, value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from skillpm.evals.tasks import EvalTask
+from skillpm.formats.printable import well_formed
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Record
 from skillpm.model.ports import Completion
@@ -18,7 +19,7 @@ def episode_of(task: EvalTask, completion: Completion) -> Episode:
         completion_tokens=completion.completion_tokens,
         confidence=completion.confidence,
     )
-    text, reason = _well_formed(completion.text), _finish_reason(completion.finish_reason)
+    text, reason = well_formed(completion.text), _finish_reason(completion.finish_reason)
     if task.before is None:
         return Episode.answering(task.task, text, reason, usage)
     if reason == "too_long":  # then what was answered before is all
@@ -35,7 +36,7 @@ def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) 
         suite=suite,
         request=task.request,
         expected=task.expected,
-        completion=_well_formed(episode.completion),
+        completion=well_formed(episode.completion),
         **_judged(judgement),
         finish_reason=_finish_reason(episode.finish_reason),
         messages=episode.messages if len(episode.messages) > 1 else (),
@@ -67,8 +68,3 @@ def _judged(judgement: Judgement) -> dict[str, Any]:
 
 def _finish_reason(reason: str) -> Literal["stop", "length", "too_long"]:
     return "length" if reason == "length" else "too_long" if reason == "too_long" else "stop"
-
-
-def _well_formed(text: str) -> str:
-    """Replace lone surrogates, which no file and no wire can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import marshal
 import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -12,12 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from skillpm.contract.contract import Contract
 from skillpm.contract.foreign_rows import foreign_rows
 from skillpm.contract.tool_forms import told_tools
 from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.outcomes import TaskNumbers
-from skillpm.formats.document import read_json_lines
+from skillpm.formats.document import model_errors, read_json_lines
 from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import label_of
@@ -271,12 +272,7 @@ def read_task_rows(path: Path) -> Sequence[tuple[int, TaskRow]]:
     expect_file(path, 'give JSON Lines of {"request": …, "expected": …}')
     rows = FileRows.temporary()
     for line, row in _rows_of(path):
-        document = row.model_dump()
-        try:
-            json.dumps(document, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise DocumentError("a lone surrogate, which is not a character", path=str(path), line=line) from None
-        rows.append(marshal.dumps((line, document)))
+        rows.append(marshal.dumps((line, row.model_dump())))
     if not rows:
         raise UsageError(f"{path} holds no task", hint='give JSON Lines of {"request": …, "expected": …}')
 
@@ -294,7 +290,11 @@ def _rows_of(path: Path) -> Iterator[tuple[int, TaskRow]]:
         yield from read_json_lines(TaskRow, read_lines(path), path=str(path))
         return
     for row in foreign_rows(read_rows(path), path=str(path)):
-        yield row.line, TaskRow(request=row.request, expected=row.expected, **_known(row.document, ("id", "tags")))
+        given = {"request": row.request, "expected": row.expected, **_known(row.document, ("id", "tags"))}
+        try:
+            yield row.line, TaskRow.model_validate(given)
+        except ValidationError as error:
+            raise model_errors(error, given, path=str(path), line=row.line)[0] from None
 
 
 def _is_ours(line: str) -> bool:

@@ -26,6 +26,8 @@ _BRANCH = re.compile(r"(?:literal|dict|list|tuple)\[.*\]\Z")  # pydantic's name 
 
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
+LONE_SURROGATE = "has a lone surrogate, which is not a character"
+
 # what pydantic says of a value, in words that need no knowledge of Python; braces are its own figures
 _WORDS = {
     **dict.fromkeys(("dict_type", "model_type", "dataclass_type", "model_attributes_type"), "must be a mapping"),
@@ -34,6 +36,7 @@ _WORDS = {
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     "string_type": "must be text",
+    "string_unicode": LONE_SURROGATE,
     "string_too_short": "must not be empty",
     "string_too_long": "has more than {max_length} characters",
     "string_pattern_mismatch": "must match `{pattern}`",
@@ -51,7 +54,11 @@ _new, _set = object.__new__, object.__setattr__
 
 
 def typed_values(value: Any) -> Any:
-    """Give unquoted scalars the types of the YAML 1.2 core schema, recursively."""
+    """Give unquoted scalars the types of the YAML 1.2 core schema, recursively.
+
+    Raises:
+        ValueError: a text has a lone surrogate, which JSON can spell and no file or wire can hold (RFC 7493).
+    """
     if isinstance(value, PlainScalar):
         text = str(value)
         if text in ("true", "True", "TRUE"):
@@ -63,11 +70,22 @@ def typed_values(value: Any) -> Any:
         if len(text) <= 400 and _CORE_FLOAT.match(text) and math.isfinite(float(text)):
             return float(text)
         return text
+    if isinstance(value, str):
+        return _encodable(value)
     if isinstance(value, dict):
-        return {str(key): typed_values(item) for key, item in value.items()}
+        return {_encodable(str(key)): typed_values(item) for key, item in value.items()}
     if isinstance(value, list):
         return [typed_values(item) for item in value]
     return value
+
+
+def _encodable(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(LONE_SURROGATE) from None
+    return text
 
 
 Json = Annotated[Any, BeforeValidator(typed_values)]

@@ -1,4 +1,4 @@
-"""Text from outside as a terminal or a page may show it."""
+"""Text from outside as a terminal, a page or a file may hold it."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def printable(text: str, keep: str = "") -> str:
         c if (c.isprintable() and not _UNSEEN.match(c)) or c in keep else c.encode("unicode_escape").decode()
         for c in text
     )
+
+
+def well_formed(text: str) -> str:
+    """Replace lone surrogates, which no file and no wire can hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

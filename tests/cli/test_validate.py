@@ -87,7 +87,8 @@ def test_every_error_of_every_document_is_listed_at_once(project: MakeProject) -
             "a/README.md": "# A\n",
             "a/skill.yaml": "manifest: 1\nversion: one\ncolour: red\nrequires: {'A!': '>=1'}\n",
             "a/contract.yaml": contract,
-            "a/seeds/s.jsonl": '{"request": "a", "expected": {"tool": "t", "args": {"x": "1"}}}\n{\n{"request": ""}\n',
+            "a/seeds/s.jsonl": '{"request": "a", "expected": {"tool": "t", "args": {"x": "1"}}}\n{\n{"request": ""}\n'
+            '{"request": "a", "expected": {"tool": "\\ud800"}}\n',
             "a/suites/s.yaml": "name: s\ntasks: missing.jsonl\n",
             "a/verifier.py": "import os; os._exit(3)\ndef verify(:\n",
         }
@@ -101,6 +102,7 @@ def test_every_error_of_every_document_is_listed_at_once(project: MakeProject) -
         ("seeds/s.jsonl", 1, "SK552"),
         ("seeds/s.jsonl", 2, "SK521"),
         ("seeds/s.jsonl", 3, "SK521"),
+        ("seeds/s.jsonl", 4, "SK521"),
         ("suites/s.yaml", 2, "SK522"),
         ("verifier.py", 2, "SK541"),
     }

@@ -16,6 +16,7 @@ from skillpm.model.contract import ContractDocument
 from skillpm.model.manifest import Manifest
 from skillpm.model.project import UserDocument
 from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.task import Seed
 from skillpm.model.verdict import Verdict
 
 VALUES = {"status": "failed", "score": 0.5, "components": {"parsed": 1.0}, "reasons": ("wrong",)}
@@ -42,6 +43,13 @@ def test_a_list_whose_only_item_is_wrong_is_one_error() -> None:
         with pytest.raises(ValidationError) as caught:
             ContractDocument.model_validate(root)
         assert len(model_errors(caught.value, root)) == 1
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, {"a": [{"b": "x\ud800"}]}])
+def test_embedded_json_has_no_lone_surrogates(value: object) -> None:
+    with pytest.raises(ValidationError, match="has a lone surrogate"):
+        Seed(request="a", expected=value)
+    assert Seed(request="a", expected="\U0001f600").expected == "\U0001f600"
 
 
 class Odd(Document):

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.agent.sessions import ToolUse, Turn, session_form, turns
-from skillpm.agent.shown import masked
-from skillpm.agent.trace import IMPORTED, Step, Trace, Traces, with_texts
+from skillpm.agent.trace import IMPORTED, Step, Trace, Traces, storable, with_texts
 from skillpm.contract.contract import Contract
 from skillpm.contract.foreign_rows import encode, foreign_rows
 from skillpm.contract.from_argv import calls_of
@@ -74,7 +73,7 @@ def read_traces(paths: Sequence[Path], skills: Sequence[Skill]) -> ImportedTrace
     for path in _files(paths):
         try:
             for trace in _traces(path, targets, left):
-                traces[f"{trace.skill} {trace.id}"] = with_texts(trace, masked)
+                traces[f"{trace.skill} {trace.id}"] = with_texts(trace, storable)
         except DocumentError:
             if path in paths:
                 raise

@@ -652,7 +652,10 @@ def test_a_run_answers_with_its_last_adapter(
         ('{"request": "x"}\n{"request": }\n', r"rows.jsonl:2: not JSON"),
         ('{"request": ""}\n', r"rows.jsonl:1: `request`"),
         ('{"expected": {}}\n', r"rows.jsonl:1: the row has no request"),
-        ('{"request": "x", "answer": "\\ud800"}\n', r"rows.jsonl:1: a lone surrogate"),
+        ('{"request": "x", "answer": "\\ud800"}\n', r"rows.jsonl:1: the row has a lone surrogate"),
+        ([{"prompt": "x" * 70_000, "answer": "y"}], r"rows.jsonl:1: `request`: has more than 65536 characters"),
+        ('{"request": "x", "expected": {"tool": "\\ud800"}}\n', r"rows.jsonl:1: `expected`: has a lone surrogate"),
+        ('{"request": "x", "\\ud800": 1}\n', r"rows.jsonl:1: has a lone surrogate"),
         (
             '{"request": "x"}\n\n{"request": "x", "expected": {"tool": "rm"}}\n',
             r"rows.jsonl:3: `expected`: the expected",

@@ -110,6 +110,33 @@ def test_a_session_gives_the_request_with_its_call(place: Project, session: str)
     assert (shown["skill"], shown["outcome"]) == ("server", "done")
 
 
+@pytest.mark.parametrize(
+    "session",
+    [
+        claude(said("serve on 8123 \ud83d"), bash(BASH), returned()),
+        claude(said("serve on 8123"), bash(BASH), returned("it is cut in \ud83d")),
+        codex(asked("serve on 8123 \ud83d"), *ran("dev", {"port": 8123}, "started")),
+    ],
+)
+def test_half_a_character_in_a_session_is_replaced(place: Project, session: str) -> None:
+    """Programs cut long texts, also in the middle of an emoji."""
+    assert len(imported(place, session)["stored"]) == 1
+    (shown,) = place.call("traces", "list", "--json").ok().document
+    assert "\ud83d" not in shown["request"]
+    rows = place.call("traces", "export", "--format", "rows").ok().out.splitlines()
+    assert [json.loads(row)["expected"]["args"]["port"] for row in rows] == [8123]
+    taken = place.call("synth", "./server", "--from-traces", "session.jsonl", "--held-out", "0", "--rows", "1", "--yes")
+    assert '"port": 8123' in taken.ok().out
+
+
+@pytest.mark.parametrize(
+    "row", [{"prompt": "\ud83d", "completion": "{}"}, {"prompt": "a", "completion": {"b": "\ud83d"}}]
+)
+def test_half_a_character_in_a_row_is_refused_with_its_line(place: Project, row: dict[str, Any]) -> None:
+    (place.root / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    place.call("traces", "import", "rows.jsonl", "--skill", "./server").fails(2, "rows.jsonl:1: the row has a lone")
+
+
 FAILED: dict[str, Any] = {"is_error": True}
 NO_CALL = "calls no tool of the skills"
 
