@@ -6,6 +6,7 @@ Its signatures decide what a page says if config.json says that it is signed, or
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from skillpm.index.pages import MAX_PAGE, page_path, read_config, read_page
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from skillpm.index.signed_pages import SignedPages
 
 
-class RegistryIndex:
+class RegistryIndex(ABC):
     """A registry, which threads may share.
 
     Args:
@@ -59,13 +60,13 @@ class RegistryIndex:
                 self._opened = config, signed if is_signed else None
             return self._opened
 
+    @abstractmethod
     def _config(self) -> bytes:
         """Return config.json. Raises RegistryError if there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fetch(self, path: str, limit: int) -> bytes | None:
         """Return the bytes of a path, at most so many, or None if there is no such file. Raises RegistryError."""
-        raise NotImplementedError
 
     def _document(self, path: str) -> bytes | None:
         """Return a document that nobody signs, or None if there is none. Raises RegistryError."""
