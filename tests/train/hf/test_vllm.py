@@ -177,7 +177,9 @@ def test_each_policy_has_a_name_of_its_own_and_nothing_runs_on_after_the_end(
     opened.close()
     child, *asked = calls.read_text().splitlines()
     assert asked == ["load_lora_adapter policy-1", "load_lora_adapter policy-2", "unload_lora_adapter policy-1"]
-    assert not runs(child)
+    deadline = time.monotonic() + 30  # what the kernel has been told to end may wait for a processor
+    while runs(child):
+        assert time.monotonic() < deadline
 
 
 KILLED = """
