@@ -5,14 +5,24 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from skillpm.programs.draft import Draft, Slot, share_of_each
-from skillpm.programs.phrases import clean, flag_clauses, imperative, naming, value_clauses, variants
+from skillpm.programs.phrases import (
+    clean,
+    flag_clauses,
+    imperative,
+    naming,
+    noun_clauses,
+    value_clauses,
+    variants,
+    words_of,
+)
 from skillpm.programs.program import Command, Option, Program
-from skillpm.programs.values import examples, fresh, kind_of
+from skillpm.programs.values import GENERIC, examples, fresh, kind_of
 from skillpm.programs.words import words
 
 TEXT = {"type": "string", "minLength": 1, "maxLength": 400, "pattern": r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"}
@@ -25,6 +35,8 @@ _FORM = re.compile(
     re.IGNORECASE,
 )
 _POPULAR = frozenset(words()["popular"].split())
+_PLAIN = ("call", "execute", "start", "invoke", "use", "launch", "type", "give me a call of", "write a command line of",
+          "put together a call of", "make a call of", "do it with", "show me a command line of")  # fmt: skip
 _REQUIRED_GROUP = 5  # operations of a program such as tar
 _OPTIONAL = 8  # arguments of a tool
 
@@ -91,13 +103,16 @@ def _draft(program: Program, command: Command, ask: str) -> Draft:
     texts = [imperative(option.description) for option in kept]
     slots = []
     optional = share_of_each(sum(not option.required for option in kept))
+    stand_ins = Counter(word for option in kept for word in {_placeholder(option), words_of(option.name)})
     inlined = _inlined(ask, kept)
     for option in kept:
         is_plain = texts.count(imperative(option.description)) > 1 and option.value == "none"
         in_group = any(required and option.name in names for names, required in exclusions)
         size = max((len(names) for names, required in exclusions if required), default=1)
         share = 1.0 if option.required else round(1 / size, 2) if in_group else optional
-        slots.append(_slot(option, share, plain=is_plain))
+        slot = _slot(option, share, plain=is_plain)
+        noun = _placeholder(option) if stand_ins[_placeholder(option)] == 1 else ""
+        slots.append(replace(slot, clauses=(*slot.clauses, *noun_clauses(option.name, noun))))
     return Draft(
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(command.words) or program.name)[:64],
         description=clean(command.description, 200) or f"{ask} ({line})",
@@ -145,8 +160,9 @@ def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iter
                 yield f"let {line.split()[0]} {phrase} [*]"
     yield f"run {line} [*]"
     yield f"{line} [*]"
+    yield f"run {line} [*] for me"
     if ask == plain:
-        yield from (f"{verb} {line} [*]" for verb in ("call", "execute", "start", "invoke"))
+        yield from (f"{verb} {line} [*]" for verb in _PLAIN)
 
 
 def _kept(command: Command, *, is_parsed: bool) -> tuple[list[Option], tuple[str, ...]]:
@@ -300,6 +316,13 @@ def _slot(option: Option, share: float, *, plain: bool) -> Slot:
         values = tuple(sorted({round(low + (high - low) * step / 12) for step in range(13)}))
         return Slot(option.name, values, tuple(clauses), share, (values[len(values) // 2],), option.many)
     return Slot(option.name, kind, tuple(clauses), share, tuple(fresh(kind)), option.many)
+
+
+def _placeholder(option: Option) -> str:
+    """Return the word that stands for a value in the usage line, ``archive`` of `--file=ARCHIVE`; empty for none."""
+    is_word = _takes_value(option) and re.fullmatch(r"<?[A-Za-z]{3,}>?", option.label) is not None
+    noun = option.label.strip("<>").lower() if is_word else ""
+    return "" if noun in GENERIC else noun
 
 
 def _seeds(program: Program, command: Command, kept: list[Option]) -> Iterator[tuple[str, dict[str, Any]]]:

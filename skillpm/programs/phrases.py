@@ -11,6 +11,13 @@ _VERBS = frozenset(_WORDS["verbs"].split())
 _WITH_FOR = frozenset(_WORDS["verbs_with_for"].split())
 _SYNONYMS: dict[str, list[str]] = _WORDS["synonyms"]
 _AFTER: dict[str, list[str]] = _WORDS["after"]
+_NAMED: list[str] = _WORDS["named"]
+_NOUN: list[str] = _WORDS["noun"]
+_OPERAND: list[str] = _WORDS["operand"]
+_SAID: list[str] = _WORDS["said"]
+_TYPED_FLAG: list[str] = _WORDS["typed_flag"]
+_TYPED_VALUE: list[str] = _WORDS["typed_value"]
+_SHORT = {"dir": "directory", "workdir": "directory", "cwd": "directory", "out": "output"}
 _FILLERS = frozenset(("file", "path", "name", "dir", "directory", "number", "value", "string"))
 _CUT = re.compile(
     r"\s*(?:;|--|\bi\.e\.|\be\.g\.|, (?:but|although|unless|which|so|if|rather|whether|where|like|instead|not)\b|"
@@ -79,7 +86,7 @@ def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False)
     description, so only the name tells them apart.
     """
     words = words_of(name) if len(words_of(name)) > 1 else flag
-    typed = [f"with {flag}", f"and pass {flag}"] if flag else []
+    typed = [text.replace("{f}", flag) for text in _TYPED_FLAG] if flag else []
     named = [f"with the {words} option", f"with {words} turned on", f"({words})"]
     said = "" if plain else imperative(description)
     negative = re.match(r"(?:do not|don't|never|without|disable|skip|suppress|avoid) (.+)", said)
@@ -97,7 +104,7 @@ def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False)
         return [f", {said}", f"and {said}", f"; {said}", f"but {said}", *named[:1], *typed]
     if said:
         more = [f"and {other}" for other in variants(said)[1:3] if not other.startswith("give me")]
-        return [f"and {said}", f", and {said}", f"and also {said}", *more, *typed]
+        return [*(text.replace("{d}", said) for text in _SAID), *more, *named[:1], *typed]
     noun = "" if plain else _noun(description)
     if noun:
         return [
@@ -132,28 +139,33 @@ def value_clauses(
     """
     value, words = "{" + name + "}", words_of(name)
     said = "" if plain else placed(description, label, value)
-    first = words.split()[0] if set(words.split()[1:]) <= _FILLERS else ""  # `user agent` is no user
-    last = next((key for key in (words.split()[-1], first, words) if key in _AFTER), "")
-    short = {"dir": "directory", "workdir": "directory", "out": "output"}.get(words.split()[-1], last)
-    special = [text.replace("{v}", value) for text in _AFTER.get(short, ())]
-    direct = [f"and {said}", f", {said}", f"and also {said}"] if said else []
-    general = [
-        f"with {words} {value}",
-        f"with {value} as the {words}",
-        f"using {words} {value}",
-        f", {words} {value}",
-        f"({words}: {value})",
-        f"with the {words} set to {value}",
-        f"for the {words} {value}"
-        if words.endswith("s")
-        else f"with {'an' if words[:1] in 'aeio' else 'a'} {words} of {value}",
-    ]
-    if not flag and is_file:
-        special = [
-            text.replace("{v}", value) for text in ("for {v}", "on {v}", "using {v}", ", for {v}", "on the file {v}")
-        ]
-    typed = [f"with {flag} {value}"] if flag else []
-    return [*direct, *special, *general[: 7 - min(4, len(direct) + len(special))], *typed]
+    described = [text.replace("{d}", said) for text in _SAID] if said else []
+    special = _OPERAND if not flag and is_file else _AFTER.get(_word_of_place(words), [])
+    article = "a" if words[:1] not in "aeio" else "an"
+    of = f"for the {words} {value}" if words.endswith("s") else f"with {article} {words} of {value}"
+    named = [*_NAMED, of, *(_TYPED_VALUE if flag else ())]
+    texts = [*special, *named]
+    return list(dict.fromkeys([*described, *(_filled(text, value, words, flag) for text in texts)]))
+
+
+def noun_clauses(name: str, noun: str) -> list[str]:
+    """Return how a request names a value by what it is, such as an archive; none without a noun."""
+    return [_filled(text, f"{{{name}}}", noun, "") for text in _NOUN] if noun else []
+
+
+def _filled(text: str, value: str, words: str, flag: str) -> str:
+    return text.replace("{n}", words).replace("{f}", flag).replace("{v}", value)
+
+
+def _word_of_place(words: str) -> str:
+    """Return what tells how the value of a name is said, such as ``directory`` for ``work dir``; empty for nothing."""
+    parts = words.split()
+    if parts[0] in ("exclude", "ignore", "skip"):  # `exclude dir` is not where something happens
+        return "exclude" if len(parts) == 1 else ""
+    first = parts[0] if set(parts[1:]) <= _FILLERS else ""  # `user agent` is no user
+    last = parts[-1]
+    candidates = (_SHORT.get(last, last), last.removesuffix("s"), first, words)
+    return next((key for key in candidates if key in _AFTER), "")
 
 
 def placed(description: str, label: str, value: str) -> str:

@@ -20,7 +20,8 @@ from skillpm.programs.words import words
 RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES: list[str] = words()["frames"]  # around the requests of rules
 _HEADS: list[str] = words()["heads"]  # of the requests of suites and seeds
-_MEMBERS = 9  # of the values of which lists are made
+_MEMBERS = 16  # values of which lists are made
+_LISTS = {1: 12, 2: 14, 3: 14, 4: 8}  # how many, by length
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
@@ -180,12 +181,17 @@ def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
 def _several(slot: Slot) -> list[Any]:
     """Return lists of one to four values, each with the ways in which a person says them.
 
-    There are several of each length, so that some of each stay when a share of them is held out.
+    There are several of each length, so that some of each stay when a share of them is held out. No value has a fixed
+    neighbour: what stands behind another one has to be read.
     """
     source = slot.source
     members = examples(source, _MEMBERS) if isinstance(source, str) else list(source)[:_MEMBERS]
-    lists = [members[at : at + length] for length in range(1, 5) for at in range(len(members) - length + 1)]
-    return [{"value": items, "texts": _listed(items)} for items in lists]
+    chance = random.Random(0)
+    lists: dict[str, list[Any]] = {}
+    for length, number in _LISTS.items():
+        drawn = (chance.sample(members, length) for _ in range(number if length <= len(members) else 0))
+        lists |= {repr(items): items for items in drawn}
+    return [{"value": items, "texts": _listed(items)} for items in lists.values()]
 
 
 def _listed(items: list[Any]) -> list[str]:

@@ -16,7 +16,8 @@ _POOLS: dict[str, tuple[Any, list[Any]]] = {
 _NO_FILE = re.compile(
     r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when)\b"
 )
-_GENERIC = frozenset(("arg", "argument", "list", "opt", "option", "str", "string", "text", "val", "value", "word"))
+GENERIC = frozenset(("arg", "argument", "list", "opt", "option", "str", "string", "text", "val", "value", "word"))
+_STEP = 11
 _NUMBERS = {"integer": "count", "number": "number"}
 
 
@@ -31,7 +32,7 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
     if kind in _NUMBERS:
         return "port" if re.search(r"\bport\b", words[0]) else _NUMBERS[kind]
     said, own = _hint(words[0]), _hint(words[1])
-    is_unknown = label.isupper() and len(label) > 2 and not own and words[1] not in _GENERIC
+    is_unknown = label.isupper() and len(label) > 2 and not own and words[1] not in GENERIC
     if said in ("folder", "name") and is_unknown:  # `--target=BFDNAME`, `--key=KEYDEF`
         said = ""
     is_clear = own not in ("", "name", "path", "tag")  # `--reedit-message COMMIT`
@@ -74,7 +75,7 @@ def fresh(kind: str) -> list[Any]:
 
 
 def _nth(template: str, turn: int) -> str:
-    """Fill a template with parts, other ones each turn."""
+    """Fill a template with parts, other ones each turn: no list of parts has a length that the step divides."""
     return re.sub(
-        r"\{(\w+)\}", lambda part: _PARTS[part[1]][(turn * 5 + len(part[1])) % len(_PARTS[part[1]])], template
+        r"\{(\w+)\}", lambda part: _PARTS[part[1]][(turn * _STEP + len(part[1])) % len(_PARTS[part[1]])], template
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -142,6 +143,23 @@ def test_every_request_is_an_imperative_in_whole_words() -> None:
     assert not [text for text in phrasings(inferred, "x", [(inferred, [])]) if "inferred [*]" in text]
     assert clean("reformat file(s), and (de)compress links") == "reformat files, and decompress links"
     assert imperative("Indicate the current revision") == "indicate the current revision"
+
+
+def test_every_manner_of_giving_a_value_has_wordings_to_hold_out_and_to_keep() -> None:
+    draft = read_as("""x [OPTION]...
+      -C, --directory=DIR   change to DIR
+      -f, --file=ARCHIVE    use this archive
+      --exclude=PATTERN     leave files out that match
+      --exclude-dir=GLOB    leave folders out
+""")
+    clauses = {slot.name: slot.clauses for slot in draft.slots}
+    for name, texts in clauses.items():
+        manners = Counter(text.split()[0] for text in texts)
+        assert min(manners[manner] for manner in ("with", "using", ",", "and")) >= 3, (name, manners)
+    assert {"in {directory}", "inside {directory}", "with --directory {directory}"} <= set(clauses["directory"])
+    assert "with the archive {file}" in clauses["file"], "a place holder names the value"
+    assert "without {exclude}" in clauses["exclude"]
+    assert not {"in {exclude_dir}", "without {exclude_dir}"} & set(clauses["exclude_dir"])
 
 
 def read_as(text: str) -> Draft:
