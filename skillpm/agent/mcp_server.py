@@ -21,6 +21,8 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from skillpm import __version__
@@ -32,6 +34,8 @@ from skillpm.agent.shown import masked, visible
 from skillpm.contract.contract import Contract
 from skillpm.contract.tool_forms import usable_name
 from skillpm.errors import SkillpmError, UsageError
+from skillpm.formats.document import LONE_SURROGATE
+from skillpm.formats.strict import strict_json
 from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
 
@@ -94,8 +98,10 @@ class SkillServer:
 
     async def serve(self) -> None:
         """Serve over stdin and stdout until the client closes them."""
-        async with stdio_server() as (incoming, outgoing):
-            await self.server.run(incoming, outgoing, self.server.create_initialization_options())
+        readable, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as group:
+            group.start_soon(_sort_out, incoming, readable, outgoing)
+            await self.server.run(messages, outgoing, self.server.create_initialization_options())
 
     def application(self, token: str = "") -> ASGIApp:
         """Return the application that serves ``/mcp`` (streamable HTTP) to this machine, or to who knows a token."""
@@ -203,3 +209,30 @@ class SkillServer:
         text = f"{item.texts.get('SKILL.md', item.description)}\n\n{request}".strip()
         message = types.PromptMessage(role="user", content=types.TextContent(text=text))
         return types.GetPromptResult(description=item.description, messages=[message])
+
+
+async def _sort_out(incoming: Any, readable: Any, outgoing: Any) -> None:
+    """Hand on what is a message, and answer any other line: the SDK drops it, and its sender would wait for ever."""
+    async with readable:
+        async for item in incoming:
+            if not isinstance(item, ValidationError):
+                await readable.send(item)
+            elif (answer := _refusal(item)) is not None:
+                await outgoing.send(SessionMessage(answer))
+
+
+def _refusal(problem: ValidationError) -> types.JSONRPCError | None:
+    """Return the answer to a line that is not a message; None for a blank one. Its id is null if it cannot be read."""
+    finding = problem.errors()[-1]  # about the whole line, or the whole document
+    document, code, reason = finding["input"], types.INVALID_REQUEST, "the line is not a JSON-RPC message"
+    if finding["type"] == "json_invalid":
+        if not document.strip():
+            return None
+        try:
+            document, reason = strict_json(document), f"the request {LONE_SURROGATE}"
+        except ValueError as cause:
+            document, code, reason = None, types.PARSE_ERROR, f"the line is not JSON: {cause}"
+    known = document.get("id") if isinstance(document, dict) and "method" in document else None
+    is_readable = type(known) is int or (isinstance(known, str) and known.isprintable())
+    error = types.ErrorData(code=code, message=reason)
+    return types.JSONRPCError(jsonrpc="2.0", id=known if is_readable else None, error=error)

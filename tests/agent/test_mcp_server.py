@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -284,6 +285,34 @@ def test_a_body_that_is_no_request_is_refused_and_the_server_goes_on(over_http: 
     with over_http() as client:
         assert client.post("/mcp", content=body).status_code == status
         assert client.post("/mcp", json=HELLO).status_code == 200
+
+
+def test_every_line_on_stdin_that_is_not_a_message_gets_an_answer(place: Project) -> None:
+    """The SDK drops such lines, and a client would wait for ever."""
+    parse, request = -32700, -32600
+    refused: dict[str, tuple[int, int | str | None]] = {
+        r'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"\ud800"}}': (request, 2),
+        r'{"jsonrpc":"2.0","id":"a","method":"\ud800"}': (request, "a"),
+        r'{"jsonrpc":"2.0","id":"\ud800","method":"ping"}': (request, None),
+        '{"jsonrpc":"2.0","id":3,"method":5}': (request, 3),
+        '{"jsonrpc":"1.0","id":4,"method":"ping"}': (request, 4),
+        '{"jsonrpc":"2.0","id":5,"method":"ping","params":[1]}': (request, 5),
+        '[{"jsonrpc":"2.0","id":6,"method":"ping"}]': (request, None),
+        '{"id":7,"result":"\\ud800"}': (request, None),
+        '{"jsonrpc":"2.0","id":8,': (parse, None),
+        '{"jsonrpc":"2.0","id":9,"id":9,"method":"\\ud800"}': (parse, None),
+        "x": (parse, None),
+    }
+    environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
+    sent = "\n".join([json.dumps(HELLO), *refused, "", json.dumps({**HELLO, "id": 99, "method": "ping"})])
+    words = [sys.executable, "-m", "skillpm", "mcp", "./demo"]
+    done = subprocess.run(
+        words, input=f"{sent}\n", env=environment, cwd=place.root, capture_output=True, text=True, check=True
+    )
+    first, *answers, last = map(json.loads, done.stdout.splitlines())
+    assert (first["id"], last["id"]) == (1, 99) and "result" in last
+    assert [(answer["error"]["code"], answer["id"]) for answer in answers] == [*refused.values()]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
