@@ -13,6 +13,7 @@ import re
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -32,6 +33,7 @@ _UPLOAD = re.compile(r"/api/v1/uploads/\w+/archive")  # it compares the body wit
 _FILES = re.compile(r"/clawhub/api/v1/skills/-/files/\w+|/apm/v1/packages/[^/]+/[^/]+/versions/[^/]+")
 _PACE = 1 << 19  # bytes of an archive in a second
 _DOCUMENT = 256 << 10  # bytes of any other body: it is in memory before anybody asks whose it is
+_SINGLE = (b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"range")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -70,7 +72,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = dict(scope["headers"]).get(b"x-request-id", b"")
+        headers = dict(scope["headers"])
+        asked = headers.get(b"x-request-id", b"")
         number = asked.decode() if _NUMBER.fullmatch(asked) else secrets.token_hex(8)
         scope.setdefault("state", {})["number"] = number
         begin, status, size = time.monotonic(), 500, 0
@@ -89,15 +92,11 @@ class Edge:
             await send(message)
 
         try:
-            if PREFIX in scope["path"] or PREFIX.encode() in unquote_to_bytes(scope["query_string"]):
-                refused = ApiError(
-                    400, "token-in-address", "the address contains a token, and logs would store it",
-                    "revoke that token, and send a new one in the Authorization header",
-                )  # fmt: skip
+            if (refused := _refusal(scope, len(headers))) is not None:
                 await (await of_ours(Request(scope), refused))(scope, receive, answer)
             elif self._files is not None and (found := self._files.at_once(scope)) is not None:
-                code, headers, body = found
-                await answer({"type": "http.response.start", "status": code, "headers": headers})
+                code, told, body = found
+                await answer({"type": "http.response.start", "status": code, "headers": told})
                 await answer({"type": "http.response.body", "body": body})
             else:
                 await self._app(inner, self._limited(scope, receive), answer)
@@ -140,6 +139,21 @@ class Edge:
             return message
 
         return limited
+
+
+def _refusal(scope: Scope, names: int) -> ApiError | None:
+    """Return why a request is refused unread: a token in its address, or a header twice whose values may contradict.
+
+    ``names`` is how many different headers it has.
+    """
+    if PREFIX in scope["path"] or PREFIX.encode() in unquote_to_bytes(scope["query_string"]):
+        return ApiError(
+            400, "token-in-address", "the address contains a token, and logs would store it",
+            "revoke that token, and send a new one in the Authorization header",
+        )  # fmt: skip
+    counts = Counter(name for name, _ in scope["headers"]) if names < len(scope["headers"]) else {}
+    twice = next((name.decode().title() for name in _SINGLE if counts.get(name, 0) > 1), None)
+    return ApiError(400, "ambiguous", f"the request has two {twice} headers", "send one of them") if twice else None
 
 
 class _Lines(logging.Formatter):

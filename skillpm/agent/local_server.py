@@ -29,6 +29,7 @@ from skillpm.errors import UsageError
 
 _WAITING = 2048  # connections, as uvicorn has it
 _PATIENCE = 3  # seconds that open streams have to end when the server does
+_SINGLE = ("authorization", "host", "origin", "content-type")
 _LOCAL = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
@@ -59,6 +60,9 @@ class Guarded:
 
     def _refused(self, headers: Headers) -> Response | None:
         """Return why a request is refused; None if it is not."""
+        for name in _SINGLE:
+            if len(headers.getlist(name)) > 1:
+                return Response(f"the request has two {name.title()} headers", 400)
         origin = headers.get("origin")
         if self.token:
             scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -255,6 +255,13 @@ def test_with_a_token_whoever_knows_it_asks(over_http: Any, headers: dict[str, s
         assert client.post("/mcp", json=HELLO, headers=encoded).status_code == status
 
 
+@pytest.mark.parametrize("name", ["Authorization", "Host", "Origin", "Content-Type"])
+def test_a_header_that_stands_once_is_refused_where_it_stands_twice(over_http: Any, name: str) -> None:
+    with over_http("secret") as client:
+        twice = client.post("/mcp", json=HELLO, headers=[(name, "Bearer secret"), (name.lower(), "Bearer other")])
+        assert twice.status_code == 400 and name in twice.text
+
+
 def called(client: Any, **arguments: Any) -> Any:
     """Return what one call of a new session gets."""
     session = {"mcp-session-id": client.post("/mcp", json=HELLO).headers["mcp-session-id"]}

@@ -29,6 +29,17 @@ def test_a_token_in_an_address_is_refused_and_never_logged(server: Server, caplo
     assert json.loads(text.splitlines()[-1])["account"] == "owner1"
 
 
+@pytest.mark.parametrize("name", ["Authorization", "Host", "Range", "Content-Type", "Content-Encoding"])
+@pytest.mark.parametrize("path", ["/config.json", "/api/v1/whoami", "/nothing"])
+def test_a_header_that_stands_once_is_refused_where_it_stands_twice(server: Server, name: str, path: str) -> None:
+    """One program would read the first, another the last."""
+    value = f"Bearer {server.owner.token}"
+    twice = server.client.get(path, headers=[(name, value), (name.lower(), value)])
+    assert problem(twice) == (400, "ambiguous") and name in twice.json()["detail"] and twice.json()["hint"]
+    lists = server.client.get("/config.json", headers=[("If-None-Match", '"a"'), ("If-None-Match", '"b"')])
+    assert lists.status_code == 200
+
+
 def test_each_request_has_a_number(server: Server) -> None:
     assert (
         server.client.get("/healthz", headers={"X-Request-Id": "from-outside-1"}).headers["x-request-id"]
