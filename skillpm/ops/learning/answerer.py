@@ -12,6 +12,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.adapter import read_release
 from skillpm.ops.learning.models import find_policy
 from skillpm.ops.learning.runs import stored_adapter
+from skillpm.ops.project.known_pages import adapter_recalls
 from skillpm.train.base_model import known_name
 from skillpm.train.run_folder import RunFolder
 
@@ -50,11 +51,16 @@ class Answerer:
         Raises:
             UsageError: there is no such model.
             LockOutOfDateError: the adapter is not in the store.
+            PolicyError: it is in quarantine.
             DocumentError: the adapter's adapter.json is wrong.
         """
         name, _, base = text.partition("@")
         entry = context.lock().skill(name)
-        folder = stored_adapter(context.store, entry) if entry and entry.adapter else typed_path(name)
+        folder = typed_path(name)
+        if entry and entry.adapter:
+            folder = stored_adapter(context.store, entry)
+            for sentence in adapter_recalls(context, entry):
+                context.note(f"warning: {sentence}")
         if (folder / ADAPTER).is_file():
             answerer = cls(base or known_name(read_release(folder).base_model), folder)
         else:

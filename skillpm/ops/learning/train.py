@@ -40,6 +40,7 @@ from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import load_rephrasing
 from skillpm.ops.learning.training_plan import make_rows, offered_rewards, plan_rows, row_sources, stored_plan
+from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import check_can_make, read_text
 from skillpm.synth.generate import Synthesis
@@ -74,6 +75,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
         UsageError: the recipe asks for what the skills do not have, or for what processes cannot share.
         CheckError: a seed stands in a suite, or no row can be held out.
         PluginError: a plugin's trainer failed.
+        PolicyError: the adapter to begin from is in quarantine.
     """
     recipe = with_whole_paths(recipe)
     _check_models(context, recipe, launch)
@@ -81,7 +83,8 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
     with open_session(context, skills) as session:
         check_stages(recipe, context.stage_kinds, offered_rewards(session))
         synthesis = make_rows(context, recipe, session, row_sources(context, recipe, session), progress)
-        return plan_rows(context, recipe, session, synthesis, launch)
+        plan = plan_rows(context, recipe, session, synthesis, launch)
+        return replace(plan, notes=(*_recalls(context, recipe, skills), *plan.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def train(
         CheckError: a seed stands in a suite, or no row can be held out.
         TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
         PluginError: a plugin's trainer failed.
+        PolicyError: the adapter to begin from is in quarantine.
         StorageError: the disk is full; a run that has begun can be resumed.
         KeyboardInterrupt: it says how the run goes on.
     """
@@ -197,11 +201,26 @@ def _check_models(context: Context, recipe: Recipe, launch: Launch | None) -> Pa
     return find_adapter(context.settings, recipe)
 
 
+def _recalls(context: Context, recipe: Recipe, skills: Sequence[Skill]) -> list[str]:
+    """Return what this machine knows of the recalls of what a recipe learns from.
+
+    Raises:
+        PolicyError: the adapter that it begins from is in quarantine.
+    """
+    lock, known = context.lock(), KnownPages(context)
+    adapter = lock.skill(recipe.adapter)
+    sentences = adapter_recalls(context, adapter) if adapter and adapter.adapter else []
+    trees = {skill.tree for skill in skills}
+    return sentences + [text for entry in lock.skills if entry.tree in trees for text in known.recalls(entry, lock)]
+
+
 @contextmanager
 def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: bool = False) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
     adapter = _check_models(context, recipe, launch)
     skills = context.skills(recipe.skills)
+    for sentence in () if resumed else _recalls(context, recipe, skills):
+        context.note(f"warning: {sentence}")
     with open_session(context, skills) as session:
         check_stages(recipe, context.stage_kinds, offered_rewards(session))
         sources = () if resumed else row_sources(context, recipe, session)

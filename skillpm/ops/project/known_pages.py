@@ -25,6 +25,20 @@ def known_recalls(context: Context) -> tuple[str, ...]:
     return tuple(sentence for entry in lock.skills for sentence in known.recalls(entry, lock))
 
 
+def adapter_recalls(context: Context, entry: LockedSkill) -> list[str]:
+    """Return what this machine knows of the recalls of an installed adapter that is to answer, or to be trained on.
+
+    Raises:
+        PolicyError: it is in quarantine.
+    """
+    try:
+        return recall_warnings(entry, KnownPages(context).page(entry), context.lock(), NOTHING)
+    except PolicyError as quarantine:
+        folder = context.store.path(entry.tree)
+        quarantine.hint = f"use another one; after a review, name its folder in place of its name: {folder}"
+        raise
+
+
 class KnownPages:
     """Opens registries without their servers."""
 
@@ -35,11 +49,12 @@ class KnownPages:
     def recalls(self, entry: LockedSkill, lock: Lock) -> list[str]:
         """Return a sentence for each recall of a locked release, and where its skill is deprecated or archived."""
         try:
-            return recall_warnings(entry, self._page(entry), lock, NOTHING)
+            return recall_warnings(entry, self.page(entry), lock, NOTHING)
         except PolicyError as quarantine:
             return [quarantine.message]
 
-    def _page(self, entry: LockedSkill) -> Page | None:
+    def page(self, entry: LockedSkill) -> Page | None:
+        """Return the page of a locked skill, as this machine knows it; None where it does not."""
         if not entry.source.is_registry:
             return None
         with suppress(SkillpmError):

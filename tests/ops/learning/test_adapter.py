@@ -12,6 +12,7 @@ import yaml
 from gguf import GGUFReader
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, UsageError
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
 from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay, trained_base
@@ -137,6 +138,37 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))
     with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again from the adapter"):
         replay(server.context().settings, packed, read_release(packed), str(tiny_model))
+
+
+def test_a_recalled_adapter_is_told_where_it_is_used_and_a_quarantined_one_is_refused(
+    server: Server,
+    train_it: Train,  # noqa: F811
+    tiny_model: Path,  # noqa: F811
+    project: MakeProject,
+    tmp_path: Path,
+) -> None:
+    run = train_it()
+    packed, market = tmp_path / "server-a-model", tmp_path / "market"
+    pack_adapter(run.folder, packed)
+    write_registry(market, [FolderTree(server.folder), FolderTree(packed)])
+    place = project({"recipe.yaml": f"model: {tiny_model}\nadapter: server-a-model\nskills: [server]\n"})
+    place.call("install", "server", "--adapter", tiny_model, "--registry", market).ok()
+    train = ("train", "--recipe", "recipe.yaml", "--dry-run", "--yes")
+    answer = ("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--yes")
+    registry = FolderRegistry(market, "market")
+
+    registry.yank("server-a-model", "1.0.0", "learned nonsense")
+    registry.set_status("server", "deprecated", "use another")
+    yanked = "server-a-model 1.0.0, which is locked, was yanked: learned nonsense"
+    assert yanked in place.call(*train).ok().err and yanked in place.call(*answer).err
+    notes = place.call(*train, "--json").ok().document["notes"]
+    assert notes[0].startswith(yanked) and notes[1] == "server is deprecated: use another"
+
+    registry.quarantine("server-a-model", "1.0.0", "looked at")
+    for words in (train, train[:3], answer):
+        refused = place.call(*words).fails(6, "server-a-model 1.0.0 is in quarantine", "name its folder")
+    folder = refused.err.rpartition(": ")[2].strip()
+    place.call(*train, "--set", f"adapter={folder}").ok()
 
 
 def test_a_manifest_of_another_program_says_nothing_about_an_adapter(tmp_path: Path) -> None:
