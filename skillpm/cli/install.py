@@ -63,6 +63,11 @@ class Placing:
         own = {name: flags[name] for name in ("agents", "link", "dry_run", "force", "allowed")}
         return cls(settings, folders=folders, **own)
 
+    @property
+    def plain(self) -> bool:
+        """Are no agents named, which are recorded, and no skills, which must be there?"""
+        return not (self.agents or self.allowed or self.settings.flags.get("signer_changes"))
+
     def context(self) -> Context:
         """Return the context of the operation."""
         return collecting_context(self.settings)
@@ -106,7 +111,7 @@ def command(texts: tuple[str, ...], best_effort: bool, adapter: str | None, **fl
 
     place, chosen = Placing.of(flags), {name: flags[name] for name in ("names", "every", "skip")}
     is_typed = bool(texts or any(chosen.values()) or adapter)
-    installation = None if is_typed or place.agents else unchanged(place.settings, place.folders, place.link)
+    installation = None if is_typed or not place.plain else unchanged(place.settings, place.folders, place.link)
     fresh = installation is None
     if installation is None:
         from skillpm.ops.project.asked import Asked

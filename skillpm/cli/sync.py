@@ -29,8 +29,7 @@ def command(locked: bool, frozen: bool, **placing: object) -> None:
             hint="remove one of them: `--locked` refuses a lock that is out of date, `--frozen` uses it",
         )
     place = Placing.of(placing)
-    fast = not place.agents  # a run with agents records them
-    installation = unchanged(place.settings, place.folders, place.link, frozen=frozen) if fast else None
+    installation = unchanged(place.settings, place.folders, place.link, frozen=frozen) if place.plain else None
     if installation is None:
         from skillpm.ops.project.sync import sync
 

@@ -19,7 +19,7 @@ from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from skillpm.agent.trace import Step, Traces
+    from skillpm.agent.trace import Step, Trace, Traces
 
 _REQUEST = 60  # characters in a table
 
@@ -38,7 +38,7 @@ def command() -> None:
 @json_option
 def list_traces(skill: str | None) -> None:
     """List episodes, oldest first."""
-    traces = list(_traces().all(skill))
+    traces = _of_skill(skill)
     if print_json([trace.model_dump(mode="json", exclude={"steps", "system"}) for trace in traces]):
         return
     rows = [
@@ -86,7 +86,7 @@ def show(word: str) -> None:
 def export(skill: str | None, form: str) -> None:
     """Print episodes as JSON Lines."""
     number = 0
-    for trace in _traces().all(skill):
+    for trace in _of_skill(skill):
         if form == "openai":
             row: object = {"id": trace.id, "skill": trace.skill, "outcome": trace.outcome, "messages": trace.messages()}
         elif form == "rows":
@@ -168,6 +168,18 @@ def _traces() -> Traces:
     from skillpm.agent.trace import Traces
 
     return Traces(command_context().settings.traces)
+
+
+def _of_skill(skill: str | None) -> list[Trace]:
+    """Return the episodes of a skill, or all. Raises UnknownSkillError if it has none and is not installed."""
+    from skillpm.ops.context import demand_known
+
+    traces = list(_traces().all())
+    if skill is None:
+        return traces
+    known = {trace.skill for trace in traces} | {entry.name for entry in command_context().lock().skills}
+    demand_known([skill], known, "installed or has a trace")
+    return [trace for trace in traces if trace.skill == skill]
 
 
 def _decisions(steps: Sequence[Step]) -> str:

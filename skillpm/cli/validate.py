@@ -41,7 +41,7 @@ def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
     from skillpm.ops.authoring.validate import PUBLISH_RULES, rules_of, validate
     from skillpm.runtime.distributions import load_host
     from skillpm.settings import load_settings
-    from skillpm.trust.allowance import Allowance
+    from skillpm.trust.allowance import Allowance, refuse_unmet
 
     fix, dry_run = flags["fix"], flags["dry_run"]
     if flags["show_rules"]:
@@ -58,6 +58,7 @@ def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]
+    refuse_unmet(allow.skills, {report.name or "" for report in reports})
     texts = [rule.text() for rule in (*rules_of(Level(level)), *extra)]
     if show(reports, texts, "checked", level=level, **({"mended": mended} if fix else {})):
         installs = sum(not report.against_install for report in reports)

@@ -9,15 +9,16 @@ are not asked about again here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from skillpm.errors import UsageError
+from skillpm.errors import UnknownSkillError, UsageError
 from skillpm.layout.scan import ALLOWABLE
 from skillpm.model.finding import Report
 from skillpm.model.name import did_you_mean
 
 QUARANTINED = "QUARANTINED"
+_NAMED = 8  # skills in a hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Allowance:
                 raise UsageError(f"`{code[:80]}` is not a rule that can be allowed", hint=f"{near} {rest}".lstrip())
         return cls(frozenset(pairs))
 
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """The names of single skills, in order."""
+        return tuple(sorted({skill for skill, _ in self.pairs if skill}))
+
     def codes(self, name: str) -> frozenset[str]:
         """Return the rules that are let in for a skill."""
         return frozenset(code for skill, code in self.pairs if skill in ("", name))
@@ -55,3 +61,13 @@ class Allowance:
 
 
 NOTHING = Allowance()
+
+
+def refuse_unmet(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise UnknownSkillError where an option is about a skill that the command has nothing to do with."""
+    for name in names:
+        if name not in known:
+            those = f"it has {', '.join(sorted(known)[:_NAMED])}" if known else "it has no skills"
+            raise UnknownSkillError(
+                f"no skill `{name[:80]}` is part of this command", hint=did_you_mean(name, known, those)
+            )

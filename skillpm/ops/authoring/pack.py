@@ -24,7 +24,7 @@ from skillpm.model.release import Release
 from skillpm.ops.authoring.validate import PUBLISH_RULES, validate_skill
 from skillpm.ops.project.fetch import refuse_broken
 from skillpm.storage.archive import build_archive, compressed
-from skillpm.trust.allowance import NOTHING, Allowance
+from skillpm.trust.allowance import NOTHING, Allowance, refuse_unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,13 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = (), allow: Allo
 
     Raises:
         UsageError: there is no such folder, the owner is not a name, or the version cannot be published.
+        UnknownSkillError: findings of another skill are accepted.
         LayoutError: the check found errors; ``details["findings"]`` has all findings.
         IntegrityError: a path cannot stand in an archive.
     """
     tree = source_files(root)
     report = validate_skill(root, level=Level.PUBLISH, rules=(*PUBLISH_RULES, *extra), tree=tree)
+    refuse_unmet(allow.skills, [report.name or ""])
     report = report.letting(allow.codes(report.name or ""))
     if {finding.code for finding in report.errors} <= NO_ARCHIVE:
         refuse_broken(report, str(root))

@@ -21,7 +21,7 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
 from skillpm.model.finding import Report, Severity
 from skillpm.storage.files import DiskErrors
-from skillpm.trust.allowance import Allowance
+from skillpm.trust.allowance import Allowance, refuse_unmet
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
@@ -35,12 +35,14 @@ def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Repor
     Files of a folder that packing leaves out are scanned too, except version control; their errors are warnings.
 
     Raises:
-        UnknownSkillError: there is no such path or skill.
+        UnknownSkillError: there is no such path or skill, or something is let in for a skill that is not scanned.
         IntegrityError: an archive is not acceptable, or a stored skill was changed.
         StorageError: a file cannot be read.
     """
     allow = context.under_policy(allow)
-    return [_report(tree, name, allow) for text in texts for name, tree in _trees(context, text)]
+    reports = [_report(tree, name, allow) for text in texts for name, tree in _trees(context, text)]
+    refuse_unmet(allow.skills, {report.name or "" for report in reports})
+    return reports
 
 
 def _report(tree: Tree, name: str, allow: Allowance) -> Report:

@@ -34,7 +34,7 @@ from skillpm.ops.project.wheels import with_wheels
 from skillpm.resolve.plan import Change
 from skillpm.storage.links import Places, refuse_outside
 from skillpm.storage.record import LinkKind, Placement, read_record
-from skillpm.trust.allowance import NOTHING, Allowance
+from skillpm.trust.allowance import NOTHING, Allowance, refuse_unmet
 from skillpm.trust.recall import asked_page, recall_warnings
 
 if TYPE_CHECKING:
@@ -241,19 +241,22 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
         context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
         warnings += recall_warnings(entry, selection.pages.get(entry.name), selection.plan.lock, options.allow)
-    known = KnownPages(context)
+    pages = KnownPages(context)
     missing, options = [], replace(options, allow=context.under_policy(options.allow))
     for entry in selection.plan.lock.skills:
         if context.store.verify(entry.tree):
             tree = FolderTree(context.store.path(entry.tree))
             refuse_impostor(entry.name, entry, tree, "skillpm.lock")
             refuse_told(tree, entry, options.allow)
-            warnings += [] if entry.name in selection.pages else known.recalls(entry, selection.plan.lock)
+            warnings += [] if entry.name in selection.pages else pages.recalls(entry, selection.plan.lock)
         else:
             if context.store.has(entry.tree):
                 warnings.append(f"{entry} was changed in the store, so it is fetched again")
             missing.append(entry)
-    return warnings + (_fetch_all(context, selection, missing, options) if missing else [])
+    warnings += _fetch_all(context, selection, missing, options) if missing else []
+    known = {*(entry.name for entry in selection.plan.lock.skills), *(item.name for item in selection.left_out)}
+    refuse_unmet((*options.allow.skills, *context.signers.allowed), known)
+    return warnings
 
 
 def _fetch_all(

@@ -21,6 +21,7 @@ from skillpm.ops.project.required import out_of_date, refuse_out_of_date, requir
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
 from skillpm.storage.lockfile import checked_lock, write_lock
+from skillpm.trust.allowance import refuse_unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,14 @@ def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_
 
     Raises:
         UsageError: there is neither a project file nor a lock.
-        UnknownSkillError: a name to upgrade is not locked.
+        UnknownSkillError: a name to upgrade, or one whose signer may change, is not locked.
     """
     settings = context.settings
     if not (settings.project_path.exists() or settings.lock_path.exists()):  # what is in them is read under the lock
         raise UsageError("there is no skillpm.yaml here", hint="run `skillpm init`")
     with nullcontext() if dry_run else project_held(settings.project):
         pins, selection = _relock_file(context, upgrade)
+        refuse_unmet(context.signers.allowed, [entry.name for entry in selection.plan.lock.skills])
         if not dry_run:
             write_lock(settings.lock_path, selection.plan.lock)
     merged = tuple(_merged(pins[0], pins[1], selection.plan.lock)) if len(pins) > 1 else ()
@@ -79,6 +81,7 @@ def check_lock(context: Context) -> Locking:
         raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`")
     lock = context.lock()
     refuse_out_of_date(out_of_date(context, required(context, lock), lock))
+    refuse_unmet(context.signers.allowed, [entry.name for entry in lock.skills])
     for entry in lock.skills:
         context.refuse_source(entry.name, entry.source)
         context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))

@@ -150,6 +150,37 @@ def test_a_recall_that_this_machine_knows_of_is_told_without_a_request(
     assert ("three is deprecated" in place.call("list").ok().err) is is_remote
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sync", "--allow-signer-change", "tow"),
+        ("sync", "--frozen", "--allow-signer-change", "tow"),
+        ("sync", "--allow", "tow:quarantined"),
+        ("install", "--allow-signer-change", "tow"),
+        ("install", "one", "--allow", "one:SK414", "--allow", "tow:SK414", "--dry-run"),
+        ("update", "one", "--allow-signer-change", "two", "--allow-signer-change", "tow"),
+        ("lock", "--allow-signer-change", "tow"),
+        ("lock", "--check", "--allow-signer-change", "tow"),
+        ("scan", "--allow", "tow:SK414"),
+        ("validate", f"{UNIVERSAL}/two", "--allow", "tow:SK414"),
+        ("pack", f"{UNIVERSAL}/two", "--allow", "tow:SK414"),
+        ("traces", "list", "--skill", "tow"),
+        ("traces", "export", "--skill", "tow"),
+    ],
+)
+def test_an_option_that_is_about_a_skill_refuses_one_that_is_not_there(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, words: tuple[str, ...]
+) -> None:
+    """Also where there is nothing to do: whoever mistypes a name must not believe that it was accepted."""
+    shop = publish(tmp_path / "more", skill_files("one"), skill_files("two"))
+    place = project({"skillpm.yaml": f"project: 1\nrequires: {{one: '*', two: '*'}}\nregistries: {{shop: {shop}}}\n"})
+    place.call("sync").ok()
+    before = snapshot(place.root)
+    place.call(*words).fails(2, "no skill `tow` is", "did you mean `two`?")
+    assert snapshot(place.root) == before
+    place.call(*(word.replace("tow", "two") for word in words)).ok()
+
+
 def test_update_without_a_project_file_follows_what_was_asked_for(
     project: MakeProject, shop: Path, skill_files: SkillFiles
 ) -> None:
