@@ -401,6 +401,26 @@ def test_the_whole_tree_of_a_pair_has_no_error(code: str) -> None:
     assert errors == ()
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Finds: text.", "the value needs quotes (not YAML: mapping values"),
+        (r'"Finds \q text."', r"the escape `\q`"),
+        (r'"Finds \\ in C:\dir."', r"the escape `\d`"),
+        (r'"Finds \x4 text."', r"the escape `\x`"),
+        ("'it's text'", "the quotes do not hold the whole value"),
+        (r"'Finds \q's text.'", "the quotes do not hold the whole value"),
+        ('"Finds text', "the quotes do not hold the whole value"),
+        ('"Finds" text', "the quotes do not hold the whole value"),
+        (r'"Finds text\"', "the quotes do not hold the whole value"),
+    ],
+)
+def test_a_value_that_is_not_yaml_is_told_what_is_wrong_with_it(value: str, said: str) -> None:
+    written = SKILL.replace("Finds text. Use when asked where.", value)
+    (finding,) = [item for item in report({"SKILL.md": written}, Level.STRICT, "").findings if item.code == "SK105"]
+    assert said in finding.message and finding.line == 3 and finding.hint
+
+
 def test_errors_come_first_and_only_errors_refuse() -> None:
     found = report({"SKILL.md": skill_text("colour: red\nname: x\n")}, Level.LENIENT, "")
     assert not found.ok and found.findings[0].severity is Severity.ERROR

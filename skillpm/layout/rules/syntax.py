@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
@@ -15,6 +16,9 @@ _BEYOND = {
     "FlowMappingStartToken": "a mapping in braces",
     "TagToken": "a tag",
 }
+_ESCAPE = re.compile(
+    r"""\\(?:(?P<known>[0abt\tnvfre "/\\N_LP]|x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|\Z)|.)"""
+)  # of YAML's double quotes
 EXAMPLE = "begin the file with `---`, `name: …`, `description: …`, `---`"
 
 RULES = RuleSet(Scope.TEXT)
@@ -74,11 +78,26 @@ def not_yaml(subject: Subject) -> Iterator[Problem]:
     why="The frontmatter is not YAML; only clients that quote the value and try again load it.",
 )
 def needs_quotes(subject: Subject) -> Iterator[Problem]:
-    """An unquoted colon, or a first character that YAML reserves."""
-    frontmatter = subject.frontmatter
+    """An unquoted colon, a first character that YAML reserves, or quotes that do not hold the value."""
+    frontmatter, parts = subject.frontmatter, subject.parts
+    reason = frontmatter.error.rule if frontmatter.error else "not YAML"
+    lines = (parts.yaml or "").split("\n")
     for line in frontmatter.quoted:
-        reason = frontmatter.error.rule if frontmatter.error else "not YAML"
-        yield Problem(f"the value needs quotes ({reason})", line, hint="put double quotes around the value")
+        value = lines[line - parts.line].partition(":")[2].strip()
+        if value[:1] in ("'", '"'):
+            yield _wrong_quotes(value, line, reason)
+        else:
+            yield Problem(f"the value needs quotes ({reason})", line, hint="put double quotes around the value")
+
+
+def _wrong_quotes(value: str, line: int, reason: str) -> Problem:
+    """Say what is wrong with a value that has quotes, and is not YAML."""
+    unknown = next((match[0] for match in _ESCAPE.finditer(value) if match["known"] is None), None)
+    if value[0] == '"' and unknown is not None:
+        message = f"the value has the escape `{unknown}`, which YAML does not read"
+        return Problem(message, line, hint="write `\\\\` for a backslash, or put single quotes around the value")
+    hint = "end it with the quote that begins it; inside, write `\\\"` in double quotes and `''` in single ones"
+    return Problem(f"the quotes do not hold the whole value ({reason})", line, hint=hint)
 
 
 @RULES.error("SK106", "frontmatter is not a mapping", why="Fields are found by name.")
