@@ -101,10 +101,11 @@ class Context:
 
     def registry(self, text: str) -> Index:
         """Return the registry at a place. Raises RegistryError if this version cannot read it."""
-        try:
-            index = open_registry(text, self.around)
-        except RegistryError as error:
-            index = self._index_of_plugin(text, error)
+        with self.settings.registry_origin(text).blamed():
+            try:
+                index = open_registry(text, self.around)
+            except RegistryError as error:
+                index = self._index_of_plugin(text, error)
         return self._sources.setdefault(Source.parse(index.name), index)
 
     def registry_source(self, text: str) -> Source:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import DocumentError, StorageError
 from skillpm.formats.typed_path import typed_path
@@ -81,16 +81,17 @@ class SettingsFile:
     level: Level
     shown: str
 
-    def origin(self, key: str) -> Origin:
-        """Return the origin of one of its keys."""
-        return Origin(self.level, f"{self.shown}:{self._lines[key]}")
+    def origin(self, *keys: str) -> Origin:
+        """Return the origin of one of its values, by the keys that lead to it."""
+        from skillpm.formats.document import line_of
+
+        return Origin(self.level, f"{self.shown}:{line_of(self._root, keys)}")
 
     @cached_property
-    def _lines(self) -> Mapping[str, int]:
+    def _root(self) -> Any:
         from skillpm.formats.strict_yaml import read_yaml
 
-        lines: Mapping[str, int] = read_yaml(self.text).lines
-        return lines
+        return read_yaml(self.text)
 
     def registries(self) -> dict[str, str] | None:
         """Return its registries by name, or None if the key is missing."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
+
+from skillpm.errors import DocumentError, SkillpmError
 
 T = TypeVar("T")
 
@@ -37,6 +41,18 @@ class Origin:
     def document(self) -> str:
         """Return the form in which ``--json`` prints it."""
         return str(self)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Have an error about the value begin with its place, where that is in a file."""
+        try:
+            yield
+        except DocumentError:
+            raise
+        except SkillpmError as error:
+            if self.level in (Level.PROJECT, Level.USER):
+                error.message = f"{self.place}: {error.message}"
+            raise
 
 
 DEFAULT = Origin(Level.DEFAULT)

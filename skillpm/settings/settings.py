@@ -125,6 +125,17 @@ class Settings:
             named |= {name: place for name, place in (file.registries() or {}).items() if name not in named}
         return named
 
+    def registry_origin(self, place: str) -> Origin:
+        """Return where a file names the registry at a place; the default where none does."""
+        named = ((file, name) for file in self._files for name, it in (file.registries() or {}).items() if it == place)
+        return next((file.origin("registries", name) for file, name in named), DEFAULT)
+
+    def requirement_origin(self, name: str) -> Origin:
+        """Return where the project file requires a skill; the default where it does not."""
+        if self.document is None or name not in self.document.requires:
+            return DEFAULT
+        return self._files[0].origin("requires", name)
+
     @property
     def link(self) -> str | None:
         """How skills are placed in agents' folders, or None for no choice."""

@@ -299,7 +299,8 @@ class _Pages:
         entry = self._pinned.get(name)
         if source is not None and source.editable:
             if entry is None or not stays_as_locked(self._context, source, entry):
-                return self._from(self._context.source(source), name)
+                with self._context.settings.requirement_origin(name).blamed():
+                    return self._from(self._context.source(source), name)
             self.sources[name] = source
             return Page(name=name, releases=(entry.release(),))
         if entry is None or name in self._request.lookup:

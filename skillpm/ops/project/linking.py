@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from skillpm.clients.folders import agent_folders
 from skillpm.errors import UsageError
 from skillpm.settings import Settings
+from skillpm.settings.table import AGENTS
 from skillpm.storage.record import LinkKind, Placement, Record
 
 
@@ -33,7 +34,8 @@ def linking(
     declared = settings.document is not None and settings.document.agents is not None
     configured: tuple[str, ...] = ()
     if settings.agents or declared:
-        configured = agent_folders(settings.agents, user=settings.user, project=settings.root)
+        with settings.setting(AGENTS).origin.blamed():
+            configured = agent_folders(settings.agents, user=settings.user, project=settings.root)
     preferred = link or settings.link or record.link
     kind: LinkKind = "symlink" if preferred == "symlink" else "copy"
     if not declared:

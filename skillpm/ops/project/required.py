@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skillpm.errors import DocumentError, LockOutOfDateError
+from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.index.source import place_source
 from skillpm.model.lock import Lock
 from skillpm.model.name import did_you_mean
@@ -14,7 +14,6 @@ from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
 from skillpm.ops.project.vanished import stays_as_locked
 from skillpm.resolve.agreement import disagreements
-from skillpm.settings.folders import PROJECT_FILE
 
 if TYPE_CHECKING:
     from skillpm.model.project import Wish
@@ -24,7 +23,8 @@ def required(context: Context, lock: Lock) -> tuple[Requirement, ...]:
     """Return the requirements by name; two requirements of one name in the lock are joined.
 
     Raises:
-        DocumentError: skillpm.yaml is invalid, or names an unknown registry.
+        DocumentError: skillpm.yaml is invalid.
+        UsageError: it names an unknown registry.
         RegistryError: this version cannot read a place.
     """
     document = context.settings.document
@@ -51,9 +51,11 @@ def _source(context: Context, name: str, wish: Wish) -> Source | None:
             names = [*context.settings.registries, BUNDLED_REGISTRY]
             hint = did_you_mean(wish.registry, names, "add its place under `registries`")
             message = f"`{name}` names the registry `{wish.registry}`, which is not in `registries`"
-            raise DocumentError(message, path=PROJECT_FILE, hint=hint)
+            with context.settings.requirement_origin(name).blamed():
+                raise UsageError(message, hint=hint)
         return context.registry_source(place)
-    return place_source(wish.place, context.around, context.settings.project) if wish.place else None
+    with context.settings.requirement_origin(name).blamed():
+        return place_source(wish.place, context.around, context.settings.project) if wish.place else None
 
 
 def out_of_date(context: Context, requirements: Sequence[Requirement], lock: Lock) -> list[str]:

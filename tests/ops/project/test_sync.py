@@ -564,3 +564,35 @@ def test_a_project_file_that_is_wrong_stops_every_command_with_its_line(
     for command in (["sync"], ["lock"], ["install", "plain", "--registry", shop], ["update"], ["config"]):
         place.call(*command).fails(2, "skillpm.yaml:2: ")
     assert snapshot(place.root) == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "requires: {one: {git: not a url}}",
+        "requires: {one: {git: 'https://host/x#frag'}}",
+        "requires: {one: {git: 'https://me:secret@host/x'}}",
+        "requires: {one: {git: 'https://host/x', ref: '-x'}}",
+        "requires: {one: {archive: 'ftp://host/x.zip'}}",
+        "requires: {one: {path: ./none}}",
+        "requires: {one: {registry: none}}",
+        "requires: {one: '*'}\nregistries: {bad: 'ftp://host'}",
+        "requires: {one: '*'}\nregistries: {bad: 'oci://'}",
+        "requires: {one: {registry: bad}}\nregistries: {bad: 'https://host:99999/'}",
+        "requires: {}\nagents: [none]",
+    ],
+)
+def test_a_value_of_the_project_file_that_cannot_be_used_is_told_with_its_line(
+    project: MakeProject, value: str
+) -> None:
+    place = project({"skillpm.yaml": f"project: 1\n\n{value}\n"})
+    refused = place.call("sync", "--offline")
+    assert refused.code in (2, 5) and f"error: skillpm.yaml:{2 + len(value.splitlines())}: " in refused.err, refused
+
+
+def test_a_registry_of_the_user_that_cannot_be_used_is_told_with_its_line(project: MakeProject, tmp_path: Path) -> None:
+    place = project({"skillpm.yaml": "project: 1\nrequires: {one: '*'}\n"})
+    config = tmp_path / "home/skillpm/config/config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("project: 1\nregistries:\n  good: https://host\n  bad: ftp://host\n")
+    place.call("sync", "--offline").fails(5, f"error: {config}:4: `ftp://host`")
