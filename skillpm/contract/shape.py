@@ -14,6 +14,7 @@ from skillpm.formats.json_place import Path, value_at, with_value
 from skillpm.model.json_schema import branches
 
 _MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one
+_NO_FRACTIONS = 2.0**52  # every float from here on is an integer
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -67,23 +68,24 @@ class Shape:
             is_valid: validates a value with the same schema.
         """
         # The place cannot be looked up: `anyOf`, `$ref` and `if` decide together what it admits. So the validator is
-        # asked about the neighbours of the number. A place that admits fractions admits at least one of them, whatever
-        # its bounds; a place that admits only integers admits none. Numbers that the author lists as they are
+        # asked about fractions near the number. A place that admits fractions admits at least one of them, whatever its
+        # bounds; a place that admits only integers admits none. Numbers that the author lists as they are
         # (`enum: [1.0]`) are not looked at.
         places = [place for place in _whole_floats(value, ()) if value_at(value, place) not in self._literals]
         if not places:
             return None
         for place in places[:_MAX_FLOATS]:
-            number = value_at(value, place)
-            neighbours = (
-                number + 0.5,
-                number - 0.5,
-                math.nextafter(number, math.inf),
-                math.nextafter(number, -math.inf),
-            )
-            if not any(is_valid(with_value(value, place, neighbour)) for neighbour in neighbours):
+            fractions = _fractions_near(value_at(value, place))
+            if not any(is_valid(with_value(value, place, fraction)) for fraction in fractions):
                 return place
         return places[_MAX_FLOATS] if len(places) > _MAX_FLOATS else None
+
+
+def _fractions_near(number: float) -> tuple[float, ...]:
+    """Return floats that are no integers. Beyond 2**52 there are none, so those below it of the same sign stand in."""
+    if abs(number) < _NO_FRACTIONS:
+        return number + 0.5, number - 0.5, math.nextafter(number, math.inf), math.nextafter(number, -math.inf)
+    return tuple(math.copysign(fraction, number) for fraction in (_NO_FRACTIONS - 0.5, 1e9 + 0.5, 1e3 + 0.5, 0.5))
 
 
 def same_value(left: Any, right: Any) -> bool:

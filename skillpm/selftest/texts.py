@@ -68,7 +68,18 @@ _EXCHANGED = (
     ("with its slashes doubled", "/", "//"),
     ("with backslashes for its slashes", "/", "\\"),
 )
-_TRUTH = {"y": "yes", "t": "yes", "true": "yes", "n": "no", "f": "no", "false": "no"}
+_DAYS = "monday tuesday wednesday thursday friday saturday sunday"
+_MONTHS = "january february march april may june july august september october november december"
+# letters and words that a lenient reader takes for one another
+_MEANT = {
+    "y": "yes",
+    "t": "yes",
+    "true": "yes",
+    "n": "no",
+    "f": "no",
+    "false": "no",
+    **{name[:3]: name for name in f"{_DAYS} {_MONTHS}".split()},
+}
 _DUMPED = 30  # texts in a dump
 # what is read first or last of it is no answer to anything
 _DASHES = str.maketrans("-_", "_-")
@@ -154,12 +165,15 @@ def _other_numbers(text: str) -> Iterator[Change]:
 
 
 def _other_days(text: str) -> Iterator[Change]:
-    """Yield the text with another day of the same week in place of its first date: no other field of it changes."""
+    """Yield the text with other days in place of its first date: of the same week, and with its month for its day."""
     for found in re.finditer(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", text):
         with contextlib.suppress(ValueError, OverflowError):  # no date of the calendar, or its last one
             day = date.fromisoformat(found[0])
             other = day + timedelta(days=-1 if day.isoweekday() == 7 else 1)
             yield "SK723", "with another day of the week", text.replace(found[0], other.isoformat(), 1)
+            if day.day != day.month and day.day <= 12:
+                exchanged = day.replace(month=day.day, day=day.month).isoformat()
+                yield "SK723", "with its day and its month exchanged", text.replace(found[0], exchanged, 1)
             return
 
 
@@ -209,8 +223,13 @@ def _same_digits(piece: str, text: str) -> bool:
 
 def _bare(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text).casefold()
-    bare = "".join(letter for letter in folded if letter.isalnum()) or "".join(folded.split())
-    return _TRUTH.get(bare, bare)
+    bare = "".join(letter for letter in folded if letter.isalnum()) or "".join(filter(_is_seen, folded))
+    return _MEANT.get(bare, bare)
+
+
+def _is_seen(letter: str) -> bool:
+    """Is a character neither white space, nor a mark that joins another one, such as the selector behind an emoji?"""
+    return not letter.isspace() and unicodedata.category(letter) not in ("Mn", "Cf")
 
 
 def _long(request: str) -> str:

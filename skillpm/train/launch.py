@@ -247,7 +247,9 @@ def _check_sharded(recipe: Recipe) -> None:
 
 def check_rows(plan: TrainPlan, launch: Launch | None) -> None:
     """Raise UsageError where a stage has too few rows for so many processes."""
-    processes = 1 if launch is None else launch.processes
+    if launch is None:
+        return
+    processes = launch.processes
     for stage in plan.stages:
         settings, rows = stage.settings, len(stage.plan.rows)
         if stage.trainer.trains and 0 < rows < processes:

@@ -540,6 +540,14 @@ def test_an_integer_is_not_written_with_a_fraction_in_any_form_of_schema(name: s
     assert judged(ORDER, expected, order(customer={"name": "M"}, **{name: 2.0})) == "failed"
 
 
+@pytest.mark.parametrize("number", [2.0**52, 1e16, -1e16, 1e22, 1e300])
+def test_a_float_that_has_no_fractions_near_it_is_no_integer_either(number: float) -> None:
+    expected = order(customer={"name": "M"}, count=int(number))
+    assert judged(ORDER, expected, order(customer={"name": "M"}, count=number)) == "failed"
+    ratio = order(customer={"name": "M"}, ratio=int(number))
+    assert judged(ORDER, ratio, order(customer={"name": "M"}, ratio=number)) == "passed"
+
+
 def test_an_integer_inside_a_list_is_not_written_with_a_fraction() -> None:
     expected = order(customer={"name": "M"}, items=[{"sku": "a", "qty": 5}])
     assert judged(ORDER, expected, order(customer={"name": "M"}, items=[{"sku": "a", "qty": 5.0}])) == "failed"

@@ -50,6 +50,14 @@ def test_more_processes_than_rows_are_refused() -> None:
         check_rows(plan(), Launch(17))
 
 
+def test_one_process_may_sample_with_vllm_and_several_may_not() -> None:
+    stage, whole = Grpo(kind="grpo", rollouts="vllm"), plan()
+    sampled = replace(whole, stages=(PlannedStage(stage, GRPO, StagePlan(stage.steps, whole.material.refine)),))
+    check_rows(sampled, None)
+    with pytest.raises(UsageError, match="vLLM samples for one process"):
+        check_rows(sampled, Launch(2))
+
+
 def test_a_step_that_has_fewer_prompts_than_asked_for_is_shared_or_refused() -> None:
     stage, whole = Grpo(kind="grpo", prompts=20, generations=3, validate_on=0), plan()
     planned = PlannedStage(stage, GRPO, StagePlan(stage.steps, whole.material.refine))
