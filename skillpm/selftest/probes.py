@@ -287,6 +287,7 @@ def _unusual(value: Any) -> Iterator[tuple[str, str]]:
     """Yield (name, completion) of answers that a verifier may give up on; a contract refuses them by itself."""
     yield "a zero byte", "\0"
     yield "half an emoji", "\ud83d"
+    yield "a digit that is no number", "²"  # for `str.isdigit`, and not for `int`
     yield "prose without an end", f"{FILLER} " * ENDLESS
     yield "a word without an end", FILLER * ENDLESS
     if not isinstance(value, str):
