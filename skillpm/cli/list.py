@@ -23,8 +23,8 @@ _WIDTH = 60  # characters of a description in the table
 def command() -> None:
     """List installed skills. `skillpm runs list` lists training runs.
 
-    A skill is `stale` if a folder has another release than skillpm.lock, `surplus` if skillpm.lock does not have it:
-    `skillpm sync` replaces the one and removes the other.
+    A skill is `stale` if a folder has another release than skillpm.lock, `surplus` if skillpm.lock does not have it,
+    `unstored` if its folder has it and this machine's store does not, as in a clone. `skillpm sync` mends all of them.
     """
     from skillpm.ops.project.list import list_project
 
@@ -52,6 +52,8 @@ def _print(skills: Sequence[ListedSkill]) -> None:
     table(columns, rows)
     if not differ:
         note(f"folders: {max(folders) or '-'}")
+    if any(skill.state in ("missing", "unstored") for skill in skills):
+        note("next: `skillpm sync` fetches what is missing")
 
 
 def _state(skill: ListedSkill) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.shop import MakeProject
@@ -14,3 +16,20 @@ def test_a_skill_without_a_version_is_not_shown_as_zero(project: MakeProject, co
     first = [line for line in place.call(*command).ok().out.splitlines() if "plain" in line or "version" in line]
     assert first
     assert not any(" 0" in line for line in first)
+
+
+def test_a_skill_of_a_clone_that_commits_its_folders_is_there_and_not_stored(project: MakeProject) -> None:
+    """It is not missing: agents read it. Its store is another machine's."""
+    place = project()
+    place.call("install", "shell-tools").ok()
+    clone = project()
+    shutil.copytree(place.root / ".agents", clone.root / ".agents")
+    shutil.copy(place.root / "skillpm.lock", clone.root)
+    home = f"{clone.root}/home"
+    listed = clone.call("list", SKILLPM_HOME=home).ok()
+    assert "unstored" in listed.out and "Run a program" in listed.out and "`skillpm sync`" in listed.err
+    shutil.rmtree(clone.root / ".agents/skills/shell-tools")
+    states = [skill["state"] for skill in clone.call("list", "--json", SKILLPM_HOME=home).ok().document["skills"]]
+    assert states == ["missing"]
+    clone.call("sync", SKILLPM_HOME=home).ok()
+    assert "unstored" not in clone.call("list", SKILLPM_HOME=home).ok().out

@@ -17,7 +17,7 @@ from skillpm.ops.project.difference import SkillState, standing
 from skillpm.ops.project.known_pages import known_recalls
 from skillpm.storage.links import Occupant
 
-State = Literal["ok", "missing", "changed", "stale", "surplus", "behind"]
+State = Literal["ok", "missing", "unstored", "changed", "stale", "surplus", "behind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,10 @@ class ListedSkill:
 
     Attributes:
         version: as locked; of a surplus skill, as it stands.
-        state: ok; missing from the store or from an agent's folder; changed in one of them; stale, if a folder has
-            another release than the lock; surplus, if a folder has it and the lock does not; behind, if an adapter was
-            trained on other releases than those that are locked.
+        state: ok; missing from an agent's folder, or an adapter from the store; unstored, if its folders have it and
+            the store does not, as in a clone of a project that commits them; changed in one of them; stale, if a folder
+            has another release than the lock; surplus, if a folder has it and the lock does not; behind, if an adapter
+            was trained on other releases than those that are locked.
         installed: the version that stands in its folders, or None.
         reason: why an adapter is behind.
         calibrated: an adapter brings thresholds of confidence.
@@ -73,12 +74,13 @@ def _listed(context: Context, state: SkillState) -> ListedSkill:
             state.name, state.installed or UNVERSIONED, "", _description(path), "surplus", folders, state.installed
         )
     entry = state.entry
-    description = _description(context.store.path(entry.tree))
+    stored = context.store.path(entry.tree)
     shown, behind, calibrated = _state(context, state, entry.tree), "", False
     if entry.adapter:
         behind = lag_of(context, entry, context.lock())
-        calibrated = (context.store.path(entry.tree) / CALIBRATION).is_file()
+        calibrated = (stored / CALIBRATION).is_file()
     shown = "behind" if behind and shown == "ok" else shown
+    description = _description(context.settings.root / folders[0] if shown == "unstored" else stored)
     source = str(entry.source)
     return ListedSkill(
         entry.name, entry.version, source, description, shown, folders, state.installed, behind, calibrated
@@ -98,6 +100,8 @@ def _state(context: Context, state: SkillState, tree: str) -> State:
         return "changed"
     if state.is_stale:
         return "stale"
-    if Occupant.NOTHING in occupants or not context.store.has(tree):
+    if Occupant.NOTHING in occupants:
         return "missing"
+    if not context.store.has(tree):
+        return "unstored" if occupants else "missing"
     return "ok" if occupants <= {Occupant.WANTED} and context.store.verify(tree) else "changed"
