@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -110,7 +111,7 @@ def turns(rows: list[Any], form: SessionForm) -> list[Turn]:
     return reader.turns
 
 
-class _Reader:
+class _Reader(ABC):
     """Gathers turns; what was called before the first request belongs to none."""
 
     def __init__(self) -> None:
@@ -118,9 +119,9 @@ class _Reader:
         self._open: dict[str, ToolUse] = {}
         self._session = self._model = ""
 
+    @abstractmethod
     def read(self, row: dict[str, Any]) -> None:
         """Take the next row."""
-        raise NotImplementedError
 
     def _asked(self, text: str, when: Any) -> None:
         request = _REMINDER.sub("", text).strip()
