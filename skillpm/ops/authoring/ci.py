@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from skillpm import __version__
@@ -20,6 +21,7 @@ from skillpm.storage.files import write_atomic
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+\Z")  # what a shell and a CI system read as it is written
 _ADDRESS = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+\Z")
 _MODEL = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+#[A-Za-z0-9:/._-]+\Z")  # of a server
+_NAMED = 5  # folders in a hint
 _CONDITION = re.compile(r"@(TRUSTED|TOKEN|SIGN|KEYLESS|IDENTITY|ENV|EVAL)@")
 
 
@@ -120,6 +122,20 @@ def _filled(system: System, options: WorkflowOptions, variable: str) -> str:
     return text
 
 
+def _refuse_without_skills(repository: Path, typed: str) -> None:
+    """Raise UsageError where a folder has no skills; the hint has those that the repository has elsewhere."""
+    place = repository / typed
+    if discover(place).skills:
+        return
+    problem = f"there is no skill in {place}" if place.is_dir() else f"there is no folder {place}"
+    skills = [skill.relative_to(repository).as_posix() for skill in discover(repository).skills]
+    above = sorted({skill.rpartition("/")[0] or skill for skill in skills})
+    hint = f"make one with `skillpm new my-skill --directory {quote(typed)}`"
+    if above:
+        hint = f"the skills here are in {', '.join(above[:_NAMED])}: write `--skills {quote(above[0])}`"
+    raise UsageError(problem, hint=hint)
+
+
 def write_workflow(
     system: System, options: WorkflowOptions, folder: Path, *, dry_run: bool = False
 ) -> tuple[Path, str]:
@@ -130,9 +146,7 @@ def write_workflow(
         ConflictError: there is a workflow already.
     """
     text = workflow(system, options)
-    place = folder / options.skills
-    if not place.is_dir() or not discover(place).skills:
-        raise UsageError(f"there is no skill in {place}", hint="name their folder with `--skills`")
+    _refuse_without_skills(folder, options.skills)
     target = folder / _FILES[system]
     if os.path.lexists(target):
         raise ConflictError(

@@ -190,3 +190,15 @@ def test_the_folder_of_the_skills_is_a_plain_one_that_has_some(project: MakeProj
 
 def test_ci_alone_is_still_a_frozen_install(project: MakeProject) -> None:
     assert "sync" in project().call("ci", "--help").ok().out
+
+
+@pytest.mark.parametrize(("typed", "said"), [("skils", "there is no folder"), ("docs", "there is no skill in")])
+def test_a_folder_without_skills_is_refused_with_what_works_when_it_is_typed(
+    project: MakeProject, skill_files: SkillFiles, typed: str, said: str
+) -> None:
+    place = project({"docs/page.md": "x"})
+    words = ("ci", "init", "github", "--registry", URL, "--skills")
+    place.call(*words, typed).fails(2, said, f"`skillpm new my-skill --directory {typed}`")
+    place.write({"team skills/one": skill_files("one"), "skills/two": skill_files("two")})
+    place.call(*words, typed).fails(2, said, "the skills here are in skills, team skills: write `--skills skills`")
+    place.call(*words, "skills").ok()
