@@ -53,7 +53,7 @@ _SUPPORTED = (
     "a registry is a folder, file:///…, https://…, oci://… or a .well-known/agent-skills; "
     "a skill is a folder, a .tar.gz or .zip, `owner/repo`, or git+https://…"
 )
-PAGES, REPOSITORIES = "pages-v1", "git-v1"  # folders of the cache
+REPOSITORIES = "git-v1"  # a folder of the cache
 
 
 @dataclass(eq=False)
@@ -99,7 +99,7 @@ class Surroundings:
     @cached_property
     def pages(self) -> PageCache:
         """The cached pages."""
-        from skillpm.index.page_cache import PageCache
+        from skillpm.index.page_cache import PAGES, PageCache
 
         return PageCache(self.cache / PAGES)
 

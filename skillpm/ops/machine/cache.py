@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from skillpm.errors import SkillpmError, StorageError
 from skillpm.formats.as_json import as_json
-from skillpm.index.source import PAGES, REPOSITORIES
+from skillpm.index.page_cache import PAGES
+from skillpm.index.source import REPOSITORIES
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree
 from skillpm.settings import Settings

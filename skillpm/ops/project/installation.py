@@ -6,11 +6,14 @@ The fast check reads only the record and the lock's digest, so it costs little m
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skillpm.index.page_cache import PAGES, PageCache
+from skillpm.index.pages import page_path
 from skillpm.model.source import Source
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
@@ -69,7 +72,8 @@ def unchanged(
 ) -> Installation | None:
     """Return the installation if everything is as the last run left it, to the byte, else None.
 
-    Compares settings, project file, lock, store, agents' folders and, unless ``frozen``, the required skill folders.
+    Compares settings, project file, lock, store, agents' folders and, unless ``frozen``, the required skill folders. A
+    recall that this machine knows of is a reason to look.
 
     Raises:
         DocumentError: the record is damaged.
@@ -102,11 +106,32 @@ def unchanged(
         return None
     if settings.project_text is not None and not frozen and not _folders_are_as_locked(settings.project, entries):
         return None
+    if any(_is_recalled(settings, item) for item in entries):
+        return None  # a person learns it from a run that looks
     skills = tuple(
         SkillChange(item["name"], "kept", item["version"], item["version"], item["source"], item["tree"])
         for item in entries
     )
     return Installation(skills, record.agents)
+
+
+def _is_recalled(settings: Settings, entry: Mapping[str, Any]) -> bool:
+    """Does the page of a locked release, as this machine has it, say what ``recall_warnings`` tells?
+
+    It is read without its index, whose import takes as long as all else. A page that cannot be read says nothing.
+    """
+    source, path = Source.parse(entry["source"]), page_path(entry["name"])
+    if not source.is_registry:
+        return False
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+        if "://" in source.place:
+            cached = PageCache(settings.cache / PAGES).get(f"{source.place}/{path}")
+            page = json.loads(cached.body) if cached else {}
+        else:
+            page = json.loads((settings.project / source.place / path).read_bytes())
+        (release,) = [item for item in page["releases"] if item["version"] == entry["version"]]
+        return bool(release["yanked"] or release["quarantined"] or page.get("status", "active") != "active")
+    return False
 
 
 def _folders_are_as_locked(project: Path, entries: Sequence[dict[str, Any]]) -> bool:

@@ -138,8 +138,7 @@ def test_a_recall_that_this_machine_knows_of_is_told_without_a_request(
         said = place.call("outdated").fails(1).err
         assert "three is deprecated: use four" in said
         asked = len(site.seen)
-        for command in (["sync"], ["sync", "--frozen"], ["list"]):
-            shutil.rmtree(place.root / UNIVERSAL / "one")  # else nothing is to do, and nothing is looked at
+        for command in (["sync"], ["install"], ["sync", "--frozen"], ["list"]):
             told = place.call(*command).ok().err
             assert "warning: one 1.0, which is locked, was yanked: bad" in told
             assert "warning: two 1.0 is in quarantine at registry:" in told
