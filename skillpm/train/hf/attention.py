@@ -24,7 +24,10 @@ _prefix: ContextVar[Prefix] = ContextVar("prefix")
 
 @contextmanager
 def over_prefix(model: Any, prefix: Prefix) -> Iterator[None]:
-    """Let the model's layers attend to ``prefix`` before their own keys."""
+    """Let the model's layers attend to ``prefix`` before their own keys; to those alone where it is empty."""
+    if not prefix:
+        yield
+        return
     # A private name of transformers, set and put back around one forward pass. docs/decisions/library-internals.md
     # lists all such places, and the test that notices when one of them changes.
     before = model.config._attn_implementation

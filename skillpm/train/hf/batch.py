@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from enum import Enum
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import torch
@@ -12,18 +12,21 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from skillpm.train.hf.attention import Prefix, over_prefix
+from skillpm.train.hf.side_by_side import evenly, most_parts, together
 
+_FEWEST = 8  # rows of a part: each reads all weights for itself
 MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 
 
 class Way(Enum):
     """A way to run a batch; ``capability.py`` takes the first that is exact for a model.
 
-    Each takes less for granted than the one before: SHARED, that every layer attends to all keys before it, in the
-    shape that ``attention.py`` expects; PADDED, that the model leaves masked tokens out; EQUAL, that its cache
-    continues a sequence; RECOMPUTED, nothing.
+    Each takes less for granted than the one before: DIVIDED, that threads may ask the model at the same time; SHARED,
+    that every layer attends to all keys before it, in the shape that ``attention.py`` expects; PADDED, that the model
+    leaves masked tokens out; EQUAL, that its cache continues a sequence; RECOMPUTED, nothing.
     """
 
+    DIVIDED = "shared prefix, rows divided among cores"
     SHARED = "shared prefix"
     PADDED = "padded rows"
     EQUAL = "rows of equal length"
@@ -36,13 +39,11 @@ class Way(Enum):
 
 
 class Batch(Protocol):
-    """Rows of a model's state, and the logits of their next tokens.
+    """Rows of a model's state, and the logits of their next tokens."""
 
-    Attributes:
-        logits: shape (rows, vocabulary), float32.
-    """
-
-    logits: torch.Tensor
+    @property
+    def logits(self) -> torch.Tensor:
+        """Shape (rows, vocabulary), float32."""
 
     def extend(self, tokens: torch.Tensor) -> None:
         """Append tokens to the rows, shape (rows, tokens)."""
@@ -50,8 +51,12 @@ class Batch(Protocol):
 
 def open_batch(model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, way: Way) -> Batch:
     """Run prompts through a model, ``samples`` rows for each."""
-    if way is Way.SHARED:
-        return SharedBatch(model, prompts, samples, pad)
+    if way in (Way.DIVIDED, Way.SHARED):
+        prefix = prefix_of(model, prompts, MAX_OWN)
+        parts = min(most_parts(model), len(prompts) * samples // _FEWEST) if way is Way.DIVIDED else 1
+        if parts > 1:
+            return DividedBatch(model, prompts, samples, pad, prefix, parts)
+        return SharedBatch(model, prompts, samples, pad, prefix)
     return PlainBatch(model, [prompt for prompt in prompts for _ in range(samples)], pad, way)
 
 
@@ -105,24 +110,40 @@ class _GrowingLayer(DynamicLayer):
         self._room = None
 
 
+def _new_cache(model: Any) -> DynamicCache:
+    cache = DynamicCache(config=model.config)
+    cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+def prefix_of(model: Any, prompts: Sequence[Sequence[int]], max_own: int) -> Prefix:
+    """Run the beginning that all prompts share; empty where there is none, or where a prompt has more of its own."""
+    shared = common_prefix(prompts) if len(prompts) > 1 else 0
+    if not shared or max(len(prompt) for prompt in prompts) - shared > max_own:
+        return []
+    cache = _new_cache(model)
+    ids = torch.tensor([list(prompts[0][:shared])], device=model.device)
+    model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+
+
 class SharedBatch:
     """Rows whose common beginning is run once and kept once, in buffers with room to grow.
 
     Samples of one prompt share its prefill, and rows that have ended leave the batch.
+
+    Args:
+        model: a causal language model.
+        prompts: token ids.
+        samples: rows for each.
+        pad: the padding token.
+        prefix: of ``prefix_of``.
     """
 
-    def __init__(
-        self, model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, max_own: int = MAX_OWN
-    ) -> None:
-        self._model = model
-        longest = max(len(prompt) for prompt in prompts)
-        shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        if longest - shared > max_own:
-            shared = 0
-        self._shared = shared
-        self._prefix = self._run_prefix(prompts[0][:shared]) if shared else None
-        self._cache = self._new_cache()
-        width = longest - shared
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, prefix: Prefix) -> None:
+        self._model, self._prefix, self._cache = model, prefix, _new_cache(model)
+        self._shared = shared = prefix[0][0].shape[1] if prefix else 0
+        width = max(len(prompt) for prompt in prompts) - shared
         # Padding on the left: then the last column is the end of every row, its logits are the next token's, and all
         # rows grow by the same column. Positions leave the padding out, so each row has those that it has alone.
         ids = torch.full((len(prompts), width), pad, dtype=torch.long)
@@ -139,6 +160,11 @@ class SharedBatch:
             self._mask = self._mask.repeat_interleave(samples, dim=0)
             self.logits = self.logits.repeat_interleave(samples, dim=0)
 
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self._mask)
+
     def keep(self, going: list[int], tokens: torch.Tensor) -> torch.Tensor:
         """Leave only these rows; return their tokens."""
         rows = torch.tensor(going, device=self._mask.device)
@@ -151,20 +177,9 @@ class SharedBatch:
         self._mask = torch.cat([self._mask, self._mask.new_ones(tokens.shape)], dim=1)
         self.logits = self._forward(tokens, self._mask.cumsum(dim=1)[:, -tokens.shape[1] :] - 1)
 
-    def _new_cache(self) -> DynamicCache:
-        cache = DynamicCache(config=self._model.config)
-        cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-        return cache
-
-    def _run_prefix(self, tokens: Sequence[int]) -> Prefix:
-        cache = self._new_cache()
-        ids = torch.tensor([list(tokens)], device=self._model.device)
-        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
-
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Return the logits of the last position, shape (rows, vocabulary), float32."""
-        with nullcontext() if self._prefix is None else over_prefix(self._model, self._prefix):
+        with over_prefix(self._model, self._prefix):
             output = self._model(
                 input_ids=ids,
                 attention_mask=self._mask,
@@ -174,6 +189,47 @@ class SharedBatch:
                 logits_to_keep=1,
             )
         return output.logits[:, -1].float()
+
+
+class DividedBatch:
+    """The same in parts, each of which runs in a thread of its own; arguments as of ``SharedBatch``.
+
+    Args:
+        parts: at most.
+    """
+
+    def __init__(
+        self, model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, prefix: Prefix, parts: int
+    ) -> None:
+        self._model, self._prefix = model, prefix
+        shares = evenly(prompts, [len(prompt) for prompt in prompts], parts)
+        with over_prefix(model, prefix):  # threads would put back what another one has set
+            self._parts = together(lambda share: SharedBatch(model, share, samples, pad, prefix), shares)
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """Those of all parts."""
+        return torch.cat([part.logits for part in self._parts])
+
+    def keep(self, going: list[int], tokens: torch.Tensor) -> torch.Tensor:
+        """Leave only these rows; return their tokens."""
+        rows = torch.tensor(going)
+        ends = list(accumulate((part.rows for part in self._parts), initial=0))
+        kept = [
+            (part, rows[(rows >= begin) & (rows < end)] - begin, tokens[begin:end])
+            for part, (begin, end) in zip(self._parts, pairwise(ends), strict=True)
+        ]
+        self._parts = [part for part, own, _ in kept if len(own)]
+        return torch.cat([part.keep(own.tolist(), its) for part, own, its in kept if len(own)])
+
+    def extend(self, tokens: torch.Tensor) -> None:
+        """Append tokens to the rows, shape (rows, tokens)."""
+        shares = torch.split(tokens, [part.rows for part in self._parts])
+        with over_prefix(self._model, self._prefix):
+            together(lambda pair: pair[0].extend(pair[1]), list(zip(self._parts, shares, strict=True)))
+
+
+Gathered = SharedBatch | DividedBatch  # batches that ended rows can leave
 
 
 class PlainBatch:

@@ -18,17 +18,25 @@ from weakref import WeakKeyDictionary
 import torch
 
 from skillpm.errors import UsageError
-from skillpm.train.hf.batch import MAX_OWN, PlainBatch, SharedBatch, Way, common_prefix
+from skillpm.train.hf.batch import (
+    MAX_OWN,
+    DividedBatch,
+    Gathered,
+    PlainBatch,
+    SharedBatch,
+    Way,
+    common_prefix,
+    prefix_of,
+)
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 from skillpm.train.hf.sharded import own_share
+from skillpm.train.hf.side_by_side import most_learning_parts, most_parts
 from skillpm.train.hf.together import summed
 
 W = TypeVar("W")
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
-
-_PACKED: tuple[Collator, ...] = (PrefixPacking(), PrefixPacking(additive=True))
 
 _STEPS = 3  # tokens that are decoded in a trial
 _SAMPLES = 2
@@ -95,7 +103,8 @@ def _tried_way(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Way:
         found = _decoded(model, prompts, follow, pad, way)
         return all(same_distributions(one, other, exact=exact) for one, other in zip(found, expected, strict=True))
 
-    return first_that((Way.SHARED, Way.PADDED, Way.EQUAL), is_same) or Way.RECOMPUTED
+    divided = [Way.DIVIDED] if most_parts(model) > 1 else []
+    return first_that((*divided, Way.SHARED, Way.PADDED, Way.EQUAL), is_same) or Way.RECOMPUTED
 
 
 def first_that(ways: Iterable[W], is_same: Callable[[W], bool]) -> W | None:
@@ -124,8 +133,10 @@ def _decoded(
     """Return the same of a batch: of all prompts together, or one prompt after the other."""
     if way.equal:
         return [_steps(PlainBatch(model, [prompt] * _SAMPLES, pad, way), 1, follow)[0] for prompt in prompts]
-    if way is Way.SHARED:
-        return _steps(SharedBatch(model, prompts, _SAMPLES, pad, max_own=2**31), len(prompts), follow)
+    if way in (Way.DIVIDED, Way.SHARED):
+        batch = model, prompts, _SAMPLES, pad, prefix_of(model, prompts, 2**31)
+        divided = way is Way.DIVIDED
+        return _steps(DividedBatch(*batch, len(prompts)) if divided else SharedBatch(*batch), len(prompts), follow)
     rows = [prompt for prompt in prompts for _ in range(_SAMPLES)]
     return _steps(PlainBatch(model, rows, pad, way), len(prompts), follow)
 
@@ -136,7 +147,7 @@ def _steps(batch: Any, prompts: int, follow: Sequence[int]) -> list[torch.Tensor
     seen: list[torch.Tensor] = [batch.logits]
     for place, token in enumerate(follow):
         tokens = torch.full((len(rows),), token, device=batch.logits.device)
-        if isinstance(batch, SharedBatch) and place == 1:  # as when the first sample of each prompt has ended
+        if isinstance(batch, Gathered) and place == 1:  # as when the first sample of each prompt has ended
             rows = rows[_SAMPLES - 1 :: _SAMPLES]
             tokens = batch.keep(rows, tokens)
             seen = [logits[rows] for logits in seen]
@@ -150,6 +161,12 @@ def same_distributions(one: torch.Tensor, other: torch.Tensor, *, exact: bool) -
     """Are two sets of log-probabilities the same, up to the rounding of the model's data type?"""
     divergence = (other.exp() * (other - one)).sum(dim=-1)
     return bool((divergence.abs() < (_EXACT if exact else _ROUNDED)).all())
+
+
+def layouts(model: Any) -> list[PrefixPacking]:
+    """Return the ways to lay out rows of a model with what they share once, the fastest first."""
+    parts = sorted({most_learning_parts(model), 1}, reverse=True)
+    return [PrefixPacking(additive=additive, parts=most) for most in parts for additive in (False, True)]
 
 
 def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Collator:
@@ -166,7 +183,7 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     trial, alone = _trial_rows(features), SeparateRows(pad)
     bound = _EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT
 
-    def is_same(way: Collator) -> bool:
+    def is_same(way: PrefixPacking) -> bool:
         model.zero_grad(set_to_none=True)
         try:
             _add_gradient(model, [alone([feature]) for feature in trial])
@@ -178,11 +195,11 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
         expected = _gradient_norm(model)
-        _add_gradient(model, [way(trial)], -1.0)
+        _add_gradient(model, [way.divided(trial)], -1.0)
         return _gradient_norm(model) < bound * max(expected, 1e-12)
 
     with evaluating(model):
-        chosen = first_that(_PACKED, is_same)
+        chosen = first_that(layouts(model), is_same)
     model.zero_grad(set_to_none=True)
     return chosen or alone
 
@@ -199,10 +216,10 @@ def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     with torch.no_grad(), evaluating(model):
         expected = torch.cat([_answer_scores(model, alone([feature])) for feature in trial])
 
-        def is_same(way: Collator) -> bool:
-            return same_distributions(_answer_scores(model, way(trial)), expected, exact=exact)
+        def is_same(way: PrefixPacking) -> bool:
+            return same_distributions(_answer_scores(model, way.divided(trial)), expected, exact=exact)
 
-        return first_that(_PACKED, is_same) or alone
+        return first_that(layouts(model), is_same) or alone
 
 
 def _answer_scores(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from skillpm.train.hf.batch import MAX_OWN, Batch, SharedBatch, common_prefix, open_batch
+from skillpm.train.hf.batch import MAX_OWN, Batch, Gathered, common_prefix, open_batch
 from skillpm.train.hf.capability import decoding_way
 from skillpm.train.hf.grammar import Grammar
 
@@ -189,12 +189,12 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling) -> Iterato
         going = [number for number, row in enumerate(rows) if row.going]
         if not going:
             return
-        if isinstance(batch, SharedBatch) and len(going) <= _LEAVE * len(rows):
+        if isinstance(batch, Gathered) and len(going) <= _LEAVE * len(rows):
             rows = [rows[number] for number in going]
             tokens = batch.keep(going, tokens)
         added = tokens[:, None]
         # a model whose cache is more than keys and values need not take several tokens at once
-        if sampling.grammar is not None and isinstance(batch, SharedBatch):
+        if sampling.grammar is not None and isinstance(batch, Gathered):
             forced = _forced(rows, sampling.grammar, sampling.max_new_tokens - length - 1, sampling.pad)
             added = torch.cat([added, forced.to(added)], dim=1)
             length += forced.shape[1]

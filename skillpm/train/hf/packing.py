@@ -3,13 +3,14 @@
 Most tokens of a short tool call are its system prompt, the same in every row of a skill. A batch is laid out as one
 sequence, a tree: each shared beginning once, then what is each row's own. Logits and gradients are those of separate
 rows at about half the tokens. A batch of one skill shares most, so batches are made of one skill where its rows allow.
+Cores of a CPU that would wait for each other in one tree get a tree each.
 """
 
 from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,11 +19,13 @@ import torch
 import torch.utils.data
 from accelerate.utils import extract_model_from_parallel
 
-from skillpm.train.hf.prefix_tree import positions, prefix_tree, visible
+from skillpm.train.hf.prefix_tree import Piece, positions, prefix_tree, visible
+from skillpm.train.hf.side_by_side import evenly, side_by_side
 from skillpm.train.hf.tree_attention import outline
 
 IGNORED = -100  # the label of a token that is not learned
 _INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "tree"})
+_WORTH = 0.8  # of the tokens of one tree: trees that are larger run no faster side by side than that one
 
 
 def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], max_length: int) -> list[dict[str, Any]]:
@@ -79,13 +82,37 @@ def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.
     Returns:
         Logits of shape (tokens, vocabulary), float32, and token ids of shape (tokens,).
     """
+    learned = batch["labels"][batch["labels"] != IGNORED]
+    return by_trees(model, batch, lambda tree: _tree_logits(model, tree)), learned
+
+
+def _tree_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     labels = batch["labels"][:, 1:]
     columns = (labels != IGNORED).any(dim=0).nonzero()[:, 0]
     inputs = {name: tensor for name, tensor in batch.items() if name in _INPUTS}
-    logits = _logits(model, inputs, columns)
-    targets = labels[:, columns]
-    learned = targets != IGNORED
-    return logits[learned].float(), targets[learned]
+    return _logits(model, inputs, columns)[labels[:, columns] != IGNORED].float()
+
+
+def by_trees(
+    model: Any, batch: Mapping[str, torch.Tensor], run: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
+) -> torch.Tensor:
+    """Return what ``run`` gives for a collated batch; where that has several trees, for each of them, side by side."""
+    return side_by_side(run, _trees(batch), model) if "trees" in batch else run(batch)
+
+
+def _trees(batch: Mapping[str, torch.Tensor]) -> list[Mapping[str, torch.Tensor]]:
+    """Take a batch of ``PrefixPacking`` apart."""
+    found: list[Mapping[str, torch.Tensor]] = []
+    token = piece = 0
+    for tokens, pieces in batch["trees"].tolist():
+        own = slice(token, token + tokens)
+        tree = {name: batch[name][:, own] for name in ("input_ids", "labels", "position_ids")}
+        tree["attention_mask"] = batch["attention_mask"][:, :, own, own]
+        if "tree" in batch:
+            tree["tree"] = batch["tree"][piece : piece + pieces]
+        found.append(tree)
+        token, piece = token + tokens, piece + pieces
+    return found
 
 
 def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> AnswerLoss:
@@ -156,6 +183,33 @@ class SeparateRows:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """Rows laid out behind their shared beginnings.
+
+    Attributes:
+        pieces: of ``prefix_tree``.
+        labels: of all tokens of the pieces; they stand in the order of the rows.
+    """
+
+    pieces: Sequence[Piece]
+    labels: Sequence[int]
+
+    @classmethod
+    def of(cls, features: Sequence[Mapping[str, Any]]) -> _Tree:
+        """Lay out features of ``encode_rows``."""
+        rows = [list(feature["input_ids"]) for feature in features]
+        # The last token of a prompt is never shared: it predicts the first of the answer, and so stands before it.
+        # Labels are shifted by one over the whole sequence; the first token of a piece is a prompt's, never learned.
+        pieces = prefix_tree(rows, [int(feature["answer"]) - 1 for feature in features])
+        beginnings = len(pieces) - len(rows)
+        labels = [IGNORED] * sum(len(piece.tokens) for piece in pieces[:beginnings])
+        for piece, feature in zip(pieces[beginnings:], features, strict=True):
+            prompt = int(feature["answer"]) - piece.start
+            labels += [*[IGNORED] * prompt, *piece.tokens[prompt:]]
+        return cls(pieces, labels)
+
+
 class PrefixPacking:
     """Collates features of ``encode_rows`` into one sequence, shapes (1, length), and a mask (1, 1, length, length).
 
@@ -163,31 +217,42 @@ class PrefixPacking:
 
     Args:
         additive: the mask is added to the scores, as eager attention takes it, in place of true and false.
+        parts: into how many trees rows may be divided. Where they are, ``trees`` has the tokens and the pieces of each,
+            shape (trees, 2).
     """
 
-    def __init__(self, *, additive: bool = False) -> None:
-        self._additive = additive
+    def __init__(self, *, additive: bool = False, parts: int = 1) -> None:
+        self._additive, self._parts = additive, parts
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Lay a batch out."""
-        rows = [list(feature["input_ids"]) for feature in features]
-        # The last token of a prompt is never shared: it predicts the first of the answer, and so stands before it.
-        # Labels are shifted by one over the whole sequence; the first token of a piece is a prompt's, never learned.
-        pieces = prefix_tree(rows, [int(feature["answer"]) - 1 for feature in features])
-        beginnings = len(pieces) - len(rows)
-        labels = [[IGNORED] * len(piece.tokens) for piece in pieces[:beginnings]]
-        for piece, feature in zip(pieces[beginnings:], features, strict=True):
-            prompt = int(feature["answer"]) - piece.start
-            labels.append([IGNORED] * prompt + list(piece.tokens[prompt:]))
-        return {
-            "input_ids": torch.tensor([list(chain.from_iterable(piece.tokens for piece in pieces))]),
-            "labels": torch.tensor([list(chain.from_iterable(labels))]),
-            "position_ids": positions(pieces)[None],
-            "attention_mask": self._mask(visible(pieces)[None, None]),
-            **({} if self._additive else {"tree": outline(pieces)}),
-        }
+        """Lay a batch out, in several trees where that is faster."""
+        whole, trees = _Tree.of(features), self._trees(features)
+        faster = max(len(tree.labels) for tree in trees) < _WORTH * len(whole.labels)
+        return self._laid_out(trees if faster else [whole])
 
-    def _mask(self, seen: torch.Tensor) -> torch.Tensor:
+    def divided(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Lay a batch out, in several trees where there may be several."""
+        return self._laid_out(self._trees(features))
+
+    def _trees(self, features: Sequence[Mapping[str, Any]]) -> list[_Tree]:
+        sizes = [len(feature["input_ids"]) for feature in features]
+        return [_Tree.of(part) for part in evenly(features, sizes, self._parts)]
+
+    def _laid_out(self, trees: Sequence[_Tree]) -> dict[str, torch.Tensor]:
+        batch = {
+            "input_ids": torch.tensor([[token for tree in trees for piece in tree.pieces for token in piece.tokens]]),
+            "labels": torch.tensor([[label for tree in trees for label in tree.labels]]),
+            "position_ids": torch.cat([positions(tree.pieces) for tree in trees])[None],
+            "attention_mask": self._mask([visible(tree.pieces) for tree in trees]),
+        }
         if not self._additive:
-            return seen
-        return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
+            batch["tree"] = torch.cat([outline(tree.pieces) for tree in trees])
+        if len(trees) > 1:
+            batch["trees"] = torch.tensor([(len(tree.labels), len(tree.pieces)) for tree in trees])
+        return batch
+
+    def _mask(self, seen: Sequence[torch.Tensor]) -> torch.Tensor:
+        visible_there = torch.block_diag(*seen).bool()[None, None]  # type: ignore[no-untyped-call]
+        if not self._additive:
+            return visible_there
+        return torch.zeros(visible_there.shape).masked_fill(~visible_there, torch.finfo(torch.float32).min)

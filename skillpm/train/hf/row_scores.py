@@ -6,7 +6,7 @@ prompt and a group's prompt once, and a row that is paid like its whole group is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,9 @@ from trl import GRPOTrainer, RLOOTrainer
 from trl.trainer import grpo_trainer, rloo_trainer, utils
 
 from skillpm.model.task import Task
-from skillpm.train.hf.capability import evaluating, first_that, same_scores
+from skillpm.train.hf.capability import evaluating, first_that, layouts, same_scores
 from skillpm.train.hf.checkpoint import Resumable
-from skillpm.train.hf.packing import IGNORED, PrefixPacking
+from skillpm.train.hf.packing import IGNORED, PrefixPacking, by_trees
 from skillpm.train.hf.rollout import Rollouts
 from skillpm.train.hf.together import count, gathered, place
 
@@ -93,7 +93,7 @@ class ScoredRows(Resumable):
             def is_same(way: Way) -> bool:
                 return same_scores(way(model, ids, mask, kept)[0], expected, mask[:, -kept:], dtype)
 
-            ways = (packed(additive=False), packed(additive=True), self._padded)
+            ways = [*map(packed, layouts(self.accelerator.unwrap_model(model))), self._padded]  # type: ignore[attr-defined]
             fast = next((way for way in ways if all(gathered(first_that([way], is_same) is not None))), None)
         self.alone = fast is None
         return fast or self._one_by_one
@@ -224,9 +224,8 @@ def rows_in_order() -> Iterator[None]:
 _TRAINERS: tuple[Any, ...] = (grpo_trainer, rloo_trainer)
 
 
-def packed(*, additive: bool) -> Way:
-    """Return the way that runs what rows share once; ``additive`` as in ``PrefixPacking``."""
-    layout = PrefixPacking(additive=additive)
+def packed(layout: PrefixPacking) -> Way:
+    """Return the way that runs what rows share once, in such a layout."""
 
     def scores(model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Scores:
         seen = mask.bool()
@@ -234,14 +233,19 @@ def packed(*, additive: bool) -> Way:
         rows = [row[held].tolist() for row, held in zip(ids, seen, strict=True)]
         batch = layout([{"input_ids": row, "answer": prompt} for row, prompt in zip(rows, prompts, strict=True)])
         batch = {name: tensor.to(ids.device) for name, tensor in batch.items()}
-        said = model(**batch, fused_lm_head=True)
-        learned = batch["labels"][:, 1:] != IGNORED
+        said = by_trees(model, batch, lambda tree: _said_of_answers(model, tree))
         # Answers stand in the order of their rows, so they fall into their places.
         wanted, empty = seen[:, -kept:], torch.zeros(len(ids), kept, device=ids.device)
-        logs = empty.masked_scatter(wanted, said.log_probs[learned].float())
-        return logs, empty.masked_scatter(wanted, said.entropy[learned].float())
+        return empty.masked_scatter(wanted, said[:, 0]), empty.masked_scatter(wanted, said[:, 1])
 
     return scores
+
+
+def _said_of_answers(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return the log-probability and the entropy of each labelled token, shape (tokens, 2), float32."""
+    said = model(**batch, fused_lm_head=True)
+    learned = batch["labels"][:, 1:] != IGNORED
+    return torch.stack([said.log_probs[learned].float(), said.entropy[learned].float()], dim=-1)
 
 
 def row_scores(model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int, temperature: float) -> Scores:

@@ -18,6 +18,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.model import load_conversation, load_model
+from skillpm.train.hf.packing import PrefixPacking
 from skillpm.train.hf.rollout import Drawing, Playing, Rollouts, play, sample_groups
 from skillpm.train.hf.row_scores import GroupTrainer, packed
 from skillpm.train.hf.stages import Training, open_model, run_stages
@@ -113,7 +114,7 @@ def test_an_episode_is_what_the_template_writes_and_has_the_probabilities_of_a_p
     seen = [[0] * a + [1] * (len(row) - a - b) + [0] * b for row, (a, b) in zip(rows, pads, strict=True)]
     mask = torch.tensor(seen)
     add_fused_lm_head(model, outputs=("log_probs", "entropy"), temperature=1.0)
-    scores, _ = packed(additive=False)(model, ids, mask, width[1])
+    scores, _ = packed(PrefixPacking())(model, ids, mask, width[1])
     for item, row in zip(played, scores, strict=True):
         logs = model(torch.tensor([[*item.prompt, *item.tokens]])).logits[0].log_softmax(dim=-1)
         plain = [float(logs[len(item.prompt) + place - 1, token]) for place, token in enumerate(item.tokens)]
