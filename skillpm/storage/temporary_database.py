@@ -17,7 +17,8 @@ from typing import Any
 from skillpm.storage.files import DiskErrors, storage_error
 
 _CACHE = 4_096  # KiB of pages in memory
-_LAST = 1 << 14  # keys in memory
+_LAST = 1 << 15  # keys in memory
+_UNKNOWN = object()
 _PLACES = (1 << 24) - 1  # of the bits of a filter, in 2 MiB
 # It is never read by another process, nor after a crash: so there are no locks, no journal and no waiting for the disk.
 _PRAGMAS = (f"cache_size=-{_CACHE}", "journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE")
@@ -58,30 +59,39 @@ class TemporaryDatabase:
 
 
 class DigestMap:
-    """A value that ``marshal`` can write for each key, on disk; those that were set last are in memory.
+    """A value that ``marshal`` can write for each key, on disk; those that were used last are in memory.
 
     A key is a number of 64 bits, such as the hash of a text, or bytes.
+
+    Args:
+        most: keys in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _LAST) -> None:
+        self._most = most
         self._database = TemporaryDatabase("CREATE TABLE entry (key PRIMARY KEY, value) WITHOUT ROWID")
         self._last: dict[Any, Any] = {}
         self._seen = bytearray()  # a Bloom filter with one bit a key, by which most new keys are known to be new
 
     def get(self, key: int | bytes) -> Any:
         """Return the value of a key, or None."""
-        if key in self._last:
-            return self._last[key]
+        value = self._last.get(key, _UNKNOWN)
+        if value is not _UNKNOWN:
+            return value
         place = hash(key) & _PLACES
         if not self._seen or not self._seen[place >> 3] >> (place & 7) & 1:
             return None
         row = self._database.run("SELECT value FROM entry WHERE key = ?", (key,)).fetchone()
-        return None if row is None or row[0] is None else marshal.loads(row[0])  # noqa: S302  only we can write the file
+        if row is None or row[0] is None:
+            return None
+        value = marshal.loads(row[0])  # noqa: S302  only we can write the file
+        self[key] = value
+        return value
 
     def __setitem__(self, key: int | bytes, value: Any) -> None:
         """Set the value of a key; None removes it."""
         self._last[key] = value
-        if len(self._last) >= _LAST:
+        if len(self._last) >= self._most:
             self._written()
 
     def _written(self) -> TemporaryDatabase:
@@ -120,3 +130,9 @@ class DigestSet(DigestMap):
     def add(self, key: int | bytes) -> None:
         """Add a key."""
         self[key] = True
+
+    def update(self, keys: Iterable[int | bytes]) -> None:
+        """Add keys."""
+        self._last.update(dict.fromkeys(keys, True))
+        if len(self._last) >= self._most:
+            self._written()

@@ -1,32 +1,27 @@
 """Duplicates among requests, exact and near, and requests that would have two answers.
 
 Two requests are one where their normal forms agree. They are near duplicates where their targets agree and the Jaccard
-similarity of their sets of words is at least the threshold. Near duplicates are found without comparing all pairs:
-under a fixed order of words, rare first, two sets that similar share a word among their first ``n - ceil(t * n) + 1``,
-and two words among one more (prefix filtering: Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search", WWW
-2007; Wang, Li and Feng, "Can We Beat the Prefix Filtering?", SIGMOD 2012). The result is exact. Words that say the
-target stand in every request for it, so they come last in that order. What was seen is on disk, so the memory does not
-grow with the number of requests. Forms and targets are told apart by Python's hash of 64 bits: in one of ten million
-runs with a million rows, two of them share one, and a row is left out.
+similarity of their sets of words is at least the threshold. To find them among many, each word of a target has one bit
+for each request, and a request is compared with all of them at once: word by word, those that lack too many drop out.
+The result is exact. What was seen is on disk, so the memory does not grow with the number of requests. Forms and
+targets are told apart by Python's hash of 64 bits: in one of ten million runs with a million rows, two of them share
+one, and a row is left out.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from itertools import combinations
-from struct import Struct
 
 from skillpm.storage.temporary_database import DigestMap
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
-SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
-SHORT = 20  # words; the sets of longer requests would have too many pairs of words
-_RANKED = 1 << 14  # words whose place in the order is kept in memory
+SMALL = 16  # requests; a smaller group is compared one by one, an index would cost more than it saves
+_BLOCK = 1 << 12  # requests that are compared at once
+_BLOCKS = 1 << 7  # in memory
+_KNOWN = 1 << 14  # words whose form is known
 _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
-_MEMBER = Struct("QQ")  # the mask of a set of words, and its number
 _MARKS = ".,!?;:"
 _QUOTES = "\"'`“”‘’()"
 
@@ -36,13 +31,20 @@ def normal_form(request: str) -> str:
 
     Marks inside or before a word do: ``v1.2`` is not ``v12``, ``.env`` is not ``env``, and a lone ``/`` is a word.
     """
-    words = request.casefold().split()
-    return " ".join([word if word.isalnum() else _bare(word) for word in words])
+    return " ".join(map(_bare, request.casefold().split()))
 
 
-def _bare(word: str) -> str:
-    """Return a word without the marks after it and the quotes around it; what is only marks stays."""
-    return word.strip(_QUOTES).rstrip(_MARKS).rstrip(_QUOTES) or word
+class _BareWords(dict[str, str]):
+    """Words without the marks after them and the quotes around them; what is only marks stays."""
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= _KNOWN:
+            self.clear()
+        bare = self[word] = word.strip(_QUOTES).rstrip(_MARKS).rstrip(_QUOTES) or word
+        return bare
+
+
+_bare = _BareWords().__getitem__
 
 
 class Finding(Enum):
@@ -68,12 +70,8 @@ class Deduplicator:
     def __init__(self) -> None:
         self.targets = 0
         self._forms = DigestMap()  # form -> its target, the number of its row
-        # A set of words is kept as the text that has them, which takes a tenth of the memory.
-        self._groups = DigestMap()  # target -> how many rows; forms while they are few, then the words of them all
-        self._indexed = 0  # sets, each with a number
-        self._sets = DigestMap()  # number -> form
-        self._index = DigestMap()  # key of a prefix -> masks and numbers of sets
-        self._order = _WordOrder()
+        self._groups = DigestMap()  # target -> how many rows; forms while they are few; how many are indexed
+        self._index = DigestMap(_BLOCKS)  # target, number of a block -> which of its forms have a word, or a size
 
     def __contains__(self, key: int) -> bool:
         """Has the form with this hash a row?"""
@@ -116,92 +114,67 @@ class Deduplicator:
         return int(row)
 
     def _lose(self, target: int) -> None:
-        rows, forms, common = self._groups.get(target)
-        self._groups[target] = (rows - 1, forms, common)
+        rows, forms, indexed = self._groups.get(target)
+        self._groups[target] = (rows - 1, forms, indexed)
         self.targets -= rows == 1
 
     def _has_near(self, form: str, target: int, row: int) -> bool:
-        """Is an earlier set of words with this target similar enough? If not, this one is remembered."""
-        rows, forms, common = self._groups.get(target) or (0, [], None)
-        if common is not None:
-            if self._is_near_indexed(form, target, common):
+        """Is an earlier request with this target similar enough? If not, this one is remembered."""
+        rows, forms, indexed = self._groups.get(target) or (0, [], 0)
+        if forms or indexed:
+            words = frozenset(form.split())
+            if _is_near_one_of(forms, words) or self._is_near_indexed(words, target, indexed):
                 return True
-        elif forms and _is_near_one_of(forms, frozenset(form.split())):
-            return True
-        else:
-            forms = [*forms, form]
-            if len(forms) == SMALL:
-                common, forms = self._index_all(forms, target), []
+        forms = [*forms, form]
+        if indexed or len(forms) == SMALL:
+            indexed, forms = self._with_indexed(forms, target, indexed), []
         is_row = row != _NO_ROW
         self.targets += is_row and rows == 0
-        self._groups[target] = (rows + is_row, forms, common)
+        self._groups[target] = (rows + is_row, forms, indexed)
         return False
 
-    def _index_all(self, forms: Sequence[str], target: int) -> str:
-        """Index the first sets of a target, and return the words that they have in common."""
-        common = " ".join(frozenset.intersection(*(frozenset(form.split()) for form in forms)))
-        for form in forms:
-            self._is_near_indexed(form, target, common)
-        return common
+    def _is_near_indexed(self, words: frozenset[str], target: int, indexed: int) -> bool:
+        """Is one of the indexed requests with this target similar enough?"""
+        blocks = (self._index.get(hash((target, block))) for block in range(-(-indexed // _BLOCK)))
+        return any(_is_near_in_block(words, block) for block in blocks)
 
-    def _is_near_indexed(self, form: str, target: int, common: str) -> bool:
-        """Is an indexed set of words with this target similar enough? If not, this one is indexed."""
-        words = frozenset(form.split())
-        keys, mask = self._prefix_keys(words, target, common.split()), _mask(words)
-        members = [self._index.get(key) or b"" for key in keys]
-        # Of two near sets at most a quarter as many words as one has stand in one alone, so no more bits differ.
-        alike = {
-            number
-            for some in members
-            for other, number in _MEMBER.iter_unpack(some)
-            if (mask ^ other).bit_count() * 4 <= len(words)
-        }
-        if _is_near_one_of(map(self._sets.get, alike), words):
-            return True
-        self._indexed += 1
-        self._sets[self._indexed] = form
-        for key, some in zip(keys, members, strict=True):
-            self._index[key] = some + _MEMBER.pack(mask, self._indexed)
-        return False
-
-    def _prefix_keys(self, words: frozenset[str], target: int, common: Sequence[str]) -> list[int]:
-        # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n or
-        # more. Behind the first of these, or the first two, stand all the others: so those have their places among the
-        # first words of both sets. This holds under any fixed order; the rarest words come first, because fewer sets
-        # have them. A set near to one of at most SHORT words has at most a quarter more, so sets of lengths between
-        # the two have keys of both kinds.
-        alone = len(words) - -(-len(words) * SIMILAR[0] // SIMILAR[1])
-        order = self._order.__getitem__
-        rarest = sorted(words.difference(common), key=order)
-        if len(rarest) < alone + 2:
-            rarest += sorted(words.intersection(common), key=order)
-        keys: list[int] = []
-        if len(words) * SIMILAR[0] <= SHORT * SIMILAR[1]:
-            keys += [hash((target, *pair)) for pair in combinations(rarest[: alone + 2], min(2, len(words)))]
-        if len(words) > SHORT:
-            keys += [hash((target, word)) for word in rarest[: alone + 1]]
-        return keys
+    def _with_indexed(self, forms: Sequence[str], target: int, indexed: int) -> int:
+        """Index further requests of a target, and return how many it has then."""
+        for number, form in enumerate(forms, indexed):
+            key, bit = hash((target, number // _BLOCK)), 1 << number % _BLOCK
+            block = self._index.get(key) or {}
+            words = {*form.split()}
+            for item in (len(words), *words):
+                block[item] = block.get(item, 0) | bit
+            self._index[key] = block
+        return indexed + len(forms)
 
 
-class _WordOrder(dict[str, int]):
-    """The fixed order of words in prefixes: a word that is first seen later is rarer and comes earlier.
-
-    When it is full, the words that it does not have come first, in the order of their hashes.
-    """
-
-    def __missing__(self, word: str) -> int:
-        if len(self) >= _RANKED:
-            return -_RANKED - (hash(word) & sys.maxsize)
-        place = self[word] = -len(self)
-        return place
-
-
-def _mask(words: Iterable[str]) -> int:
-    """Return one bit for each word; several words may have the same."""
-    mask = 0
+def _is_near_in_block(words: frozenset[str], block: Mapping[str | int, int]) -> bool:
+    """Is a request similar enough to one of a block, whose words and sizes have a bit for each request?"""
+    # A request of m words is near one of n if it lacks no more of its words than n - (n + m) * t / (1 + t). How many it
+    # lacks is counted for all requests at once: a digit of all counters is one number, with a bit for each. A counter
+    # begins so far below a power of two that it overflows with the first word too many.
+    part, whole = SIMILAR
+    count = len(words)
+    fewest = -(-count * part // whole)
+    near, digits = 0, [0] * (count - fewest).bit_length()
+    for size in range(fewest, count * whole // part + 1):
+        if size in block:
+            near |= block[size]
+            spare = count - -(-part * (count + size) // (part + whole))
+            for place in range(len(digits)):
+                if not spare >> place & 1:
+                    digits[place] |= block[size]
     for word in words:
-        mask |= 1 << (hash(word) & 63)
-    return mask
+        if not near:
+            return False
+        lacking = near & ~block.get(word, 0)
+        for place, digit in enumerate(digits):
+            digits[place] = digit ^ lacking
+            lacking &= digit
+        near ^= lacking
+    return near != 0
 
 
 def _is_near_one_of(sets: Iterable[str], words: frozenset[str]) -> bool:

@@ -70,9 +70,8 @@ def test_digests_are_members_once() -> None:
 
 @pytest.mark.parametrize("numbers", [False, True])
 def test_a_map_gives_the_same_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch, numbers: bool) -> None:
-    monkeypatch.setattr(temporary_database, "_LAST", 3)  # so that most of it is on disk
     monkeypatch.setattr(temporary_database, "_PLACES", 15)  # and some keys have the same place in the filter
-    chance, values, expected = random.Random(0), DigestMap(), dict[Any, object]()
+    chance, values, expected = random.Random(0), DigestMap(most=3), dict[Any, object]()  # so most of it is on disk
     for number in range(400):
         key = chance.randrange(-(2**63), 2**63, 2**58) if numbers else bytes([chance.randrange(40)])
         values[key] = expected[key] = chance.choice([None, number, [frozenset({b"word", bytes([number % 7])})]])
