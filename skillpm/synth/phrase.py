@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -81,6 +82,7 @@ class Template:
     name: str
 
     @classmethod
+    @lru_cache(maxsize=1 << 12)  # a skill's clauses stand in many tasks, on both sides
     def of(cls, text: str) -> Template:
         """Compile a template of synthesis.yaml."""
         parts = tuple(_parts(_in_order(text)))

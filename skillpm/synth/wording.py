@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import chain, combinations, islice
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from itertools import chain, combinations, count
+from typing import Any, NamedTuple
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
@@ -104,12 +103,12 @@ def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
                     yield Flaw(location, message, f"write {{{slot}}} or [{slot}] in its place")
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(NamedTuple):
     """A request that rows have, with the source of each slot in the slot's place.
 
     Attributes:
         is_fixed: does it say no slot, so that it is the request of rows as it stands?
+        answer: returns its answer in JSON, without null.
     """
 
     task: str
@@ -117,12 +116,7 @@ class _Asked:
     text: str
     request: str
     is_fixed: bool
-    write_answer: Callable[[], str]
-
-    @cached_property
-    def answer(self) -> str:
-        """In JSON, without null."""
-        return self.write_answer()
+    answer: Callable[[], str]
 
 
 def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -131,7 +125,7 @@ def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
     reported: set[Location] = set()
     for asked in _all_asked(document):
         first = known.setdefault(asked.request, asked)
-        if first is not asked and first.answer != asked.answer and asked.location not in reported:
+        if first is not asked and first.answer() != asked.answer() and asked.location not in reported:
             reported.add(asked.location)
             text, other = asked.text[:60], first.task
             message = f"task `{asked.task}`: {text!r} is a request of task `{other}` with another answer"
@@ -140,23 +134,38 @@ def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
 
 def fixed_answers(document: SynthesisDocument) -> dict[str, tuple[str, str]]:
     """Return the task and the answer, in JSON without null, of each request that says no slot, by its normal form."""
-    return {asked.request: (asked.task, asked.answer) for asked in _all_asked(document) if asked.is_fixed}
+    return {asked.request: (asked.task, asked.answer()) for asked in _all_asked(document) if asked.is_fixed}
 
 
 def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
-    forms = (
-        (rule, location, text, *form)
-        for rule, location, text in _requests(document)
-        for form in _forms(document, rule, text)
-    )
-    for rule, location, text, said, drawn in islice(forms, _FORMS):
-        slots = list(dict.fromkeys(SLOT.findall(said)))
-        if _has_rows(document, rule, {*slots, *drawn}):
-            answer = partial(_answer, document, rule, slots, drawn)  # few requests are asked twice
-            yield _Asked(rule.name, location, text, normal_form(_with_sources(rule, said)), not slots, answer)
+    forms = count()
+    for rule, requests in _requests(document):
+        sourced, has_rows = _SourcedTexts(rule), cache(partial(_has_rows, document, rule))
+        for location, text in requests:
+            for texts, drawn in _forms(document, rule, text):
+                if next(forms) == _FORMS:
+                    return
+                parts = [sourced[part] for part in texts]
+                slots = [*dict.fromkeys(chain.from_iterable([slots for _, slots in parts]))]
+                if has_rows(frozenset((*slots, *drawn))):
+                    request = normal_form("".join([part for part, _ in parts]))
+                    answer = partial(_answer, document, rule, slots, drawn)  # few requests are asked twice
+                    yield _Asked(rule.name, location, text, request, not slots, answer)
 
 
-def _has_rows(document: SynthesisDocument, rule: TaskRule, said: set[str]) -> bool:
+class _SourcedTexts(dict[str, tuple[str, list[str]]]):
+    """Texts of a task with the source of each slot in the slot's place, and the slots."""
+
+    def __init__(self, rule: TaskRule) -> None:
+        self._rule = rule
+
+    def __missing__(self, text: str) -> tuple[str, list[str]]:
+        sourced = SLOT.sub(lambda found: f"\ufffc{_source(self._rule, found[1])}", text)
+        self[text] = sourced, SLOT.findall(text)
+        return self[text]
+
+
+def _has_rows(document: SynthesisDocument, rule: TaskRule, said: frozenset[str]) -> bool:
     """Can a row say these slots and no others?"""
     always = {slot for slot, draw in rule.draw.items() if draw.probability >= 1}
     if not all(is_constant(document, rule.draw[slot]) for slot in always - said - {*rule.unsaid}):
@@ -170,20 +179,24 @@ def _has_rows(document: SynthesisDocument, rule: TaskRule, said: set[str]) -> bo
     )
 
 
-def _requests(document: SynthesisDocument) -> Iterator[tuple[TaskRule, Location, str]]:
-    """Yield each request with its task, and those of its ``ask`` with the rule that they stand for."""
+def _requests(document: SynthesisDocument) -> Iterator[tuple[TaskRule, list[tuple[Location, str]]]]:
+    """Yield each task with its requests, and the rule that its ``ask`` stands for with those of that."""
     for place, rule in enumerate(document.tasks):
-        for number, text in enumerate(rule.requests):
-            yield rule, ("tasks", place, "requests", number), text
+        yield rule, [(("tasks", place, "requests", number), text) for number, text in enumerate(rule.requests)]
         if rule.ask is not None:
-            asking = AskingRule.of(rule, rule.ask)
-            for number, text in enumerate(rule.ask.requests or ()):
-                yield asking, ("tasks", place, "ask", "requests", number), text
+            texts = enumerate(rule.ask.requests or ())
+            asked: list[tuple[Location, str]] = [
+                (("tasks", place, "ask", "requests", number), text) for number, text in texts
+            ]
+            yield AskingRule.of(rule, rule.ask), asked
 
 
-def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield a request with each wording of its clauses, and their slots: those always said, and one of one value."""
-    named = CLAUSE.findall(text)
+def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the parts of a request with each wording of its clauses, and the slots of those.
+
+    These are the slots that are always said, and one that has one value.
+    """
+    literals, named = CLAUSE.split(text)[::2], CLAUSE.findall(text)
     rest = [slot for slot in rule.clauses if slot not in {*SLOT.findall(text), *named}] if "*" in named else []
     places = [slot for slot in dict.fromkeys((*named, *rest)) if slot in rule.clauses and slot not in rule.unsaid]
     always = [slot for slot in places if rule.draw[slot].probability >= 1]
@@ -192,15 +205,8 @@ def _forms(document: SynthesisDocument, rule: TaskRule, text: str) -> Iterator[t
         for turn in range(max((len(rule.clauses[slot]) for slot in said), default=1)):
             clauses = {slot: rule.clauses[slot][turn % len(rule.clauses[slot])] for slot in said}
             clauses["*"] = " ".join(clauses[slot] for slot in rest if slot in clauses)
-            yield _with_clauses(text, clauses), said
-
-
-def _with_clauses(text: str, clauses: Mapping[str, str]) -> str:
-    return CLAUSE.sub(lambda found: clauses.get(found[1], ""), text)
-
-
-def _with_sources(rule: TaskRule, text: str) -> str:
-    return SLOT.sub(lambda found: f"\ufffc{_source(rule, found[1])}", text)
+            pairs = zip(literals, [*(clauses.get(slot, "") for slot in named), ""], strict=True)
+            yield [*chain.from_iterable(pairs)], said
 
 
 def _answer(document: SynthesisDocument, rule: TaskRule, slots: Sequence[str], drawn: Sequence[str]) -> str:
