@@ -7,6 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from skillpm.storage.files import DiskErrors
 
 _BUFFER = 1 << 16  # bytes that are written at once
 _BLOCK = 1 << 18  # and read
+_LINES = 1 << 12  # that are written to several files at once
 _PART = 1 << 20  # bytes of lines that are shuffled in memory
 _MOST_BITS = 7  # of the number of files that are open at once: beyond 128 MiB of lines, parts are larger
 
@@ -46,16 +48,22 @@ class TemporaryLines:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines that are there now."""
+        rest = b""
+        for block in self.blocks():
+            lines = (rest + block).splitlines(keepends=True)
+            rest = b"" if block.endswith(b"\n") else lines.pop()
+            yield from lines
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes that are there now, in parts that may end inside a line."""
         with self._errors:
             self._file.flush()
-        end, rest, place = self.size, b"", 0
+        end, place = self.size, 0
         while place < end:
             with self._errors:
                 block = os.pread(self._file.fileno(), min(_BLOCK, end - place), place)
             place += len(block)
-            lines = (rest + block).splitlines(keepends=True)
-            rest = lines.pop() if place < end else b""
-            yield from lines
+            yield block
 
 
 def _close(file: IO[bytes]) -> None:
@@ -79,8 +87,13 @@ def shuffled(lines: Iterable[bytes], size: int, bits: Callable[[int], int]) -> I
     """
     choice = min((size // _PART).bit_length(), _MOST_BITS)
     files = [TemporaryLines() for _ in range(1 << choice)]
-    for line in lines:
-        files[bits(choice)].append(line)
+    rest = iter(lines)
+    while some := [*islice(rest, _LINES)]:
+        chosen: list[list[bytes]] = [[] for _ in files]
+        for line in some:
+            chosen[bits(choice)].append(line)
+        for file, part in zip(files, chosen, strict=True):
+            file.append(b"".join(part))
     while files:
         part = [*files.pop()]
         shuffle(part, bits)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from operator import contains
 from typing import Any, NamedTuple
 
@@ -22,11 +21,12 @@ from skillpm.synth.profile import Measurement
 _KNOWN = 1 << 14  # values of one argument that are known to pass
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _SCALARS: dict[type, Callable[[Any], str]] = {
-    str: _encode,
+    str: json.encoder.encode_basestring,
     int: str,
     bool: lambda value: "true" if value else "false",
     type(None): lambda value: "null",
 }  # JSON texts of values that have one text, canonical or not
+_TYPES = frozenset(_SCALARS)
 
 
 class Answer(NamedTuple):
@@ -60,23 +60,25 @@ class Answers:
 
     def of(self, target: Any) -> Answer:
         """Return the answer with this target. Raises DocumentError where it breaks the contract."""
-        if type(target) is dict and [*target] == ["tool", "args"] and isinstance(target["tool"], str):
-            calls, arguments = self._calls.get(target["tool"]), target["args"]
-            if calls is not None and isinstance(arguments, dict) and calls.nothing.keys() >= arguments.keys():
+        if type(target) is dict and [*target] == ["tool", "args"]:
+            tool, arguments = target.values()
+            calls = self._calls.get(tool) if isinstance(tool, str) else None
+            if calls is not None and isinstance(arguments, dict):
                 arguments = calls.nothing | arguments
-                if all(map(contains, repeat(_SCALARS), map(type, arguments.values()))):
-                    return self._call(calls, {"tool": target["tool"], "args": arguments})
+                if len(arguments) == len(calls.nothing) and _TYPES.issuperset(map(type, arguments.values())):
+                    values = [_SCALARS[type(value)](value) for value in arguments.values()]
+                    return self._call(calls, values, {"tool": tool, "args": arguments})
         completed = target if self._contract is None else self._contract.complete(target)
         text = completed if isinstance(completed, str) else _encode(completed)
         return Answer(completed, text, canonical_json(completed))
 
-    def _call(self, calls: _Calls, completed: dict[str, Any]) -> Answer:
-        values = [_SCALARS[type(value)](value) for value in completed["args"].values()]
+    def _call(self, calls: _Calls, values: Sequence[str], completed: dict[str, Any]) -> Answer:
         text = calls.text % (*values,)
         judged = values if calls.by_argument else [text]
         if not all(map(contains, calls.passed, judged)):
             assert self._contract is not None
-            self._contract.complete(completed)
+            if self._contract.problems(completed):
+                self._contract.complete(completed)  # raises
             calls.learn(judged)
         return Answer(completed, text, calls.canonical % (*[values[place] for place in calls.sorted_places],))
 

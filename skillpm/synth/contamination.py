@@ -47,6 +47,8 @@ class SuiteIndex:
 
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
+        if form.count(" ") < RUN - 1:
+            return None
         words, step = form.split(), RUN - 1
         # a run has 7 pairs of neighbours, so a look at every seventh pair of a request finds one of any run in it
         if self._pairs.isdisjoint(zip(words[step - 1 :: step], words[step::step], strict=False)):

@@ -11,10 +11,11 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Protocol
 
 from skillpm.model.task import Seed, Split, Task, canonical_json
-from skillpm.synth.rows import Offer
+from skillpm.synth.offer import Offer
 from skillpm.synth.sample import Sampler
 
 
@@ -49,18 +50,8 @@ def random_of(*parts: object) -> random.Random:
 def declared_family(sampler: Sampler, *, skill: str, split: Split, seed: int) -> Family:
     """Return a task of synthesis.yaml as a family."""
     rule = sampler.rule
-    tags = (f"rule:{rule.name}", *rule.tags)
     chance = random_of(skill, "rule", rule.name, split, seed).random
-
-    def offers() -> Iterator[Offer | None]:
-        while True:
-            sample = sampler.draw(chance)
-            if sample is None:
-                yield None
-            else:
-                yield Offer(rule.name, sample.request, sample.target, "rule", tags + sample.tags, sample.values)
-
-    return Family(rule.name, rule.weight, offers(), sampler.rejected)
+    return Family(rule.name, rule.weight, map(sampler.draw, repeat(chance)), sampler.rejected)
 
 
 def plugin_family(

@@ -23,9 +23,10 @@ from skillpm.synth.answers import Answers
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
+from skillpm.synth.offer import Offer
 from skillpm.synth.profile import OverlapCheck, Profile, SkillProfile, SplitProfile, untaught
 from skillpm.synth.rephrase import Rephraser, Rephrasing
-from skillpm.synth.rows import Offer, Row, RowCollector
+from skillpm.synth.rows import Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler, Side
 from skillpm.synth.split import Division, HeldOut, divide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -139,7 +139,7 @@ class Profile(Document):
 
 
 class Measurement:
-    """Counts what rows show, one after the other.
+    """Counts what rows show.
 
     Args:
         tools: of the contract.
@@ -152,12 +152,20 @@ class Measurement:
         self._requests: Counter[int] = Counter()
         self._answers: Counter[int] = Counter()
 
-    def add(self, expected: Any, request: int, answer: int, by: int = 1) -> None:
-        """Count a row with requests and answers of these lengths; minus one takes it back."""
-        self._coverage.add(expected, by)
-        self._called[label_of(expected)] += by
-        self._requests[request] += by
-        self._answers[answer] += by
+    def add(self, expected: Sequence[Any], requests: Iterable[int], answers: Iterable[int]) -> None:
+        """Count rows with requests and answers of these lengths."""
+        for answer in expected:
+            self._coverage.add(answer)
+        self._called.update(map(label_of, expected))
+        self._requests.update(requests)
+        self._answers.update(answers)
+
+    def take_back(self, expected: Any, request: int, answer: int) -> None:
+        """Count a row no more."""
+        self._coverage.add(expected, -1)
+        self._called[label_of(expected)] -= 1
+        self._requests[request] -= 1
+        self._answers[answer] -= 1
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of a ``SplitProfile`` that were counted."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from skillpm.errors import DocumentError, VerifierError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge
-from skillpm.model.task import Origin, Seed, Split, Task
+from skillpm.model.task import Seed, Split, Task
 from skillpm.model.verdict import Verdict
 from skillpm.storage.temporary_database import DigestSet
 from skillpm.synth.answers import Answer, Answers
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+from skillpm.synth.offer import Offer
 from skillpm.synth.pools import value_text
 from skillpm.synth.profile import SplitProfile, top_reasons
 from skillpm.synth.special_tokens import special_token
@@ -47,17 +48,6 @@ def _refusal(verdict: Verdict) -> str:
 
 def _reason(verdict: Verdict) -> str:
     return verdict.reasons[0] if verdict.reasons else f"score {verdict.score}"
-
-
-class Offer(NamedTuple):
-    """What a family proposes: a request, its target, and the values that rows of the other side may not show."""
-
-    family: str
-    request: str
-    target: Any
-    origin: Origin = "rule"
-    tags: tuple[str, ...] = ()
-    values: tuple[Any, ...] = ()
 
 
 class Row(NamedTuple):
@@ -214,14 +204,16 @@ class RowCollector:
     def _stored(self, candidates: Sequence[_Candidate]) -> list[Row]:
         """Return rows that were written, and measured."""
         lines = [self._writer.line(offer.request, answer, offer.tags, offer.origin) for offer, _, answer in candidates]
-        for offer, _, answer in candidates:
-            self._measurement.add(answer.expected, len(offer.request), len(answer.text))
-        for offer, _, _ in candidates:
-            for value in offer.values:
-                self.shown.add(hash(value_text(value)))
+        self._measurement.add(
+            [answer.expected for _, _, answer in candidates],
+            [len(offer.request) for offer, _, _ in candidates],
+            [len(answer.text) for _, _, answer in candidates],
+        )
+        self.shown.update([hash(value_text(value)) for offer, _, _ in candidates for value in offer.values])
+        numbers = self.kept.extend([offer.family for offer, _, _ in candidates], lines)
         return [
-            Row(self.kept.add(offer.family, line), offer, form, answer.text, line)
-            for (offer, form, answer), line in zip(candidates, lines, strict=True)
+            Row(number, offer, form, answer.text, line)
+            for number, (offer, form, answer), line in zip(numbers, candidates, lines, strict=True)
         ]
 
     def verify(self, candidates: Sequence[Row], verifier: Judge | None) -> None:
@@ -247,7 +239,7 @@ class RowCollector:
     def profile(self, *, asked: int, shortage: str, rephrased: Mapping[str, int]) -> SplitProfile:
         """Return what the rows show; it is asked for once, when all of them are there."""
         for task in map(read_task, self.kept.dropped()):
-            self._measurement.add(task.expected, len(task.request), len(self._answers.of(task.expected).text), by=-1)
+            self._measurement.take_back(task.expected, len(task.request), len(self._answers.of(task.expected).text))
         return SplitProfile(
             asked=asked,
             shortage=shortage,

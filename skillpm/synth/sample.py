@@ -15,6 +15,7 @@ from typing import Any
 
 from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import Split
+from skillpm.synth.offer import Offer
 from skillpm.synth.phrase import Phrasing, Plan
 from skillpm.synth.pools import Chance, Listed, NoValueError, Source, is_constant, members, value_text
 from skillpm.synth.split import Division
@@ -24,21 +25,6 @@ MAX_OPTIONAL = 10  # slots of one task that may be drawn or not, of which every 
 ALSO_UNSAID = 0.25  # how often each further slot is left out with the first
 
 Values = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class Sample:
-    """A target and the request that asks for it.
-
-    Attributes:
-        values: that rows of the other side may not show: all, but for those of shared pools in a held-out row.
-        tags: of a held-out row: what training never shows of it, and the template of its request.
-    """
-
-    target: dict[str, Any]
-    request: str
-    values: tuple[Any, ...]
-    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +93,7 @@ class Sampler:
         self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
         self._constraints = [self._compile(constraint) for constraint in rule.constraints]
         self._target = _target(rule)
+        self._tags = (f"rule:{rule.name}", *rule.tags)
         self._phrasing = Phrasing(
             division.phrasings_of(document.frames, split),
             division.phrasings_of(rule.requests, split),
@@ -125,8 +112,12 @@ class Sampler:
         self._news = None if split == "train" else ("both", "phrasing") if new_phrasing else ("value", "value")
         self.possible = split == "train" or new_phrasing or self._proof != 0
 
-    def draw(self, chance: Chance) -> Sample | None:
-        """Return a target with its request, or None where no draw kept the constraints; the reasons are counted."""
+    def draw(self, chance: Chance) -> Offer | None:
+        """Return a target with its request, or None where no draw kept the constraints; the reasons are counted.
+
+        The tags of a held-out row say what training never shows of it, and name the template of its request. Its values
+        are those of pools that are split: the others may be on both sides.
+        """
         # Rejection sampling: a draw that breaks a constraint is thrown away whole, and all slots are drawn anew. To
         # redraw only the slot at fault would favour values that seldom break a constraint, and the rows would no
         # longer have the shares that the author wrote, given that the constraints hold. REDRAWS ends rules whose
@@ -208,7 +199,7 @@ class Sampler:
             news=self._news and f"new:{self._news[0 if drawn & self._new_values else 1]}",
         )
 
-    def _fill(self, way: _Way, chance: Chance) -> Sample | None:
+    def _fill(self, way: _Way, chance: Chance) -> Offer | None:
         values, texts = self._otherwise.copy(), self._texts.copy()
         try:
             for name, draw in way.sources:
@@ -221,8 +212,9 @@ class Sampler:
                 self.rejected[text] += 1
                 return None
         request, template = self._phrasing.write(way.plan, texts, chance)
-        tags = () if way.news is None else (way.news, f"template:{self.rule.name}/{template}")
-        return Sample(self._target(values, way.names), request, tuple([values[name] for name in way.told]), tags)
+        tags = self._tags if way.news is None else (*self._tags, way.news, f"template:{self.rule.name}/{template}")
+        told = tuple([values[name] for name in way.told])
+        return Offer(self.rule.name, request, self._target(values, way.names), "rule", tags, told)
 
     def _compile(self, constraint: Constraint) -> tuple[str, Callable[[int, Values | None], bool]]:
         """Return the constraint in words, and its test of (drawn slots, their values where known)."""

@@ -60,13 +60,15 @@ class RowStore:
         """Return how many of the rows before this one are still there."""
         return number - self._rows[:number].count(_DROPPED)
 
-    def add(self, family: str, line: bytes) -> int:
-        """Keep a row, and return its number. Raises StorageError."""
-        number = self.next_number
-        self._lines.append(line)
-        self._rows.append(self._places.setdefault(family, 1 + len(self._places)))
-        self.families[family] += 1
-        return number
+    def extend(self, families: Sequence[str], lines: Sequence[bytes]) -> range:
+        """Keep rows, each of a family, and return their numbers. Raises StorageError."""
+        first = self.next_number
+        self._lines.append(b"".join(lines))
+        for family in families:
+            self._places.setdefault(family, 1 + len(self._places))
+        self._rows.extend(map(self._places.__getitem__, families))
+        self.families.update(families)
+        return range(first, self.next_number)
 
     def drop(self, number: int) -> None:
         """Drop a row that is there."""
@@ -109,7 +111,7 @@ class TaskLines:
     def write(self, path: Path) -> None:
         """Write the lines to a new file. Raises StorageError."""
         with DiskErrors("write", path), path.open("xb") as file:
-            file.writelines(self)
+            file.writelines(self._lines.blocks())
             file.flush()
             os.fsync(file.fileno())
 

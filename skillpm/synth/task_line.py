@@ -9,6 +9,7 @@ from skillpm.model.task import Origin, Split, Task, canonical_key
 from skillpm.synth.answers import Answer
 
 _ascii = json.JSONEncoder().encode
+_ascii_text = json.encoder.encode_basestring_ascii
 
 
 class TaskWriter:
@@ -34,9 +35,9 @@ class TaskWriter:
         is_json = answer.text.isascii() and not isinstance(answer.expected, str)
         expected = answer.text if is_json else _ascii(answer.expected)
         end = self._end(tags, origin)
-        return f'{{"key": "{key}", {self._beginning}{_ascii(request)}}}], "expected": {expected}, {end}}}\n'.encode(
-            "ascii"
-        )
+        content = _ascii_text(request)
+        line = f'{{"key": "{key}", {self._beginning}{content}}}], "expected": {expected}, {end}}}\n'
+        return line.encode("ascii")
 
     def _written_end(self, tags: tuple[str, ...], origin: Origin) -> str:
         return f'"split": {self._split}, "tags": {_ascii(tags)}, "origin": {_ascii(origin)}'

@@ -438,8 +438,8 @@ def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
     for profile, rows in ((sides.train, made.train), (sides.held_out, made.held_out)):
         assert profile.rejected["verifier failed: by lot"] and len(rows) == len({task.key for task in rows})
         again = Measurement([*contract.tools.values()], ("call",))
-        for task in rows:
-            again.add(task.expected, len(task.request), len(contract.render(task.expected)))
+        answers = [task.expected for task in rows]
+        again.add(answers, [len(task.request) for task in rows], [len(contract.render(answer)) for answer in answers])
         assert {**again.figures()} == {name: getattr(profile, name) for name in again.figures()}
         assert profile.distinct_targets == len({canonical_json(task.expected) for task in rows})
         assert profile.families == Counter(

@@ -12,7 +12,8 @@ from skillpm.model.suite import Suite
 from skillpm.model.task import Seed
 from skillpm.synth.answers import Answers
 from skillpm.synth.contamination import RUN, SuiteIndex
-from skillpm.synth.rows import Offer, Row, RowCollector
+from skillpm.synth.offer import Offer
+from skillpm.synth.rows import Row, RowCollector
 
 ASKED = "please stop the server that listens on port number 5 right now"
 

@@ -1,0 +1,22 @@
+"""What a family proposes as a row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from skillpm.model.task import Origin
+
+
+class Offer(NamedTuple):
+    """A request with its target.
+
+    Attributes:
+        values: that rows of the other side may not show.
+    """
+
+    family: str
+    request: str
+    target: Any
+    origin: Origin = "rule"
+    tags: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
