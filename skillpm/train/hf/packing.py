@@ -25,7 +25,8 @@ from skillpm.train.hf.tree_attention import outline
 
 IGNORED = -100  # the label of a token that is not learned
 _INPUTS = frozenset({"input_ids", "attention_mask", "position_ids", "tree"})
-_WORTH = 0.8  # of the tokens of one tree: trees that are larger run no faster side by side than that one
+# Of the tokens of one tree. A larger tree runs no faster beside others than that one; more tokens take its memory, too.
+_LARGEST, _MOST = 0.8, 1.5
 
 
 def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], max_length: int) -> list[dict[str, Any]]:
@@ -226,17 +227,18 @@ class PrefixPacking:
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Lay a batch out, in several trees where that is faster."""
-        whole, trees = _Tree.of(features), self._trees(features)
-        faster = max(len(tree.labels) for tree in trees) < _WORTH * len(whole.labels)
-        return self._laid_out(trees if faster else [whole])
+        whole, parts = _Tree.of(features), self._parts
+        while parts > 1:
+            trees = _trees_of(features, parts)
+            tokens = [len(tree.labels) for tree in trees]
+            if max(tokens) < _LARGEST * len(whole.labels) and sum(tokens) <= _MOST * len(whole.labels):
+                return self._laid_out(trees)
+            parts //= 2
+        return self._laid_out([whole])
 
     def divided(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Lay a batch out, in several trees where there may be several."""
-        return self._laid_out(self._trees(features))
-
-    def _trees(self, features: Sequence[Mapping[str, Any]]) -> list[_Tree]:
-        sizes = [len(feature["input_ids"]) for feature in features]
-        return [_Tree.of(part) for part in evenly(features, sizes, self._parts)]
+        return self._laid_out(_trees_of(features, self._parts))
 
     def _laid_out(self, trees: Sequence[_Tree]) -> dict[str, torch.Tensor]:
         batch = {
@@ -256,3 +258,8 @@ class PrefixPacking:
         if not self._additive:
             return visible_there
         return torch.zeros(visible_there.shape).masked_fill(~visible_there, torch.finfo(torch.float32).min)
+
+
+def _trees_of(features: Sequence[Mapping[str, Any]], parts: int) -> list[_Tree]:
+    sizes = [len(feature["input_ids"]) for feature in features]
+    return [_Tree.of(part) for part in evenly(features, sizes, parts)]

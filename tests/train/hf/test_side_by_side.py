@@ -106,11 +106,13 @@ def test_gradients_of_parts_are_the_same_bytes_each_time(adapted: Any, cores: No
     assert all(all(map(torch.equal, first[1], found)) for _, found in others)
 
 
-def test_rows_that_share_almost_everything_stay_in_one_tree() -> None:
-    """A second copy of a long beginning costs more than the second core brings."""
-    long = [("a", [2] * 200 + [3 + number], [9, 1]) for number in range(4)]
-    assert "trees" not in PrefixPacking(parts=2)(encode_rows(long, 512))
-    assert "trees" in PrefixPacking(parts=2).divided(encode_rows(long, 512))
+@pytest.mark.parametrize(("shared", "own", "trees"), [(200, 1, 1), (100, 40, 4), (10, 40, 16)])
+def test_what_rows_share_is_not_copied_for_more_than_its_worth(shared: int, own: int, trees: int) -> None:
+    """A copy of a long beginning costs more than one more core brings, and takes memory."""
+    made = [("a", [2] * shared + [3 + number] * own, [9, 1]) for number in range(16)]
+    batch = PrefixPacking(parts=16)(encode_rows(made, 512))
+    assert len(batch.get("trees", [()])) == trees
+    assert len(PrefixPacking(parts=16).divided(encode_rows(made, 512))["trees"]) == 16
 
 
 def test_only_what_learns_little_and_draws_nothing_is_divided(adapted: Any, tiny_model: Any, cores: None) -> None:
