@@ -10,6 +10,7 @@ import os
 import re
 from secrets import token_hex
 
+from skillpm.agent.placed_secrets import placed_secrets
 from skillpm.formats.printable import printable
 from skillpm.layout.secrets import secrets
 from skillpm.synth.special_tokens import without_special_tokens
@@ -21,12 +22,12 @@ _FED = 6000  # characters of an output that a model reads
 
 
 def masked(text: str) -> str:
-    """Return a text without its secrets: those of a known form, and the values of our own secret variables."""
+    """Return a text without its secrets: by their form, by their place, and the values of our own secret variables."""
     pieces, place = [], 0
-    for secret in secrets(text):
+    for secret in sorted((*secrets(text), *placed_secrets(text)), key=lambda secret: secret.position):
         if secret.position >= place:
             pieces += [text[place : secret.position], f"{MASK}{secret.what}]"]
-            place = secret.end
+        place = max(place, secret.end)
     text = "".join([*pieces, text[place:]])
     for name, value in os.environ.items():
         if len(value) >= _LEAST and (_NAME.search(name) or name.startswith("SKILLPM_TOKEN_")) and value in text:

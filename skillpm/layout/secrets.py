@@ -170,11 +170,11 @@ def secrets(text: str) -> Iterator[Secret]:
     for start, end in _candidates(text):
         part = text[start:end]
         known = {position - start for position in keys[bisect_left(keys, start) : bisect_left(keys, end)]}
-        tokens = [*_tokens(part)]
-        known |= {token.position for token in tokens}
+        found = [*tokens(part)]
+        known |= {token.position for token in found}
         listed += [
             replace(secret, position=secret.position + start, end=secret.end + start)
-            for secret in (*tokens, *_credentials(part, known), *_named(part, known))
+            for secret in (*found, *_credentials(part, known), *_named(part, known))
         ]
     yield from sorted(listed, key=lambda secret: secret.position)
 
@@ -209,7 +209,8 @@ def _private_keys(text: str) -> Iterator[Secret]:
             yield Secret("a private key", match.start(), match[0][:27], end)
 
 
-def _tokens(text: str) -> Iterator[Secret]:
+def tokens(text: str) -> Iterator[Secret]:
+    """Yield the tokens of a text whose form says what they are."""
     for what, literals, pattern in _TOKENS:
         if any(literal in text for literal in literals):
             for match in re.finditer(pattern, text):

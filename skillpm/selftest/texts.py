@@ -68,6 +68,7 @@ _EXCHANGED = (
     ("with its slashes doubled", "/", "//"),
     ("with backslashes for its slashes", "/", "\\"),
 )
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
 _MONTHS = "january february march april may june july august september october november december"
 # letters and words that a lenient reader takes for one another
@@ -130,7 +131,7 @@ def _misspelled(text: str) -> Iterator[Change]:
     if len(re.findall(r"\w\w+", text)) > 2:
         positive = [word for word in words if word != "not"]
         yield "SK723", "negated", " ".join(positive if positive != words else [words[0], "not", *words[1:]])
-    for word in [*re.finditer(r"[^\W\d_]+", text)][:MANY]:
+    for word in [*re.finditer(rf"(?<!{_DAY})[^\W\d_]+", text)][:MANY]:  # a time behind a day may have any mark in front
         place = (word.start() + word.end()) // 2
         yield "SK723", "with a letter replaced", _replaced(text, place, "q" if text[place] != "q" else "w")
     if text[middle : middle + 1].isalpha():
@@ -166,7 +167,7 @@ def _other_numbers(text: str) -> Iterator[Change]:
 
 def _other_days(text: str) -> Iterator[Change]:
     """Yield the text with other days in place of its first date: of the same week, and with its month for its day."""
-    for found in re.finditer(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", text):
+    for found in re.finditer(rf"\b{_DAY}\b", text):
         with contextlib.suppress(ValueError, OverflowError):  # no date of the calendar, or its last one
             day = date.fromisoformat(found[0])
             other = day + timedelta(days=-1 if day.isoweekday() == 7 else 1)
