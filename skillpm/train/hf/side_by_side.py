@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from itertools import accumulate
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import torch
@@ -71,8 +72,20 @@ def _threads(parts: int, cores: int) -> ThreadPoolExecutor:
 
 
 def _compute_with(cores: int) -> None:
-    torch.get_num_threads()  # the first time, a thread takes over what another one has set
-    torch.set_num_threads(cores)
+    """Give this thread so many cores.
+
+    Torch has a number for each thread and one for the threads to come, and sets both at once. So another thread puts
+    the second one back: the threads of a server are such.
+    """
+    with _beginning:
+        others = torch.get_num_threads()
+        torch.set_num_threads(cores)
+        back = Thread(target=torch.set_num_threads, args=(others,))
+        back.start()
+        back.join()
+
+
+_beginning = Lock()
 
 
 def side_by_side(run: Callable[[P], torch.Tensor], parts: Sequence[P], model: Any) -> torch.Tensor:

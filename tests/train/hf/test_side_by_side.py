@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -81,6 +82,8 @@ def test_threads_share_the_cores_and_the_caller_keeps_them_all(cores: None) -> N
     assert together(lambda part: torch.get_num_threads(), [0]) == [CORES]
     assert together(lambda part: torch.get_num_threads(), [0, 1]) == [1, 1]
     assert torch.get_num_threads() == CORES
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == CORES
 
 
 @pytest.mark.parametrize("additive", [False, True])
