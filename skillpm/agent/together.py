@@ -28,18 +28,20 @@ class _Waiting:
 class Together:
     """Asks a policy for many threads; each gets what it would have got alone.
 
-    Whoever gets the turn asks for the oldest of those who wait with one limit of tokens, until its own answer is there.
+    One thread asks for the oldest of those who wait with one limit of tokens. Each has its answer as soon as that has
+    ended, however long others of its batch go on.
 
     Args:
-        policy: is asked by one thread at a time.
+        policy: is asked by that thread alone.
+        most: prompts of a batch.
     """
 
     def __init__(self, policy: Policy, most: int) -> None:
         self._policy = policy
         self._most = most
         self._waiting: list[_Waiting] = []
-        self._list = threading.Lock()
-        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._ask_on, daemon=True).start()
 
     def complete(
         self, prompt: Sequence[Message], max_new_tokens: int, unwanted: Callable[[], bool] = lambda: False
@@ -56,27 +58,34 @@ class Together:
             PluginError: the policy left the prompt out; what else it raises on it is raised too.
         """
         mine = _Waiting(prompt, max_new_tokens, unwanted)
-        with self._list:
+        with self._changed:
             self._waiting.append(mine)
-        with self._turn:
-            while mine.outcome is None:
-                self._ask()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: mine.outcome is not None)
         if isinstance(mine.outcome, Exception):
             raise mine.outcome
+        assert mine.outcome is not None
         return mine.outcome
 
-    def _ask(self) -> None:
-        with self._list:
-            limit = self._waiting[0].max_new_tokens
-            batch = [item for item in self._waiting if item.max_new_tokens == limit][: self._most]
-            self._waiting = [item for item in self._waiting if item not in batch]
-        self._answer(batch)
+    def _ask_on(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                limit = self._waiting[0].max_new_tokens
+                batch = [item for item in self._waiting if item.max_new_tokens == limit][: self._most]
+                self._waiting = [item for item in self._waiting if item not in batch]
+            self._answer(batch)
+
+    def _end(self, item: _Waiting, outcome: Completion | Exception) -> None:
+        with self._changed:
+            item.outcome = outcome
+            self._changed.notify_all()
 
     def _answer(self, batch: Sequence[_Waiting]) -> None:
         """Ask for a batch; where it fails, each that has no answer yet is asked alone, and fails for itself."""
         for item in batch:
             if item.unwanted():
-                item.outcome = UnwantedError()
+                self._end(item, UnwantedError())
         batch = [item for item in batch if item.outcome is None]
         if not batch:
             return
@@ -87,10 +96,11 @@ class Together:
         try:
             prompts = [item.prompt for item in batch]
             for index, completion in policy.complete(prompts, max_new_tokens=batch[0].max_new_tokens):
-                batch[index].outcome = completion
+                self._end(batch[index], completion)
         except Exception as error:  # noqa: BLE001  whoever asked gets it
             failure = error
         for item in batch:
             if item.outcome is None and len(batch) > 1:
                 self._answer([item])
-            item.outcome = item.outcome or failure
+            if item.outcome is None:
+                self._end(item, failure)

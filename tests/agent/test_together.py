@@ -117,6 +117,24 @@ def test_an_unwanted_answer_is_stopped_and_one_that_waits_is_never_begun() -> No
     assert endless.began == ["endless", "other"]
 
 
+def test_an_answer_does_not_wait_for_longer_ones_of_its_batch() -> None:
+    """The first is a batch of its own; those that wait for it are one, whose last goes on until it is unwanted."""
+    endless, gone, first = Endless(), threading.Event(), threading.Event()
+    together = Together(endless, 2)
+    wanted = [("endless", 1, first), ("short", 9, gone), ("endless", 9, gone)]
+    with ThreadPoolExecutor(3) as threads:
+        futures = []
+        for place, (text, most, unwanted) in enumerate(wanted):
+            prompt = [Message(role="user", content=text)]
+            futures.append(threads.submit(together.complete, prompt, most, unwanted.is_set))
+            while not (len(together._waiting) == place if place else endless.began):
+                time.sleep(0.001)
+        first.set()
+        assert futures[1].result(30).text == "short" and not futures[2].done()
+        gone.set()
+        assert futures[2].result(30).text == "endless"
+
+
 def test_a_prompt_that_the_policy_leaves_out_has_a_reason() -> None:
     echo = Echo()
     echo.gate.set()
