@@ -64,7 +64,8 @@ class Chat(http.server.BaseHTTPRequestHandler):
         return turn <= 2
 
     def fault_status(self, answer: dict[str, Any], turn: int) -> bool:
-        self.reply(answer["status"], {"error": {"message": answer.get("text", "no")}})
+        headers = {"Location": answer["location"]} if "location" in answer else {}
+        self.reply(answer["status"], {"error": {"message": answer.get("text", "no")}}, headers)
         return True
 
     def fault_garbage(self, answer: dict[str, Any], turn: int) -> bool:

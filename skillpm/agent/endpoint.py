@@ -21,6 +21,7 @@ from skillpm.contract.tool_forms import openai_tool
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.connections import CutError
 from skillpm.index.credentials import Credentials, is_local, token_variable
+from skillpm.index.pages import KEEPER
 from skillpm.index.transport import Patience, Transport, round_trips, seconds_asked
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Completion
@@ -132,12 +133,13 @@ class EndpointPolicy:
         if self._tools:
             body["tools"] = [openai_tool(tool) for tool in self._tools.values()]
         status, answer = self._ask("POST", "/chat/completions", body)
-        if status != 200:
+        document = _object(answer) or {}
+        if status != 200 or (document.get("error") and not document.get("choices")):  # some say 200 to all
             words = _error_words(answer)
             if "context" in words and ("length" in words or "window" in words):
                 return Completion("", 0, 0, "too_long")
             raise self._failed(f"answers {status}: {words[:_SHOWN] or 'nothing more'}", _hint_of(status, self._url))
-        return self._completion(_object(answer) or {})
+        return self._completion(document)
 
     def _completion(self, answer: dict[str, Any]) -> Completion:
         try:
@@ -192,13 +194,19 @@ class EndpointPolicy:
                 if cut.refused and is_local(urlsplit(self._url).hostname):
                     tries = min(tries, _REFUSED)
             except RegistryError as error:
-                raise EndpointError(error.message, hint=error.hint, url=self._url) from None
+                hint = _ADMINISTRATOR if error.hint == KEEPER else error.hint
+                raise EndpointError(error.message, hint=hint, url=self._url) from None
             else:
+                if answer.status in _MOVED and "location" in answer.headers:
+                    moved = f"answers {answer.status}: it has moved to {answer.headers['location'][:_SHOWN]}"
+                    raise self._failed(moved, "name that address instead, if you trust it")
                 if answer.status not in _BUSY:
                     return answer.status, answer.body
                 reason, seconds = f"it answers {answer.status}", seconds_asked(answer.headers.get("retry-after"))
-            if seconds > self._patience.asked:
-                raise self._failed(f"{reason} and asks for a pause of {seconds:.0f} seconds", "try again then")
+                if seconds > self._patience.asked:
+                    words = _error_words(answer.body)[:_SHOWN]
+                    busy = f"answers {answer.status} and asks for a pause of {seconds:.0f} seconds"
+                    raise self._failed(f"{busy}: {words}" if words else busy, "try again then")
             if turn + 1 >= tries:
                 break
             pause = seconds or 0.5 * 2**turn
@@ -207,10 +215,12 @@ class EndpointPolicy:
         raise self._failed(f"does not answer: {reason}", "check the address, and whether the server runs")
 
     def _failed(self, what: str, hint: str | None) -> EndpointError:
-        return EndpointError(f"{self._url} {what}", hint=hint or "ask the administrator of the server", url=self._url)
+        return EndpointError(f"{self._url} {what}", hint=hint or _ADMINISTRATOR, url=self._url)
 
 
 _SIDES = ("prompt", "completion")
+_MOVED = (301, 302, 303, 307, 308)  # a request with a key follows no server elsewhere
+_ADMINISTRATOR = "ask the administrator of the server"
 
 
 def _check_address(url: str, *, offline: bool) -> None:

@@ -87,7 +87,15 @@ def test_a_busy_server_is_asked_again_as_it_says(chat: MakeChat, fault: dict[str
 
 
 FAULTS = {
-    "is busy for longer": ({"fault": "busy", "after": "900"}, "asks for a pause of 900 seconds"),
+    "is busy for longer": ({"fault": "busy", "after": "900"}, "asks for a pause of 900 seconds: busy"),
+    "calls an error a success": (
+        {"fault": "status", "status": 200, "text": "model is loading"},
+        "answers 200: model is",
+    ),
+    "has moved": (
+        {"fault": "status", "status": 307, "location": "http://new/v1"},
+        "307: it has moved to http://new/v1",
+    ),
     "is always broken": ({"fault": "status", "status": 500}, "does not answer: it answers 500"),
     "refuses": ({"fault": "status", "status": 400, "text": "bad \x1b[31mrequest"}, "answers 400: bad"),
     "demands a key": ({"fault": "status", "status": 401}, "answers 401"),
@@ -110,6 +118,7 @@ def test_what_a_server_does_wrong_is_an_error_that_names_it(chat: MakeChat, faul
     with pytest.raises(EndpointError, match=text.replace("(", r"\(")) as caught:
         ask(f"{url}#tiny")
     assert url in caught.value.message and caught.value.exit_code == 5 and caught.value.hint
+    assert "registry" not in caught.value.hint
 
 
 def test_a_request_that_is_too_long_for_the_server_is_an_answer_like_that_of_a_local_model(chat: MakeChat) -> None:
