@@ -22,7 +22,7 @@ from skillpm.formats.strict_yaml import read_yaml
 _CORE_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 
-_BRANCH = re.compile(r"(?:literal|dict|list|tuple)\[.*\]\Z")  # pydantic's name of a member of a union
+_BRANCH = re.compile(r"(?:literal|dict|list|tuple|function-\w+)\[.*\]\Z")  # pydantic's name of a member of a union
 
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 

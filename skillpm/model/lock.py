@@ -58,7 +58,7 @@ class LockedSkill(LightDocument):
         )
 
 
-_RESTORE = "restore it from version control, or remove it: `skillpm lock` makes a new one from skillpm.yaml"
+RESTORE = "restore it from version control, or remove it: `skillpm lock` makes a new one from skillpm.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +95,11 @@ class Lock(LightDocument):
                 f"{path} has version {root['lock']}, this skillpm reads {LOCK_VERSION}", hint="upgrade skillpm-core"
             )
         if isinstance(root, dict) and "lock" not in root:  # `{}` would otherwise be a lock that wants no skill
-            raise DocumentError("missing key `lock`", path=path, hint=_RESTORE)
+            raise DocumentError("missing key `lock`", path=path, hint=RESTORE)
         try:
             return read_light(cls, root, path=path)
         except DocumentError as error:
-            error.hint = error.hint or f"{_RESTORE}; if a newer skillpm wrote it, upgrade skillpm-core"
+            error.hint = error.hint or f"{RESTORE}; if a newer skillpm wrote it, upgrade skillpm-core"
             raise
 
     def text(self) -> str:
@@ -117,12 +117,12 @@ class Lock(LightDocument):
 def _unreadable(text: str, reason: str, path: str) -> DocumentError:
     """Return the error for a text that is not JSON: most are empty, or were cut by a full disk or a failed merge."""
     if not text.strip():
-        return DocumentError("the file is empty", path=path, hint=_RESTORE)
+        return DocumentError("the file is empty", path=path, hint=RESTORE)
     end = text.rstrip()
     if end.startswith("{") and not end.endswith("}"):
         line = end.count("\n") + 1
-        return DocumentError(f"not JSON: the file ends in the middle, at line {line}", path=path, hint=_RESTORE)
-    return DocumentError(f"not JSON: {reason}", path=path, hint=_RESTORE)
+        return DocumentError(f"not JSON: the file ends in the middle, at line {line}", path=path, hint=RESTORE)
+    return DocumentError(f"not JSON: {reason}", path=path, hint=RESTORE)
 
 
 def conflicted(text: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.model.lock import Lock
+from skillpm.model.lock import RESTORE, Lock
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.storage.files import read_text, write_atomic, written_through
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path and no address has one
 
 
 def read_lock(path: Path) -> Lock:
@@ -40,9 +43,12 @@ def checked_lock(text: str, *, path: str = "skillpm.lock") -> Lock:
                 Requirement.of(name, specifier)
     except UsageError as error:
         raise DocumentError(error.message, path=path, hint=error.hint) from None
+    for entry in lock.skills:
+        if _CONTROL.search(str(entry.source)):
+            raise DocumentError(f"the source of {entry.name} has a control character", path=path, hint=RESTORE)
     names = [entry.name for entry in lock.skills]
     if len(set(names)) != len(names):
-        raise DocumentError("a skill is in it twice", path=path, hint="restore it from version control")
+        raise DocumentError("a skill is in it twice", path=path, hint=RESTORE)
     return lock
 
 
