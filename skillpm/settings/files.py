@@ -28,8 +28,11 @@ def read_text(path: Path) -> str | None:
 
     Raises:
         DocumentError: it is too large, or not UTF-8.
-        StorageError: it cannot be read.
+        StorageError: it cannot be read. A pipe is not: a read would wait for a writer.
     """
+    if path.is_dir() or path.is_fifo():
+        kind = "directory" if path.is_dir() else "pipe"
+        raise StorageError(f"{path} is a {kind}, not a regular file", hint="move it away", path=str(path))
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -26,6 +26,8 @@ _HINTS = {
     errno.EPERM: f"you may not write there: check the owner and the mode of the folder{_HOME}",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "a file stands where a folder is needed: move it away",
+    errno.EISDIR: "a folder stands where a file is needed: move it away",
+    errno.ELOOP: "a link leads to itself: remove it",
     errno.EMFILE: "too many files are open: raise the limit with `ulimit -n`",
     errno.ENAMETOOLONG: "the path is too long: work in a folder nearer to the root",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -587,6 +588,19 @@ def test_a_value_of_the_project_file_that_cannot_be_used_is_told_with_its_line(
     place = project({"skillpm.yaml": f"project: 1\n\n{value}\n"})
     refused = place.call("sync", "--offline")
     assert refused.code in (2, 5) and f"error: skillpm.yaml:{2 + len(value.splitlines())}: " in refused.err, refused
+
+
+@pytest.mark.parametrize("command", ["sync", "lock", "list", "config"])
+def test_a_folder_or_a_pipe_in_place_of_a_document_is_named(project: MakeProject, command: str) -> None:
+    place = project({"skillpm.yaml": {"inside": "x"}})
+    place.call(command).fails(6, "skillpm.yaml is a directory, not a regular file", "move it away")
+    shutil.rmtree(place.root / "skillpm.yaml")
+    os.mkfifo(place.root / "skillpm.yaml")
+    place.call(command).fails(6, "skillpm.yaml is a pipe, not a regular file", "move it away")
+    if command in ("sync", "list"):
+        place.write({"skillpm.lock": {"inside": "x"}})
+        (place.root / "skillpm.yaml").unlink()
+        place.call(command).fails(6, "skillpm.lock: Is a directory", "a folder stands where a file is needed")
 
 
 def test_a_registry_of_the_user_that_cannot_be_used_is_told_with_its_line(project: MakeProject, tmp_path: Path) -> None:
