@@ -16,6 +16,7 @@ Origin = Literal["seed", "rule", "suite", "trace"]
 TRACE = "trace"  # tag of a seed that a person approved in use
 Split = Literal["train", "held_out", "suite"]
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+_encode_text = json.encoder.encode_basestring  # what that does with a text
 
 
 def canonical_json(value: Any) -> str:
@@ -62,7 +63,7 @@ def task_key(skill: str, system: str, request: str, expected: Any) -> str:
 def canonical_key(skill: str, system: str, request: str, expected: str) -> str:
     """Return the same where the expected answer is canonical JSON already."""
     digest = _digest_of(skill, system).copy()  # of what all tasks of a skill have in common
-    digest.update(f"{canonical_json(request)},{expected}]".encode("utf-8", "surrogatepass"))
+    digest.update(f"{_encode_text(request)},{expected}]".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
 
 

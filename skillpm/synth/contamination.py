@@ -7,7 +7,6 @@ A run has 8 words, which finds every shared run of 13 too (the lengths used for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 
 from skillpm.errors import CheckError
 from skillpm.model.suite import Suite
@@ -16,6 +15,7 @@ from skillpm.synth.dedupe import normal_form
 from skillpm.synth.rule_language import RuleLanguage
 
 RUN = 8  # words
+PART = 6  # words of a run: requests have fewer in common by chance, too
 
 
 class SuiteIndex:
@@ -25,7 +25,7 @@ class SuiteIndex:
         """Index ``(skill, suite)`` pairs with their tasks inline."""
         self._places: dict[str, str] = {}
         self._runs: dict[tuple[str, ...], str] = {}
-        self._pairs: set[tuple[str, str]] = set()  # of neighbours in runs
+        self._parts: set[tuple[str, ...]] = set()  # of runs, of PART words each
         self._tasks: list[tuple[Seed, str]] = []
         for skill, suite in suites:
             for number, task in enumerate(_inline(suite), 1):
@@ -34,7 +34,7 @@ class SuiteIndex:
                     form = normal_form(text)
                     self._places.setdefault(form, place)
                     self._runs.update(dict.fromkeys(runs(form), place))
-                    self._pairs.update(pairwise(form.split()))
+                    self._parts.update(_neighbours(form.split(), PART))
                 self._tasks.append((task, place))
 
     def __contains__(self, form: str) -> bool:
@@ -47,13 +47,13 @@ class SuiteIndex:
 
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
-        if form.count(" ") < RUN - 1:
-            return None
-        words, step = form.split(), RUN - 1
-        # a run has 7 pairs of neighbours, so a look at every seventh pair of a request finds one of any run in it
-        if self._pairs.isdisjoint(zip(words[step - 1 :: step], words[step::step], strict=False)):
-            return None
         return next(filter(None, map(self._runs.get, runs(form))), None)
+
+    def are_apart(self, forms: Sequence[str]) -> bool:
+        """Do normal forms neither stand in a suite nor share a run with one? False where it is not certain."""
+        # A run has RUN - PART + 1 parts, so a look at every so manieth part of all words finds one of any run in them.
+        parts = _neighbours(" ".join(forms).split(), PART, RUN - PART + 1)
+        return self._places.keys().isdisjoint(forms) and self._parts.isdisjoint(parts)
 
     def said_by(self, language: RuleLanguage) -> list[tuple[str, str]]:
         """Return the suite tasks that a rule can say if their values are masked, each with the rule's request."""
@@ -86,8 +86,12 @@ class SuiteIndex:
 
 def runs(form: str) -> Iterator[tuple[str, ...]]:
     """Yield every run of words of a normal form."""
-    words = form.split()
-    return zip(*(words[start:] for start in range(RUN)), strict=False)
+    return _neighbours(form.split(), RUN)
+
+
+def _neighbours(words: Sequence[str], count: int, step: int = 1) -> Iterator[tuple[str, ...]]:
+    """Yield so many words in a row, from each word on or from every so manieth."""
+    return zip(*(words[start::step] for start in range(count)), strict=False)
 
 
 def _inline(suite: Suite) -> Sequence[Seed]:

@@ -143,7 +143,7 @@ class RowCollector:
         # data for it. Row by row takes twice as long.
         forms = [normal_form(offer.request) for offer in offers]
         answered = [*map(self._answered, offers, forms)]
-        fit = [item if isinstance(item, str) else self._refusal(item) or item for item in answered]
+        fit = answered if self._are_fit(answered) else [self._fit(item) for item in answered]
         new, dropped = self._without_duplicates(fit)
         rows = iter(self._stored([item for item in new if isinstance(item, _Candidate)]))
         outcomes = [item if isinstance(item, str) else next(rows) for item in new]
@@ -165,6 +165,19 @@ class RowCollector:
             return _Candidate(offer, form, self._answers.of(offer.target))
         except DocumentError as error:
             return error.rule
+
+    def _are_fit(self, items: Sequence[_Candidate | str]) -> bool:
+        """Would ``_refusal`` refuse none? False where it is not certain; most batches need only this look at them."""
+        candidates = [item for item in items if isinstance(item, _Candidate)]
+        texts = [text for offer, _, answer in candidates for text in (offer.request, answer.text)]
+        return (
+            not self._elsewhere
+            and special_token("\n".join(texts)) is None
+            and self._suites.are_apart([candidate.form for candidate in candidates])
+        )
+
+    def _fit(self, item: _Candidate | str) -> _Candidate | str:
+        return item if isinstance(item, str) else self._refusal(item) or item
 
     def _refusal(self, candidate: _Candidate) -> str | None:
         """Return why a request is not taken whatever other rows there are on this side."""

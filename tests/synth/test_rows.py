@@ -48,13 +48,20 @@ def test_rows_that_are_offered_together_are_those_offered_one_by_one(
 
 
 @settings(max_examples=200)
-@given(st.lists(st.sampled_from(ASKED.split()), max_size=30), st.integers(0, 4), st.integers(RUN - 1, RUN + 2))
+@given(
+    st.lists(st.sampled_from(ASKED.split()), max_size=30),
+    st.integers(0, 4),
+    st.integers(RUN - 1, RUN + 2),
+    st.integers(0, 3),
+)
 def test_a_request_that_shares_a_run_with_a_suite_is_refused_wherever_the_run_stands(
-    contract: Contract, around: list[str], start: int, length: int
+    contract: Contract, around: list[str], start: int, length: int, before: int
 ) -> None:
     asked = ASKED.split()
     words = [*around[::2], *asked[start : start + length], *around[1::2]] or ["x"]
     runs = {tuple(asked[place : place + RUN]) for place in range(len(asked) - RUN + 1)}
     shares = any(tuple(words[place : place + RUN]) in runs for place in range(len(words)))
-    (outcome,) = collector(contract).take([Offer("one", " ".join(words), {"tool": "stop", "args": {"port": 1}})])
+    requests = [*(f"stop number {number}" for number in range(before)), " ".join(words)]
+    offers = [Offer("one", request, {"tool": "stop", "args": {"port": 1}}) for request in requests]
+    *_, outcome = collector(contract).take(offers)
     assert isinstance(outcome, Row) != shares
