@@ -17,7 +17,7 @@ from skillpm.storage.temporary_database import DigestMap
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 16  # requests; a smaller group is compared one by one, an index would cost more than it saves
-_BLOCK = 1 << 12  # requests that are compared at once
+_BLOCK = 1 << 13  # requests that are compared at once
 _BLOCKS = 1 << 7  # in memory
 _KNOWN = 1 << 14  # words whose form is known
 _SEVERAL = -1  # the target of a request that has two: the hash of no text
