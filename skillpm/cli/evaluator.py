@@ -142,7 +142,9 @@ def _limits(options: Mapping[str, Any]) -> Limits:
 
 
 def _template(text: str | None) -> dict[str, Any] | None:
+    from skillpm.formats.document import PlacedValueError
     from skillpm.formats.strict import strict_json
+    from skillpm.model.template_arguments import check_template_arguments
 
     if text is None:
         return None
@@ -152,4 +154,7 @@ def _template(text: str | None) -> dict[str, Any] | None:
         raise UsageError(f"`--chat-template-kwargs` is not JSON: {error}", hint=_TEMPLATE) from None
     if not isinstance(arguments, dict):
         raise UsageError("`--chat-template-kwargs` is not a JSON object", hint=_TEMPLATE)
-    return dict(arguments)
+    try:
+        return dict(check_template_arguments(arguments))
+    except PlacedValueError as error:
+        raise UsageError(f"`--chat-template-kwargs`: {error}", hint=error.hint) from None

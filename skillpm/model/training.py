@@ -15,7 +15,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge, Observe, Prefetch
 from skillpm.model.task import Task
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10_000_000)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 STAGE_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 ModelName = Annotated[str, Field(min_length=1)]  # a path of no letters would be the current folder

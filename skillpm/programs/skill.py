@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
 
-import yaml
-
+from skillpm.formats.yaml_text import yaml_text
 from skillpm.programs.draft import Draft, Slot
 from skillpm.programs.phrases import words_of
 from skillpm.programs.values import examples, pool
@@ -55,7 +54,7 @@ def skill_files(about: About, drafts: Sequence[Draft], runs_of: RunsOf) -> dict[
         "SKILL.md": _instructions(about, drafts, seeds),
         "README.md": _readme(about, drafts),
         "CHANGELOG.md": f"# Changes\n\n## 0.1.0\n\n- {len(_first(drafts))} tools, from {about.origin}.\n",
-        "skill.yaml": _yaml(
+        "skill.yaml": yaml_text(
             {
                 "manifest": 1,
                 "version": "0.1.0",
@@ -66,7 +65,7 @@ def skill_files(about: About, drafts: Sequence[Draft], runs_of: RunsOf) -> dict[
         "contract.yaml": _contract(about, drafts),
         "synthesis.yaml": _synthesis(drafts),
         "seeds/examples.jsonl": _lines({"request": request, "expected": call} for request, call in seeds),
-        "suites/core.yaml": _yaml(
+        "suites/core.yaml": yaml_text(
             {
                 "name": "core",
                 "description": "Requests in other words and with other values than synthesis.yaml has. Add your own.",
@@ -77,17 +76,6 @@ def skill_files(about: About, drafts: Sequence[Draft], runs_of: RunsOf) -> dict[
         **about.files,
     }
     return {path: text.encode() for path, text in files.items()}
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes no anchors: a value that stands twice is written twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _yaml(value: Any) -> str:
-    return str(yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110))
 
 
 def _lines(rows: Iterable[Any]) -> str:
@@ -108,7 +96,7 @@ def _contract(about: About, drafts: Sequence[Draft]) -> str:
         tools.append(
             {"name": draft.name, "description": _sentence(draft.description), "input_schema": draft.schema, **argv}
         )
-    return _yaml({"contract": 1, "system_prompt": prompt, "tools": tools})
+    return yaml_text({"contract": 1, "system_prompt": prompt, "tools": tools})
 
 
 def _first(drafts: Sequence[Draft]) -> list[Draft]:
@@ -141,7 +129,7 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
         if "choice" in source:
             source["choice"] = [item for item in source["choice"] if str(item) not in asked]
     document = {"synthesis": 1, "held_out": 0.2, "slips": 0.02, "frames": _FRAMES, "values": values, "tasks": tasks}
-    return _yaml({key: item for key, item in document.items() if item})
+    return yaml_text({key: item for key, item in document.items() if item})
 
 
 def _rule_name(draft: Draft, taken: Container[str]) -> str:
@@ -309,7 +297,7 @@ def _instructions(about: About, drafts: Sequence[Draft], seeds: Sequence[tuple[s
         "metadata": {"version": "0.1.0"},
     }
     text = [
-        f"---\n{_yaml(head)}---\n\n# {about.name}\n",
+        f"---\n{yaml_text(head)}---\n\n# {about.name}\n",
         _sentence(about.summary) + "\n",
         "Answer a request with one JSON object and nothing else: no prose, no code fence, no second object.\n",
         "- `tool` is one of the tools below; `args` holds every argument of that tool.",

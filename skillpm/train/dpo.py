@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from skillpm.formats.document import PlacedValueError
 from skillpm.model.training import Material, Positive, Rate, StageName, StagePlan
 from skillpm.train.refining import Refining
 
@@ -39,6 +40,16 @@ class Dpo(Refining):
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
     max_length: Positive = 1024
+
+    @model_validator(mode="after")
+    def _can_make_pairs(self) -> Dpo:
+        if self.chosen == "best" and self.generations == 1:
+            raise PlacedValueError(
+                "one answer is both the best and the worst, so it makes no pair",
+                place=("generations",),
+                hint="sample more answers, such as `generations: 4`, or take the expected one: `chosen: gold`",
+            )
+        return self
 
 
 def plan_dpo(stage: Dpo, material: Material) -> StagePlan:

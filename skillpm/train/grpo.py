@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from skillpm.formats.document import PlacedValueError
 from skillpm.model.training import Material, Positive, StageName, StagePlan
 from skillpm.train.refining import Engine, Refining, held_for_validation
 
-Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Clip = Annotated[float, Field(gt=0, le=1000)]
+Weight = Annotated[float, Field(ge=-1000, le=1000)]
 _CLIP = {"gspo": (3e-4, 4e-4), "cispo": (0.2, 5.0)}  # of the papers: 2507.18071, 2506.13585
 _USUAL = (0.2, 0.28)  # DAPO
 
@@ -39,8 +41,8 @@ class Sampled(Refining):
     updates: Annotated[int, Field(ge=1, le=64)] = 1
     micro_batch: Positive = 8
     refill: Annotated[int, Field(ge=0, le=16)] = 1
-    kl: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    rewards: dict[str, float] = Field(default_factory=lambda: {"graded": 1.0})
+    kl: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    rewards: dict[str, Weight] = Field(default_factory=lambda: {"graded": 1.0})
     rollouts: Engine = "own"
 
     @field_validator("rewards")
@@ -74,6 +76,11 @@ class Grpo(Sampled):
         low, high = _CLIP.get(self.loss, _USUAL)
         return self.epsilon or low, self.epsilon_high or high
 
+    @model_validator(mode="after")
+    def _clips_no_lower_upwards(self) -> Grpo:
+        _check_clip(*self.clip)
+        return self
+
 
 class Rloo(Sampled):
     """REINFORCE with the other answers to a prompt as the baseline (arXiv 2402.14740), whole answers as actions.
@@ -92,6 +99,20 @@ class Rloo(Sampled):
     def clip(self) -> tuple[float, float]:
         """How far down and up a ratio may go."""
         return self.epsilon, self.epsilon_high
+
+    @model_validator(mode="after")
+    def _clips_no_lower_upwards(self) -> Rloo:
+        _check_clip(*self.clip)
+        return self
+
+
+def _check_clip(low: float, high: float) -> None:
+    if high < min(low, 1):  # no ratio is below 0, so an epsilon of 1 or more leaves it free downwards
+        raise PlacedValueError(
+            f"{high:g} is below `epsilon`, {low:g}",
+            place=("epsilon_high",),
+            hint=f"raise it: `epsilon_high: {low:g}` clips as far up as down",
+        )
 
 
 def prompts_of_step(stage: Sampled, rows: int) -> int:

@@ -8,18 +8,30 @@ Defaults and their sources: LoRA on all linear layers, alpha 32, no dropout ("Lo
 
 from __future__ import annotations
 
+import math
 import re
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import Document, Json, PlacedValueError, model_errors
+from skillpm.formats.strict import PlainScalar
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
+from skillpm.model.synthesis import placed_scalars
+from skillpm.model.template_arguments import check_template_arguments
 from skillpm.model.training import SELF, STAGE_NAME, ModelName, Positive, Stage
 from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.distil import Distil
@@ -31,7 +43,34 @@ from skillpm.train.sft import Sft
 VLLM_RANK = 512
 """The highest rank of an adapter that vLLM takes."""
 _OTHER_ARMS = ("base", "adapter")
+_SYNTAX = "`skillpm schema recipe` shows every field; put quotes around a text with `: `, ` #`, brackets or braces"
 _Rows = Annotated[int, Field(ge=0, le=10_000_000)]  # as many as `skillpm synth` makes
+
+
+def _distinct(values: Any) -> Any:
+    for place, value in enumerate(() if isinstance(values, str) else values):
+        if value in values[:place]:
+            raise PlacedValueError(f"{value} stands twice", place=(place,), hint="remove one of them")
+    return values
+
+
+def _finite(value: Any) -> Any:
+    """Refuse the words of YAML for NaN and infinity, which JSON does not have; in quotes they are texts."""
+    for place, item in placed_scalars(value):
+        if isinstance(item, PlainScalar) and not _is_finite(item):
+            raise PlacedValueError(f"{item} is not a number of JSON", place=place, hint="put quotes around a text")
+    return value
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(re.sub(r"\.(?=[in])", "", text.lower())))
+    except ValueError:  # a text
+        return True
+
+
+_Distinct = AfterValidator(_distinct)
+_TemplateArguments = Annotated[dict[str, Json], BeforeValidator(_finite), AfterValidator(check_template_arguments)]
 
 
 class Rephrase(Document):
@@ -88,9 +127,9 @@ class Lora(Document):
     """
 
     rank: Annotated[int, Field(gt=0, le=1024)] = 16
-    alpha: Positive = 32
+    alpha: Annotated[int, Field(ge=1, le=1 << 16)] = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
+    target_modules: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], _Distinct] = "all-linear"
     dora: bool = False
     rslora: bool = False
     quantization: Literal["none", "nf4"] = "none"
@@ -125,11 +164,11 @@ class Recipe(Document):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     tune: Literal["lora", "full"] = "lora"
-    layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    layers: Annotated[tuple[Annotated[int, Field(ge=0, lt=10_000)], ...], _Distinct] = ()
     adapter: str = ""
     gradient_checkpointing: bool = False
-    chat_template_kwargs: dict[str, Json] = Field(default_factory=dict)
-    report_to: tuple[Literal["trackio", "tensorboard", "wandb"], ...] = ()
+    chat_template_kwargs: _TemplateArguments = Field(default_factory=dict)
+    report_to: Annotated[tuple[Literal["trackio", "tensorboard", "wandb"], ...], _Distinct] = ()
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     data: Data = Data()
     lora: Lora = Lora()
@@ -204,10 +243,14 @@ def load_recipe(path: Path | None, text: str | None, changes: tuple[str, ...], k
         UsageError: a change is wrong.
     """
     name = str(path) if path else "recipe"
-    root = read_yaml(text, path=name) if text is not None else {}
+    try:
+        root = {} if text is None else read_yaml(text, path=name)
+    except DocumentError as error:
+        error.hint = _SYNTAX
+        raise
     root = {} if root is None else root
     if not isinstance(root, dict):
-        raise DocumentError("must be a mapping", path=name, line=1)
+        raise DocumentError("must be a mapping", path=name, line=1, hint=_SYNTAX)
     model = recipe_model(kinds)
     recipe = _validated(model, root, name, kinds)
     if not changes:

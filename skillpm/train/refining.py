@@ -28,7 +28,7 @@ class Refining(Stage):
     scheduler: Literal["cosine", "linear", "constant"] = "constant"
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     max_new_tokens: Positive = 96
-    validate_on: Annotated[int, Field(ge=0)] = 48
+    validate_on: Annotated[int, Field(ge=0, le=10_000_000)] = 48
     max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 

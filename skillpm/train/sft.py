@@ -40,7 +40,7 @@ class Sft(Stage):
     batch_size: Positive = 2
     accumulate: Positive = 1
     learning_rate: Rate = 7e-4
-    lora_plus: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
+    lora_plus: Annotated[float, Field(ge=1, le=1000)] = 4.0
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.08
     max_length: Positive = 1024

@@ -89,7 +89,7 @@ CHANGES = [
     "stages.grpo.prompts=1", "stages.grpo.generations=3", "stages.grpo.updates=3", "stages.grpo.micro_batch=1",
     "stages.grpo.refill=3", "stages.grpo.validate_on=3", "stages.grpo.learning_rate=0.5", "stages.grpo.loss=gspo",
     "stages.grpo.scheduler=linear", "stages.grpo.temperature=0.5", "stages.grpo.max_new_tokens=9", "stages.grpo.kl=0.5",
-    "stages.grpo.rewards={exact: 1.0}", "stages.grpo.max_error_share=0.5", "stages.grpo.epsilon=0.5",
+    "stages.grpo.rewards={exact: 1.0}", "stages.grpo.max_error_share=0.5", "stages.grpo.epsilon=0.1",
     "stages.grpo.epsilon_high=0.5", "stages=[{kind: sft}, {kind: dpo}]", "stages=[{kind: sft}, {kind: rloo}]",
 ]  # fmt: skip
 

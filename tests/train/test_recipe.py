@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import DocumentError, IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.formats.yaml_text import yaml_text
 from skillpm.model.run import RunManifest
 from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
@@ -38,7 +39,24 @@ BAD = [
     ("stages: [{kind: sft, learning_rate: .nan}]", "learning_rate"),
     ("lora: {rank: 0}", "rank"),
     ("data: {rows: 1000000000000}", "`data.rows`: must be at most 10000000"),
+    ("lora: {alpha: 100000000000000000000000}", "`lora.alpha`: must be at most 65536"),
+    ("lora: {target_modules: [q_proj, q_proj]}", "q_proj stands twice"),
+    ("layers: [1, 0, 1]", "`layers.2`: 1 stands twice"),
+    ("report_to: [wandb, wandb]", "`report_to.1`: wandb stands twice"),
+    ("stages: [{kind: sft, batch_size: 100000000000000000000000}]", "batch_size`: must be at most"),
+    ("stages: [{kind: sft, lora_plus: inf}]", "lora_plus`: must be at most"),
+    ("stages: [{kind: grpo, rewards: {graded: nan}}]", "rewards.graded`: must be at most"),
+    ("stages: [{kind: grpo, rewards: {graded: -1e300}}]", "rewards.graded`: must be at least"),
+    ("stages: [{kind: grpo, epsilon: 0.2, epsilon_high: 0.1}]", "epsilon_high`: 0.1 is below `epsilon`, 0.2"),
+    ("stages: [{kind: grpo, epsilon: 0.3}]", "epsilon_high`: 0.28 is below `epsilon`, 0.3"),
+    ("stages: [{kind: rloo, epsilon_high: 0.1}]", "epsilon_high`: 0.1 is below `epsilon`, 0.2"),
+    ("stages: [{kind: dpo, chosen: best, generations: 1}]", "generations`: one answer is both the best and the worst"),
+    ("chat_template_kwargs: {a: {b: [1, .nan]}}", "`chat_template_kwargs.a.b.1`: .nan is not a number of JSON"),
+    ("chat_template_kwargs: {a: -Infinity}", "`chat_template_kwargs.a`: -Infinity is not a number of JSON"),
+    ("chat_template_kwargs: {a: 1e999}", "`chat_template_kwargs.a`: 1e999 is not a number of JSON"),
+    ("chat_template_kwargs: {messages: x}", "`chat_template_kwargs.messages`: skillpm hands `messages` to the chat"),
     ("a: 1\na: 2", "duplicate key"),
+    ("a: [b", "not YAML"),
     ("[]", "mapping"),
 ]
 
@@ -51,6 +69,16 @@ def test_a_bad_recipe_is_refused(text: str, problem: str) -> None:
 
     assert problem in caught.value.message
     assert caught.value.message.startswith("r.yaml")
+    assert caught.value.hint
+
+
+def test_an_odd_recipe_that_can_be_meant_is_read() -> None:
+    """Without a bound downwards, one answer beside the expected one, and texts that would be no numbers."""
+    stages = "[{kind: grpo, loss: cispo, epsilon: 10}, {kind: dpo, generations: 1}]"
+    texts = {"a": "nan", "b": "info", "c": "1e5", "d": "-.inf", "e": "true", "f": "1e999", "g": ["7", 7, "x: y"]}
+    recipe = load_recipe(None, f"{{chat_template_kwargs: {json.dumps(texts)}, stages: {stages}}}", (), BUILT_IN)
+    again = load_recipe(None, yaml_text(recipe.model_dump(mode="json")), (), BUILT_IN)
+    assert recipe.chat_template_kwargs == again.chat_template_kwargs == texts
 
 
 def test_every_field_can_be_set() -> None:

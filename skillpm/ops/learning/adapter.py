@@ -15,6 +15,7 @@ from skillpm.errors import IntegrityError, UsageError
 from skillpm.formats.document import read_json_lines, read_model, typed_values
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
+from skillpm.formats.yaml_text import yaml_text
 from skillpm.layout.check import examine
 from skillpm.layout.filenames import ADAPTER, CALIBRATION
 from skillpm.layout.rule import Level
@@ -305,8 +306,6 @@ def _release(manifest: RunManifest, files: dict[str, str]) -> AdapterRelease:
 
 def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
     """Return the recipe with names in the place of the paths of models, adapters and skills."""
-    import yaml
-
     path = folder.path / RECIPE
     recipe: dict[str, Any] = typed_values(read_yaml(read_text(path), path=str(path)))
     recipe |= {"model": portable_name(manifest.model), "skills": [skill.name for skill in manifest.skills]}
@@ -317,7 +316,7 @@ def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
     if data.get("rephrase"):
         address, _, served = str(data["rephrase"]["model"]).partition("#")
         data["rephrase"]["model"] = served or portable_name(address)
-    return str(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
+    return yaml_text(recipe)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from typing import Any
 from skillpm import __version__
 from skillpm.errors import SkillpmError, TrainingError
 from skillpm.evals.asking import Asking
+from skillpm.formats.yaml_text import yaml_text
 from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage, RunStart
 from skillpm.model.skill import Skill
@@ -387,9 +388,7 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
 
 
 def _recipe_text(recipe: Recipe, skills: Sequence[Skill]) -> str:
-    import yaml
-
     document: Mapping[str, Any] = recipe.model_copy(
         update={"skills": recipe.skills or tuple(skill.name for skill in skills)}
     ).model_dump(mode="json")
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    return yaml_text(document)
