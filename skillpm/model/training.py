@@ -16,6 +16,8 @@ from skillpm.model.ports import Judge, Observe, Prefetch
 from skillpm.model.task import Task
 
 Positive = Annotated[int, Field(ge=1, le=10_000_000)]
+RowLength = Annotated[int, Field(ge=4, le=10_000_000)]
+"""Tokens of a row at most; the shortest has the mark of a turn, a request, an answer and its end."""
 Rate = Annotated[float, Field(gt=0, lt=1)]
 STAGE_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 ModelName = Annotated[str, Field(min_length=1)]  # a path of no letters would be the current folder

@@ -116,9 +116,18 @@ def locate_model(text: str, models: Path) -> Path | str | None:
 
 def layer_count(folder: Path) -> int | None:
     """Return how many layers a model has by its config.json; None where that does not say."""
+    return _configured(folder, "num_hidden_layers")
+
+
+def context_window(folder: Path) -> int | None:
+    """Return how many tokens a model reads by its config.json; None where that does not say."""
+    return _configured(folder, "max_position_embeddings")
+
+
+def _configured(folder: Path, key: str) -> int | None:
     try:
         configuration = json.loads((folder / "config.json").read_bytes())
-        count = configuration.get("text_config", configuration).get("num_hidden_layers")
+        count = configuration.get("text_config", configuration).get(key)
     except (OSError, ValueError, AttributeError):
         return None
     return count if isinstance(count, int) else None

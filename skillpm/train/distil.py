@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from skillpm.model.training import SELF, Material, ModelName, Positive, StageName, StagePlan
+from skillpm.model.training import SELF, Material, ModelName, Positive, RowLength, StageName, StagePlan
 from skillpm.train.refining import Engine, Refining
 
 
@@ -30,7 +30,7 @@ class Distil(Refining):
     steps: Positive = 50
     prompts: Positive = 8
     micro_batch: Positive = 8
-    max_length: Positive = 4096
+    max_length: RowLength = 4096
     rollouts: Engine = "own"
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from skillpm.formats.document import PlacedValueError
-from skillpm.model.training import Material, Positive, Rate, StageName, StagePlan
+from skillpm.model.training import Material, Positive, Rate, RowLength, StageName, StagePlan
 from skillpm.train.refining import Refining
 
 
@@ -39,7 +39,7 @@ class Dpo(Refining):
     beta: Annotated[float, Field(gt=0, le=10)] = 0.1
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     sft_weight: Annotated[float, Field(ge=0, le=100)] = 0.0
-    max_length: Positive = 1024
+    max_length: RowLength = 1024
 
     @model_validator(mode="after")
     def _can_make_pairs(self) -> Dpo:

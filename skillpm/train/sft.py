@@ -14,6 +14,7 @@ from skillpm.model.training import (
     Material,
     Positive,
     Rate,
+    RowLength,
     Stage,
     StageName,
     StagePlan,
@@ -43,7 +44,7 @@ class Sft(Stage):
     lora_plus: Annotated[float, Field(ge=1, le=1000)] = 4.0
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.08
-    max_length: Positive = 1024
+    max_length: RowLength = 1024
 
 
 def plan_sft(stage: Sft, material: Material) -> StagePlan:

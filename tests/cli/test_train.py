@@ -39,6 +39,12 @@ BAD = [
     (("langgraph-cli", "--set", "stages=[{kind: eval}]"), 2, "no stage of the recipe trains"),
     (("langgraph-cli", "--set", "stages=[{kind: sft}, {kind: eval}]", "--set", "data.evaluate=0"), 2, "stage eval: "),
     (("langgraph-cli", "--model", "./two-layers", "--set", "layers=[1, 2]"), 2, "layer 2 is not a layer of "),
+    (("langgraph-cli", "--set", "stages.sft.max_length=1"), 2, "max_length`: must be at least 4"),
+    (
+        ("langgraph-cli", "--model", "./two-layers", "--set", "stages.grpo.max_new_tokens=512"),
+        2,
+        "stage grpo: beside an answer of 512 tokens no request fits into the 512 tokens that",
+    ),
     ((), 2, "no skill is installed here"),
 ]
 
@@ -55,7 +61,7 @@ def test_bad_input_says_what_is_wrong_and_leaves_nothing(
             "broken.yaml": "recipe: 1\nstages: none\n",
             "zero.yaml": "distributed_type: DEEPSPEED",
             "tpu.yaml": "distributed_type: XLA",
-            "two-layers/config.json": '{"text_config": {"num_hidden_layers": 2}}',
+            "two-layers/config.json": '{"text_config": {"num_hidden_layers": 2, "max_position_embeddings": 512}}',
             "far.yaml": "distributed_type: MULTI_GPU\nnum_machines: 2\nnum_processes: 2",
             "two.yaml": "distributed_type: MULTI_CPU\nnum_machines: 2\nnum_processes: 2\nmachine_rank: 0\n"
             "main_process_ip: localhost\nmain_process_port: 29500\n",

@@ -15,7 +15,7 @@ from shlex import quote
 from typing import Any
 
 from skillpm import __version__
-from skillpm.errors import SkillpmError, TrainingError
+from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.evals.asking import Asking
 from skillpm.formats.yaml_text import yaml_text
 from skillpm.model.ports import Progress
@@ -45,7 +45,7 @@ from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import check_can_make, read_text
 from skillpm.synth.generate import Synthesis
-from skillpm.train.base_model import KNOWN_MODELS, layer_count, locate_model, no_layer, portable_name
+from skillpm.train.base_model import KNOWN_MODELS, context_window, layer_count, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
 from skillpm.train.launch import Launch, check_shares, read_launch
 from skillpm.train.plan import TrainPlan, check_stages
@@ -196,10 +196,24 @@ def _check_models(context: Context, recipe: Recipe, launch: Launch | None) -> Pa
     """Return the adapter that a recipe begins from. Raises UsageError where its models are not what it asks for."""
     check_shares(recipe, launch)
     folder, *_ = [locate_model(name, context.settings.models) for name in (recipe.model, *recipe.teachers)]
-    layers = layer_count(folder) if isinstance(folder, Path) else None
+    if isinstance(folder, Path):
+        _check_sizes(recipe, folder)
+    return find_adapter(context.settings, recipe)
+
+
+def _check_sizes(recipe: Recipe, folder: Path) -> None:
+    """Raise UsageError where a recipe asks for more than its model's config.json says that there is."""
+    layers, window = layer_count(folder), context_window(folder)
     if layers is not None and recipe.layers and max(recipe.layers) >= layers:
         raise no_layer(max(recipe.layers), recipe.model, layers)
-    return find_adapter(context.settings, recipe)
+    for stage in recipe.stages:
+        answer = getattr(stage, "max_new_tokens", 0)
+        if window is not None and answer >= window:
+            raise UsageError(
+                f"stage {stage.name}: beside an answer of {answer} tokens no request fits into the {window} tokens "
+                f"that {recipe.model} reads",
+                hint=f"--set stages.{stage.name}.max_new_tokens={max(1, min(96, window // 4))}",
+            )
 
 
 def _recalls(context: Context, recipe: Recipe, skills: Sequence[Skill]) -> list[str]:
