@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
@@ -45,6 +46,10 @@ from skillpm.synth.split import Corpus, Division, PoolSplit, SoughtTexts, divide
 _PATH = re.compile(r"\S*/\S*")
 _NAME = r"\s*[A-Za-z_][\w-]*(?:[.!\[][\w.\]-]*)?\s*"  # also `x.__class__`, `x!r` and `x[0]`
 _BRACES = re.compile(rf"(?<![^\s\"'])(\{{\{{){_NAME}\}}|(?<![${{\w])\{{(?!request\}}){_NAME}\}}")
+# of a slot: `{port [*]`, `{port:>10}`, `{port!r:>10}`, but not `{port: 80}`; `[port` and `[*`
+_OPENED = re.compile(r"\{\s*(\w+)(?:[.!\[\w\]]*:[^\s{}]+\}|(?!\w)[^{}:]*(?=\{|\Z))")
+_OPENED_PLACE = re.compile(r"\[(?:(\w+)(?!\w)[^\[\]]*(?=\[|\Z)|\*(?=[.,!?]?(?:\s|\Z)))")
+_CLOSED = re.compile(r"\b(\w+)\s*\}")
 _FILLED = frozenset({"requests", "clauses", "args", "ask"})  # of a task
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
@@ -120,10 +125,12 @@ def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
         is_frame = location[:1] == ("frames",)
         if not isinstance(text, str) or not (is_frame or location[2] in _FILLED):
             continue
-        left = [*_braces(text, None if is_frame else document.tasks[int(location[1])].draw)]
+        slots = None if is_frame else document.tasks[int(location[1])].draw
+        left = [*_braces(text, slots), *_halves(text, slots or ())]
         if left:
             message = f"`{left[0][:60]}` is not filled, so it stands in every row as it is"
-            yield Flaw(location, message, "write a slot as {slot}: small letters, digits and `_`, with one brace")
+            hint = "write a slot as {slot}: small letters, digits and `_`, with one brace on each side"
+            yield Flaw(location, message, "write a place for clauses as [slot] or [*]" if left[0][0] == "[" else hint)
 
 
 def _braces(text: str, slots: Container[str] | None) -> Iterator[str]:
@@ -136,6 +143,17 @@ def _braces(text: str, slots: Container[str] | None) -> Iterator[str]:
             if is_slot or (found.start() in in_path and not names_slot):
                 continue
         yield found[0]
+
+
+def _halves(text: str, slots: Container[str]) -> Iterator[str]:
+    """Yield what names a slot and lacks a brace or a bracket, or has a format of Python behind its name."""
+    for found in chain(_OPENED.finditer(text), _OPENED_PLACE.finditer(text)):
+        if found[1] is None or found[1] in slots:
+            yield found[0]
+    for found in _CLOSED.finditer(text):
+        before = text[: found.start()]
+        if found[1] in slots and before.count("{") <= before.count("}"):
+            yield found[0]
 
 
 def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:
