@@ -164,10 +164,28 @@ def quote_values(text: str, first_line: int) -> tuple[str, tuple[int, ...]]:
         end = _end_of_value(lines, index, len(match[1]))
         value = "\n".join([match[3], *lines[index + 1 : end]]).rstrip()
         if not _BLOCK_SCALAR.match(match[3]) and not _is_value(value):
-            lines[index:end] = (match[1] + match[2] + "'" + value.replace("'", "''") + "'").split("\n")
+            lines[index:end] = (match[1] + match[2] + "'" + _unquoted(value).replace("'", "''") + "'").split("\n")
             quoted.append(first_line + index)
         index = end
     return "\n".join(lines), tuple(quoted)
+
+
+def _unquoted(value: str) -> str:
+    """Return a value that is not YAML without the quotes around it, if they hold the whole of it.
+
+    They do in `"Reads "x" files"`, not in `"x" and: "y"`, where the next quote ends what the first begins.
+    """
+    quote, inner = value[0], value[1:-1]
+    if len(value) < 2 or quote not in ("'", '"') or value[-1] != quote:
+        return value
+    following = re.search(rf"(?<![\\{quote}]){quote}(?!{quote})", inner)
+    if (
+        following
+        and re.match(r"[\s.,;:!?)]", inner[following.end() :] or " ")
+        and inner[: following.start()][-1:].strip()
+    ):
+        return value
+    return inner.replace("''", "'") if quote == "'" else re.sub(r'\\(["\\])', r"\1", inner)
 
 
 def _end_of_value(lines: list[str], index: int, indentation: int) -> int:
