@@ -58,6 +58,15 @@ class LockedSkill(LightDocument):
         )
 
 
+def _day(text: str) -> str:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ValueError(f"{text} is not a day: {error}") from None
+
+
 RESTORE = "restore it from version control, or remove it: `skillpm lock` makes a new one from skillpm.yaml"
 
 
@@ -71,7 +80,7 @@ class Lock(LightDocument):
 
     lock: Annotated[int, Limit(least=1)] = LOCK_VERSION
     requirements: tuple[str, ...] = ()
-    cutoff: Annotated[str, Limit(pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}")] | None = None
+    cutoff: Annotated[str, Limit(pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}", check=_day)] | None = None
     skills: tuple[LockedSkill, ...] = ()
 
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from skillpm.errors import DocumentError, UsageError
 from skillpm.model.lock import RESTORE, Lock
 from skillpm.model.requirement import Requirement, parse_version
+from skillpm.model.source import BUNDLED
 from skillpm.storage.files import read_text, write_atomic, written_through
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no path and no address has one
@@ -46,6 +47,8 @@ def checked_lock(text: str, *, path: str = "skillpm.lock") -> Lock:
     for entry in lock.skills:
         if _CONTROL.search(str(entry.source)):
             raise DocumentError(f"the source of {entry.name} has a control character", path=path, hint=RESTORE)
+        if not entry.source.place and entry.source != BUNDLED:
+            raise DocumentError(f"the source of {entry.name} names no place", path=path, hint=RESTORE)
     names = [entry.name for entry in lock.skills]
     if len(set(names)) != len(names):
         raise DocumentError("a skill is in it twice", path=path, hint=RESTORE)
