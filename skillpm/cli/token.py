@@ -9,8 +9,8 @@ import click
 
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import FiniteRange, number_option, server_option
-from skillpm.cli.output import json_option, print_json, table, tell
-from skillpm.model.name import scope_of
+from skillpm.cli.output import json_option, note, print_json, table, tell
+from skillpm.model.name import did_you_mean, scope_of
 
 if TYPE_CHECKING:
     from skillpm.index.http_registry import HttpRegistry
@@ -39,10 +39,23 @@ def command() -> None:
 def create(label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: HttpRegistry) -> None:
     """Make a token and print it, once. It can do no more than the token that you are logged in with."""
     scopes = [scope_of(text) for text in only]
+    _note_unknown(scopes, registry)
     entry = registry.ask("POST", "tokens", {"label": label, "rights": rights, "only": scopes, "days": days})
     where = f" in {', '.join(entry['only'])}" if entry["only"] else ""
     may = f"token {entry['id']} may {', '.join(entry['rights'])}{where} until {_day(entry['expires'])}"
     tell(entry, f"{may}, and is shown once", out=entry["token"])
+
+
+def _note_unknown(scopes: list[str], registry: HttpRegistry) -> None:
+    """Tell of a scope that may be misspelt: neither a skill nor an owner of the account; it may become one."""
+    from skillpm.ops.authoring.account import whoami
+
+    owned = whoami(registry).scopes if scopes else {}
+    for scope in scopes:
+        is_of_all = "*" in owned and (scope.endswith("/") or registry.page(scope) is not None)
+        if scope not in owned and not is_of_all:
+            near = did_you_mean(scope, owned.keys() - {"*"})
+            note(f"warning: you have nothing in {registry.name} that is called {scope}{near and f'; {near}'}")
 
 
 @command.command("list", epilog="Example: skillpm token list")

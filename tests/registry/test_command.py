@@ -104,6 +104,9 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         assert "loses data" in user.call("update").ok().err
         assert author.call("whoami", "--json").ok().document["scopes"]["demo"] == "owner"
         made = author.call("token", "create", "ci", "--only", "demo", "--json").ok().document
+        slip = author.call("token", "create", "slip", "--only", "dmeo").ok()
+        assert "called dmeo; did you mean `demo`?" in slip.err
+        author.call("token", "revoke", str(made["id"] + 1)).ok()
         assert author.call("token", "list").ok().out.splitlines()[-1].split()[1] == "ci"
         author.call("token", "revoke", str(made["id"])).ok()
         author.call("owner", "add", "demo", "ben").fails(5, "there is no account `ben`")
