@@ -32,14 +32,15 @@ from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 from skillpm.train.hf.sharded import own_share
-from skillpm.train.hf.side_by_side import most_learning_parts, most_parts
-from skillpm.train.hf.together import summed
+from skillpm.train.hf.side_by_side import most_parts
+from skillpm.train.hf.together import count, summed
 
 W = TypeVar("W")
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 
 _STEPS = 3  # tokens that are decoded in a trial
 _SAMPLES = 2
+_SMALL = 0.1  # of all weights
 # Bounds of the Kullback-Leibler divergence, in nats, of two ways to compute one distribution. A window that is not seen
 # or a state of another row gives 0.05 and more; the rounding of bfloat16 gave up to 0.008, that of float32 below 1e-6.
 _EXACT, _ROUNDED = 1e-4, 0.03
@@ -163,10 +164,37 @@ def same_distributions(one: torch.Tensor, other: torch.Tensor, *, exact: bool) -
     return bool((divergence.abs() < (_EXACT if exact else _ROUNDED)).all())
 
 
-def layouts(model: Any) -> list[PrefixPacking]:
-    """Return the ways to lay out rows of a model with what they share once, the fastest first."""
-    parts = sorted({most_learning_parts(model), 1}, reverse=True)
-    return [PrefixPacking(additive=additive, parts=most) for most in parts for additive in (False, True)]
+def most_learning_parts(model: Any) -> int:
+    """Return in how many parts a pass may run from which a model learns.
+
+    Each part has a gradient of what is learned. Random numbers, such as those of dropout, would be drawn for the parts
+    in the order in which they ask, which is another each time.
+    """
+    weights = sum(weight.numel() for weight in model.parameters())
+    learned = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    alone = most_parts(model) == 1 or count() > 1 or learned > _SMALL * weights or _draws(model)
+    return 1 if alone else most_parts(model)
+
+
+def _draws(model: Any) -> bool:
+    """Does a model draw random numbers while it is trained? One that fails here fails in every trial as well."""
+    before, training = torch.get_rng_state(), model.training
+    model.train()
+    try:
+        with torch.no_grad():
+            model(input_ids=torch.zeros(1, 2, dtype=torch.long), use_cache=False)
+        return not torch.equal(torch.get_rng_state(), before)
+    except FAILURES:
+        return True
+    finally:
+        model.train(training)
+        torch.set_rng_state(before)
+
+
+def layouts(parts: int) -> list[PrefixPacking]:
+    """Return the ways to lay out rows with what they share once, in at most so many trees; the fastest first."""
+    most = sorted({parts, 1}, reverse=True)
+    return [PrefixPacking(additive=additive, parts=trees) for trees in most for additive in (False, True)]
 
 
 def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Collator:
@@ -186,7 +214,7 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     def is_same(way: PrefixPacking) -> bool:
         model.zero_grad(set_to_none=True)
         try:
-            _add_gradient(model, [alone([feature]) for feature in trial])
+            _add_gradient(model, [alone([feature]) for feature in trial], len(way.trials))
         except FAILURES as error:
             if lacks_memory(error):
                 raise
@@ -195,11 +223,11 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
         expected = _gradient_norm(model)
-        _add_gradient(model, [way.divided(trial)], -1.0)
+        _add_gradient(model, [lay_out(trial) for lay_out in way.trials], -1.0)
         return _gradient_norm(model) < bound * max(expected, 1e-12)
 
     with evaluating(model):
-        chosen = first_that(layouts(model), is_same)
+        chosen = first_that(layouts(most_learning_parts(model)), is_same)
     model.zero_grad(set_to_none=True)
     return chosen or alone
 
@@ -217,9 +245,10 @@ def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
         expected = torch.cat([_answer_scores(model, alone([feature])) for feature in trial])
 
         def is_same(way: PrefixPacking) -> bool:
-            return same_distributions(_answer_scores(model, way.divided(trial)), expected, exact=exact)
+            found = (_answer_scores(model, lay_out(trial)) for lay_out in way.trials)
+            return all(same_distributions(scores, expected, exact=exact) for scores in found)
 
-        return first_that(layouts(model), is_same) or alone
+        return first_that(layouts(most_parts(model)), is_same) or alone
 
 
 def _answer_scores(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -236,7 +265,7 @@ def _trial_rows(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     longest = max(features, key=lambda feature: len(feature["input_ids"]))
     others = [feature for feature in features if feature["group"] == longest["group"] and feature is not longest]
     others.sort(key=lambda feature: (feature["answer"], len(feature["input_ids"])))
-    return [longest, *others[:2]]
+    return [longest, *(others[:2] or [longest])]
 
 
 def _add_gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]], weight: float = 1.0) -> None:

@@ -233,8 +233,17 @@ class PrefixPacking:
             tokens = [len(tree.labels) for tree in trees]
             if max(tokens) < _LARGEST * len(whole.labels) and sum(tokens) <= _MOST * len(whole.labels):
                 return self._laid_out(trees)
-            parts //= 2
+            parts = (parts + 1) // 2
         return self._laid_out([whole])
+
+    @property
+    def trials(self) -> list[Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]]:
+        """Ways to lay a batch out that show between them whether this one is right: one tree, and several."""
+        return [self.whole, self.divided] if self._parts > 1 else [self.whole]
+
+    def whole(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Lay a batch out in one tree."""
+        return self._laid_out([_Tree.of(features)])
 
     def divided(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Lay a batch out, in several trees where there may be several."""

@@ -6,7 +6,7 @@ prompt and a group's prompt once, and a row that is paid like its whole group is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +15,9 @@ from trl import GRPOTrainer, RLOOTrainer
 from trl.trainer import grpo_trainer, rloo_trainer, utils
 
 from skillpm.model.task import Task
-from skillpm.train.hf.capability import evaluating, first_that, layouts, same_scores
+from skillpm.train.hf.capability import Collator, evaluating, first_that, layouts, most_learning_parts, same_scores
 from skillpm.train.hf.checkpoint import Resumable
-from skillpm.train.hf.packing import IGNORED, PrefixPacking, by_trees
+from skillpm.train.hf.packing import IGNORED, by_trees
 from skillpm.train.hf.rollout import Rollouts
 from skillpm.train.hf.together import count, gathered, place
 
@@ -93,8 +93,16 @@ class ScoredRows(Resumable):
             def is_same(way: Way) -> bool:
                 return same_scores(way(model, ids, mask, kept)[0], expected, mask[:, -kept:], dtype)
 
-            ways = [*map(packed, layouts(self.accelerator.unwrap_model(model))), self._padded]  # type: ignore[attr-defined]
-            fast = next((way for way in ways if all(gathered(first_that([way], is_same) is not None))), None)
+            most = most_learning_parts(self.accelerator.unwrap_model(model))  # type: ignore[attr-defined]
+            ways: list[tuple[Way, list[Way]]] = [
+                *((packed(layout), [packed(one) for one in layout.trials]) for layout in layouts(most)),
+                (self._padded, [self._padded]),
+            ]
+
+            def are_same(trials: Sequence[Way]) -> bool:
+                return all(gathered(all(first_that([trial], is_same) is not None for trial in trials)))
+
+            fast = next((way for way, trials in ways if are_same(trials)), None)
         self.alone = fast is None
         return fast or self._one_by_one
 
@@ -224,7 +232,7 @@ def rows_in_order() -> Iterator[None]:
 _TRAINERS: tuple[Any, ...] = (grpo_trainer, rloo_trainer)
 
 
-def packed(layout: PrefixPacking) -> Way:
+def packed(layout: Collator) -> Way:
     """Return the way that runs what rows share once, in such a layout."""
 
     def scores(model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Scores:

@@ -8,42 +8,38 @@ runs on its core. Parts of a pass wait for each other once. docs/decisions/cores
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import cache
 from itertools import accumulate
-from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import torch
+from peft.tuners.lora.layer import ParamWrapper
 
-from skillpm.train.hf.together import count
+from skillpm.train.hf.sharded import is_sharded
 
 P = TypeVar("P")
 T = TypeVar("T")
 
-_SMALL = 0.1  # of all weights: each part has a gradient of those that are learned
-
 
 def most_parts(model: Any) -> int:
     """Return in how many parts a pass of a model may run: as many as torch has threads, or 1."""
-    return torch.get_num_threads() if model.device.type == "cpu" else 1
+    return 1 if model.device.type != "cpu" or _changes_itself(model) else torch.get_num_threads()
 
 
-def most_learning_parts(model: Any) -> int:
-    """Return the same of a pass from which the model learns.
+def _changes_itself(model: Any) -> bool:
+    """Does a pass change the model while it runs? A trial shows that only where two passes happen to meet there.
 
-    Dropout would draw for the parts in the order in which they come to it, which is another each time.
+    FSDP takes weights apart, PEFT puts an update into a matrix of experts and takes it out again, and some rotary
+    embeddings set their frequencies by the longest row.
     """
-    sizes = [(weight.numel(), weight.requires_grad) for weight in model.parameters()]
-    learned = sum(size for size, learns in sizes if learns)
-    alone = count() > 1 or _drops(model) or learned > _SMALL * sum(size for size, _ in sizes)
-    return 1 if alone else most_parts(model)
+    return is_sharded(model) or any(isinstance(part, ParamWrapper) or _rescales(part) for part in model.modules())
 
 
-def _drops(model: Any) -> bool:
-    layers = (module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
-    return any(layers) or bool(getattr(model.config, "attention_dropout", 0))
+def _rescales(layer: torch.nn.Module) -> bool:
+    kind = str(getattr(layer, "rope_type", ""))  # one, or one for each kind of layer
+    return "dynamic" in kind or "longrope" in kind
 
 
 def evenly(items: Sequence[P], sizes: Sequence[int], parts: int) -> list[list[P]]:
@@ -55,37 +51,33 @@ def evenly(items: Sequence[P], sizes: Sequence[int], parts: int) -> list[list[P]
 
 
 def together(run: Callable[[P], T], parts: Sequence[P]) -> list[T]:
-    """Return what ``run`` gives for each part; modes of torch and context variables are those of the caller."""
-    learns, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    """Return what ``run`` gives for each part; one part alone runs in the thread that asks.
+
+    Context variables, and whether gradients are recorded, are as in the thread that asks. Where a part fails, all the
+    others have ended before its error is raised: who catches it may change the model.
+    """
+    if len(parts) == 1:
+        return [run(parts[0])]
+    learns, inference, every = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_num_threads()
+    cores = max(1, every // len(parts))
 
     def run_part(part: P) -> T:
+        if torch.get_num_threads() != cores:
+            torch.set_num_threads(cores)
         with torch.inference_mode(inference), torch.set_grad_enabled(learns):
             return run(part)
 
-    threads = _threads(len(parts), max(1, torch.get_num_threads() // len(parts)))
-    return [done.result() for done in [threads.submit(copy_context().run, run_part, part) for part in parts]]
+    running = [_threads(every).submit(copy_context().run, run_part, part) for part in parts]
+    try:
+        return [done.result() for done in running]
+    finally:
+        wait(running)
+        torch.set_num_threads(every)  # a thread that computes for the first time takes over what was set last anywhere
 
 
 @cache
-def _threads(parts: int, cores: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(parts, initializer=_compute_with, initargs=(cores,))
-
-
-def _compute_with(cores: int) -> None:
-    """Give this thread so many cores.
-
-    Torch has a number for each thread and one for the threads to come, and sets both at once. So another thread puts
-    the second one back: the threads of a server are such.
-    """
-    with _beginning:
-        others = torch.get_num_threads()
-        torch.set_num_threads(cores)
-        back = Thread(target=torch.set_num_threads, args=(others,))
-        back.start()
-        back.join()
-
-
-_beginning = Lock()
+def _threads(most: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(most)
 
 
 def side_by_side(run: Callable[[P], torch.Tensor], parts: Sequence[P], model: Any) -> torch.Tensor:

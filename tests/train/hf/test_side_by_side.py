@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
+from peft import LoraConfig, get_peft_model
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from transformers import LlamaConfig, LlamaForCausalLM
+from trl.trainer.utils import add_fused_lm_head
 
 from skillpm.train.hf import batch as batches
 from skillpm.train.hf.batch import DividedBatch, Way, open_batch
-from skillpm.train.hf.capability import decoding_way, packing_way
+from skillpm.train.hf.capability import decoding_way, most_learning_parts, packing_way
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.packing import PrefixPacking, answer_loss, encode_rows
-from skillpm.train.hf.side_by_side import evenly, most_learning_parts, together
+from skillpm.train.hf.row_scores import ScoredRows
+from skillpm.train.hf.side_by_side import evenly, most_parts, together
 from skillpm.train.hf.tuned import tuned
 from skillpm.train.recipe import Recipe
+from tests.random_models import TINY, random_architecture
+from tests.train.hf.test_capability import gradient, some_rows
 from tests.train.hf.test_decode import prompts
 from tests.train.hf.test_packing import rows
 
@@ -74,11 +86,22 @@ def test_a_part_has_the_modes_and_contexts_of_its_caller(cores: None) -> None:
     assert together(modes, [0, 1]) == [(0, 7, True, False), (1, 7, True, False)]
     with torch.inference_mode():
         assert together(modes, [0, 1]) == [(0, 7, False, True), (1, 7, False, True)]
+
+
+def test_an_error_of_a_part_is_raised_when_all_parts_have_ended(cores: None) -> None:
+    """Who catches it changes the model that they run."""
+    ended = []
+
+    def run(part: int) -> None:
+        time.sleep(part / 10)
+        ended.append(1 / part)
+
     with pytest.raises(ZeroDivisionError):
-        together(lambda part: 1 / part, [1, 0])
+        together(run, [0, 1, 2])
+    assert ended == [1, 0.5]
 
 
-def test_threads_share_the_cores_and_the_caller_keeps_them_all(cores: None) -> None:
+def test_threads_share_the_cores_and_all_others_keep_them_all(cores: None) -> None:
     assert together(lambda part: torch.get_num_threads(), [0]) == [CORES]
     assert together(lambda part: torch.get_num_threads(), [0, 1]) == [1, 1]
     assert torch.get_num_threads() == CORES
@@ -121,32 +144,105 @@ def test_what_rows_share_is_not_copied_for_more_than_its_worth(shared: int, own:
 def test_only_what_learns_little_and_draws_nothing_is_divided(adapted: Any, tiny_model: Any, cores: None) -> None:
     from skillpm.train.hf.model import load_model
 
+    state, training = torch.get_rng_state(), adapted.training
     assert most_learning_parts(adapted) == CORES
     assert most_learning_parts(load_model(tiny_model, "float32")) == 1  # all weights: a gradient of them for each part
-    adapted.add_module("drop", torch.nn.Dropout(0.1))
+    for module in adapted.modules():
+        if hasattr(module, "attention_dropout"):  # by a function, not by a layer
+            module.attention_dropout = 0.1
     assert most_learning_parts(adapted) == 1
+    assert torch.equal(torch.get_rng_state(), state) and adapted.training is training
 
 
-def test_a_model_that_threads_cannot_share_is_asked_by_one(
-    adapted: Any, cores: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A layer that remembers something between its own steps takes it from another row; the trial shows that."""
-    import threading
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_rows_whose_length_changes_the_frequencies_of_others_run_in_one_thread(kind: str, cores: None) -> None:
+    half = 8
+    scaled = {"rope_type": kind, "rope_theta": 1e4, "factor": 2.0, "original_max_position_embeddings": 256}
+    factors = {"long_factor": [2.0] * half, "short_factor": [1.0] * half} if kind == "longrope" else {}
+    sizes = {**TINY, "vocab_size": 99}
+    assert most_parts(LlamaForCausalLM(LlamaConfig(**sizes))) == CORES
+    assert most_parts(LlamaForCausalLM(LlamaConfig(**sizes, rope_parameters={**scaled, **factors}))) == 1
 
-    model, owner = adapted.get_base_model(), threading.get_ident()
-    forward = type(model).forward
+
+def test_a_model_that_processes_share_is_asked_by_one_thread(loaded: Any, cores: None) -> None:
+    """FSDP takes the weights of the pass that has begun first apart where it ends, and others still run."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
+    try:
+        fully_shard(loaded, mesh=init_device_mesh("cpu", (1,)))
+        assert most_parts(loaded) == 1
+    finally:
+        distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_adapter_of_experts_is_asked_by_one_thread(cores: None) -> None:
+    """PEFT changes the matrices of experts for each pass, and back after it."""
+    model = random_architecture("mixtral")
+    assert most_parts(model) == CORES
+    assert most_parts(get_peft_model(model, LoraConfig(target_modules="all-linear"))) == 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_trees_of_several_rows_are_tried_however_many_cores_there_are(cores: None) -> None:
+    """Divided among as many trees, each row of a trial stands alone, and shows nothing of what a tree breaks."""
+    model = get_peft_model(random_architecture("gpt neo"), LoraConfig(r=1, target_modules="all-linear")).eval()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    features = encode_rows(some_rows(6), 512)
+    assert most_learning_parts(model) == CORES
+    way = packing_way(model, features, 2)
+    torch.testing.assert_close(
+        gradient(model, [way(features)]),
+        gradient(model, [way([feature]) for feature in features]),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def confuse(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> None:
+    """Have a kind of module give something else where another thread than this one asks."""
+    forward, owner = kind.forward, threading.get_ident()  # type: ignore[attr-defined]
 
     def confused(self: Any, *arguments: Any, **options: Any) -> Any:
         found = forward(self, *arguments, **options)
         if threading.get_ident() != owner:
-            found.logits = found.logits * 0.5
+            found[name] = found[name] * 0.5
         return found
 
-    monkeypatch.setattr(type(model), "forward", confused)
+    monkeypatch.setattr(kind, "forward", confused)
+
+
+@pytest.mark.parametrize("learned", [8, 1], ids=["rows of a group", "one row"])
+def test_a_model_that_threads_cannot_share_is_asked_by_one(
+    adapted: Any, cores: None, monkeypatch: pytest.MonkeyPatch, learned: int
+) -> None:
+    """A layer that remembers something between its own steps takes it from another row; the trial shows that."""
+    model = adapted.get_base_model()
+    confuse(monkeypatch, type(model), "logits")
     features = encode_rows(rows(), 512)
-    way = packing_way(adapted, features, 0)
+    way = packing_way(adapted, features[:learned], 0)
     assert isinstance(way, PrefixPacking) and "trees" not in way.divided(features)
     assert decoding_way(model.eval(), prompts(4, 12), 0, 4) is Way.SHARED
+
+
+def test_scores_of_an_update_are_tried_in_threads_whatever_its_first_rows_share(
+    adapted: Any, cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = adapted.get_base_model()
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    confuse(monkeypatch, type(model.model), "last_hidden_state")
+    scored = ScoredRows()
+    scored.accelerator, scored.temperature = SimpleNamespace(unwrap_model=lambda model: model), 1.0  # type: ignore[attr-defined]
+    ids = torch.randint(10, 250, (6, 60), generator=torch.Generator().manual_seed(0))
+    alike, mask = torch.cat([ids[:1, :56].expand(6, 56), ids[:, 56:]], dim=1), torch.ones_like(ids)
+
+    way = scored._fastest(adapted, alike, mask, 4)
+
+    for batch in (alike, ids):
+        expected, _ = scored._one_by_one(adapted, batch, mask, 4)
+        torch.testing.assert_close(way(adapted, batch, mask, 4)[0], expected, rtol=1e-3, atol=1e-3)
+    assert not scored.alone
 
 
 def test_answers_of_rows_that_are_decoded_in_parts_are_those_of_one_batch(
