@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,21 @@ class TypedPath(click.Path):
         if not text or _URL.match(text):
             self.fail(f"`{text[:200]}` is a URL, not a path" if text else "the path is empty", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if self.exists and self.file_okay:
+            self._check_kind(path, param, ctx)
         plain = Path(os.path.normpath(path))
         return plain if plain == path or os.path.realpath(plain) == os.path.realpath(path) else path
+
+    def _check_kind(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
+        """Refuse a device that never ends, and say what a named pipe waits for; `<(command)` has its writer."""
+        from skillpm.cli.output import note
+
+        mode, real = path.stat().st_mode, os.path.realpath(path)
+        is_device = stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
+        if is_device and not real.startswith((os.devnull, "/dev/tty", "/dev/pts/", "/dev/console")):
+            self.fail(f"{path} is a device, not a file", param, ctx)
+        if stat.S_ISFIFO(mode) and not real.startswith("/proc/"):
+            note(f"{path} is a pipe: waiting for a program that writes into it")
 
 
 class SkillPath(TypedPath):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_a_detour_goes_unless_a_link_leads_elsewhere(tmp_path: Path, monkeypatch
     assert kind.convert("./a/../b", None, None) == Path("b")
     assert kind.convert("a//", None, None) == Path("a")
     assert kind.convert("link/../b", None, None) == Path("link/../b")
+
+
+def test_a_device_is_no_document_and_a_named_pipe_says_what_it_waits_for(
+    project: MakeProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a shell hands over as a file, and an empty document, are read as they are."""
+    project().call("train", "--recipe", "/dev/zero", "--dry-run").fails(2, "/dev/zero is a device, not a file")
+    kind = TypedPath(exists=True, dir_okay=False)
+    os.mkfifo(tmp_path / "pipe")
+    read, write = os.pipe()
+    for path in (os.devnull, f"/dev/fd/{read}", f"{tmp_path}/pipe"):
+        assert str(kind.convert(path, None, None)) == path
+    os.close(read)
+    os.close(write)
+    assert capsys.readouterr().err == f"{tmp_path}/pipe is a pipe: waiting for a program that writes into it\n"
 
 
 def test_messages_have_them(project: MakeProject, skill_files: SkillFiles) -> None:
