@@ -87,6 +87,7 @@ def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> N
         (("servr", "--model", "./model"), 2, "no skill `servr`"),
         (("--model", "./model"), 2, "no skill is installed here"),
         ((*SERVER, "--held-out", "nowhere.jsonl"), 2, "no file nowhere.jsonl"),
+        ((*SERVER, "--chat-template-kwargs", '{"messages": 1}'), 2, "skillpm hands `messages` to the chat template"),
         ((*SERVER, "--tasks", "rows.jsonl"), 2, "run `skillpm answer SKILL FILE --output DIR`"),
         ((*SERVER, "--output", "model"), 2, "model exists already"),
         ((*SERVER, "--limit", "0"), 2, "--limit"),
