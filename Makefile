@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 
 help:
 	@echo "make demo          install two skills, evaluate, train, evaluate again (a quarter of an hour)"
-	@echo "make demo-rl       reinforcement learning where right answers are few, beside more SFT (45 minutes)"
+	@echo "make demo-rl       reinforcement learning where right answers are few, beside more SFT (20 to 45 minutes)"
 	@echo "make test          run the tests"
 	@echo "make check         run ruff, mypy and import-linter"
 	@echo "make wheel         build the wheel and test it in a clean environment"
