@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -22,6 +23,18 @@ pytestmark = pytest.mark.filterwarnings("default")
 QUICK = ("llama", "mistral, window", "gemma2, no window", "bloom", "gpt neo", "deepseek v3", "lfm2", "mamba")
 FAST = {"llama", "qwen2", "qwen3", "mistral", "phi3", "gpt neox", "gpt2", "olmo2", "granite", "smollm3", "glm4"}
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name) for name in ARCHITECTURES]
+
+
+@pytest.fixture(autouse=True, params=[1])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Torch has one thread, or what the test asks for."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+with_threads = pytest.mark.parametrize("threads", [1, 3], indirect=True)
 
 
 def some_rows(count: int = 5) -> list[tuple[str, list[int], list[int]]]:
@@ -45,8 +58,9 @@ def greedy(model: Any, prompt: list[int], length: int) -> list[int]:
     return ids[0, len(prompt) :].tolist()
 
 
+@with_threads
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_are_those_of_plain_forward_passes(name: str) -> None:
+def test_answers_are_those_of_plain_forward_passes(name: str, threads: int) -> None:
     model = random_architecture(name)
     prompts = [prompt for _, prompt, _ in some_rows()]
 
@@ -54,7 +68,7 @@ def test_answers_are_those_of_plain_forward_passes(name: str) -> None:
 
     assert [answers[number] for number in range(len(prompts))] == [greedy(model, prompt, 8) for prompt in prompts]
     if name in FAST:
-        assert decoding_way(model, prompts, 2, 8) is Way.SHARED
+        assert decoding_way(model, prompts, 2, 8) is (Way.SHARED if threads == 1 else Way.DIVIDED)
 
 
 def gradient(model: Any, batches: list[dict[str, torch.Tensor]]) -> torch.Tensor:
@@ -65,9 +79,12 @@ def gradient(model: Any, batches: list[dict[str, torch.Tensor]]) -> torch.Tensor
     return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
 
 
+@with_threads
 @pytest.mark.parametrize("name", NAMES)
-def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str) -> None:
+def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str, threads: int) -> None:
     model = random_architecture(name)
+    for weight in model.parameters():
+        weight.requires_grad_(threads == 1 or weight.ndim == 1)  # rows are divided where little is learned
     features = encode_rows(some_rows(), 512)
 
     way = packing_way(model, features, 2)
@@ -76,7 +93,7 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str) -> None:
     together = gradient(model, [way(features)])
     assert float((alone - together).norm() / alone.norm()) < 1e-4
     if name in FAST:
-        assert isinstance(way, PrefixPacking)
+        assert isinstance(way, PrefixPacking) and ("trees" in way.divided(features)) is (threads > 1)
 
 
 def test_a_trial_takes_the_memory_of_one_gradient() -> None:
