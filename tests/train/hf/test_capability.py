@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 # One of each kind: plain, window, eager mask, alibi, places in place of positions, latent keys, convolution, state.
 QUICK = ("llama", "mistral, window", "gemma2, no window", "bloom", "gpt neo", "deepseek v3", "lfm2", "mamba")
 FAST = {"llama", "qwen2", "qwen3", "mistral", "phi3", "gpt neox", "gpt2", "olmo2", "granite", "smollm3", "glm4"}
+DRAWS = {"gpt2"}  # has dropout, so its rows are not divided
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name) for name in ARCHITECTURES]
 
 
@@ -93,7 +94,8 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str, threads: int) ->
     together = gradient(model, [way(features)])
     assert float((alone - together).norm() / alone.norm()) < 1e-4
     if name in FAST:
-        assert isinstance(way, PrefixPacking) and ("trees" in way.divided(features)) is (threads > 1)
+        assert isinstance(way, PrefixPacking)
+        assert ("trees" in way.divided(features)) is (threads > 1 and name not in DRAWS)
 
 
 def test_a_trial_takes_the_memory_of_one_gradient() -> None:
