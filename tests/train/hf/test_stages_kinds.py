@@ -203,7 +203,7 @@ def test_where_the_memory_is_not_enough_a_stage_takes_fewer_rows_at_once_for_the
     [
         (Sft(kind="sft", batch_size=6, accumulate=2), {"batch_size": 3, "accumulate": 4}),
         (Sft(kind="sft", batch_size=5), {"batch_size": 1, "accumulate": 5}),
-        (Sft(kind="sft", batch_size=10**9), {"batch_size": 5 * 10**8, "accumulate": 2}),
+        (Sft(kind="sft", batch_size=10**7), {"batch_size": 5 * 10**6, "accumulate": 2}),
         (Grpo(kind="grpo"), {"micro_batch": 4}),
         (Eval(kind="eval"), {"batch_size": 8}),
         (Sft(kind="sft", batch_size=1), None),
