@@ -26,8 +26,8 @@ demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
 
 demo-rl: $(VENV)/.train
-	$(PIP) ./plugins/skillpm-rejection
-	$(BIN)/python demo/reinforcement.py --folder build/demo-rl
+	$(PIP) --no-deps --upgrade --target build/demo-rl-plugins ./plugins/skillpm-rejection # not for the tests
+	PYTHONPATH=$(CURDIR)/build/demo-rl-plugins $(BIN)/python demo/reinforcement.py --folder build/demo-rl
 
 test: $(VENV)/.test
 	$(BIN)/python -m compileall -q skillpm registry # the tests start it some thousand times, perhaps where no caches are written

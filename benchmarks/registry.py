@@ -38,8 +38,8 @@ from running import running  # noqa: E402
 
 from skillpm.formats.light import json_form  # noqa: E402
 from skillpm.index.folder_registry import FolderRegistry, make_registry  # noqa: E402
-from skillpm.index.pages import archive_path, page_path  # noqa: E402
 from skillpm.index.path import release_of  # noqa: E402
+from skillpm.index.paths import archive_path, page_path  # noqa: E402
 from skillpm.layout.tree import MappingTree  # noqa: E402
 from skillpm.model.release import Release  # noqa: E402
 from skillpm.storage.archive import build_archive  # noqa: E402

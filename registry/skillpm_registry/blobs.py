@@ -23,7 +23,8 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from skillpm.errors import ConflictError, RegistryError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes, gathered
 from skillpm.index.folder_registry import FolderRegistry, is_archive_of
-from skillpm.index.pages import archive_path, largest_archive
+from skillpm.index.pages import largest_archive
+from skillpm.index.paths import archive_path
 from skillpm.model.release import Release
 from skillpm_registry.configuration import STATE
 

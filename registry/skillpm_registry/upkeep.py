@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from skillpm.errors import SkillpmError, StorageError
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import archive_path
+from skillpm.index.paths import archive_path
 from skillpm.ops.project.fetch import open_release
 from skillpm.ops.project.identity import refuse_impostor
 from skillpm.storage.files import DiskErrors

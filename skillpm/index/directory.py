@@ -14,15 +14,8 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
 from skillpm.formats.gathered import Bytes, read_file
-from skillpm.index.pages import (
-    KEEPER,
-    LISTING,
-    MAX_LISTING,
-    MAX_PAGE,
-    archive_path,
-    largest_archive,
-    read_listing,
-)
+from skillpm.index.pages import KEEPER, LISTING, MAX_LISTING, MAX_PAGE, largest_archive, read_listing
+from skillpm.index.paths import archive_path
 from skillpm.index.registry import RegistryIndex
 from skillpm.model.name import is_name
 from skillpm.model.release import Listing, Release

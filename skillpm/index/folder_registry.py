@@ -33,17 +33,8 @@ from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageErr
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.light import json_form
 from skillpm.index.directory import DirectoryIndex, pages_below
-from skillpm.index.pages import (
-    LISTING,
-    MAX_PAGE,
-    archive_path,
-    document_text,
-    largest_archive,
-    other_content,
-    page_path,
-    parsed,
-    read_document,
-)
+from skillpm.index.pages import LISTING, MAX_PAGE, document_text, largest_archive, other_content, parsed, read_document
+from skillpm.index.paths import archive_path, page_path
 from skillpm.index.shared_folder import SharedFolder
 from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.release import Page, RegistryConfig, Release, Status

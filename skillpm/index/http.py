@@ -20,12 +20,11 @@ from skillpm.index.pages import (
     MAX_LISTING,
     MAX_PAGE,
     ONLINE_ONCE,
-    archive_path,
     largest_archive,
-    page_path,
     read_listing,
     read_ranking,
 )
+from skillpm.index.paths import archive_path, page_path
 from skillpm.index.registry import RegistryIndex
 from skillpm.index.transport import TooLargeError, Transport, followed
 from skillpm.model.release import Listing, Release

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from skillpm.errors import ConflictError, DocumentError, IntegrityError, RegistryError, UsageError
 from skillpm.formats.light import LightDocument, read_light
 from skillpm.formats.strict import strict_json
+from skillpm.index.paths import page_path
 from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing, Release
 from skillpm.model.requirement import Requirement, parse_version
 
@@ -56,16 +57,6 @@ def wrong_length(what: str, size: int, length: int) -> IntegrityError:
 def largest_archive(release: Release) -> int:
     """Return how many bytes the archive of a release may have."""
     return MAX_ADAPTER if release.adapter else MAX_ARCHIVE
-
-
-def page_path(name: str) -> str:
-    """Return the path of a name's page in a registry."""
-    return f"skills/{name}.json"
-
-
-def archive_path(digest: str) -> str:
-    """Return the path of an archive in a registry."""
-    return f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
 
 
 def document_text(document: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from skillpm.index.pages import MAX_PAGE, page_path, read_config, read_page
+from skillpm.index.pages import MAX_PAGE, read_config, read_page
+from skillpm.index.paths import page_path
 from skillpm.model.release import Page, RegistryConfig, Release
 
 if TYPE_CHECKING:

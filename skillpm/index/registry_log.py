@@ -11,7 +11,7 @@ from typing import Any
 from skillpm.errors import DocumentError, RegistryError
 from skillpm.formats.light import read_light
 from skillpm.index.note import Checkpoint, open_checkpoint, without_witnesses
-from skillpm.index.pages import page_path
+from skillpm.index.paths import page_path
 from skillpm.index.signed_pages import CHECKPOINT, LOG, log_entry
 from skillpm.index.tile_log import WIDTH, InclusionProof, TileLog, entries_of, extend
 from skillpm.index.witnesses import NEXT

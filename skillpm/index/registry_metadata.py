@@ -33,7 +33,7 @@ from tuf.api.metadata import (
 from tuf.api.serialization import SignedSerializer
 
 from skillpm.errors import RegistryError
-from skillpm.index.pages import page_path
+from skillpm.index.paths import page_path
 from skillpm.index.signed_pages import METADATA, TIMESTAMP, copy_path
 from skillpm.model.key import PrivateKey, PublicKey
 

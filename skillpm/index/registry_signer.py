@@ -37,7 +37,8 @@ from tuf.api.metadata import Metadata, Root
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.note import Checkpoint, missing, with_witnesses
-from skillpm.index.pages import document_text, page_path
+from skillpm.index.pages import document_text
+from skillpm.index.paths import page_path
 from skillpm.index.registry_log import Document, RegistryLog
 from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
 from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from skillpm.errors import IntegrityError, RegistryError, SkillpmError
 from skillpm.index.note import Checkpoint, WitnessKey, missing, open_checkpoint
-from skillpm.index.pages import MAX_PAGE, page_path
+from skillpm.index.pages import MAX_PAGE
+from skillpm.index.paths import page_path
 from skillpm.index.tile_log import InclusionProof, TileLog, included_root, is_consistent, leaf_hash
 from skillpm.model.release import Release
 from skillpm.storage.files import storage_error, write_atomic

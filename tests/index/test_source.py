@@ -12,8 +12,9 @@ from skillpm.errors import LockOutOfDateError, RegistryError, SkillpmError, Usag
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import ReadPage, page_path
+from skillpm.index.pages import ReadPage
 from skillpm.index.path import PathIndex
+from skillpm.index.paths import page_path
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.model.source import BUNDLED, Source
 from tests.shop import SkillFiles, publish

@@ -21,7 +21,7 @@ from skillpm.errors import IntegrityError, StorageError, UsageError
 from skillpm.index.folder_registry import make_registry
 from skillpm.index.http import HttpIndex
 from skillpm.index.page_cache import PageCache
-from skillpm.index.pages import archive_path
+from skillpm.index.paths import archive_path
 from skillpm.index.transport import Transport
 from skillpm.ops.project.fetch import open_release
 from skillpm.storage.archive import build_archive

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from skillpm.errors import SkillpmError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry
-from skillpm.index.pages import archive_path
+from skillpm.index.paths import archive_path
 from skillpm.index.registry_signer import NewRoot, sign_registry
 from skillpm.storage.keys import Keys
 from skillpm_registry.command import group

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from skillpm.errors import BusyError, IntegrityError, RegistryError, SkillpmError
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import page_path
+from skillpm.index.paths import page_path
 from skillpm.model.name import is_name
 from skillpm.model.release import Release
 from skillpm.storage.archive import limits_of, read_archive

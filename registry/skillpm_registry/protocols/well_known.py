@@ -15,7 +15,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException
 
-from skillpm.index.pages import archive_path
+from skillpm.index.paths import archive_path
 from skillpm.index.well_known import INDEX, SCHEMA
 from skillpm.model.name import is_name
 from skillpm_registry.catalogue.row import Row

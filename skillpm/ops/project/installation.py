@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillpm.index.page_cache import PAGES, PageCache
-from skillpm.index.pages import page_path
+from skillpm.index.paths import page_path
 from skillpm.model.source import Source
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text

@@ -14,6 +14,7 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.index.folder_registry import FolderRegistry
+from tests.conftest import ROOT
 from tests.servers import serving
 from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
 
@@ -216,7 +217,7 @@ def test_install_writes_into_the_project_file_and_uninstall_takes_out(
         "top": "*",
         "plain": ">=1.0",
         "base": "<1.1",
-        "incident-triage": ">=1.1.0",
+        "incident-triage": f">={read_yaml((ROOT / 'skills/incident-triage/skill.yaml').read_text())['version']}",
         "mine": {"path": "./mine"},
     }
     place.call("lock", "--check").ok()
