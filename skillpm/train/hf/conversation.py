@@ -26,7 +26,8 @@ from skillpm.model.task import Message
 TODAY = datetime(2026, 1, 1)
 """The date that templates read. The clock's would change the prompt from the training to the next day's evaluation."""
 
-_CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>[^"'\\]*)(?P=quote)\s*\)""")
+_CLOCK = "strftime_now"  # what transformers calls the clock in templates
+_DIRECTIVE = re.compile(r"%[-_0^#]*[A-Za-z]")
 _SYSTEM, _USER, _ANSWER = "Answer in JSON.", "Start the server.", '{"tool": "none", "args": {"number": 1}}'
 _PROBE = (Message(role="system", content=_SYSTEM), Message(role="user", content=_USER))
 _NO_THOUGHT: tuple[Mapping[str, Json], ...] = ({}, {"enable_thinking": False}, {"thinking": False})
@@ -65,11 +66,12 @@ class Conversation:
 
     def __init__(self, tokenizer: Any, arguments: Mapping[str, Json] | None = None) -> None:
         self.tokenizer = tokenizer
-        self._template = _CLOCK.sub(_dated, tokenizer.get_chat_template())
+        self._template = _dated(tokenizer.get_chat_template())
         self._form = self._chosen_form([arguments] if arguments else _NO_THOUGHT)
         self.arguments = self._form.arguments
         self._after = self._written(_PROBE, _ANSWER).rpartition(_ANSWER)[2]
         self.end = self._end_tokens()
+        self._last_words = self._said(self.end)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens before the answer.
@@ -98,15 +100,18 @@ class Conversation:
         # Where the text before ends inside a token, the model is asked with other tokens than those of the whole. Some
         # tokenizers put a blank before a text that stands alone, so the answer's own tokens are the second choice.
         tokens = whole[len(prompt) :] if whole[: len(prompt)] == prompt else self._tokens(answer)
-        if self.text(tokens) != answer:
+        if self._said(tokens) != answer:
             raise UsageError(
-                f"the model's tokenizer writes `{answer[:80]}` as `{self.text(tokens)[:80]}`",
+                f"the model's tokenizer writes `{answer[:80]}` as `{self._said(tokens)[:80]}`",
                 hint="use a model whose tokenizer keeps every character, or change the skill's values",
             )
         return prompt, [*tokens, *self.end]
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Return what an answer's tokens say, without those that end it."""
+        """Return what an answer's tokens say, without the words with which the template ends it."""
+        return self._said(tokens).removesuffix(self._last_words)
+
+    def _said(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def stop_tokens(self, model: Any) -> frozenset[int]:
@@ -125,8 +130,10 @@ class Conversation:
             except _TEMPLATE_ERRORS as error:
                 failure = failure or _line(error)
                 continue
-            if _SYSTEM in announced and _USER in announced and written.count(_ANSWER) == 1:
-                usable.append((_distance(announced, written.partition(_ANSWER)[0]), form))
+            before = written.partition(_ANSWER)[0]
+            whole = all(text in part for text in (_SYSTEM, _USER) for part in (announced, before))
+            if whole and written.count(_ANSWER) == 1:
+                usable.append((_distance(announced, before), form))
         if not usable:
             raise UsageError(
                 f"the chat template of {self._name} cannot write a request and its answer: "
@@ -211,9 +218,13 @@ def _content(form: _Form, text: str) -> Any:
     return [{"type": "text", "text": text}] if form.parts else text
 
 
-def _dated(call: re.Match[str]) -> str:
-    """Put the date that ``strftime_now`` would return into the template; transformers hands no function through."""
-    return json.dumps(TODAY.strftime(call["form"]))
+def _dated(template: str) -> str:
+    """Return a template in which the clock stands still: a macro is in its place, for no function is handed through."""
+    if _CLOCK not in template:
+        return template
+    said = {directive: TODAY.strftime(directive) for directive in sorted(set(_DIRECTIVE.findall(template)))}
+    filters = "".join(f" | replace({json.dumps(one)}, {json.dumps(text)})" for one, text in said.items())
+    return f"{{% macro {_CLOCK}(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}\n{template}"
 
 
 def _line(error: Exception) -> str:

@@ -171,8 +171,10 @@ class TransformersPolicy:
             unwanted=lambda prompt: self._unwanted(fitting[prompt]),
         )
         for answer in self._decoded(list(tokens.values()), sampling):
-            written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]
-            text = tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
+            if self._skip_special_tokens:
+                text = self._conversation.text(answer.tokens)
+            else:
+                text = tokenizer.decode(answer.tokens[:-1] if answer.stopped else answer.tokens)
             reason = "stop" if answer.stopped else "length"
             index = fitting[answer.prompt]
             used = (len(tokens[index]), len(answer.tokens))

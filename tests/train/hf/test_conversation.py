@@ -52,8 +52,11 @@ def test_training_and_asking_use_what_the_template_writes_around_an_answer(templ
 def test_a_refused_system_role_is_put_before_the_request() -> None:
     refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
     losing = CHATML.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
+    asked = "loop.last and m['role'] == 'user' and messages[0]['role'] == 'system'"
+    system = f"{{% if {asked} %}}{{{{ messages[0]['content'] }}}}\n\n{{% endif %}}"
+    losing_it_later = losing.replace("{{ m['content'] }}", system + "{{ m['content'] }}")  # when answered, as Mistral's
 
-    for template in (refusing, losing):
+    for template in (refusing, losing, losing_it_later):
         talk = Conversation(tokenizer(template))
         assert "You call tools.\n\nstart it on 8001" in talk.tokenizer.decode(talk.prompt(ASKED))
 
@@ -65,12 +68,21 @@ def test_the_end_of_a_turn_is_learned_and_stops_decoding() -> None:
     assert talk.tokenizer.convert_ids_to_tokens(talk.finished(ASKED, ANSWER)[1][-1]) == "<|turn|>"
 
 
-def test_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "date",
+    [
+        "{{ strftime_now('%d %b %Y') }}",
+        "{% set form = '%d %b %Y' %}{{ strftime_now(form) }}",
+        "{% set now = strftime_now %}{{ now(format='%d ' ~ '%b %Y') }}",
+        "{% macro today() %}{{ strftime_now('%d %b %Y') if strftime_now is defined }}{% endmacro %}{{ today() }}",
+    ],
+)
+def test_the_clock_stands_still(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A date in the prompt is the same in training and on any day after it."""
-    dated = "Today is {{ strftime_now('%d %b %Y') }}.\n" + CHATML
+    dated = f"\n  {{% set it = 1 %}}Today is {date}.\n{CHATML}"
     first = Conversation(tokenizer(dated)).prompt(ASKED)
 
-    assert "Today is 01 Jan 2026." in Conversation(tokenizer(dated)).tokenizer.decode(first)
+    assert Conversation(tokenizer(dated)).tokenizer.decode(first).startswith("\nToday is 01 Jan 2026.\n<|im_start|>")
     monkeypatch.setattr(conversation, "TODAY", datetime(2031, 5, 5))
     assert Conversation(tokenizer(dated)).prompt(ASKED) != first
 
@@ -97,6 +109,17 @@ def test_the_templates_own_arguments_can_be_given() -> None:
 def test_a_template_that_cannot_be_used_is_refused_with_the_reason(template: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         Conversation(tokenizer(template))
+
+
+@pytest.mark.parametrize("words", ["\n", "</assistant>", " "])
+@pytest.mark.parametrize("answer", [ANSWER, "yes\n", "</assistant>", ""])
+def test_words_of_the_template_before_the_end_are_learned_and_are_not_the_answers(words: str, answer: str) -> None:
+    talk = Conversation(tokenizer(CHATML.replace("{{ m['content'] }}", "{{ m['content'] }}" + words)))
+
+    tokens = talk.finished(ASKED, answer)[1]
+
+    assert talk.tokenizer.decode(tokens) == f"{answer}{words}<|im_end|>"
+    assert talk.text(tokens) == answer
 
 
 @pytest.mark.parametrize("answer", ["end", "<", "m", "", "assistant", "start it on 8001", "yes\n", "größe 🙂"])
