@@ -18,6 +18,7 @@ from gguf.quants import quantize
 
 from skillpm.errors import UsageError
 from skillpm.train.hf.conversation import Conversation
+from skillpm.train.hf.model import check_vocabulary
 
 _ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
@@ -55,12 +56,15 @@ def write_gguf(model: Any, conversation: Conversation, path: Path, name: str, fi
     configuration, tokenizer = model.config, conversation.tokenizer
     architecture = _architecture(configuration)
     words = _tokenizer(tokenizer)
+    check_vocabulary(model, [tokenizer.get_vocab().values()])
     kind, label = _FILE_TYPES[file_type]
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     writer.add_name(name)
     writer.add_file_type(label)
     _add_sizes(writer, configuration)
     _add_tokenizer(writer, tokenizer, words, configuration.vocab_size)
+    if conversation.end[-1] != tokenizer.eos_token_id:
+        writer.add_eot_token_id(conversation.end[-1])
     writer.add_chat_template(tokenizer.get_chat_template())
     for tensor, values in _tensors(model, architecture):
         fitting = gguf.GGMLQuantizationType.F16 if file_type == "q8_0" and values.shape[-1] % _BLOCK else kind
@@ -123,6 +127,8 @@ def head_dim(configuration: Any) -> int:
 
 def _tokenizer(tokenizer: Any) -> dict[str, Any]:
     """Return the tokenizer as its library describes it. Raises UsageError where GGUF has no name for what it does."""
+    if not tokenizer.is_fast:
+        raise _refused("its tokenizer is a program of its own, not a table")
     described: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     model = described["model"]
     if model["type"] != "BPE" or model.get("byte_fallback") or (described["decoder"] or {}).get("type") != "ByteLevel":

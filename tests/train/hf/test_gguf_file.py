@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from gguf import GGUFReader
+from transformers import ByT5Tokenizer
 
 from skillpm.errors import TrainingError, UsageError
 from skillpm.train.hf import gguf_file
@@ -41,6 +42,20 @@ def test_each_family_is_written_and_says_the_same(tmp_path: Path, name: str) -> 
     assert fields["general.name"].contents() == "a name"
     assert "<|im_start|>" in fields["tokenizer.chat_template"].contents()
     assert fields["tokenizer.ggml.pre"].contents() == ("qwen2" if "qwen" in name else "gpt-2")
+
+
+def test_the_token_that_ends_a_turn_is_named(tmp_path: Path) -> None:
+    """A program that knows the tokenizer's end alone would write on behind an answer."""
+
+    def own_end(model: Any, tokenizer: Any) -> None:
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<turn>"]})
+        tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", "<turn>")
+
+    export_gguf(saved(tmp_path / "model", "llama", own_end), None, tmp_path / "file.gguf", "m", "f32")
+    fields = GGUFReader(tmp_path / "file.gguf").fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    named = [tokens[fields[f"tokenizer.ggml.{name}_token_id"].contents()] for name in ("eos", "eot")]
+    assert named == ["<|im_end|>", "<turn>"]
 
 
 @pytest.mark.slow
@@ -99,6 +114,25 @@ def odd_words(model: Any, tokenizer: Any) -> None:
 def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, name: str, change: Any, reason: str) -> None:
     with pytest.raises(UsageError, match=f"cannot be written as GGUF: {reason}"):
         export_gguf(saved(tmp_path / "model", name, change), None, tmp_path / "file.gguf", "m", "f32")
+
+
+def test_a_tokenizer_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    tokenizer = ByT5Tokenizer()
+    tokenizer.chat_template = random_tokenizer().chat_template
+    model = random_architecture("llama")
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(UsageError, match="cannot be written as GGUF: its tokenizer is a program of its own"):
+        export_gguf(tmp_path / "model", None, tmp_path / "file.gguf", "m", "f32")
+
+
+def test_a_token_that_the_model_does_not_know_is_refused(tmp_path: Path) -> None:
+    def more(model: Any, tokenizer: Any) -> None:
+        tokenizer.add_tokens([f"word{number}" for number in range(9)])
+
+    with pytest.raises(UsageError, match="the tokenizer writes token"):
+        export_gguf(saved(tmp_path / "model", "llama", more), None, tmp_path / "file.gguf", "m", "f32")
 
 
 @pytest.mark.slow
