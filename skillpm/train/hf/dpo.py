@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from datasets import Dataset, load_from_disk
+from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 from trl.trainer import dpo_trainer
 
@@ -21,7 +22,7 @@ from skillpm.train.hf.checkpoint import Resumable, remembered
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary, room_for
 from skillpm.train.hf.packing import GroupedOrder
-from skillpm.train.hf.reference import forget_reference
+from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
 from skillpm.train.hf.shared_files import share_folder
 from skillpm.train.hf.together import count, passes, place
@@ -38,7 +39,12 @@ class PairTrainer(Resumable, DPOTrainer):
         return dataset
 
     def _precompute_ref_logps(self, *arguments: Any) -> Dataset:
-        """Return the dataset with what the first process adds; each machine gets the file that has it."""
+        """Return the dataset with what the first process adds; each machine gets the file that has it.
+
+        TRL's own copy of an adapter has only its matrices, and not what it adds to embeddings.
+        """
+        if isinstance(self.model, PeftModel):
+            Reference(self.model)
         folder = Path(self.args.output_dir) / _DATASET
         self.accelerator.wait_for_everyone = lambda: share_folder(folder)
         try:

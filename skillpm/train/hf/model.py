@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import transformers
 from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -174,6 +175,9 @@ def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False
                 raise ValueError(f"it has no {file}")
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
         weights = load_peft_weights(str(folder), device="cpu")
+        check_adapter(adapted)
+        if trainable and getattr(adapted.active_peft_config, "bias", "none") != "none":  # PEFT takes one such adapter
+            raise ValueError("it changes biases of the model, so there can be no second one to compare with")
         if lacking := sorted(get_peft_model_state_dict(adapted).keys() - weights.keys()):  # random ones would stay
             raise ValueError(f"its file lacks {len(lacking)} weights, such as {lacking[0]}")
         if not all(weight.isfinite().all() for weight in weights.values()):
@@ -185,6 +189,17 @@ def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False
             f"the adapter {folder} does not fit {name}: {reason_of(error)}", hint="use an adapter of this model"
         ) from None
     return adapted
+
+
+def check_adapter(adapted: PeftModel) -> None:
+    """Raise ValueError for an adapter that cannot be put into the weights of its model."""
+    configuration, base = adapted.active_peft_config, adapted.get_base_model()
+    if configuration.is_prompt_learning:
+        raise ValueError(f"it is of the kind {configuration.peft_type.value}, which changes no weights")
+    first, last = base.get_input_embeddings(), base.get_output_embeddings()
+    updated = any(isinstance(layer, BaseTunerLayer) for layer in (first, last))
+    if updated and last is not None and first.weight is last.weight:
+        raise ValueError("it has an update of one matrix that is both the embeddings and the last layer")
 
 
 def reason_of(error: Exception) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from trl.trainer.utils import use_adapter
 
 REFERENCE = "ref"  # the name of TRL's
@@ -32,10 +31,8 @@ class Reference:
             return
         forget_reference(model)
         model.add_adapter(REFERENCE, model.peft_config["default"])
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if ".default." in name:
-                    model.get_parameter(name.replace(".default.", f".{REFERENCE}.")).copy_(parameter)
+        weights = get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False)
+        set_peft_model_state_dict(model, weights, adapter_name=REFERENCE)
 
     @contextmanager
     def asked(self) -> Iterator[Any]:

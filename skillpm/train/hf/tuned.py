@@ -18,7 +18,7 @@ from skillpm.errors import StorageError, UsageError
 from skillpm.train.base_model import no_layer, portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
 from skillpm.train.hf.memory import lacks_memory, no_memory
-from skillpm.train.hf.model import reason_of, with_adapter
+from skillpm.train.hf.model import check_adapter, reason_of, with_adapter
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
 from skillpm.train.hf.sharded import is_sharded, own_share, set_shares, whole_state
 from skillpm.train.hf.together import place
@@ -58,13 +58,15 @@ def _adapted(model: Any, recipe: Recipe, adapter: Path | None, layers: Sequence[
     if adapter is not None:
         return with_adapter(model, adapter, recipe.model, trainable=True)
     try:
-        return get_peft_model(model, _lora(model, recipe, layers))
+        adapted = get_peft_model(model, _lora(model, recipe, layers))
+        check_adapter(adapted)
     except Exception as error:  # noqa: BLE001  # it raises errors of many kinds
         if lacks_memory(error):
             raise no_memory(f"no adapter can be put onto {recipe.model}", error) from None
         raise UsageError(
             f"no adapter fits {recipe.model}: {reason_of(error)}", hint="--set lora.target_modules=all-linear"
         ) from None
+    return adapted
 
 
 def _lora(model: Any, recipe: Recipe, layers: Sequence[Any]) -> LoraConfig:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from skillpm.agent.together import Together
@@ -31,6 +31,7 @@ from skillpm.train.processes import Job
 from skillpm.train.recipe import Lora
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
+from tests.random_models import random_architecture
 from tests.train.hf.test_stages import judge, plan_of, tell_nobody
 
 
@@ -160,6 +161,35 @@ def test_a_damaged_adapter_is_refused_in_one_line(
     damage(tmp_path)
     with pytest.raises(UsageError, match=f"^the adapter .* does not fit m: .*{reason}"):
         with_adapter(loaded, tmp_path, "m")
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("name", "settings", "reason"),
+    [
+        ("llama", PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"), "which changes no weights"),
+        ("llama, tied", LoraConfig(target_modules=["embed_tokens", "q_proj"]), "both the embeddings and the last"),
+        ("llama, tied", LoraConfig(target_modules=["lm_head"]), "both the embeddings and the last"),
+        ("llama", LoraConfig(target_modules=["q_proj"], bias="lora_only"), "it changes biases of the model"),
+        ("llama", LoraConfig(target_modules=["embed_tokens", "lm_head"]), ""),
+        ("llama, tied", LoraConfig(target_modules=["q_proj"], modules_to_save=["embed_tokens"]), ""),
+    ],
+)
+def test_an_adapter_that_cannot_be_merged_or_compared_with_is_refused(
+    tmp_path: Path, name: str, settings: Any, reason: str
+) -> None:
+    """Merged, an update of tied embeddings changes the last layer, which the adapter has left alone."""
+    adapted = get_peft_model(random_architecture(name), settings).eval()
+    for weight in (weight for weight in adapted.parameters() if weight.requires_grad):
+        weight.data += 0.1 * torch.randn_like(weight)
+    adapted.save_pretrained(tmp_path)
+    if reason:
+        with pytest.raises(UsageError, match=f"does not fit m: .*{reason}"):
+            with_adapter(random_architecture(name), tmp_path, "m", trainable="biases" in reason)
+        return
+    ids = torch.arange(3, 20)[None]
+    merged = with_adapter(random_architecture(name), tmp_path, "m").merge_and_unload().eval()
+    torch.testing.assert_close(merged(ids).logits, adapted(ids).logits, rtol=1e-3, atol=1e-3)
 
 
 def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_model: Path) -> None:

@@ -101,6 +101,14 @@ def test_the_divergence_is_in_the_gradient(tiny_model: Path, tmp_path: Path, kin
         assert norms[0.0][1] != pytest.approx(norms[2.0][1], rel=1e-3)
 
 
+def test_dpo_begins_at_the_adapter_that_stands_there(tiny_model: Path, tmp_path: Path) -> None:
+    """With what it adds to embeddings, which TRL's own reference would not have."""
+    stage = Dpo(kind="dpo", max_new_tokens=8, temperature=2.0, validate_on=0)
+    plan = changed(plan_of(first(), stage), lora=Lora(rank=4, target_modules=("embed_tokens", "q_proj")))
+    log = [row for row in run(plan, tiny_model, tmp_path) if row["stage"] == "dpo" and "loss" in row]
+    assert log[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("chosen", "tune"),
     [("gold", "lora"), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("best", "lora"), ("gold", "full")))],
