@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from skillpm.errors import TrainingError
 from skillpm.model.ports import Figure, Progress
 
 _HELD_OUT = "validation_after"  # what greedy answers to the validation rows are worth, when a stage has ended
@@ -23,6 +24,7 @@ _SHOWN = {
     "score": "held-out",
 }
 _TOKENS = "num_tokens"  # that a stage has seen
+_GRADIENT = "grad_norm"
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
@@ -69,7 +71,16 @@ class StageReport:
         self._first: tuple[float, float] | None = None
 
     def __call__(self, step: int, figures: Mapping[str, Any]) -> None:
-        """Write a row, of what is a finite number, and move the bar."""
+        """Write a row, of what is a finite number, and move the bar.
+
+        Raises:
+            TrainingError: the weights are lost, before they take the place of a checkpoint.
+        """
+        if not math.isfinite(figures.get(_GRADIENT, 0.0)):
+            raise TrainingError(
+                f"stage {self._stage}: the gradient of step {step} is not finite",
+                hint=f"lower the learning rate: --set stages.{self._stage}.learning_rate=1e-5",
+            )
         numbers = {k: v for k, v in figures.items() if isinstance(v, int | float) and math.isfinite(v)}
         if _TOKENS in numbers:
             numbers["seconds"] = round(time.monotonic() - self._begun, 1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
+from skillpm.errors import TrainingError
 from skillpm.model.ports import Figure
 from skillpm.train.metrics import StageReport
 
@@ -44,6 +47,16 @@ def test_a_step_shows_speed_and_memory_beside() -> None:
     loss, speed, last = shown.figures[1][1]
     assert (loss, speed.name, speed.unit, last) == (Figure("loss", 0.25), "tokens/s", "/s", memory) and speed.value > 0
     assert shown.figures[2] == (0, (Figure("held-out", 0.75), memory))
+
+
+@pytest.mark.parametrize("norm", [float("nan"), float("inf")])
+def test_a_gradient_that_is_no_number_ends_a_stage(norm: float) -> None:
+    rows: list[Mapping[str, Any]] = []
+    report = StageReport("sft", rows.append, Figures(), lambda: 1)
+    report(1, {"loss": 0.5, "grad_norm": 1e9})
+    with pytest.raises(TrainingError, match="stage sft: the gradient of step 2 is not finite"):
+        report(2, {"loss": 0.5, "grad_norm": norm})
+    assert len(rows) == 1
 
 
 def test_a_stage_that_measures_shows_its_shares() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from skillpm.cli.output import PlainProgress
-from skillpm.errors import StorageError
+from skillpm.errors import StorageError, TrainingError
 from skillpm.model.ports import Figure
 from skillpm.model.training import Stage
 from skillpm.train.grpo import Grpo
+from skillpm.train.hf.sft import AnswerTrainer
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job
@@ -116,3 +117,17 @@ def test_a_damaged_checkpoint_is_named_and_the_stage_can_begin_without_it(tiny_m
     shutil.rmtree(checkpoint)
     go(plan, tiny_model, tmp_path)
     assert (tmp_path / "stages/sft/stage.json").is_file()
+
+
+def test_weights_that_are_lost_take_no_checkpoints_place(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = AnswerTrainer.compute_loss
+
+    def lost(self: AnswerTrainer, *arguments: Any, **options: Any) -> Any:
+        return loss(self, *arguments, **options) * (float("nan") if self.state.global_step == 2 else 1.0)
+
+    monkeypatch.setattr(AnswerTrainer, "compute_loss", lost)
+    with pytest.raises(TrainingError, match="stage sft: the gradient of step 3 is not finite"):
+        go(each_step(Sft(kind="sft", batch_size=6)), tiny_model, tmp_path)
+    assert [path.name for path in (tmp_path / "stages/sft/work").glob("checkpoint-*")] == ["checkpoint-2"]
