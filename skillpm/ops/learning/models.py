@@ -80,17 +80,15 @@ def check_base(trained: str | None, base: str, digest: object) -> None:
 
 
 def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
-    """Write the model of a finished run with its adapter merged in.
+    """Write the model of a finished run, with its adapter merged in, and its tokenizer.
 
     Raises:
-        UsageError: there is no such run, it is unfinished, it trained a whole model, or the output exists.
+        UsageError: there is no such run, it is unfinished, or the output exists.
         IntegrityError: the base model has changed since.
         TrainingError: torch and its companions are not installed, or the merged model answers otherwise.
     """
     folder = RunFolder.open(run)
     model, adapter = folder.manifest.model, folder.saved_adapter()
-    if not (adapter / "adapter_config.json").is_file():
-        raise UsageError(f"{run} trained a whole model, there is nothing to merge", hint=f"use {adapter}")
     source = ready_model(model, settings)
     merge = _of_torch("merge", "merged").merge_adapter
     check_base(folder.manifest.model_digest, model, _of_torch("model", "merged").weights_digest(source))
@@ -114,16 +112,12 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
     """
     run = _run(settings, source)
     model, adapter = (source, None) if run is None else (run.manifest.model, run.saved_adapter())
-    where: Path | str
-    if adapter is not None and not (adapter / "adapter_config.json").is_file():
-        where, adapter = adapter, None  # all weights were trained
-    else:
-        where = ready_model(model, settings)
+    where = ready_model(model, settings)
     name = output.stem if run is None else f"{run.manifest.name} {portable_name(model)}"
     if output.exists():
         raise UsageError(f"{output} exists already", hint="choose another `--output`, or move it")
     export = _of_torch("merge", "exported").export_gguf
-    if run is not None and adapter is not None:
+    if run is not None:
         check_base(run.manifest.model_digest, model, _of_torch("model", "exported").weights_digest(where))
     with DiskErrors("write", output):
         output.parent.mkdir(parents=True, exist_ok=True)

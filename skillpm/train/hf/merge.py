@@ -1,4 +1,4 @@
-"""An adapter put into the weights of its base model for good, and checked by what the saved model answers."""
+"""What was trained, written as one model for other programs, and checked by what the saved model answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skillpm.model.task import Message
 from skillpm.train.hf.capability import FAILURES, same_distributions
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.gguf_file import head_dim, write_gguf
-from skillpm.train.hf.model import load_conversation, load_model, reason_of, with_adapter
+from skillpm.train.hf.model import is_whole_model, load_conversation, load_model, reason_of, with_adapter
 
 _ASKED = (Message(role="system", content="Answer in JSON."), Message(role="user", content="Start the server."))
 _WORDS = 'Serve /srv/a b on 8123,  dès 07:30\n\tor don\'t: {"x": [1, 22, 333]} <|im_end|>'  # cut by every rule
@@ -26,7 +26,7 @@ def merge_adapter(model: Path | str, adapter: Path, folder: Path, dtype: str) ->
 
     Args:
         model: a folder or a hub id.
-        adapter: a folder.
+        adapter: a folder; it may have a model that was trained whole, whose tokenizer is that of ``model``.
         folder: an empty one.
         dtype: of the saved weights: float32, bfloat16, or auto.
 
@@ -49,7 +49,7 @@ def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, 
 
     Args:
         model: a folder or a hub id.
-        adapter: a folder, or None.
+        adapter: a folder, as in ``merge_adapter``, or None.
         file: the new file.
         name: of the model, as the file says it.
         file_type: f32, f16, bf16 or q8_0.
@@ -78,11 +78,11 @@ _ANOTHER = "`skillpm model merge` writes safetensors, which llama.cpp's own conv
 
 
 def _merged(conversation: Conversation, model: Path | str, adapter: Path | None) -> tuple[Any, torch.Tensor]:
-    """Return a model with its adapter merged in, in float32, and what it said before that. Raises UsageError."""
-    loaded = load_model(model, "float32").eval()
-    if adapter is None:
+    """Return what was trained as one model, in float32, and what it said before that. Raises UsageError."""
+    if adapter is None or is_whole_model(adapter):
+        loaded = load_model(adapter or model, "float32").eval()
         return loaded, _answers(loaded, conversation)
-    tuned = with_adapter(loaded, adapter, str(model)).eval()
+    tuned = with_adapter(load_model(model, "float32"), adapter, str(model)).eval()
     expected = _answers(tuned, conversation)
     return tuned.merge_and_unload(safe_merge=True), expected
 

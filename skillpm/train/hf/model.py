@@ -163,6 +163,11 @@ def _loading(source: Path | str) -> Iterator[None]:
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
+def is_whole_model(trained: Path) -> bool:
+    """Is what was trained a model, all of its weights, and not an adapter?"""
+    return not (trained / "adapter_config.json").is_file()
+
+
 def with_adapter(model: Any, folder: Path, name: str, *, trainable: bool = False) -> PeftModel:
     """Put an adapter that was saved in a folder onto a model, which a person calls ``name``.
 

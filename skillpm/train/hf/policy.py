@@ -18,6 +18,7 @@ from skillpm.train.hf.grammar import Grammar
 from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import (
     check_vocabulary,
+    is_whole_model,
     load_conversation,
     load_model,
     machine_settings,
@@ -81,10 +82,12 @@ class TransformersPolicy:
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
         self._conversation = load_conversation(model, _template_arguments(adapter) if template is None else template)
         self.settings["template_arguments"] = dict(self._conversation.arguments)
-        whole = adapter is not None and not (adapter / "adapter_config.json").is_file()
-        loaded = load_model(adapter if whole and adapter is not None else model, dtype)
-        if adapter is not None and not whole:
-            loaded = with_adapter(loaded, adapter, str(model)).merge_and_unload()
+        if adapter is not None and is_whole_model(adapter):
+            loaded = load_model(adapter, dtype)
+        else:
+            loaded = load_model(model, dtype)
+            if adapter is not None:
+                loaded = with_adapter(loaded, adapter, str(model)).merge_and_unload()
         revision = getattr(loaded.config, "_commit_hash", None)
         self.settings["model_digest"] = weights_digest(model) or revision
         if adapter is not None:

@@ -78,6 +78,21 @@ def test_an_adapter_is_packed_checked_and_merged(
         check_adapter(server.context(), tmp_path)
 
 
+def test_a_model_that_was_trained_whole_is_written_with_the_tokenizer_of_its_base(
+    server: Server,
+    train_it: Train,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    stages = "stages=[{kind: sft, epochs: 1, batch_size: 4, learning_rate: 1e-4}]"
+    run, settings = train_it("tune=full", stages, "data.evaluate=0"), server.context().settings
+    merge_run(settings, run.folder, tmp_path / "merged", "float32")
+    trained = load_model(run.folder / "adapter", "float32").state_dict()
+    policy = TransformersPolicy(tmp_path / "merged", dtype="float32")
+    assert all(torch.equal(weight, trained[name]) for name, weight in load_model(policy.name).state_dict().items())
+    export_model(settings, run.folder.name, tmp_path / "run.gguf", "f32")
+    assert (tmp_path / "run.gguf").is_file()
+
+
 def test_answers_in_another_form_than_ours_are_not_recorded(server: Server, train_it: Train, tmp_path: Path) -> None:  # noqa: F811
     """They were read into our form, so asking the model again would not give them."""
     run = train_it("data.evaluate=4")
