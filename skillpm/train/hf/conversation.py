@@ -114,6 +114,14 @@ class Conversation:
     def _said(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
+    def template(self) -> str:
+        """Return the chat template with our arguments as its defaults, for programs that call it without any."""
+        named = {name: value for name, value in self.arguments.items() if name.isidentifier()}
+        defaults = (
+            f"{{% if {name} is not defined %}}{{% set {name} = {named[name]!r} %}}{{% endif %}}\n" for name in named
+        )
+        return "".join([*defaults, self.tokenizer.get_chat_template()])
+
     def stop_tokens(self, model: Any) -> frozenset[int]:
         """Return the tokens at which decoding stops: the end of a turn, and what the model itself declares."""
         declared = model.generation_config.eos_token_id

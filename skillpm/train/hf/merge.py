@@ -14,6 +14,7 @@ from skillpm.train.hf.capability import FAILURES, same_distributions
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.gguf_file import head_dim, write_gguf
 from skillpm.train.hf.model import is_whole_model, load_conversation, load_model, reason_of, with_adapter
+from skillpm.train.hf.policy import template_arguments
 
 _ASKED = (Message(role="system", content="Answer in JSON."), Message(role="user", content="Start the server."))
 _WORDS = 'Serve /srv/a b on 8123,  dès 07:30\n\tor don\'t: {"x": [1, 22, 333]} <|im_end|>'  # cut by every rule
@@ -34,7 +35,7 @@ def merge_adapter(model: Path | str, adapter: Path, folder: Path, dtype: str) ->
         UsageError: the adapter does not fit the model.
         TrainingError: the merged model answers otherwise.
     """
-    conversation = load_conversation(model)
+    conversation = _conversation(model, adapter)
     merged, expected = _merged(conversation, model, adapter)
     if dtype == "bfloat16":
         merged = merged.to(torch.bfloat16)
@@ -58,7 +59,7 @@ def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, 
         UsageError: the adapter does not fit the model, or GGUF has no place for something of the model.
         TrainingError: the file says other tokens or other probabilities.
     """
-    conversation = load_conversation(model)
+    conversation = _conversation(model, adapter)
     merged, expected = _merged(conversation, model, adapter)
     write_gguf(merged, conversation, file, name, file_type)
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
@@ -75,6 +76,14 @@ def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, 
 
 
 _ANOTHER = "`skillpm model merge` writes safetensors, which llama.cpp's own converter may read"
+
+
+def _conversation(model: Path | str, adapter: Path | None) -> Conversation:
+    """Return a conversation whose chat template asks others' programs, too, as it asked what was trained."""
+    conversation = load_conversation(model, template_arguments(adapter))
+    if adapter is not None:
+        conversation.tokenizer.chat_template = conversation.template()
+    return conversation
 
 
 def _merged(conversation: Conversation, model: Path | str, adapter: Path | None) -> tuple[Any, torch.Tensor]:

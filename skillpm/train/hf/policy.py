@@ -34,7 +34,8 @@ TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
 _RENDERED = 1024  # prompts that are in memory at once; batches are made of those that begin alike among them
 
 
-def _template_arguments(adapter: Path | None) -> dict[str, Json]:
+def template_arguments(adapter: Path | None) -> dict[str, Json]:
+    """Return what the training of an adapter called the chat template with. Raises DocumentError, StorageError."""
     path = None if adapter is None else adapter / TEMPLATE_ARGUMENTS
     if path is None or not path.is_file():
         return {}
@@ -80,7 +81,7 @@ class TransformersPolicy:
     ) -> None:
         self.name = str(model)
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
-        self._conversation = load_conversation(model, _template_arguments(adapter) if template is None else template)
+        self._conversation = load_conversation(model, template_arguments(adapter) if template is None else template)
         self.settings["template_arguments"] = dict(self._conversation.arguments)
         if adapter is not None and is_whole_model(adapter):
             loaded = load_model(adapter, dtype)

@@ -97,6 +97,22 @@ def test_the_templates_own_arguments_can_be_given() -> None:
     )
 
 
+@pytest.mark.parametrize("given", [{}, {"enable_thinking": True}, {"style": "it's", "more": {"a": [None, True]}}])
+def test_programs_that_give_the_template_nothing_ask_as_we_do(given: dict[str, Any]) -> None:
+    """A template that thinks unless it is told not to; another program may still tell it something else."""
+    thought = "{% if not enable_thinking | default(true) %}<think></think>{% endif %}"
+    thinking = CHATML.replace("assistant\n{% endif %}", f"assistant\n{thought}{{% endif %}}")
+    talk = Conversation(tokenizer("{{ style }} {{ more | default(1) | tojson }}\n" + thinking), given)
+    other = tokenizer(talk.template())
+
+    def asked(**arguments: Any) -> str:
+        messages = [{"role": message.role, "content": message.content} for message in ASKED]
+        return str(other.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **arguments))
+
+    assert asked() == talk.tokenizer.decode(talk.announced(ASKED))
+    assert "</think>" in asked(enable_thinking=False) and "</think>" not in asked(enable_thinking=True)
+
+
 @pytest.mark.parametrize(
     ("template", "told"),
     [
