@@ -52,6 +52,7 @@ from skillpm.train.plan import TrainPlan, check_stages
 from skillpm.train.processes import Job, Judging, Learn, Track, launched
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
 from skillpm.train.run_folder import RunFolder
+from skillpm.train.template_arguments import template_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ def train(
     """
     runs = runs or context.settings.runs
     check_can_make(runs)
-    recipe = with_whole_paths(recipe)
-    with _ready(context, recipe, launch) as ready:
+    with _ready(context, with_whole_paths(recipe), launch) as ready:
+        recipe = ready.recipe
         rephrase = recipe.data.rephrase
         rephrasing = load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None
         synthesis = make_rows(context, recipe, ready.session, ready.sources, progress, rephrasing)
@@ -161,7 +162,7 @@ def resume(
         launch = read_launch(processes or int(start.settings.get(PROCESSES, 1)), config)
         with _ready(context, recipe, launch, resumed=True) as ready:
             check_machine(context, start, ready.skills, ready.machine)
-            return _train(ready, stored_plan(context, recipe, ready.session, folder), folder, progress)
+            return _train(ready, stored_plan(context, ready.recipe, ready.session, folder), folder, progress)
 
 
 def recipe_of_each(context: Context, recipe: Recipe) -> list[Recipe]:
@@ -233,6 +234,8 @@ def _recalls(context: Context, recipe: Recipe, skills: Sequence[Skill]) -> list[
 def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: bool = False) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
     adapter = _check_models(context, recipe, launch)
+    if adapter is not None and not recipe.chat_template_kwargs:  # it goes on to be asked as it was
+        recipe = recipe.model_copy(update={"chat_template_kwargs": template_arguments(adapter)})
     skills = context.skills(recipe.skills)
     for sentence in () if resumed else _recalls(context, recipe, skills):
         context.note(f"warning: {sentence}")

@@ -14,7 +14,7 @@ from skillpm.train.hf.capability import FAILURES, same_distributions
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.gguf_file import head_dim, write_gguf
 from skillpm.train.hf.model import is_whole_model, load_conversation, load_model, reason_of, with_adapter
-from skillpm.train.hf.policy import template_arguments
+from skillpm.train.template_arguments import template_arguments
 
 _ASKED = (Message(role="system", content="Answer in JSON."), Message(role="user", content="Start the server."))
 _WORDS = 'Serve /srv/a b on 8123,  dès 07:30\n\tor don\'t: {"x": [1, 22, 333]} <|im_end|>'  # cut by every rule

@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from skillpm.errors import DocumentError
 from skillpm.formats.document import Json
-from skillpm.formats.strict import strict_json
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
-from skillpm.storage.files import read_text
 from skillpm.train.hf.decode import Decoded, Sampling, decode
 from skillpm.train.hf.grammar import Grammar
 from skillpm.train.hf.memory import lacks_memory, no_memory
@@ -27,25 +24,9 @@ from skillpm.train.hf.model import (
     with_adapter,
 )
 from skillpm.train.hf.packed import pack
-
-TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
-"""Beside an adapter: what its training called the chat template with."""
+from skillpm.train.template_arguments import template_arguments
 
 _RENDERED = 1024  # prompts that are in memory at once; batches are made of those that begin alike among them
-
-
-def template_arguments(adapter: Path | None) -> dict[str, Json]:
-    """Return what the training of an adapter called the chat template with. Raises DocumentError, StorageError."""
-    path = None if adapter is None else adapter / TEMPLATE_ARGUMENTS
-    if path is None or not path.is_file():
-        return {}
-    try:
-        arguments = strict_json(read_text(path))
-    except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path), hint="train the adapter again") from None
-    if not isinstance(arguments, dict):
-        raise DocumentError("expected an object", path=str(path), hint="train the adapter again")
-    return arguments
 
 
 class TransformersPolicy:

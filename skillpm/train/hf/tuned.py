@@ -19,10 +19,10 @@ from skillpm.train.base_model import no_layer, portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
 from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import check_adapter, reason_of, with_adapter
-from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
 from skillpm.train.hf.sharded import is_sharded, own_share, set_shares, whole_state
 from skillpm.train.hf.together import place
 from skillpm.train.recipe import Recipe
+from skillpm.train.template_arguments import TEMPLATE_ARGUMENTS
 
 Weights = Mapping[str, torch.Tensor]
 

@@ -221,6 +221,17 @@ def test_a_process_that_has_a_share_of_the_model_takes_less(
         assert (two.weights, two.trained) == (one.weights // 2 + whole * one.weights, one.trained // 2)
 
 
+def test_an_adapter_goes_on_to_be_asked_as_it_was(train_it: Train) -> None:
+    first = train_it('chat_template_kwargs={"style": "terse"}', "data.evaluate=0").folder
+    second = train_it(f"adapter={first}", "data.evaluate=0").folder
+    third = train_it(f"adapter={first}", 'chat_template_kwargs={"style": "long"}', "data.evaluate=0").folder
+    for folder, style in ((second, "terse"), (third, "long")):
+        assert json.loads((folder / "adapter/chat_template_kwargs.json").read_text()) == {"style": style}
+        assert load_recipe(Path("r"), (folder / "recipe.yaml").read_text(), (), BUILT_IN).chat_template_kwargs == {
+            "style": style
+        }
+
+
 def test_the_last_stage_is_asked_unless_it_measures(train_it: Train) -> None:
     evaluated = train_it("stages=[{kind: eval, limit: 3}, {kind: sft, epochs: 1, batch_size: 4}]").evaluated
     assert evaluated is not None

@@ -23,7 +23,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.loop import on_one_device
 from skillpm.train.hf.packing import PrefixPacking
-from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS, TransformersPolicy
+from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.sft import check_loss
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
@@ -32,6 +32,7 @@ from skillpm.train.processes import Job
 from skillpm.train.recipe import Data, Lora, Recipe
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
+from skillpm.train.template_arguments import TEMPLATE_ARGUMENTS
 
 pytestmark = pytest.mark.filterwarnings("default")
 
