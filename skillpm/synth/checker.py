@@ -19,6 +19,7 @@ from skillpm.model.synthesis import (
     Draw,
     Entry,
     Location,
+    Pool,
     SynthesisDocument,
     TaskRule,
     placed_scalars,
@@ -251,7 +252,8 @@ def _unaskable(whole: Side, rule: TaskRule, place: int) -> Iterator[Flaw]:
             yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
     for number, text in enumerate(rule.ask.requests or ()):
         for slot in rule.ask.slots:
-            if slot not in SLOT.findall(text) and value_test(whole.document, rule.draw[slot])(own_words(text)):
+            pool = pool_of(whole.document, rule.draw[slot])
+            if slot not in SLOT.findall(text) and value_test(pool, whole.document.values)(own_words(text)):
                 message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}`, so nothing is missing"
                 yield Flaw(
                     ("tasks", place, "ask", "requests", number), message, f"take the value of `{slot}` out of it"
@@ -263,10 +265,9 @@ def own_words(text: str) -> Corpus:
     return Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))])
 
 
-def value_test(document: SynthesisDocument, draw: Draw) -> Callable[[Corpus], bool]:
-    """Return the test whether a request says a value of a slot by itself."""
-    pool = pool_of(document, draw)
-    every = listed(pool, document.values)
+def value_test(pool: Pool, pools: Mapping[str, Pool]) -> Callable[[Corpus], bool]:
+    """Return the test whether a request says a value of a pool by itself."""
+    every = listed(pool, pools)
     if every is not None:
         return SoughtTexts(said for member in every for said in member.texts).any_in
     low, high = pool.integers or (0, -1)

@@ -256,6 +256,7 @@ def _phrasing_lists(document: SynthesisDocument) -> Iterator[tuple[str, ...]]:
         yield from rule.clauses.values()
 
 
+@lru_cache(maxsize=1 << 14)
 def phrasing_key(text: str) -> str:
     """Return the form in which two phrasings are one: case, white space and the closing mark do not count."""
     return " ".join(text.casefold().split()).rstrip(".!? ")
@@ -265,7 +266,7 @@ def _words(text: str) -> str:
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 14)
 def _literals(phrasing: str) -> tuple[str, ...]:
     """Return the words of a phrasing between its slots."""
     return tuple(words for words in map(_words, _HOLE.split(phrasing)) if words.strip())

@@ -92,8 +92,14 @@ def _share_values(document: SynthesisDocument, one: Draw, other: Draw) -> bool:
 def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield requests that name a value of a slot which they do not draw, and values of blanks."""
     yield from (flaw for flaw, item in silent_values(document) if item is not None)
+    pools = document.values
+    named = cache(lambda name: value_test(pools[name], pools))  # many tasks draw from one pool
     for place, rule in enumerate(document.tasks):
-        tests = {slot: value_test(document, draw) for slot, draw in rule.draw.items() if _count(document, draw) > 1}
+        tests = {
+            slot: named(draw.source) if isinstance(draw.source, str) else value_test(pool_of(document, draw), pools)
+            for slot, draw in rule.draw.items()
+            if _count(document, draw) > 1
+        }
         for number, text in enumerate(rule.requests):
             words, said = own_words(text), SLOT.findall(text)
             for slot, says_a_value in tests.items():
