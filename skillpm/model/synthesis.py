@@ -4,7 +4,8 @@
 synthesis: 1
 held_out: 0.2                     # share of each pool's values and of each list of phrasings that training never shows
 slips: 0.05                       # optional: share of rows with a typing slip: two letters of a word that is no value
-frames: ["{request}", "Please {request}.", "Could you {request}?"]      # optional: wrapped around every request
+framed: 0.5                       # optional: share of rows with one of the frames; all by default
+frames: ["{request}", "Please {request}.", "Could you {request}?"]      # optional: wrapped around requests
 clauses:                          # optional: for every task that draws the slot and has no clauses of its own for it
   port: ["on port {port}", "listening on {port}"]
 values:
@@ -268,6 +269,7 @@ class SynthesisDocument(Document):
     synthesis: Annotated[int, Field(ge=1, le=1)]
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     slips: Share = 0.0
+    framed: Share = 1.0
     frames: Phrasings = ("{request}",)
     clauses: dict[SlotName, Phrasings] = Field(default_factory=dict)
     values: dict[SlotName, Pool] = Field(default_factory=dict)

@@ -43,7 +43,7 @@ MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of 
 DOUBTS = 10  # about the rules of a skill that are told one by one
 SEED = "seed"
 _NO_RULES = SynthesisDocument.made(
-    synthesis=1, held_out=0.0, slips=0.0, frames=(), clauses={}, values={}, tasks=()
+    synthesis=1, held_out=0.0, slips=0.0, framed=1.0, frames=(), clauses={}, values={}, tasks=()
 )  # of a skill without synthesis.yaml
 
 

@@ -82,7 +82,7 @@ class Template:
     name: str
 
     @classmethod
-    @lru_cache(maxsize=1 << 12)  # a skill's clauses stand in many tasks, on both sides
+    @lru_cache(maxsize=1 << 14)  # a skill's requests are compiled for its checks and for each side
     def of(cls, text: str) -> Template:
         """Compile a template of synthesis.yaml."""
         parts = tuple(_parts(_in_order(text)))
@@ -103,6 +103,9 @@ class Frame(NamedTuple):
         """Compile a frame: text with ``{request}`` once."""
         before, _, after = _in_order(text).partition("{request}")
         return cls(tuple(map(Part.of, filter(None, [before]))), tuple(map(Part.of, filter(None, [after]))))
+
+
+_BARE = Frame((), ())
 
 
 def _in_order(text: str) -> str:
@@ -189,16 +192,18 @@ class Phrasing:
         *,
         implied: frozenset[str],
         spoken: frozenset[str],
+        framed: float = 1.0,
         slips: float = 0.0,
     ) -> None:
         """Compile.
 
         Args:
-            frames: wrapped around every request.
+            frames: wrapped around requests.
             requests: what is asked.
             clauses: by slot.
             implied: slots that are always drawn with one value, so that a request need not say them.
             spoken: slots that have a text even while they are not drawn.
+            framed: share of requests that get a frame.
             slips: share of requests in which a word is misspelt.
         """
         self._frames = tuple(Frame.of(text) for text in frames)
@@ -206,6 +211,7 @@ class Phrasing:
         self._clauses = {slot: tuple(Template.of(text) for text in texts) for slot, texts in clauses.items()}
         self._implied = implied
         self._spoken = spoken
+        self._framed = framed
         self._slips = slips
 
     def plan(self, drawn: frozenset[str]) -> Plan | None:
@@ -236,7 +242,7 @@ class Phrasing:
 
     def write(self, plan: Plan, texts: Mapping[str, str], chance: Chance) -> tuple[str, str]:
         """Return a request that says the drawn slots with these texts, and the name of its template."""
-        frame = self._frames[int(chance() * len(self._frames))]
+        frame = self._frame(chance)
         request, rest = plan.requests[int(chance() * len(plan.requests))]
         parts = list(frame.before)
         for part in request.parts:
@@ -255,6 +261,11 @@ class Phrasing:
         if self._slips and chance() < self._slips:
             parts = _with_slip(parts, chance)
         return write(parts, texts, capital=not frame.before), request.name
+
+    def _frame(self, chance: Chance) -> Frame:
+        if self._framed < 1 and chance() >= self._framed:
+            return _BARE
+        return self._frames[int(chance() * len(self._frames))]
 
 
 def _with_slip(parts: list[Part], chance: Chance) -> list[Part]:

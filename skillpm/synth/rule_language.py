@@ -39,7 +39,7 @@ class RuleLanguage:
             for word in _form(CLAUSE.sub(" ", SLOT.sub(" ", text.replace("{request}", " ")))).split()
         }
         self._values = _alternatives(_pool_texts(document))
-        frames = (text.partition("{request}") for text in document.frames)
+        frames = (text.partition("{request}") for text in ("{request}", *document.frames))
         self._frames = [(self._masked(before, ()), self._masked(after, ())) for before, _, after in frames]
         forms = {self._masked(SLOT.sub(_HOLE, text), ()) for text in clauses}
         self._clauses = _alternatives(form for form in forms if form.strip(f"{_MASK} "))

@@ -100,6 +100,7 @@ class Sampler:
             {slot: division.phrasings_of(texts, split) for slot, texts in rule.clauses.items()},
             implied=frozenset(slot for slot, draw in rule.draw.items() if is_constant(document, draw)),
             spoken=frozenset(slot for slot, text in self._texts.items() if text and slot not in rule.unsaid),
+            framed=document.framed,
             slips=document.slips,
         )
         self._ways: dict[int, _Way | str] = {}

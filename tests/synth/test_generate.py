@@ -647,6 +647,15 @@ def test_slips_touch_words_and_never_values(given: Given, judge: Judge, document
     assert len(slips) > 10
 
 
+@pytest.mark.parametrize(("framed", "least", "most"), [(0.0, 0, 0), (0.5, 70, 130), (1.0, 200, 200)])
+def test_a_share_of_the_rows_has_a_frame(
+    given: Given, judge: Judge, document: dict[str, Any], framed: float, least: int, most: int
+) -> None:
+    rules = {**document, "framed": framed, "frames": ["so then: {request}"]}
+    made = synthesise([given(rules)], judge, rows=200, held_out=0, seed=0)
+    assert least <= sum(task.request.startswith("so then: ") for task in made.train) <= most
+
+
 def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(
     given: Given, judge: Judge, document: dict[str, Any]
 ) -> None:
