@@ -15,7 +15,7 @@ from skillpm.train.hf.capability import evaluating
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.draws import Draws
-from skillpm.train.hf.model import window
+from skillpm.train.hf.model import check_vocabulary, window
 from skillpm.train.hf.packed import packed
 from skillpm.train.hf.sharded import whole_model
 from skillpm.train.refining import samples_with_vllm
@@ -105,7 +105,11 @@ def sample_answers(
         how: they are sampled.
         ended: told of each answer when it has ended.
         places: which sample of its group the answer to each prompt is; its own group's where there are none.
+
+    Raises:
+        UsageError: the model has no embedding for a token of a prompt.
     """
+    check_vocabulary(model, prompts)
     own = range(together.place(), len(prompts), together.count())  # each of several processes samples its share
     sampling = Sampling(
         how.max_new_tokens,

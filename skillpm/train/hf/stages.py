@@ -21,7 +21,14 @@ from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.distil import check_teacher
 from skillpm.train.hf.memory import peak_memory, within_memory
-from skillpm.train.hf.model import device_name, load_conversation, load_model, machine_settings, weights_digest
+from skillpm.train.hf.model import (
+    check_vocabulary,
+    device_name,
+    load_conversation,
+    load_model,
+    machine_settings,
+    weights_digest,
+)
 from skillpm.train.hf.sharded import is_sharded, shard
 from skillpm.train.hf.together import gathered, meet, place, summed
 from skillpm.train.hf.trackers import Track, check_trackers
@@ -104,6 +111,7 @@ def open_model(job: Job) -> Opened:
         check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(job.model, dtype, recipe.lora.quantization, "cpu" if job.sharded else None)
+    check_vocabulary(loaded, [conversation.end])  # which have the highest numbers of all, mostly
     model = tuned(loaded, recipe, job.adapter)
     if job.sharded:
         shard(model, all_layers(model), device_name())

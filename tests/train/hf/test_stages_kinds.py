@@ -28,6 +28,7 @@ from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job
 from skillpm.train.recipe import Lora
 from skillpm.train.sft import Sft
+from tests.random_models import TINY, save_random_model
 from tests.train.hf.test_stages import digest, plan_of, run
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -175,6 +176,16 @@ def test_all_weights_or_those_of_some_layers_can_be_trained(tiny_model: Path, tm
 def test_a_layer_that_the_model_does_not_have_is_refused(tiny_model: Path) -> None:
     with pytest.raises(UsageError, match="layer 2 is not a layer of smollm2-135m, which has 2"):
         open_model(Job(changed(plan_of(first()), layers=(2,)).recipe, tiny_model))
+
+
+@pytest.mark.parametrize(
+    "stages", [[first()], [Grpo(kind="grpo")], [Dpo(kind="dpo")], [Eval(kind="eval"), first()]], ids=lambda s: s[0].kind
+)
+def test_a_token_that_the_model_does_not_know_is_named(tmp_path: Path, stages: list[Stage]) -> None:
+    """A tokenizer with more tokens than its model has embeddings."""
+    folder = save_random_model(tmp_path / "model", {**TINY, "vocab_size": 100}, gain=1)
+    with pytest.raises(UsageError, match=r"the tokenizer writes token \d+, the model knows 100"):
+        run(plan_of(*stages, held_out=4), folder, tmp_path)
 
 
 def test_training_begins_from_an_adapter(tiny_model: Path, tmp_path: Path) -> None:
