@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from skillpm.model.episode import Episode
+from skillpm.model.training import StageInput, StagePlan
+from skillpm.model.verdict import Judgement, Verdict
+from skillpm.train.columns import Rewarder
+from skillpm.train.hf.conversation import Conversation
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
+from tests.random_models import random_tokenizer
 from tests.shop import MakeProject, SkillFiles
 from tests.train.hf.conftest import tiny_model  # noqa: F401 - a fixture
+from tests.train.hf.test_stages import make_rows
 
 RECIPE = """
 skills: [./demo]
@@ -63,6 +71,29 @@ def test_a_tiny_model_is_trained_by_the_stage(world: Project, tiny_model: Path) 
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]
     assert [row["accepted"] for row in rows if "accepted" in row] == [6, 6]
     assert (folder / "adapter/adapter_model.safetensors").is_file()
+
+
+def test_an_answer_that_cannot_be_learned_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many templates trim an answer, and a verifier reads it with the blanks that the model has written around it."""
+    monkeypatch.syspath_prepend(ROOT / "plugins/skillpm-rejection")
+    from skillpm_rejection import rounds, settings
+
+    tokenizer = random_tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template.replace("m['content'] }}", "m['content'] | trim }}")
+    talk, rows = Conversation(tokenizer), make_rows(2)
+    texts = {rows[0].task.key: (" a", "b ", "c", "d"), rows[1].task.key: ("a ", " b", "c ", " d")}
+    monkeypatch.setattr(rounds, "sample_groups", lambda *_, **__: [map(encode, group) for group in texts.values()])
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text)["input_ids"])
+
+    def judge(episodes: Sequence[Episode]) -> list[Judgement]:
+        return [Judgement(verdict=Verdict(status="passed", score=1.0), rewards={}) for _ in episodes]
+
+    given = StageInput(None, talk, StagePlan(1, tuple(rows)), judge, lambda episodes: None, 0, Path(), lambda *_: None)
+    stage = settings.Rejection(kind="rejection")
+    (accepted,) = rounds._accepted(stage, given, Rewarder({row.task.key: row.task for row in rows}, judge, 0), 0)
+    assert (accepted.task, accepted.answer) == (rows[0].task, "c")
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from skillpm.plugin import (
     StageOutput,
     StagePlan,
     TrainRow,
+    UsageError,
     judging_ahead,
     run_sft,
     sample_groups,
@@ -41,7 +42,7 @@ def run(stage: Rejection, given: StageInput) -> StageOutput:
 
 
 def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int) -> list[TrainRow]:
-    """Return each task whose best sampled answer is good enough, with that answer; the first of equals."""
+    """Return tasks with the best sampled answer that can be learned, where it is good enough; the first of equals."""
     rows = given.plan.rows
     keys = [row.task.key for row in rows]
     groups = sample_groups(
@@ -62,9 +63,20 @@ def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int
     for row, group in zip(rows, texts, strict=True):
         scored = [(next(judgements).verdict.score, text) for text in group]
         good = [(score, text) for score, text in scored if score is not None and score >= stage.accept]
-        if good:
-            accepted.append(TrainRow(row.task, max(good, key=lambda pair: pair[0])[1]))
+        best_first = sorted(good, key=lambda pair: -pair[0])
+        learned = next((text for _, text in best_first if _can_be_learned(given, row, text)), None)
+        if learned is not None:
+            accepted.append(TrainRow(row.task, learned))
     return accepted
+
+
+def _can_be_learned(given: StageInput, row: TrainRow, text: str) -> bool:
+    """Does the model's template write an answer as it is? One that ends with a blank may pass a verifier, too."""
+    try:
+        given.conversation.finished(row.task.prompt, text)
+    except UsageError:
+        return False
+    return True
 
 
 def _fine_tune(stage: Rejection, given: StageInput, rows: list[TrainRow], number: int, before: int) -> int:
