@@ -182,8 +182,9 @@ def _tensors(model: Any, architecture: Any) -> Iterator[tuple[str, np.ndarray]]:
     configuration = model.config
     names = gguf.get_tensor_name_map(architecture, configuration.num_hidden_layers)
     heads = {".q_proj.": configuration.num_attention_heads, ".k_proj.": configuration.num_key_value_heads}
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight  # whatever config.json says
     for name, value in model.state_dict().items():
-        if name == "lm_head.weight" and configuration.tie_word_embeddings:
+        if tied and name == "lm_head.weight":
             continue
         found = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if found is None:

@@ -44,6 +44,15 @@ def test_each_family_is_written_and_says_the_same(tmp_path: Path, name: str) -> 
     assert fields["tokenizer.ggml.pre"].contents() == ("qwen2" if "qwen" in name else "gpt-2")
 
 
+def test_a_head_is_written_where_it_is_a_matrix_of_its_own(tmp_path: Path) -> None:
+    """Whatever config.json says of it: transformers goes by the weights."""
+
+    def claim(model: Any, tokenizer: Any) -> None:
+        model.config.tie_word_embeddings = True
+
+    export_gguf(saved(tmp_path / "model", "llama", claim), None, tmp_path / "file.gguf", "m", "f32")
+
+
 def test_the_token_that_ends_a_turn_is_named(tmp_path: Path) -> None:
     """A program that knows the tokenizer's end alone would write on behind an answer."""
 
