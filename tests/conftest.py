@@ -103,6 +103,9 @@ class _Stream(io.BytesIO):
 def _importing_from(path: str) -> Iterator[None]:
     """Import from the folders of a PYTHONPATH too; afterwards, forget the modules that came from there."""
     before, added = [*sys.path], [folder for folder in path.split(os.pathsep) if folder and folder not in sys.path]
+    if not added:  # a look at all modules takes as long as a small command
+        yield
+        return
     sys.path[:0] = added
     importlib.invalidate_caches()
     try:

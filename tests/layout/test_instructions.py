@@ -13,23 +13,21 @@ from skillpm.layout.orders import Told
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "instructions.yaml").read_text(encoding="utf-8"))
 CODES = dict(zip([f"SK61{digit}" for digit in range(1, 8)], Told, strict=True))
-HARMFUL = [(code, text) for code in CODES for text in CASES[code]]
 
 
-@pytest.mark.parametrize(("code", "text"), HARMFUL)
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("frame", ["{}", "# Prerequisites\n\nFirst:\n\n{}\n\nThen go on.\n"], ids=["alone", "within"])
-def test_what_harms_is_seen_at_its_line(code: str, text: str, frame: str) -> None:
-    whole = frame.replace("{}", text)
-    found = [item for item in instructions(whole) if item.what is CODES[code]]
-    assert found, whole
-    first = whole.index(text)
-    assert any(first <= item.position < first + len(text) for item in found)
-    assert all(item.message.isprintable() for item in found)
+def test_what_harms_is_seen_at_its_line(code: str, frame: str) -> None:
+    for text in CASES[code]:
+        whole = frame.replace("{}", text)
+        found = [item for item in instructions(whole) if item.what is CODES[code]]
+        first = whole.index(text)
+        assert any(first <= item.position < first + len(text) for item in found), whole
+        assert all(item.message.isprintable() for item in found), whole
 
 
-@pytest.mark.parametrize("text", CASES["honest"])
-def test_what_honest_skills_say_is_no_finding(text: str) -> None:
-    assert list(instructions(text)) == []
+def test_what_honest_skills_say_is_no_finding() -> None:
+    assert [(text, item) for text in CASES["honest"] for item in instructions(text)] == []
 
 
 def test_all_that_honest_skills_say_together_is_no_finding() -> None:
