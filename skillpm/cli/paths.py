@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import stat
+import select
 from pathlib import Path
 from typing import Any
 
 import click
 
 from skillpm.errors import UsageError
+from skillpm.formats.unending import unending
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SOON = 1000  # milliseconds
 _BEFORE = r"(?<![^\s`'\"(])"  # a path in a sentence begins a word; a part of a URL or of another path does not
 
 
@@ -25,24 +28,24 @@ class TypedPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path. Raises click.BadParameter if it fails the checks, is empty or is a URL."""
         text = os.fsdecode(value)
+        is_document = self.exists and self.file_okay
+        if is_document and text == "-":
+            value = text = "/dev/stdin"
         if not text or _URL.match(text):
             self.fail(f"`{text[:200]}` is a URL, not a path" if text else "the path is empty", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if self.exists and self.file_okay:
-            self._check_kind(path, param, ctx)
+        if is_document:
+            self._check_document(path, param, ctx)
         plain = Path(os.path.normpath(path))
         return plain if plain == path or os.path.realpath(plain) == os.path.realpath(path) else path
 
-    def _check_kind(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
-        """Refuse a device that never ends, and say what a named pipe waits for; `<(command)` has its writer."""
-        from skillpm.cli.output import note
-
-        mode, real = path.stat().st_mode, os.path.realpath(path)
-        is_device = stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
-        if is_device and not real.startswith((os.devnull, "/dev/tty", "/dev/pts/", "/dev/console")):
-            self.fail(f"{path} is a device, not a file", param, ctx)
-        if stat.S_ISFIFO(mode) and not real.startswith("/proc/"):
-            note(f"{path} is a pipe: waiting for a program that writes into it")
+    def _check_document(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
+        """Refuse what may never end, and say what a command waits for that reads a pipe."""
+        kind = unending(path)
+        if kind is not None:
+            self.fail(f"{path} is {kind}, not a file; name a file, or pipe the document into `-`", param, ctx)
+        if path.is_fifo():
+            say_what_is_awaited(path)
 
 
 class SkillPath(TypedPath):
@@ -53,6 +56,28 @@ class SkillPath(TypedPath):
         from skillpm.layout.discovery import skill_folder
 
         return skill_folder(super().convert(value, param, ctx))
+
+
+class Stream(click.File):
+    """A file that is read while it is written; by default stdin."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the open file. Raises click.BadParameter if it cannot be opened, or might never end."""
+        kind = None if value == "-" else unending(Path(os.fsdecode(value)))
+        if kind is not None:
+            self.fail(f"{os.fsdecode(value)} is {kind}, not a file; stdin takes what a program writes", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def say_what_is_awaited(path: Path) -> None:
+    """Say that a pipe is read whose writer is slow: the command would seem to hang."""
+    from skillpm.cli.output import note
+
+    with contextlib.suppress(OSError), path.open("rb") as pipe:  # whoever reads it says why it cannot
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        if not poll.poll(_SOON):
+            note(f"waiting for what is written into {path}; Ctrl-C ends it")
 
 
 def output_file(path: Path) -> Path:

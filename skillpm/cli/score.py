@@ -12,13 +12,14 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.output import note, safe
+from skillpm.cli.paths import Stream
 from skillpm.cli.process import if_interrupted
 from skillpm.errors import VerifierError
 
 
 @click.command("score")
 @click.argument("skill", shell_complete=known_names)
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument("file", type=Stream("rb"), default="-")
 @code_options
 @if_interrupted("the judgements that are printed stand")
 def command(skill: str, file: BinaryIO) -> None:
@@ -44,6 +45,8 @@ def command(skill: str, file: BinaryIO) -> None:
                 sys.stdout.flush()  # what the line asked for has been written
 
     context, (chosen,) = agreed_skills((skill,))
+    if file.isatty():
+        note("reading rows from the terminal; Ctrl-D ends them")
     scoring = score(context, chosen, lines(), write, path=file.name)
     if scoring.errored and scoring.errored == scoring.rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.formats.gathered import Bytes, read_file
+from skillpm.formats.unending import unending
 from skillpm.index.pages import MAX_ADAPTER
 from skillpm.index.path import TreeIndex
 from skillpm.layout.discovery import plugin_of, skill_folders
@@ -45,7 +46,7 @@ class PackedFile:
             RegistryError: it is too large.
             IntegrityError: it is not acceptable.
         """
-        if not is_archive(self.file.name) or self.file.is_fifo():
+        if not is_archive(self.file.name) or unending(self.file):
             raise UsageError(
                 f"{self.file} is neither a folder nor an archive ({', '.join(ARCHIVES)})",
                 hint="name the folder that holds SKILL.md",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import DocumentError, StorageError
 from skillpm.formats.typed_path import typed_path
+from skillpm.formats.unending import unending
 from skillpm.settings.origin import Level, Origin
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def read_text(path: Path) -> str | None:
 
     Raises:
         DocumentError: it is too large, or not UTF-8.
-        StorageError: it cannot be read. A pipe is not: a read would wait for a writer.
+        StorageError: it cannot be read, or a read might never end.
     """
-    if path.is_dir() or path.is_fifo():
-        kind = "directory" if path.is_dir() else "pipe"
-        raise StorageError(f"{path} is a {kind}, not a regular file", hint="move it away", path=str(path))
+    kind = "a directory" if path.is_dir() else unending(path)
+    if kind is not None:
+        raise StorageError(f"{path} is {kind}, not a regular file", hint="move it away", path=str(path))
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from skillpm.errors import DocumentError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes
+from skillpm.formats.unending import unending
 
 _DRAFT = ".tmp"  # the suffix of a draft
+NAME_A_FILE = "write what it yields to a file, and name that"
 _HOME = "; for skillpm's own store and cache, SKILLPM_HOME can name another folder"
 
 _HINTS = {
@@ -55,13 +57,21 @@ class DiskErrors:
             raise storage_error(self.action, self.path, error) from None
 
 
+def refuse_unending(path: Path) -> None:
+    """Raise StorageError where a path leads to no file, and a read of it might never end."""
+    kind = unending(path)
+    if kind is not None:
+        raise StorageError(f"{path} is {kind}, not a regular file", hint=NAME_A_FILE, path=str(path))
+
+
 def read_text(path: Path) -> str:
     """Return a UTF-8 file's text with its line ends.
 
     Raises:
-        StorageError: the file cannot be read.
+        StorageError: the file cannot be read, or a read might never end.
         DocumentError: the file is not UTF-8.
     """
+    refuse_unending(path)
     with DiskErrors("read", path):
         data = path.read_bytes()
     return _decoded(data, path)
@@ -71,9 +81,10 @@ def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file without their ends and its byte order mark; they are read one at a time.
 
     Raises:
-        StorageError: the file cannot be read.
+        StorageError: the file cannot be read, or a read might never end.
         DocumentError: the file is not UTF-8.
     """
+    refuse_unending(path)
     with DiskErrors("read", path), path.open("rb") as file:
         start = 0
         for line in file:
@@ -102,7 +113,7 @@ def expect_file(path: Path, hint: str) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint=hint)
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is not a regular file", hint="write what it yields to a file, and name that")
+        raise UsageError(f"{path} is {unending(path) or 'a pipe'}, not a regular file", hint=NAME_A_FILE)
     if not path.is_file():
         raise UsageError(f"no file {path}", hint=hint)
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from skillpm.errors import DocumentError, UsageError
+from skillpm.formats.unending import unending
 from skillpm.model.lock import RESTORE, Lock
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.source import BUNDLED
@@ -22,8 +23,9 @@ def read_lock(path: Path) -> Lock:
         DocumentError: it is not a lock.
         StorageError: it cannot be read.
     """
-    if path.is_fifo():
-        raise DocumentError("is a pipe, not a regular file", path=path.name, hint="remove it")
+    kind = unending(path)
+    if kind is not None:
+        raise DocumentError(f"is {kind}, not a regular file", path=path.name, hint="remove it")
     return checked_lock(read_text(path), path=path.name) if path.exists() else Lock()
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import pty
+import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from skillpm.cli.paths import TypedPath, shortened
+from skillpm.storage.files import read_text
 from tests.shop import MakeProject, SkillFiles
 
 
@@ -46,19 +52,107 @@ def test_a_detour_goes_unless_a_link_leads_elsewhere(tmp_path: Path, monkeypatch
     assert kind.convert("link/../b", None, None) == Path("link/../b")
 
 
-def test_a_device_is_no_document_and_a_named_pipe_says_what_it_waits_for(
-    project: MakeProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+DOCUMENTS = [
+    "train demo --recipe FILE --dry-run",
+    "train demo --accelerate-config FILE --dry-run",
+    "export rows demo --recipe FILE --output out",
+    "import FILE",
+    "eval demo --model FILE",
+    "eval demo --model smollm2-135m --held-out FILE",
+    "eval demo --model http://127.0.0.1:9/v1#m --held-out FILE",
+    "answer demo FILE --model smollm2-135m --output out",
+    "score demo FILE",
+    "new made --from-tools FILE",
+    "new made --from-mcp FILE",
+    "new made --from-openapi FILE",
+    "synth demo --from-traces FILE --output out",
+    "synth demo --from-failures FILE --output out",
+    "run demo hello --approve FILE --model smollm2-135m",
+    "traces import FILE --skill demo",
+    "key import work FILE",
+    "key check ./demo --trust FILE",
+    "validate FILE",
+    "install FILE",
+    "pack FILE",
+    "scan FILE",
+    "report FILE",
+    "compare FILE FILE",
+    "gate FILE",
+    "rescore FILE --output out",
+    "calibrate FILE",
+    "runs show FILE",
+    "train --resume FILE",
+]
+
+
+@pytest.fixture(scope="module")
+def endless() -> Iterator[dict[str, str]]:
+    """One path of each kind that may never end."""
+    ours, theirs = pty.openpty()
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
+        os.mkfifo(f"{folder}/pipe.jsonl")
+        listening.bind(f"{folder}/socket.jsonl")
+        Path(f"{folder}/zero.jsonl").symlink_to("/dev/zero")
+        yield {
+            "a named pipe": f"{folder}/pipe.jsonl",
+            "a socket": f"{folder}/socket.jsonl",
+            "a device": f"{folder}/zero.jsonl",
+            "a terminal": os.ttyname(theirs),
+        }
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("line", DOCUMENTS)
+def test_no_command_waits_for_a_document_that_may_never_end(
+    project: MakeProject, skill_files: SkillFiles, endless: dict[str, str], line: str
 ) -> None:
-    """What a shell hands over as a file, and an empty document, are read as they are."""
-    project().call("train", "--recipe", "/dev/zero", "--dry-run").fails(2, "/dev/zero is a device, not a file")
+    place = project({"demo": skill_files()})
+    place.call("install", "./demo").ok()
+    for path in endless.values():
+        ended = place.call(*(path if word == "FILE" else word for word in line.split()))
+        assert ended.code in (1, 2, 3, 5, 6), ended
+        assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("command", ["list", "lock", "install", "verify"])
+@pytest.mark.parametrize("name", ["skillpm.yaml", "skillpm.lock"])
+def test_a_document_of_a_project_that_may_never_end_is_refused(
+    project: MakeProject, endless: dict[str, str], name: str, command: str
+) -> None:
+    place = project()
+    for kind, path in endless.items():
+        (place.root / name).unlink(missing_ok=True)
+        (place.root / name).symlink_to(path)
+        ended = place.call(command, *(["incident-triage"] if command == "install" else ()))
+        assert ended.code in (2, 6), ended
+        assert f"is {kind}, not a regular file" in ended.err
+
+
+def test_a_pipe_of_a_shell_is_a_document_and_a_slow_one_is_told_of(
+    endless: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     kind = TypedPath(exists=True, dir_okay=False)
-    os.mkfifo(tmp_path / "pipe")
+    for word, path in endless.items():
+        with pytest.raises(click.BadParameter, match=f"is {word}, not a file; name a file, or pipe"):
+            kind.convert(path, None, None)
+    monkeypatch.setattr("skillpm.cli.paths._SOON", 1)
     read, write = os.pipe()
-    for path in (os.devnull, f"/dev/fd/{read}", f"{tmp_path}/pipe"):
-        assert str(kind.convert(path, None, None)) == path
-    os.close(read)
+    pipe = f"/dev/fd/{read}"
+    assert [str(kind.convert(path, None, None)) for path in (os.devnull, pipe)] == [os.devnull, pipe]
+    assert capsys.readouterr().err == f"waiting for what is written into {pipe}; Ctrl-C ends it\n"
+    os.write(write, b"a: 1\n")
+    kind.convert(pipe, None, None)
     os.close(write)
-    assert capsys.readouterr().err == f"{tmp_path}/pipe is a pipe: waiting for a program that writes into it\n"
+    assert not capsys.readouterr().err
+    assert read_text(Path(pipe)) == "a: 1\n"
+    os.close(read)
+
+
+def test_a_document_is_read_from_stdin(project: MakeProject, skill_files: SkillFiles) -> None:
+    place = project({"demo": skill_files()})
+    place.call("install", "./demo").ok()
+    place.run("train", "demo", "--recipe", "-", "--dry-run", stdin="recipe: 1\nmodle: x\n").fails(2, "`modle`")
 
 
 def test_messages_have_them(project: MakeProject, skill_files: SkillFiles) -> None:

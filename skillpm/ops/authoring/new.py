@@ -12,7 +12,7 @@ from typing import Any, Literal
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
-from skillpm.storage.files import DiskErrors, write_atomic
+from skillpm.storage.files import DiskErrors, refuse_unending, write_atomic
 
 Api = Literal["tools", "mcp", "openapi"]
 _MOST_BYTES = 16 << 20  # of a description of an API
@@ -90,6 +90,7 @@ def create_from_api(
     target = _target(name, directory)
     if not file.exists() or file.is_dir():
         raise UsageError(f"no file {file}", hint="name the file that describes the API")
+    refuse_unending(file)
     with DiskErrors("read", file), file.open("rb") as opened:
         text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
     try:

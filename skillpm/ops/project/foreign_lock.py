@@ -26,7 +26,7 @@ from skillpm.runtime.collect import Given
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.guarded import blaming
 from skillpm.settings import Settings
-from skillpm.storage.files import DiskErrors
+from skillpm.storage.files import DiskErrors, refuse_unending
 
 BUILT_IN = ("skills-lock.json", ".skill-lock.json", "apm.lock.yaml")
 _KNOWN = f"known are {', '.join(BUILT_IN)}, and the files that plugins read; `skillpm plugins` lists the plugins"
@@ -253,6 +253,7 @@ def import_lock(path: Path, settings: Settings) -> ForeignLock:
 
 
 def _read(path: Path) -> str:
+    refuse_unending(path)
     with DiskErrors("read", path), path.open("rb") as file:
         data = file.read(MAX_LOCK + 1)
     if len(data) > MAX_LOCK:
