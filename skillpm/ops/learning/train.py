@@ -15,7 +15,7 @@ from shlex import quote
 from typing import Any
 
 from skillpm import __version__
-from skillpm.errors import SkillpmError, TrainingError, UsageError
+from skillpm.errors import PolicyError, SkillpmError, TrainingError, UsageError
 from skillpm.evals.asking import Asking
 from skillpm.formats.yaml_text import yaml_text
 from skillpm.model.ports import Progress
@@ -151,7 +151,7 @@ def resume(
     Raises:
         UsageError: there is no such run, it is finished, or what it began with has changed.
         BusyError: another process trains in the folder.
-        ConsentError, TrainingError, PluginError, StorageError, KeyboardInterrupt: as ``train``.
+        ConsentError, TrainingError, PluginError, PolicyError, StorageError, KeyboardInterrupt: as ``train``.
     """
     folder = RunFolder.open_unfinished(run)
     recipe = stored_recipe(context, run)
@@ -237,8 +237,13 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: 
     if adapter is not None and not recipe.chat_template_kwargs:  # it goes on to be asked as it was
         recipe = recipe.model_copy(update={"chat_template_kwargs": template_arguments(adapter)})
     skills = context.skills(recipe.skills)
-    for sentence in () if resumed else _recalls(context, recipe, skills):
-        context.note(f"warning: {sentence}")
+    try:
+        for sentence in _recalls(context, recipe, skills):
+            context.note(f"warning: {sentence}")
+    except PolicyError as quarantine:
+        if resumed:  # its recipe cannot name another adapter any more
+            quarantine.hint = f"begin a new run: {quarantine.hint}"
+        raise
     with open_session(context, skills) as session:
         check_stages(recipe, context.stage_kinds, offered_rewards(session))
         sources = () if resumed else row_sources(context, recipe, session)

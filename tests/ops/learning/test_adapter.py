@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from skillpm.settings import load_settings
 from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.recipe import Recipe
-from tests.ops.learning.test_train import Train, tiny_model, train_it  # noqa: F401 - fixtures
+from tests.ops.learning.test_train import SMALL, Ending, Train, tiny_model, train_it  # noqa: F401 - fixtures
 from tests.scripted_policy import Server
 from tests.shop import MakeProject, write_registry
 
@@ -161,7 +162,9 @@ def test_a_recalled_adapter_is_told_where_it_is_used_and_a_quarantined_one_is_re
     tiny_model: Path,  # noqa: F811
     project: MakeProject,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """So is a run that has begun with it."""
     run = train_it()
     packed, market = tmp_path / "server-a-model", tmp_path / "market"
     pack_adapter(run.folder, packed)
@@ -171,6 +174,10 @@ def test_a_recalled_adapter_is_told_where_it_is_used_and_a_quarantined_one_is_re
     train = ("train", "--recipe", "recipe.yaml", "--dry-run", "--yes")
     answer = ("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--yes")
     registry = FolderRegistry(market, "market")
+    with monkeypatch.context() as patch:
+        patch.setattr("skillpm.cli.train.training_progress", lambda: nullcontext(Ending()))
+        place.call(*train[:3], "--yes", *(word for change in SMALL for word in ("--set", change))).fails(130)
+    resume = ("train", "--resume", "latest", "--yes")
 
     registry.yank("server-a-model", "1.0.0", "learned nonsense")
     registry.set_status("server", "deprecated", "use another")
@@ -180,10 +187,15 @@ def test_a_recalled_adapter_is_told_where_it_is_used_and_a_quarantined_one_is_re
     assert notes[0].startswith(yanked) and notes[1] == "server is deprecated: use another"
 
     registry.quarantine("server-a-model", "1.0.0", "looked at")
+    place.call(*resume).fails(6, "server-a-model 1.0.0 is in quarantine", "begin a new run: use another one")
     for words in (train, train[:3], answer):
         refused = place.call(*words).fails(6, "server-a-model 1.0.0 is in quarantine", "name its folder")
     folder = refused.err.rpartition(": ")[2].strip()
     place.call(*train, "--set", f"adapter={folder}").ok()
+
+    registry.quarantine("server-a-model", "1.0.0", None)
+    said = place.call(*resume).ok().err
+    assert yanked in said and "server is deprecated: use another" in said
 
 
 def test_a_manifest_of_another_program_says_nothing_about_an_adapter(tmp_path: Path) -> None:

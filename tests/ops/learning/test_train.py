@@ -69,10 +69,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_random_model(tmp_path_factory.mktemp("tiny") / "a-model", TINY, gain=4)
 
 
+SMALL = (
+    "stages=[{kind: sft, epochs: 1, batch_size: 4}]",
+    *("data.rows=8", "data.refine=0", "data.held_out=4", "data.evaluate=2", "dtype=float32"),
+)
+
+
 def recipe_of(server: Server, model: Path, *changes: str) -> Recipe:
-    small = ("data.rows=8", "data.refine=0", "data.held_out=4", "data.evaluate=2", "dtype=float32")
-    stages = "stages=[{kind: sft, epochs: 1, batch_size: 4}]"
-    recipe = load_recipe(None, None, (stages, *small, *changes), BUILT_IN)
+    recipe = load_recipe(None, None, (*SMALL, *changes), BUILT_IN)
     folders = {"model": os.path.relpath(model), "skills": (f"./{os.path.relpath(server.folder)}",)}
     return recipe.model_copy(update=folders)
 
