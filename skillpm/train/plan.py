@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from skillpm.train.eval import Eval
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import Data, Recipe
 
+_WORD = re.compile(r"[^\W\d]+")
 REFINE_SHARE = 4  # at most one row of 4 is kept from SFT
 
 
@@ -141,6 +143,33 @@ def check_stages(recipe: Recipe, kinds: Kinds, rewards: Mapping[str, Sequence[st
     for stage in recipe.stages:
         if stage.kind in BUILT_IN.trainers:  # a plugin's plan may count on rows
             BUILT_IN.trainers[stage.kind].plan(stage, nothing)
+
+
+def check_lengths(recipe: Recipe, texts: Sequence[str]) -> None:
+    """Refuse a ``max_length`` into which no row fits, where no tokenizer is there that could count.
+
+    Vocabularies split a text into words first, so each of its words has a token of its own, or several.
+
+    Args:
+        recipe: what was asked.
+        texts: what each row says at least.
+
+    Raises:
+        UsageError: each text has more words than a stage takes tokens.
+    """
+    for stage in recipe.stages if texts else ():
+        length = getattr(stage, "max_length", None) if stage.kind in BUILT_IN.trainers else None
+        if length is None or any(_words(text) <= length for text in texts):
+            continue
+        raise UsageError(
+            f"stage {stage.name}: no row fits into {length} tokens: the shortest has {min(map(_words, texts))} words "
+            "or more",
+            hint=f"--set stages.{stage.name}.max_length={type(stage).model_fields['max_length'].default}",
+        )
+
+
+def _words(text: str) -> int:
+    return len(_WORD.findall(text))
 
 
 def _asks_nothing(stage: str) -> UsageError:

@@ -40,6 +40,9 @@ BAD = [
     (("langgraph-cli", "--set", "stages=[{kind: sft}, {kind: eval}]", "--set", "data.evaluate=0"), 2, "stage eval: "),
     (("langgraph-cli", "--model", "./two-layers", "--set", "layers=[1, 2]"), 2, "layer 2 is not a layer of "),
     (("langgraph-cli", "--set", "stages.sft.max_length=1"), 2, "max_length`: must be at least 4"),
+    (("langgraph-cli", "--set", "stages.sft.max_length=20"), 2, "stage sft: no row fits into 20 tokens: the shortest"),
+    (("langgraph-cli", "--set", "stages=[{kind: dpo, max_length: 9}]"), 2, "--set stages.dpo.max_length=1024"),
+    (("langgraph-cli", "--set", "stages=[{kind: distil, max_length: 9, teacher: self}]"), 2, "max_length=4096"),
     (
         ("langgraph-cli", "--model", "./two-layers", "--set", "stages.grpo.max_new_tokens=512"),
         2,

@@ -10,9 +10,10 @@ import pytest
 from skillpm.errors import UsageError
 from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
+from skillpm.train.dpo import Dpo
 from skillpm.train.eval import Eval
 from skillpm.train.kinds import BUILT_IN
-from skillpm.train.plan import TrainPlan, check_stages, make_plan
+from skillpm.train.plan import TrainPlan, check_lengths, check_stages, make_plan
 from skillpm.train.recipe import Data, Recipe
 from skillpm.train.sft import Sft
 
@@ -76,3 +77,14 @@ def test_a_recipe_trains_something_and_a_stage_that_measures_has_rows(
     recipe = Recipe(stages=tuple(stages), data=Data.model_validate(data))
     with pytest.raises(UsageError, match=problem) if problem else nullcontext():
         check_stages(recipe, BUILT_IN, {})
+
+
+@pytest.mark.parametrize("stage", [Sft(kind="sft", max_length=5), Dpo(kind="dpo", max_length=5)])
+def test_a_stage_takes_as_many_tokens_as_the_shortest_row_has_words(stage: Stage) -> None:
+    recipe = Recipe(stages=(stage,))
+    long, short = "Answer with one call.\nlist all\n{}", 'Do it: {"tool": "x", "n": 10}'
+    check_lengths(recipe, [long, short])
+    check_lengths(recipe, [])
+    with pytest.raises(UsageError, match="no row fits into 5 tokens: the shortest has 6 words or more") as error:
+        check_lengths(recipe, [long, f"{short} now"])
+    assert error.value.hint == f"--set stages.{stage.name}.max_length=1024"

@@ -40,7 +40,7 @@ from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import load_rephrasing
-from skillpm.ops.learning.training_plan import make_rows, offered_rewards, plan_rows, row_sources, stored_plan
+from skillpm.ops.learning.training_plan import check_recipe, make_rows, plan_rows, row_sources, stored_plan
 from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import check_can_make, read_text
@@ -48,7 +48,7 @@ from skillpm.synth.generate import Synthesis
 from skillpm.train.base_model import KNOWN_MODELS, context_window, layer_count, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
 from skillpm.train.launch import Launch, check_shares, read_launch
-from skillpm.train.plan import TrainPlan, check_stages
+from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job, Judging, Learn, Track, launched
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
 from skillpm.train.run_folder import RunFolder
@@ -83,7 +83,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
     _check_models(context, recipe, launch)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
-        check_stages(recipe, context.stage_kinds, offered_rewards(session))
+        check_recipe(context, recipe, session)
         synthesis = make_rows(context, recipe, session, row_sources(context, recipe, session), progress)
         plan = plan_rows(context, recipe, session, synthesis, launch)
         return replace(plan, notes=(*_recalls(context, recipe, skills), *plan.notes))
@@ -245,7 +245,7 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: 
             quarantine.hint = f"begin a new run: {quarantine.hint}"
         raise
     with open_session(context, skills) as session:
-        check_stages(recipe, context.stage_kinds, offered_rewards(session))
+        check_recipe(context, recipe, session)
         sources = () if resumed else row_sources(context, recipe, session)
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}

@@ -10,6 +10,7 @@ from skillpm.contract.contract import gold_text
 from skillpm.errors import UsageError
 from skillpm.evals.tasks import fair_orders, held_out_tasks
 from skillpm.formats.document import read_model
+from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.typed_path import typed_path
 from skillpm.model.ports import Progress
 from skillpm.model.synthesis import SynthesisDocument
@@ -25,7 +26,7 @@ from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.rephrase import Rephrasing
 from skillpm.train.launch import Launch, check_rows
-from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.plan import TrainPlan, check_lengths, check_stages, make_plan
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
@@ -98,6 +99,12 @@ def offered_rewards(session: JudgingSession) -> dict[str, list[str]]:
     return {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
 
 
+def check_recipe(context: Context, recipe: Recipe, session: JudgingSession) -> None:
+    """Raise UsageError where the stages of a recipe cannot work with these skills, before a row is made."""
+    check_stages(recipe, context.stage_kinds, offered_rewards(session))
+    check_lengths(recipe, [f"{given.prompt} request answer" for given in session.contributions.values()])
+
+
 def plan_rows(
     context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis, launch: Launch | None
 ) -> TrainPlan:
@@ -108,6 +115,7 @@ def plan_rows(
         CheckError: a seed stands in a suite, or no row can be held out.
     """
     rows = _rows(session, synthesis.train)
+    check_lengths(recipe, LazySequence(range(len(rows)), lambda place: _said(rows[place])))
     coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
     held_out = _held_out(session, synthesis.held_out, recipe.seed)
     plan = make_plan(recipe, context.stage_kinds, rows, held_out, offered_rewards(session), coverage)
@@ -115,6 +123,10 @@ def plan_rows(
     check_held_out(synthesis.profile)
     notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
     return replace(plan, notes=(*notes, *plan.notes))
+
+
+def _said(row: TrainRow) -> str:
+    return " ".join([*(message.content for message in row.task.prompt), row.answer])
 
 
 def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder) -> TrainPlan:
