@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from skillpm.index.directory import pages_below
 from skillpm.model.name import look_alike, scope_of
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.problems import ApiError
@@ -21,16 +22,22 @@ def refuse_look_alike(catalogue: Catalogue, name: str, allowed: str) -> None:
     Args:
         catalogue: of the registry.
         name: of a skill that is not published.
-        allowed: the published name that it may look like.
+        allowed: the published name that it may look like; of ``owner/skill`` the owner alone counts.
     """
-    others = (other for other in catalogue.beside(name) if scope_of(other) != scope_of(name) and other != allowed)
-    other = look_alike(name, others)
+    apart = (scope_of(name), scope_of(allowed))
+    other = look_alike(name, (other for other in catalogue.beside(name) if scope_of(other) not in apart))
     if other is not None:
         shown = scope_of(other)
+        near = _published(catalogue.folder.root, shown) if shown.endswith("/") else other
         raise ApiError(
             409,
             "name-looks-alike",
             f"`{name}` looks like `{shown}`, which is published here",
-            f"choose another name; if both names are right, publish with `--like {other}`",
-            near=other,
+            f"choose another name; if both names are right, publish with `--like {near}`",
+            near=near,
         )
+
+
+def _published(root: Path, scope: str) -> str:
+    """Return the first skill of an owner, ``OWNER/``."""
+    return min((name for name, _ in pages_below(root / "skills" / scope, scope)), default=scope)

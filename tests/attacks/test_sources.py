@@ -55,11 +55,10 @@ def test_a_name_that_looks_like_a_published_one_is_not_published(world: World, a
     before = {path: path.read_bytes() for path in world.shop.rglob("*") if path.is_file()}
     world.refuses(*publish, code=5, says=(f"`{new}` looks like `{there}`", f"--like {there}"))
     assert {path: path.read_bytes() for path in world.shop.rglob("*") if path.is_file()} == before
-    if "/" not in there:
-        typed = f"{there[:-1]}"
-        world.refuses(*publish, "--like", typed, code=2, says=(f"`--like {typed}`: ", f"did you mean `{there}`?"))
-    world.place.call(*publish, "--like", there).ok()
-    world.place.call(*publish).ok()  # it is no new name any more
+    unknown = ("--like", there[:-1])
+    for state in ("a new name", "a published one"):
+        world.refuses(*publish, *unknown, code=2, says=(f"`--like {there[:-1]}`: ", f"did you mean `{there}`"))
+        world.place.call(*publish, *(("--like", there) if state == "a new name" else ())).ok()
 
 
 @pytest.mark.attack(42)

@@ -181,13 +181,14 @@ def test_a_name_that_looks_like_another_is_refused_with_the_neighbour_named(
     for files, name, near in (
         (skill_files("incident-rep0rt"), "", "incident-report"),
         (skill_files("incidnet-report"), "", "incident-report"),
-        (skill_files("other"), "acme-too1s/other", "acme-tools/other"),
+        (skill_files("other"), "acme-too1s/other", "acme-tools/demo"),
     ):
         answer = eve.publish(files, name)
         assert problem(answer) == (409, "name-looks-alike")
         assert answer.json()["details"] == {"near": near}
         assert f"--like {near}" in answer.json()["hint"]
     assert eve.publish(skill_files("incident-rep0rt"), like="incident-report").status_code == 201
+    assert eve.publish(skill_files("other"), "acme-too1s/other", like="acme-tools/demo").status_code == 201
     assert ana.publish(skill_files("incident-report", "2.0")).status_code == 201
 
 

@@ -22,7 +22,7 @@ from skillpm.index.source import open_registry
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
 from skillpm.model.key import Signer
-from skillpm.model.name import did_you_mean, look_alike, parse_name, scope_of
+from skillpm.model.name import did_you_mean, look_alike, parse_name
 from skillpm.model.ports import Progress, Registry
 from skillpm.model.release import Release, Status
 from skillpm.model.requirement import Requirement, parse_version
@@ -122,9 +122,9 @@ def publish(
         UsageError: the folder changed meanwhile.
         RegistryError: the registry failed.
     """
+    _refuse_unknown(options.like, registry)
     page = registry.page(packed.name)
     if page is None:
-        _refuse_unknown(options.like, registry)
         _refuse_look_alike(packed.name, registry, options.like)
     releases = page.newest_first() if page else []
     present = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
@@ -152,8 +152,8 @@ def publish(
 
 
 def _refuse_unknown(like: str, registry: Registry) -> None:
-    """Refuse a name that the new one may look like, and that nobody has; of `owner/skill` the owner alone counts."""
-    if like and not scope_of(parse_name(like)).endswith("/") and registry.page(like) is None:
+    """Refuse a name that the new one may look like, and that nobody has."""
+    if like and registry.page(parse_name(like)) is None:
         hint = did_you_mean(like, registry.names(), "give the published name, or remove `--like`")
         raise UsageError(f"`--like {like}`: {registry.name} has no such skill", hint=hint)
 
