@@ -111,7 +111,8 @@ class EndpointPolicy:
             EndpointError: the server failed, or its answer cannot be used.
         """
         rest = iter(range(len(prompts)))
-        with round_trips(self._batch_size) as threads:
+        # Ctrl-C comes while an answer is awaited, or while whoever reads the answers works, which then closes this
+        with round_trips(self._batch_size, (KeyboardInterrupt, GeneratorExit)) as threads:
             waiting: dict[Future[Completion], int] = {}
             while True:
                 for index in islice(rest, 2 * self._batch_size - len(waiting)):  # as many again wait for a thread

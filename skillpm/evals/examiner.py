@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +35,7 @@ from skillpm.model.ports import (
 )
 from skillpm.model.task import Message
 
+_PATIENCE = 2.0  # seconds
 Remember = Callable[[Policy, Mapping[str, Any]], Policy]
 """Makes a policy keep its answers; the mapping is what decides them beside its own settings."""
 
@@ -78,6 +82,7 @@ class Examiner:
         Ctrl-C ends the arm, and so does a limit. It then has the answers that had ended.
 
         Raises:
+            KeyboardInterrupt: these were not judged soon after Ctrl-C.
             PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
             UsageError: it can be held to no contract, answers greedily alone, or counts no tokens under a limit.
         """
@@ -89,7 +94,8 @@ class Examiner:
             if not self.interrupted and self._budget.reached is None:
                 self._play(policy, label, answers, repeat)
         self._progress.finish()
-        records = answers.in_order()
+        with self._without_delay():
+            records = answers.in_order()
         self.answered = answers.positions
         interruption: dict[str, Any] = {"interrupted": True} if self.interrupted else {}
         if len(records) < len(tasks) * repeats and not self.interrupted:
@@ -108,11 +114,23 @@ class Examiner:
         for left in reversed(range(self._asking.turns)):
             turn = Turn(answers, repeat, places, self._observe if left else None)
             self._collect(self._drawn(policy, tasks, label, repeat), tasks, turn)
-            turn.observe()
+            with self._without_delay():
+                turn.observe()
             places = list(turn.going)
             tasks = turn.tasks_that_go_on()
             if not tasks or self.interrupted or self._budget.reached is not None:
                 return
+
+    @contextmanager
+    def _without_delay(self) -> Iterator[None]:
+        """Press Ctrl-C again for a person who has pressed it, and has waited for verdicts: the answers are stored."""
+        again = threading.Timer(_PATIENCE, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+        try:
+            if self.interrupted:
+                again.start()
+            yield
+        finally:
+            again.cancel()
 
     def _drawn(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel, repeat: int) -> Policy:
         """Return the policy as it answers in one round."""

@@ -381,15 +381,17 @@ def _too_large(url: str, limit: int) -> TooLargeError:
 
 
 @contextmanager
-def round_trips(at_once: int) -> Iterator[ThreadPoolExecutor]:
+def round_trips(
+    at_once: int, abandoned_by: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+) -> Iterator[ThreadPoolExecutor]:
     """Yield a pool that waits for its threads at the end. After an error, queued work never starts.
 
-    After KeyboardInterrupt, waiting threads are left behind and end with the process.
+    After KeyboardInterrupt, and whatever else is named, waiting threads are left behind and end with the process.
     """
     pool = ThreadPoolExecutor(at_once)
     try:
         yield pool
-    except KeyboardInterrupt:
+    except abandoned_by:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     except BaseException:

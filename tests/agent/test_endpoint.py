@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 import urllib.request
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -75,6 +77,19 @@ def test_many_prompts_are_asked_at_once_and_each_gets_its_own_answer(chat: MakeC
     prompts = [[Message(role="user", content=str(number))] for number in range(20)]
     answers = dict(policy.complete(prompts, max_new_tokens=5))
     assert [answers[number].text for number in range(20)] == [f"answer {number}" for number in range(20)]
+
+
+def test_who_reads_no_more_answers_does_not_wait_for_a_slow_one(chat: MakeChat) -> None:
+    """As after Ctrl-C; the answers that are read stand."""
+    url = chat({"0": "at once", "1": {"fault": "never"}})
+    patient = dataclasses.replace(QUICK, idle=60.0, whole=60.0)
+    policy = EndpointPolicy(url, batch_size=2, patience=patient, environment={})
+    answers = policy.complete([[Message(role="user", content=text)] for text in "01"], max_new_tokens=5)
+    assert next(answers)[1].text == "at once"
+    began = time.monotonic()
+    assert isinstance(answers, Generator)
+    answers.close()
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"status": 500, "after": "soon"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -140,3 +141,30 @@ def test_an_answer_that_was_cut_off_is_counted_as_truncated(
     arm = ask(policy, server.tasks(), ready.scorer.judge, count, max_new_tokens=20)
     assert arm.records[0].finish_reason == "length"
     assert cell(outcomes_of(arm).whole(), "graded").truncated == 1
+
+
+class Interrupted:
+    """Ctrl-C comes after the first answer."""
+
+    name = "interrupted"
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        yield 0, Completion("x", 1, 1, "stop")
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_arm_has_the_answers_that_are_judged_soon_and_waits_for_no_others(
+    server: Server, ready: JudgingSession, count: Count, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skillpm.evals.examiner._PATIENCE", 60)
+    assert len(ask(Interrupted(), server.tasks(), ready.scorer.judge, count).records) == 1
+    monkeypatch.setattr("skillpm.evals.examiner._PATIENCE", 0.1)
+
+    def judge(episodes: Sequence[Episode]) -> list[Judgement]:
+        time.sleep(60)
+        return []
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(Interrupted(), server.tasks(), judge, count)
