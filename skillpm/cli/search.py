@@ -40,7 +40,7 @@ def command(texts: tuple[str, ...], has: tuple[str, ...], limit: int) -> None:
     if result.hits and not is_json:
         table(("skill", "version", "installed", "source", "summary"), [_row(hit) for hit in result.hits[:limit]])
     for name, error in result.failures.items():
-        note(f"warning: {name} could not be searched: {error.message}")
+        note(f"warning: {name} could not be searched: {error.message}{f'; {error.hint}' if error.hint else ''}")
     if not is_json:
         _note_count(len(result.hits), limit, result.near)
     if result.failures and not result.hits:

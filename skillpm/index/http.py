@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _FOUND = 100  # skills that a registry's own search is asked for
 _DAY = 24 * 3600.0  # seconds
+_BY_NAME = "use `skillpm show NAME` or `skillpm install NAME`"
 
 
 def cached_get(
@@ -85,11 +86,9 @@ class HttpIndex(RegistryIndex):
     def listings(self) -> Iterator[Listing]:
         """Yield every skill of the registry's listing. Raises RegistryError, also if there is no listing."""
         self._open()
-        data = self._document(LISTING)
+        data = self._listing()
         if data is None:
-            raise RegistryError(
-                f"{self._label} has no {LISTING}", hint="use `skillpm show NAME` or `skillpm install NAME`"
-            )
+            raise RegistryError(f"{self._label} has no {LISTING}", hint=_BY_NAME)
         yield from read_listing(data, self._label)
 
     def ranked(self, text: str, has: Collection[str] = ()) -> list[Listing] | None:
@@ -109,20 +108,24 @@ class HttpIndex(RegistryIndex):
             answer = self._transport.get(f"{url}?{query}", limit=MAX_PAGE)
             if answer.status == 200:
                 listings = read_ranking(answer.body, f"{self._label}: its search")
-                self._keep_listing()
+                if self._cache.is_older(f"{self.url}/{LISTING}", _DAY):
+                    with contextlib.suppress(RegistryError):
+                        self._listing()
                 return listings
         return None
 
-    def _keep_listing(self) -> None:
-        """Fetch the listing if the one that is kept is older than a day; one that was too large is left for a day."""
-        url, refused = f"{self.url}/{LISTING}", f"{self.url}/{LISTING}#too-large"
-        if self._cache.is_older(url, _DAY) and self._cache.is_older(refused, _DAY):
-            try:
-                self._document(LISTING)
-            except TooLargeError:
-                self._cache.put(refused, b"", {})
-            except RegistryError:
-                pass
+    def _listing(self) -> bytes | None:
+        """Return the listing; one that was too large is left for a day. Raises RegistryError."""
+        refused = f"{self.url}/{LISTING}#too-large"
+        try:
+            if self._transport.offline or self._cache.is_older(refused, _DAY):
+                return self._document(LISTING)
+        except TooLargeError:
+            self._cache.put(refused, b"", {})
+        raise RegistryError(
+            f"{self._label} has a {LISTING} of more than {MAX_LISTING:,} bytes, too large to read",
+            hint=f"{_BY_NAME}; a server has a search: `skillpm-registry serve`",
+        )
 
     def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""

@@ -214,6 +214,19 @@ def test_a_server_that_searches_itself_is_searched_also_where_its_listing_is_too
         assert site.asked("/listing.json") == 1, "it is tried once a day"
 
 
+def test_a_listing_that_is_too_large_is_refused_once_a_day_with_what_works(
+    project: MakeProject, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skillpm.index.http.MAX_LISTING", 100)
+    with serving(shop) as site:
+        for _ in range(2):
+            place = project()
+            said = place.call("search", "log", "--registry", site.url).err
+            assert "has a listing.json of more than 100 bytes, too large to read; use `skillpm show NAME` or" in said
+        assert site.asked("/listing.json") == 1
+        place.call("show", "log-reader", "--registry", site.url).ok()
+
+
 def test_a_registry_renews_a_listing_that_is_larger_than_readers_take(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
