@@ -221,8 +221,8 @@ def _lesson(stage: Distil, given: StageInput, rows: Sequence[TrainRow]) -> Lesso
     pad = conversation.tokenizer.pad_token_id
     with asked() as teacher:
         check_vocabulary(teacher, told)
-        teaching = scoring_way(teacher, _trial(stage, conversation, kept, told), pad)
-    learning = packing_way(model, _trial(stage, conversation, kept, prompts), pad)
+        teaching = scoring_way(teacher, _trial(stage, kept, told), pad)
+    learning = packing_way(model, _trial(stage, kept, prompts), pad)
     return Lesson(stage, given, kept, Reader(prompts, learning), Reader(told, teaching), asked)
 
 
@@ -239,14 +239,14 @@ def _told(conversation: Conversation, row: TrainRow) -> list[int]:
     return conversation.prompt(before_prompt(skill_content(row.task.skill, row.text), row.task.prompt))
 
 
-def _trial(
-    stage: Distil, conversation: Conversation, rows: Sequence[TrainRow], prompts: Sequence[list[int]]
-) -> list[dict[str, Any]]:
-    """Return rows that are as long as they can become: a window shows in nothing shorter."""
+def _trial(stage: Distil, rows: Sequence[TrainRow], prompts: Sequence[list[int]]) -> list[dict[str, Any]]:
+    """Return rows that are as long as they can become: a window shows in nothing shorter.
+
+    Words of the prompt stand for an answer: the expected one is not needed here, and may be none that can be learned.
+    """
     features = []
     for row, prompt in zip(rows, prompts, strict=True):
-        answer = conversation.finished(row.task.prompt, row.answer)[1]
-        features.append((row.task.skill, prompt, [answer[n % len(answer)] for n in range(stage.max_new_tokens)]))
+        features.append((row.task.skill, prompt, [prompt[n % len(prompt)] for n in range(stage.max_new_tokens)]))
     return encode_rows(features, sys.maxsize)
 
 

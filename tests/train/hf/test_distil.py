@@ -13,7 +13,7 @@ from skillpm.errors import DocumentError, TrainingError, UsageError
 from skillpm.model.task import before_prompt, skill_content
 from skillpm.model.training import StageInput
 from skillpm.train.distil import Distil
-from skillpm.train.hf.distil import _lesson
+from skillpm.train.hf.distil import _lesson, run_distil
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows
 from skillpm.train.hf.stages import open_model
 from skillpm.train.kinds import BUILT_IN
@@ -112,6 +112,15 @@ def test_the_model_comes_near_to_its_teacher(tiny_model: Path, tmp_path: Path) -
     assert len(losses) == 8 and sum(losses[-3:]) < 0.92 * sum(losses[:3])
     assert 0 < log[0]["completions/mean_length"] <= 24 and log[0]["num_tokens"] > 0
     assert not list((tmp_path / "stages/distil/adapter").glob("*/"))
+
+
+def test_expected_answers_are_not_needed(tiny_model: Path, tmp_path: Path) -> None:
+    """Nor need they be any that the tokenizer could write."""
+    stage = stage_of(steps=1, max_new_tokens=4)
+    plan = told_plan(stage)
+    given = given_of(plan, tiny_model, tmp_path)
+    rows = tuple(replace(row, answer="<|im_end|>") for row in given.plan.rows)
+    assert run_distil(stage, replace(given, plan=replace(given.plan, rows=rows))).steps == 1
 
 
 def test_a_larger_model_teaches_without_the_text(tiny_model: Path, tmp_path: Path) -> None:
