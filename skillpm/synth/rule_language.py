@@ -24,7 +24,8 @@ _HOLE = "{0}"  # a value of this form is masked by its shape
 
 def _form(text: str) -> str:
     """Return the normal form without words that are only marks."""
-    return " ".join(word for word in normal_form(text).split() if word == _MASK or any(map(str.isalnum, word)))
+    words = normal_form(text).split()
+    return " ".join([word for word in words if word.isalnum() or word == _MASK or any(map(str.isalnum, word))])
 
 
 class RuleLanguage:

@@ -179,7 +179,12 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     _divide_templates(document, pools, shared, sides)
     requests = [_words(seed.request) for seed in seeds]
     lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
-    read = {text for text in {*chain(*lists)} if any(_reads_like(text, request) for request in requests)}
+    every = "\n".join(requests)  # a look at all of them at once tells most phrasings apart
+    read = {
+        text
+        for text in {*chain(*lists)}
+        if _reads_like(text, every) and any(_reads_like(text, request) for request in requests)
+    }
     phrasings = hold_out(lists, document.held_out, read)
     return Division(
         document.held_out,
