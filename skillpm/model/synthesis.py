@@ -156,6 +156,7 @@ class TaskRule(Document):
     answer: Annotated[str, Field(min_length=1)] | None = None
     draw: dict[SlotName, Draw] = Field(default_factory=dict)
     args: dict[str, Json] = Field(default_factory=dict)
+    first: tuple[dict[str, Json], ...] = ()
     requests: Phrasings
     clauses: dict[SlotName, Phrasings] = Field(default_factory=dict)
     constraints: tuple[Constraint, ...] = ()
@@ -181,8 +182,8 @@ class TaskRule(Document):
     def _has_one_answer(self) -> TaskRule:
         if sum(form is not None for form in (self.tool, self.refuse, self.answer)) != 1:
             raise ValueError("needs exactly one of `tool`, `refuse`, `answer`")
-        if self.tool is None and (self.args or self.ask):
-            raise ValueError("`args` and `ask` need `tool`")
+        if self.tool is None and (self.args or self.ask or self.first):
+            raise ValueError("`args`, `ask` and `first` need `tool`")
         return self
 
     @model_validator(mode="after")
@@ -201,7 +202,7 @@ class TaskRule(Document):
     def _names_known_slots(self) -> TaskRule:
         texts = [*self.phrasings, *(text for texts in self.clauses.values() for text in texts)]
         used = {slot for text in texts for slot in SLOT.findall(text)} | set(self.clauses)
-        used |= slots_of([self.args, self.answer])
+        used |= slots_of([self.args, self.answer, self.first])
         used |= {slot for constraint in self.constraints for slot in constraint.slots()}
         unknown = used - set(self.draw)
         if unknown:

@@ -82,7 +82,11 @@ class Seed(Document):
 
 
 class Task(Document):
-    """One problem: what is asked, what is expected, and which side of the split it is on."""
+    """One problem: what is asked, what is expected, and which side of the split it is on.
+
+    Attributes:
+        first: the right answers before the expected one, where a skill's environment is asked before it is answered.
+    """
 
     key: str
     skill: str
@@ -91,6 +95,7 @@ class Task(Document):
     split: Split
     tags: tuple[str, ...] = ()
     origin: Origin
+    first: tuple[Json, ...] = ()
 
     @classmethod
     def of(
@@ -103,6 +108,7 @@ class Task(Document):
         split: Split,
         origin: Origin,
         tags: tuple[str, ...] = (),
+        first: tuple[Any, ...] = (),
     ) -> Task:
         """Build a task of one request; the key is the digest of (skill, system, request, expected)."""
         user = Message.made(role="user", content=request)
@@ -114,6 +120,7 @@ class Task(Document):
             split=split,
             tags=tags,
             origin=origin,
+            first=first,
         )
 
     @property

@@ -42,11 +42,17 @@ class Stage(Document):
 
 @dataclass(frozen=True, slots=True)
 class TrainRow:
-    """A task and the one text that a model is trained to answer; ``text`` is what its skill says of itself."""
+    """A task and the one text that a model is trained to answer.
+
+    Attributes:
+        text: what its skill says of itself.
+        first: the answers before, each of which the skill's environment answers.
+    """
 
     task: Task
     answer: str
     text: str = ""
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ def plugin_family(
         chosen = random_of(skill, "plugin", rule, split, seed).getrandbits(31)
         for task in run(skill, rule, seeds, seed=chosen, count=count):
             if task.split == split:
-                yield Offer(rule, task.request, task.expected, "rule", (f"rule:{rule}", *task.tags))
+                tags = (f"rule:{rule}", *task.tags)
+                yield Offer(rule, task.request, task.expected, "rule", tags, first=task.first)
             else:
                 yield None
 

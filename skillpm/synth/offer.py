@@ -12,6 +12,7 @@ class Offer(NamedTuple):
 
     Attributes:
         values: that rows of the other side may not show.
+        first: the targets of the answers before the last one.
     """
 
     family: str
@@ -20,3 +21,4 @@ class Offer(NamedTuple):
     origin: Origin = "rule"
     tags: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
+    first: tuple[Any, ...] = ()

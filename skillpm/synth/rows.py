@@ -77,11 +77,13 @@ class _Candidate(NamedTuple):
 
     Attributes:
         form: of its request.
+        first: the answers before the last one.
     """
 
     offer: Offer
     form: str
     answer: Answer
+    first: Sequence[Answer] = ()
 
 
 class RowCollector:
@@ -162,14 +164,14 @@ class RowCollector:
     def _answered(self, offer: Offer, form: str) -> _Candidate | str:
         """Return an offer with its answer, or why the contract refuses that."""
         try:
-            return _Candidate(offer, form, self._answers.of(offer.target))
+            return _Candidate(offer, form, self._answers.of(offer.target), [*map(self._answers.of, offer.first)])
         except DocumentError as error:
             return error.rule
 
     def _are_fit(self, items: Sequence[_Candidate | str]) -> bool:
         """Would ``_refusal`` refuse none? False where it is not certain; most batches need only this look at them."""
         candidates = [item for item in items if isinstance(item, _Candidate)]
-        texts = [text for offer, _, answer in candidates for text in (offer.request, answer.text)]
+        texts = [text for item in candidates for text in (item.offer.request, item.answer.text)]
         return (
             not self._elsewhere
             and special_token("\n".join(texts)) is None
@@ -181,7 +183,7 @@ class RowCollector:
 
     def _refusal(self, candidate: _Candidate) -> str | None:
         """Return why a request is not taken whatever other rows there are on this side."""
-        offer, form, answer = candidate
+        offer, form, answer, _ = candidate
         token = special_token(offer.request, answer.text)
         if token is not None:
             return f"holds the special token `{token}`"
@@ -216,17 +218,20 @@ class RowCollector:
 
     def _stored(self, candidates: Sequence[_Candidate]) -> list[Row]:
         """Return rows that were written, and measured."""
-        lines = [self._writer.line(offer.request, answer, offer.tags, offer.origin) for offer, _, answer in candidates]
+        lines = [
+            self._writer.line(offer.request, answer, offer.tags, offer.origin, first)
+            for offer, _, answer, first in candidates
+        ]
         self._measurement.add(
-            [answer.expected for _, _, answer in candidates],
-            [len(offer.request) for offer, _, _ in candidates],
-            [len(answer.text) for _, _, answer in candidates],
+            [candidate.answer.expected for candidate in candidates],
+            [len(candidate.offer.request) for candidate in candidates],
+            [len(candidate.answer.text) for candidate in candidates],
         )
-        self.shown.update([hash(value_text(value)) for offer, _, _ in candidates for value in offer.values])
-        numbers = self.kept.extend([offer.family for offer, _, _ in candidates], lines)
+        self.shown.update([hash(value_text(value)) for item in candidates for value in item.offer.values])
+        numbers = self.kept.extend([candidate.offer.family for candidate in candidates], lines)
         return [
             Row(number, offer, form, answer.text, line)
-            for number, (offer, form, answer), line in zip(numbers, candidates, lines, strict=True)
+            for number, (offer, form, answer, _), line in zip(numbers, candidates, lines, strict=True)
         ]
 
     def verify(self, candidates: Sequence[Row], verifier: Judge | None) -> None:

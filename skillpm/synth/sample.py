@@ -93,6 +93,7 @@ class Sampler:
         self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
         self._constraints = [self._compile(constraint) for constraint in rule.constraints]
         self._target = _target(rule)
+        self._first = tuple(_call(rule, arguments) for arguments in rule.first)
         self._tags = (f"rule:{rule.name}", *rule.tags)
         self._phrasing = Phrasing(
             division.phrasings_of(document.frames, split),
@@ -215,7 +216,8 @@ class Sampler:
         request, template = self._phrasing.write(way.plan, texts, chance)
         tags = self._tags if way.news is None else (*self._tags, way.news, f"template:{self.rule.name}/{template}")
         told = tuple([values[name] for name in way.told])
-        return Offer(self.rule.name, request, self._target(values, way.names), "rule", tags, told)
+        first = tuple([target(values, way.names) for target in self._first])
+        return Offer(self.rule.name, request, self._target(values, way.names), "rule", tags, told, first)
 
     def _compile(self, constraint: Constraint) -> tuple[str, Callable[[int, Values | None], bool]]:
         """Return the constraint in words, and its test of (drawn slots, their values where known)."""
@@ -243,12 +245,17 @@ def _target(rule: TaskRule) -> Callable[[Values, frozenset[str]], dict[str, Any]
             "ask": [name for name, slots in unsaid.items() if not slots <= said],
         }
     if rule.tool is not None:
-        arguments = tuple((name, _filler(value)) for name, value in rule.args.items())
-        return lambda values, said: {"tool": rule.tool, "args": {name: fill(values) for name, fill in arguments}}
+        return _call(rule, rule.args)
     if rule.refuse is not None:
         return lambda values, said: {"refuse": rule.refuse}
     text = _filler(rule.answer)
     return lambda values, said: {"answer": value_text(text(values))}
+
+
+def _call(rule: TaskRule, arguments: Mapping[str, Any]) -> Callable[[Values, frozenset[str]], dict[str, Any]]:
+    """Return what makes a call of a rule's tool with these arguments."""
+    fillers = tuple((name, _filler(value)) for name, value in arguments.items())
+    return lambda values, said: {"tool": rule.tool, "args": {name: fill(values) for name, fill in fillers}}
 
 
 def _ascends(values: Sequence[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 
 from skillpm.model.task import Origin, Split, Task, canonical_key
@@ -29,14 +30,17 @@ class TaskWriter:
         self._split = _ascii(split)
         self._end = lru_cache(maxsize=1024)(self._written_end)
 
-    def line(self, request: str, answer: Answer, tags: tuple[str, ...], origin: Origin) -> bytes:
-        """Return the line of a task."""
+    def line(
+        self, request: str, answer: Answer, tags: tuple[str, ...], origin: Origin, first: Sequence[Answer] = ()
+    ) -> bytes:
+        """Return the line of a task; ``first`` are the answers before the last one."""
         key = canonical_key(self._skill, self._system, request, answer.canonical)
         is_json = answer.text.isascii() and not isinstance(answer.expected, str)
         expected = answer.text if is_json else _ascii(answer.expected)
         end = self._end(tags, origin)
         content = _ascii_text(request)
-        line = f'{{"key": "{key}", {self._beginning}{content}}}], "expected": {expected}, {end}}}\n'
+        before = f', "first": {_ascii([one.expected for one in first])}' if first else ""
+        line = f'{{"key": "{key}", {self._beginning}{content}}}], "expected": {expected}, {end}{before}}}\n'
         return line.encode("ascii")
 
     def _written_end(self, tags: tuple[str, ...], origin: Origin) -> str:

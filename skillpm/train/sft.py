@@ -48,10 +48,10 @@ class Sft(Stage):
 
 
 def plan_sft(stage: Sft, material: Material) -> StagePlan:
-    """Plan one pass over the training rows for each epoch."""
-    return StagePlan(steps_of(stage, len(material.train)), material.train)
+    """Plan one pass over the answers of the training rows for each epoch."""
+    return StagePlan(steps_of(stage, sum(1 + len(row.first) for row in material.train)), material.train)
 
 
-def steps_of(stage: Sft, rows: int) -> int:
-    """Return the optimiser steps on so many rows; the last step of a pass may have fewer."""
-    return math.ceil(math.ceil(rows / (stage.batch_size * stage.accumulate)) * stage.epochs)
+def steps_of(stage: Sft, answers: int) -> int:
+    """Return the optimiser steps on so many answers; the last step of a pass may have fewer."""
+    return math.ceil(math.ceil(answers / (stage.batch_size * stage.accumulate)) * stage.epochs)

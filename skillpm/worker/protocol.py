@@ -211,7 +211,7 @@ def judge_request(number: int, episodes: Sequence[Episode], verdicts: Sequence[V
 
 def task_document(task: Task) -> dict[str, Any]:
     """Return a task in JSON-ready values."""
-    return {
+    document = {
         "key": task.key,
         "skill": task.skill,
         "prompt": [{"role": message.role, "content": message.content} for message in task.prompt],
@@ -220,12 +220,14 @@ def task_document(task: Task) -> dict[str, Any]:
         "tags": list(task.tags),
         "origin": task.origin,
     }
+    return {**document, "first": list(task.first)} if task.first else document
 
 
 def task_of(document: Mapping[str, Any]) -> Task:
     """Return the task of the values that ``task_document`` made, unchecked."""
     messages = tuple(Message.made(**message) for message in document["prompt"])
-    return Task.made(**{**document, "prompt": messages, "tags": tuple(document["tags"])})
+    first = tuple(document.get("first", ()))
+    return Task.made(**{**document, "prompt": messages, "tags": tuple(document["tags"]), "first": first})
 
 
 HEADER = struct.Struct(">I")

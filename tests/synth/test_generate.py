@@ -693,3 +693,40 @@ def test_rows_are_on_disk_not_in_memory(given: Given, judge: Judge) -> None:
         tracemalloc.stop()
         assert made.lines["train"].count == rows
     assert (peaks[1400] - peaks[600]) / 800 < 500
+
+
+def test_the_first_answers_of_a_rule_are_filled_completed_and_checked_as_the_last_one_is(
+    given: Given, judge: Judge
+) -> None:
+    """They stand in the row's line with every argument; a call that the contract refuses makes no row."""
+    rule = {
+        "name": "look",
+        "tool": "dev",
+        "draw": {"port": {"from": "port"}},
+        "args": {"port": "{port}"},
+        "first": [{"tag": "all"}, {"tag": "of {port}", "quiet": True}],
+        "requests": ["look, then serve {port}", "see what is there, then take {port}", "peek and serve at {port}"],
+    }
+    broken = {**rule, "name": "broken", "first": [{"port": 0}]}
+    document = {"values": {"port": {"integers": [3000, 3400]}}, "tasks": [rule, broken]}
+
+    made = synthesise([given(document)], judge, rows=40, held_out=10, seed=1)
+
+    assert len(made.train) > 20 and all("rule:look" in task.tags for task in made.train)
+    for task in (*made.train, *made.held_out):
+        port = task.expected["args"]["port"]
+        nothing = dict.fromkeys(("port", "tag", "path", "quiet"))
+        assert task.first == (
+            {"tool": "dev", "args": nothing | {"tag": "all"}},
+            {"tool": "dev", "args": nothing | {"tag": f"of {port}", "quiet": True}},
+        )
+    assert made.profile.skills["small"].train.rejected
+
+
+def test_first_answers_are_calls_of_the_rule_s_tool(given: Given) -> None:
+    rule = {"name": "no", "refuse": "off_topic", "requests": ["sing"], "first": [{"port": 1}]}
+    with pytest.raises(ValueError, match="`args`, `ask` and `first` need `tool`"):
+        given({"tasks": [rule]})
+    lost = {"name": "look", "tool": "dev", "requests": ["look"], "first": [{"port": "{gone}"}]}
+    with pytest.raises(ValueError, match="slot `gone` is used but not in `draw`"):
+        given({"tasks": [lost]})

@@ -44,7 +44,7 @@ def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
                     counts[split] += 1
                     yield row
 
-            rows = counted(ROW_FORMS[form](read_tasks(path)))
+            rows = counted(ROW_FORMS[form](task for task in read_tasks(path) if not task.first))
             if form == "parquet":
                 write_parquet(folder / f"{split}.parquet", rows)
             else:

@@ -111,11 +111,14 @@ def plan_rows(
     """Return the plan of a run on these rows.
 
     Raises:
-        UsageError: processes cannot share them.
+        UsageError: processes cannot share them, or nothing would stand between their answers.
         CheckError: a seed stands in a suite, or no row can be held out.
     """
     rows = _rows(session, synthesis.train)
     check_lengths(recipe, LazySequence(range(len(rows)), lambda place: _said(rows[place])))
+    if any(row.first for row in rows) and session.scorer.observer is None:
+        hint = "give verifier.py `observe`, which shows something after each, or leave `first` out"
+        raise UsageError("rules have answers that come `first`, and no skill of this run has an environment", hint=hint)
     coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
     held_out = _held_out(session, synthesis.held_out, recipe.seed)
     plan = make_plan(recipe, context.stage_kinds, rows, held_out, offered_rewards(session), coverage)
@@ -137,11 +140,13 @@ def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folde
 
 
 def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
-    known = session.contributions
-    return [
-        TrainRow(task, gold_text(known[task.skill].contract, task.expected), known[task.skill].skill_text)
-        for task in tasks
-    ]
+    return [_row(session.contributions[task.skill], task) for task in tasks]
+
+
+def _row(contributions: Contributions, task: Task) -> TrainRow:
+    contract = contributions.contract
+    first = tuple(gold_text(contract, answer) for answer in task.first)
+    return TrainRow(task, gold_text(contract, task.expected), contributions.skill_text, first)
 
 
 def _held_out(session: JudgingSession, tasks: Sequence[Task], seed: int) -> list[TrainRow]:

@@ -15,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
+from skillpm.train.demonstration import demonstrations
 from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, packing_way
 from skillpm.train.hf.checkpoint import Resumable
@@ -63,7 +64,10 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
         TrainingError: every row is longer than ``max_length``, or the loss rose.
     """
     model, tokenizer = given.model, given.conversation.tokenizer
-    rows = [(row.task.skill, *given.conversation.finished(row.task.prompt, row.answer)) for row in given.plan.rows]
+    rows = [
+        (one.skill, *given.conversation.finished(one.messages, one.answer))
+        for one in demonstrations(given.plan.rows, given.observe)
+    ]
     longest = min(stage.max_length, window(model))
     features = encode_rows(rows, longest)
     too_long = len(rows) - len(features)

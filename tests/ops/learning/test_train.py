@@ -468,6 +468,14 @@ def test_rows_can_follow_other_rules_alone(server: Server, tiny_model: Path, cou
         plan_training(server.context(), recipe_of(server, tiny_model, "data.rules=lost.yaml"), progress=count)
 
 
+def test_first_answers_need_an_environment(server: Server, tiny_model: Path, count: Count) -> None:
+    rules = json.loads(json.dumps(SYNTHESIS))
+    rules["tasks"][0]["first"] = [rules["tasks"][0]["args"]]
+    (server.folder / "synthesis.yaml").write_text(json.dumps(rules))
+    with pytest.raises(UsageError, match="answers that come `first`, and no skill of this run has an environment"):
+        plan_training(server.context(), recipe_of(server, tiny_model), progress=count)
+
+
 @pytest.mark.slow
 def test_one_adapter_a_skill_learns_what_a_run_of_that_skill_learns_and_one_for_all_does_not(
     server: Server, tiny_model: Path, count: Count

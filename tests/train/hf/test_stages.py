@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
+from skillpm.train.demonstration import demonstrations
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.loop import on_one_device
 from skillpm.train.hf.packing import PrefixPacking
@@ -80,11 +82,12 @@ def run(
     judging: Any = judge,
     prefetch: Any = tell_nobody,
     teachers: Any = None,
+    observe: Any = None,
 ) -> list[Mapping[str, Any]]:
     target.mkdir(exist_ok=True)
     runners = [stage.trainer.load() for stage in plan.stages]
     opened = open_model(Job(plan.recipe, model, None, teachers or {}))
-    training = Training(opened, judging, prefetch, RunFolder(target), PlainProgress())
+    training = Training(opened, judging, prefetch, RunFolder(target), PlainProgress(), observe=observe)
     try:
         run_stages(plan, runners, training)
     finally:
@@ -117,6 +120,33 @@ def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_pa
         run(plan_of(stage), tiny_model, tmp_path, judging, prefetch)
 
     assert len({key for key, _ in asked}) > stage.validate_on
+
+
+def test_an_episode_is_learned_as_its_answers_are_behind_what_was_said_and_shown(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Rows with a look before their answer, and the same answers as rows of their own, give the same bytes."""
+
+    def observe(episodes: Sequence[Episode]) -> list[Episode]:
+        return [episode.shown("port 8001") for episode in episodes]
+
+    def plan(rows: Sequence[TrainRow]) -> TrainPlan:
+        stage = Sft(kind="sft", epochs=1, batch_size=3, learning_rate=1e-2)
+        recipe = Recipe(stages=(stage,), lora=Lora(rank=8), dtype="float32", data=Data(refine=0))
+        return make_plan(recipe, BUILT_IN, rows, (), {"even": ["graded"], "odd": ["graded"]})
+
+    rows = [replace(row, first=('{"look": 1}',)) if place % 2 else row for place, row in enumerate(make_rows(12))]
+    tasks = {row.task.skill: row.task for row in rows}
+    alone = [
+        TrainRow(tasks[one.skill].model_copy(update={"prompt": tuple(one.messages)}), one.answer)
+        for one in demonstrations(rows, observe)
+    ]
+
+    log = run(plan(rows), tiny_model, tmp_path / "episodes", observe=observe)
+    run(plan(alone), tiny_model, tmp_path / "alone")
+
+    assert len(log) == plan(rows).stages[0].plan.steps == 6
+    assert digest(tmp_path / "episodes/stages/sft") == digest(tmp_path / "alone/stages/sft")
 
 
 def test_sft_learns_and_is_reproducible(tiny_model: Path, tmp_path: Path) -> None:
