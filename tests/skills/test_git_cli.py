@@ -88,23 +88,27 @@ def test_every_expected_command_of_the_skill_changes_something_or_only_prints(
 def test_a_look_shows_the_name_that_the_request_does_not_say(
     project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every task of the suite, and a row of each rule, can be answered after `git status` or `git branch` alone."""
+    """A task of the suite can be answered after `git status` or `git branch`, a row of a rule after its own look."""
     monkeypatch.syspath_prepend(SKILL)
     from verifier import _looks, _printed
 
     suite = yaml.safe_load((SKILL / "suites/looking.yaml").read_text())
-    rules = read_model(SynthesisDocument, (SKILL / "looking.yaml").read_text())
+    rules = read_model(SynthesisDocument, (SKILL / "synthesis.yaml").read_text())
+    looks = {"git branch": "feature/dark-mode", "git status": "web/theme.css"}
+    tasks = [(task["request"], task["expected"], task["tags"], [*looks]) for task in suite["tasks"]]
+    side = Side(rules, divide(rules), "train")
     for rule in rules.tasks:
-        assert rule.tags == ("look",)
-        sample = Sampler(Side(rules, divide(rules), "train"), rule).draw(random.Random(0).random)
-        assert sample is not None
-        suite["tasks"].append({"request": sample.request, "expected": sample.target, "tags": ["look"]})
-    for task in suite["tasks"]:
-        gold = tuple(shlex.split(task["expected"]["args"]["command"]))
-        name = gold[-1]
-        shown = _printed((gold,), (("git", "branch"), ("git", "status")))
-        assert name in shown and name not in task["request"] and task["tags"] == ["look"]
-        assert "feature/dark-mode" in shown and "web/theme.css" in shown and not _looks(gold)
+        if rule.first:
+            sample = Sampler(side, rule).draw(random.Random(0).random)
+            assert sample is not None
+            first = [target["args"]["command"] for target in sample.first]
+            tasks.append((sample.request, sample.target, [*rule.tags], first))
+    assert len(tasks) == len(suite["tasks"]) + 9
+    for request, expected, tags, first in tasks:
+        gold = tuple(shlex.split(expected["args"]["command"]))
+        shown = _printed((gold,), tuple(tuple(shlex.split(line)) for line in first))
+        assert gold[-1] in shown and gold[-1] not in request and tags == ["look"]
+        assert all(looks[line] in shown for line in first) and not _looks(gold)
     assert all(_looks(("git", *words.split())) for words in ("status", "log -n 3", "branch -a", "stash list"))
     for name in [name for name in sys.modules if name.startswith("git_") or name == "verifier"]:
         monkeypatch.delitem(sys.modules, name)
