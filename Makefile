@@ -30,7 +30,7 @@ demo-rl: $(VENV)/.train
 	PYTHONPATH=$(CURDIR)/build/demo-rl-plugins $(BIN)/python demo/reinforcement.py --folder build/demo-rl
 
 test: $(VENV)/.test
-	$(BIN)/python -m compileall -q skillpm registry # the tests start it some thousand times, perhaps where no caches are written
+	$(BIN)/python -m compileall -q skillpm registry tests # some thousand processes read them, perhaps where no caches are written
 	$(BIN)/python -m pytest -q $(FAST) || { $(BIN)/python -m pytest -q --last-failed; exit 1; } # again, with the values of the failed asserts
 
 check: $(VENV)/.test

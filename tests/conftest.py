@@ -100,6 +100,24 @@ class _Stream(io.BytesIO):
 
 
 @contextlib.contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables and no others."""
+    before = {**os.environ}
+    _set_environment(before, wanted)
+    try:
+        yield
+    finally:
+        _set_environment({**os.environ}, before)
+
+
+def _set_environment(present: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Write what differs alone: commands run some thousand times."""
+    for name in present.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update(wanted.items() - present.items())
+
+
+@contextlib.contextmanager
 def _importing_from(path: str) -> Iterator[None]:
     """Import from the folders of a PYTHONPATH too; afterwards, forget the modules that came from there."""
     before, added = [*sys.path], [folder for folder in path.split(os.pathsep) if folder and folder not in sys.path]
@@ -161,7 +179,7 @@ class Project:
         raw = [_Stream(text.encode()) for text in (stdin or "", "", "")]
         streams = [io.TextIOWrapper(stream, "utf-8") for stream in raw]
         with (
-            mock.patch.dict(os.environ, {**self.environment, **environment}, clear=True),
+            _environment({**self.environment, **environment}),
             mock.patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
             _importing_from(environment.get("PYTHONPATH", "")),
             mock.patch.multiple(logging.getLogger("skillpm.hooks"), handlers=[], level=logging.NOTSET),

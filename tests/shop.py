@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -87,14 +88,19 @@ def locked(place: Project) -> dict[str, str]:
     return {item["name"]: item["version"] for item in lock["skills"]}
 
 
-@pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Path:
     """A registry: base 1.0, 1.1 and 2.0; top needs base<2; other needs base>=2; lost needs what nobody has; plain."""
     bases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     top, other = skill_files("top", requires={"base": ">=1,<2"}), skill_files("other", requires={"base": ">=2"})
-    return publish(
-        tmp_path / "shop", *bases, top, other, skill_files("lost", requires={"nowhere": ""}), skill_files("plain")
-    )
+    lost, plain = skill_files("lost", requires={"nowhere": ""}), skill_files("plain")
+    return publish(tmp_path_factory.mktemp("stock") / "shop", *bases, top, other, lost, plain)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, stock: Path) -> Path:
+    """The registry ``stock``, for one test."""
+    return Path(shutil.copytree(stock, tmp_path / "shop"))
 
 
 def write_registry(

@@ -35,7 +35,7 @@ MANIFEST = "manifest: 1\nversion: 1.0.0\n"
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
 MakeEpisode = Callable[..., Episode]
-FAST = Limits(batch_seconds=2.0, item_seconds=0.0)
+PATIENT = Limits(start_seconds=100.0, batch_seconds=100.0, call_seconds=100.0, item_seconds=0.0)  # busy machines too
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +111,6 @@ def make_scorer(consents: Consents, copies: SealedCopies) -> Callable[..., Score
         sealed = [copies.seal(skill) for skill in skills]
         for skill in sealed:
             consents.grant(consents.request(skill))
-        return Scorer(sealed, consents=consents, **{"limits": FAST, **options})
+        return Scorer(sealed, consents=consents, **{"limits": PATIENT, **options})
 
     return make

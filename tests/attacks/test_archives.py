@@ -122,16 +122,17 @@ ARCHIVES: dict[str, tuple[bytes, ...]] = {
     "28 bare tar": (gzip.decompress(archive(SKILL)), b"not gzip"),
     "28 nothing": (b"", b"not gzip"),
 }  # fmt: skip
+NUMBERS = {attack.partition(" ")[0]: attack.partition(" ")[0] + " " for attack in ARCHIVES}
 
 
-@pytest.mark.parametrize("attack", attacks(ARCHIVES))
-def test_a_hostile_archive_is_refused(world: World, attack: str) -> None:
-    data, *said = ARCHIVES[attack]
-    texts = tuple(text.decode() for text in said)
-    world.offer("bad", data)
-    world.place.write({"bad.tar.gz": data})
-    world.refuses("install", "bad", "--registry", world.shop, code=4, says=texts)
-    world.refuses("install", "./bad.tar.gz", code=4, says=texts)
+@pytest.mark.parametrize("number", attacks(NUMBERS))
+def test_a_hostile_archive_is_refused(world: World, number: str) -> None:
+    for data, *said in (case for attack, case in ARCHIVES.items() if attack.startswith(NUMBERS[number])):
+        texts = tuple(text.decode() for text in said)
+        world.offer("bad", data)
+        world.place.write({"bad.tar.gz": data})
+        world.refuses("install", "bad", "--registry", world.shop, code=4, says=texts)
+        world.refuses("install", "./bad.tar.gz", code=4, says=texts)
 
 
 MEBI = 1 << 20

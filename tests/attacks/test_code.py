@@ -265,7 +265,7 @@ def test_a_catastrophic_pattern_is_matched_in_linear_time(world: World) -> None:
     answers = [{"tool": "d", "args": {"a": text}} for text in ("aaa", "a" * 5_000 + "!")]
     rows = [{"expected": answers[0], "completion": json.dumps(answer)} for answer in answers]
     world.place.write({"odd": {"SKILL.md": skill_text("odd"), "skill.yaml": MANIFEST, "contract.yaml": contract}})
-    done = world.place.run("score", "./odd", stdin="".join(f"{json.dumps(row)}\n" for row in rows)).ok()
+    done = world.place.call("score", "./odd", stdin="".join(f"{json.dumps(row)}\n" for row in rows)).ok()
     assert [json.loads(line)["status"] for line in done.out.splitlines()] == ["passed", "failed"]
 
 

@@ -222,7 +222,17 @@ def test_what_cannot_be_yanked_is_said(place: Project, arguments: list[str], cod
     assert content(place.root / "shop") == before
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "skills").iterdir() if path.is_dir()))
+QUICK = "shell-tools"  # tests/whole/test_skills.py finds the others strictly valid
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(path.name, marks=() if path.name == QUICK else pytest.mark.slow)
+        for path in sorted((ROOT / "skills").iterdir())
+        if path.is_dir()
+    ],
+)
 def test_first_party_skills_can_be_packed(place: Project, folder: str) -> None:
     place.call("pack", ROOT / "skills" / folder).ok()
 

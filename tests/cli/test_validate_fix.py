@@ -35,14 +35,14 @@ when_to_use: x
 
 def test_the_change_is_shown_and_written_and_what_is_left_is_told(project: MakeProject) -> None:
     root = project({"my-skill/SKILL.md": BROKEN})
-    outcome = root.run("validate", "my-skill", "--fix").ok()
+    outcome = root.call("validate", "my-skill", "--fix").ok()
     assert (root.root / "my-skill/SKILL.md").read_bytes().decode() == MENDED
     assert outcome.out.startswith("--- my-skill/SKILL.md\n+++ my-skill/SKILL.md\n@@ ")
     assert "\n-name: My Skill\\r\n" in outcome.out and '\n+  version: "1.10"\n' in outcome.out
     assert "\ufeff" not in outcome.out and "\r" not in outcome.out
     assert "my-skill/SKILL.md:6: warning SK201: unknown field `when_to_use`" in outcome.out
     assert "1 file fixed" in outcome.err and "0 errors, 1 warning" in outcome.err
-    again = root.run("validate", "my-skill", "--fix").ok()
+    again = root.call("validate", "my-skill", "--fix").ok()
     assert "0 files fixed" in again.err and "---" not in again.out
 
 

@@ -30,7 +30,7 @@ def test_an_answer_passes_if_real_git_leaves_the_same_state(project: MakeProject
     calls = [[{"tool": "git", "args": {"command": command}} for command in pair[1:]] for pair in pairs]
     rows = [json.dumps({"expected": gold, "completion": json.dumps(answer)}) + "\n" for gold, answer in calls]
 
-    done = project().run("score", "git-cli", "--yes", stdin="".join(rows)).ok()
+    done = project().call("score", "git-cli", "--yes", stdin="".join(rows)).ok()
 
     passed = ["=" if json.loads(line)["status"] == "passed" else "!" for line in done.out.splitlines()]
     wrong = [pair for pair, verdict in zip(pairs, passed, strict=True) if pair[0] != verdict]

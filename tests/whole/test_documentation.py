@@ -69,11 +69,10 @@ def named(line: str) -> str | None:
     return next((name for name in (" ".join(words[:2]), words[0]) if name in KNOWN), None)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
-    for line in said(PAGES[page]):
+def test_every_command_and_option_that_a_page_names_exists() -> None:
+    groups = {name.partition(" ")[0] for name in KNOWN if " " in name}
+    for page, line in ((page, line) for page, text in PAGES.items() for line in said(text)):
         command = named(line)
-        groups = {name.partition(" ")[0] for name in KNOWN if " " in name}
         assert command or line.split()[0] in groups or line.startswith("--"), f"{page}: skillpm {line}"
         options = set(re.findall(r"(?<![\w-])--[a-z-]+", line))
         allowed = OPTIONS[command] if command else {option for item in main.params for option in item.opts} | {"--help"}
@@ -88,10 +87,9 @@ def test_every_option_that_stands_alone_is_of_some_command() -> None:
         assert alone <= every, f"{page}: {alone - every}"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_to_a_file_leads_to_one(page: str) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[page])
-    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).is_file()]
+def test_every_link_to_a_file_leads_to_one() -> None:
+    links = [(page, link) for page, text in PAGES.items() for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)]
+    assert not [(page, link) for page, link in links if not (ROOT / page).parent.joinpath(link).is_file()]
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])

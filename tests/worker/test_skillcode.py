@@ -109,11 +109,11 @@ def test_a_plugin_file_that_breaks_the_rules_is_named_with_what_is_wrong(
 def test_a_plugin_file_that_hangs_is_ended_and_the_other_skills_go_on(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:
-    hanging = make_skill({"plugin.py": "while True: pass"}, name="hanging")
-    with make_scorer(make_skill(), hanging, limits=Limits(start_seconds=5.0)) as scorer:
+    hanging = make_skill({"plugin.py": "import time\ntime.sleep(600)"}, name="hanging")
+    with make_scorer(make_skill(), hanging, limits=Limits(start_seconds=10.0)) as scorer:
         good, bad = scorer.judge([episode(), episode("x", skill="hanging")])
     assert (good.verdict.status, bad.verdict.status) == ("passed", "errored")
-    assert "hanging cannot be run: no verdicts after 5 seconds" in bad.verdict.reasons[0]
+    assert "hanging cannot be run: no verdicts after 10 seconds" in bad.verdict.reasons[0]
 
 
 def test_a_plugin_file_may_import_a_sibling_but_not_what_lies_beside_the_skill(

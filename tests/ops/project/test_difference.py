@@ -20,10 +20,15 @@ def text(many: str, *more: str) -> str:
     return f"project: 1\nrequires:\n  many: '{many}'\n{others}registries: {{shop: ../shop}}\n"
 
 
-@pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
+@pytest.fixture(scope="module")
+def goods(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Path:
     many = [skill_files("many", version) for version in ("1.4", "1.8")]
-    return publish(tmp_path / "shop", *many, skill_files("x1"), skill_files("same"))
+    return publish(tmp_path_factory.mktemp("goods") / "shop", *many, skill_files("x1"), skill_files("same"))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, goods: Path) -> Path:
+    return Path(shutil.copytree(goods, tmp_path / "shop"))
 
 
 def changes(document: Any) -> dict[str, tuple[str, str | None, str]]:

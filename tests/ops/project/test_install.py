@@ -167,7 +167,7 @@ def test_a_skill_for_another_version_of_the_hooks_is_not_installed(
     """Its code could not be run, so nothing is written; the message says what to do."""
     files = skill_files("ahead")
     here = project({"ahead": {**files, "skill.yaml": files["skill.yaml"] + "hooks: 2\n"}})
-    here.run("install", "./ahead").fails(9, "ahead 1.0 was written for version 2 of the hooks", "upgrade skillpm-core")
+    here.call("install", "./ahead").fails(9, "ahead 1.0 was written for version 2 of the hooks", "upgrade skillpm-core")
     assert not (here.root / "skillpm.lock").exists() and not (here.root / ".agents").exists()
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,14 +27,19 @@ from tests.servers import Handler, Shop, commit_all, git, serving
 from tests.shop import MakeProject, SkillFiles, publish, snapshot, tree
 
 
-@pytest.fixture
-def site(tmp_path: Path, skill_files: SkillFiles) -> Iterator[Shop]:
-    """A registry behind a server: base 1.0, 1.1 and 2.0; top needs base<2; many-00 to many-19 need base."""
+@pytest.fixture(scope="module")
+def goods(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Path:
+    """A registry: base 1.0, 1.1 and 2.0; top needs base<2; many-00 to many-19 need base."""
     releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     releases += [skill_files("top", requires={"base": ">=1,<2"})]
     releases += [skill_files(f"many-{number:02d}", requires={"base": ""}) for number in range(20)]
-    publish(tmp_path / "www", *releases)
-    with serving(tmp_path / "www") as shop:
+    return publish(tmp_path_factory.mktemp("goods") / "www", *releases)
+
+
+@pytest.fixture
+def site(tmp_path: Path, goods: Path) -> Iterator[Shop]:
+    """The registry ``goods`` behind a server, for one test."""
+    with serving(Path(shutil.copytree(goods, tmp_path / "www"))) as shop:
         yield shop
 
 

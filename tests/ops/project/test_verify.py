@@ -27,21 +27,21 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def installed(project: MakeProject, tmp_path: Path, skill_files: SkillFiles, template: Path) -> Project:
     """Two skills, put into the folders of two agents; ``demo`` has a script."""
+    place, shop = project(), tmp_path / "shop"
+    places = {"project": place.root, "home": Path(place.environment["SKILLPM_HOME"]), "shop": shop}
+    if (template / "project").is_dir():
+        for name, folder in places.items():
+            shutil.copytree(template / name, folder, dirs_exist_ok=True)
+        return place
     demo = {**skill_files(), "scripts/run.sh": "echo\n"}
     trees = [
         MappingTree({path: text.encode() for path, text in files.items()}, {"scripts/run.sh"})
         for files in (demo, skill_files("other"), skill_files("demo", "2.0"))
     ]
-    write_registry(tmp_path / "shop", trees)
-    place = project()
-    home = Path(place.environment["SKILLPM_HOME"])
-    if (template / "project").is_dir():
-        shutil.copytree(template / "project", place.root, dirs_exist_ok=True)
-        shutil.copytree(template / "home", home)
-    else:
-        place.call("install", "demo<2", "other", "--registry", tmp_path / "shop", "--agent", "claude-code").ok()
-        shutil.copytree(place.root, template / "project")
-        shutil.copytree(home, template / "home")
+    write_registry(shop, trees)
+    place.call("install", "demo<2", "other", "--registry", shop, "--agent", "claude-code").ok()
+    for name, folder in places.items():
+        shutil.copytree(folder, template / name)
     return place
 
 

@@ -69,5 +69,5 @@ def test_what_cannot_be_resolved_is_installed_with_a_warning_and_locked_by_the_n
 def test_a_malformed_requirement_and_a_bad_address_are_findings_with_their_line(place: Project) -> None:
     for text in ("acme ==", "acme @ http://example.org/acme-1.0.tar.gz?x=.whl"):
         (place.root / "one/skill.yaml").write_text(f"manifest: 1\nversion: '1.0'\npython:\n  - b\n  - {text!r}\n")
-        outcome = place.run("validate", "./one").fails(1)
+        outcome = place.call("validate", "./one").fails(1)
         assert "skill.yaml:5" in outcome.out + outcome.err and "SK501" in outcome.out + outcome.err
