@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.errors import UsageError
-from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.training import Stage
-from skillpm.storage.files import read_text
+from skillpm.train.accelerate_file import AccelerateFile
 from skillpm.train.grpo import Sampled, prompts_of_step
 from skillpm.train.kinds import SEVERAL
 from skillpm.train.plan import TrainPlan
@@ -27,7 +26,8 @@ from skillpm.train.refining import samples_with_vllm
 _RANK = "skillpm.train.hf.rank"
 _COMING = 600  # seconds in which all machines come
 _CPU, _GPU = "MULTI_CPU", "MULTI_GPU"
-_FSDP, _REFUSED = "FSDP", ("DEEPSPEED", "MEGATRON_LM")
+_FSDP, _ZERO = "FSDP", "DEEPSPEED"
+_MOST = 1_000_000
 _FEW = "use fewer processes, or more rows: --set data.rows=400"
 
 
@@ -83,6 +83,7 @@ class Launch:
         machines: on which they run; None for this one alone.
         on_cpu: are GPUs left alone?
         sharded: has each a share of the model, its gradients and its optimiser, and not the whole?
+        zero: what DeepSpeed is told of its ZeRO, by which they share the optimiser alone; None without it.
     """
 
     processes: int
@@ -90,6 +91,7 @@ class Launch:
     machines: Machines | None = None
     on_cpu: bool = False
     sharded: bool = False
+    zero: Mapping[str, Any] | None = None
 
     @property
     def here(self) -> int:
@@ -104,7 +106,7 @@ class Launch:
     def command(self, address: str) -> list[str]:
         """Return the command that starts those of this machine; ``address`` is that of our socket."""
         python = [sys.executable, "-P", "-m"]
-        if self.config is None or self.on_cpu or self.sharded:
+        if self.config is None or self.on_cpu or self.sharded or self.zero:
             start = [*python, "torch.distributed.run", *self._meeting(), "--nproc-per-node", str(self.here)]
         else:
             start = [*python, "accelerate.commands.launch", "--config_file", str(self.config)]
@@ -127,21 +129,15 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
 
     Raises:
         UsageError: accelerate's file asks for what is not supported, or lacks what several machines need.
-        DocumentError: it is not YAML.
+        StorageError, DocumentError: it, or the file of DeepSpeed that it names, cannot be read.
     """
     if config is None:
         return Launch(processes) if processes and processes > 1 else None
-    root = read_yaml(read_text(config), path=str(config))
-    file = _File(config, root if isinstance(root, dict) else {})
+    file = AccelerateFile.read(config)
     kind = file.text("distributed_type")
-    if kind in _REFUSED:
+    if kind not in (_CPU, _GPU, _FSDP, _ZERO):
         raise UsageError(
-            f"{config}: `distributed_type` is {kind}, which skillpm does not support",
-            hint="`distributed_type: FSDP` with `fsdp_version: 2` shards the model",
-        )
-    if kind not in (_CPU, _GPU, _FSDP):
-        raise UsageError(
-            f"{config}: `distributed_type` is {kind or 'missing'}, not {_GPU}, {_CPU} or {_FSDP}",
+            f"{config}: `distributed_type` is {kind or 'missing'}, not {_GPU}, {_CPU}, {_FSDP} or {_ZERO}",
             hint="run `accelerate config --config_file FILE`, or leave the file out: `--processes N`",
         )
     processes = processes or file.number("num_processes", 1, _MOST, "set it to the processes of all machines")
@@ -149,55 +145,17 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
         raise UsageError(f"{config}: `num_processes` is not 2 or more", hint="set their number with `--processes`")
     machines, on_cpu = _machines(file, processes), kind == _CPU or file.is_true("use_cpu")
     if kind == _FSDP:
-        _check_sharding(file)
-    return Launch(processes, config.resolve(), machines, on_cpu, sharded=kind == _FSDP)
-
-
-def _check_sharding(file: _File) -> None:
-    """Raise UsageError where accelerate's file asks for another sharding than FSDP2 on the devices."""
-    asked = file.settings.get("fsdp_config")
-    settings = _File(file.path, asked if isinstance(asked, dict) else {})
-    if settings.text("fsdp_version") != "2":
+        file.check_sharding()
+    zero = file.zero() if kind == _ZERO else None
+    if zero and machines:
         raise UsageError(
-            f"{file.path}: `fsdp_version` is {settings.text('fsdp_version') or 'missing'}, not 2",
-            hint="set `fsdp_version: 2` below `fsdp_config`",
+            f"{config}: DeepSpeed's checkpoints stay on each machine, and a run has one folder",
+            hint="`distributed_type: FSDP` with `fsdp_version: 2` shares a model out over several machines",
         )
-    if settings.is_true("fsdp_offload_params"):
-        raise UsageError(
-            f"{file.path}: `fsdp_offload_params` is true, and skillpm keeps the shares on the devices",
-            hint="set it to false, or use more processes",
-        )
+    return Launch(processes, config.resolve(), machines, on_cpu, sharded=kind == _FSDP, zero=zero)
 
 
-_MOST = 1_000_000
-_LONGEST = 253  # characters of a domain name
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file of ``accelerate config``."""
-
-    path: Path
-    settings: Mapping[str, Any]
-
-    def text(self, name: str) -> str:
-        """Return a setting; empty where it is missing. The longest that one may be is the name of a machine."""
-        value = self.settings.get(name)
-        return "" if value is None else str(value)[:_LONGEST]
-
-    def is_true(self, name: str) -> bool:
-        """Is a setting on?"""
-        return self.text(name).lower() == "true"
-
-    def number(self, name: str, least: int, most: int, hint: str) -> int:
-        """Return a setting that is a whole number. Raises UsageError where it is missing or not within its bounds."""
-        text = self.text(name)
-        if text.isdecimal() and least <= int(text) <= most:
-            return int(text)
-        raise UsageError(f"{self.path}: `{name}` is {text or 'missing'}, not {least} to {most}", hint=hint)
-
-
-def _machines(file: _File, processes: int) -> Machines | None:
+def _machines(file: AccelerateFile, processes: int) -> Machines | None:
     """Return the machines that accelerate's file names; None for one. Raises UsageError where something is missing."""
     if file.text("num_machines") in ("", "1"):
         return None

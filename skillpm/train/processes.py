@@ -327,7 +327,8 @@ def launched(launch: Launch, job: Job) -> Iterator[tuple[Mapping[str, Any], Lear
         SkillpmError: what one of them could not do, such as open the model.
         KeyboardInterrupt: Ctrl-C came to another machine.
     """
-    asked, sources = (job.recipe.model_dump(mode="json"), launch.sharded), (job.model, job.adapter, job.teachers)
+    asked = (job.recipe.model_dump(mode="json"), launch.sharded, launch.zero)
+    sources = (job.model, job.adapter, job.teachers)
     with _started(launch, {"recipe": lambda: asked, "sources": lambda document: sources}) as processes:
         yield processes.begin(), processes.learn
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.errors import TrainingError, UsageError
+from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.model.training import Stage, StagePlan
 from skillpm.train.distil import Distil
 from skillpm.train.dpo import Dpo
@@ -112,19 +112,63 @@ def test_a_file_that_lacks_what_several_machines_need_is_refused(
 
 
 SHARDINGS: list[tuple[str, str]] = [
-    ("distributed_type: DEEPSPEED", "DEEPSPEED, which skillpm does not support"),
     ("distributed_type: FSDP", "`fsdp_version` is missing, not 2"),
     ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 1}", "`fsdp_version` is 1, not 2"),
     ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 2, fsdp_offload_params: true}", "keeps the shares on"),
+    ("distributed_type: DEEPSPEED", "`zero_stage` is missing, not 1 or 2"),
+    ("distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 9}", "`zero_stage` is 9, not 1 or 2"),
+    ("distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 3}", "`zero_stage` is 3, not 1 or 2"),
+    (
+        "distributed_type: DEEPSPEED\ndeepspeed_config: {zero_stage: 2, offload_optimizer_device: cpu}",
+        "`offload_optimizer_device` is cpu, and skillpm keeps the shares on",
+    ),
+    ("distributed_type: DEEPSPEED\ndeepspeed_config: {deepspeed_config_file: none.json}", "none.json"),
 ]
 
 
 @pytest.mark.parametrize(("text", "message"), SHARDINGS)
-def test_another_sharding_than_fsdp2_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_another_sharding_than_fsdp2_or_zero_of_the_optimiser_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "sharded.yaml").write_text(f"{text}\nnum_processes: 2\n")
-    with pytest.raises(UsageError, match=message) as refused:
+    with pytest.raises(SkillpmError, match=message):
         read_launch(None, tmp_path / "sharded.yaml")
-    assert refused.value.hint
+
+
+ZEROS: list[tuple[str, str]] = [
+    ("{", "not JSON"),
+    ("{}", "`stage` is missing, not 1 or 2"),
+    ('{"zero_optimization": true}', "`stage` is missing, not 1 or 2"),
+    ('{"zero_optimization": {"stage": "auto"}}', "`stage` is auto, not 1 or 2"),
+    ('{"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "nvme"}}}', "`offload_optimizer` is nvme"),
+    ('{"zero_optimization": {"stage": 2, "cpu_offload": true}}', "`cpu_offload` is True"),
+    ('{"zero_optimization": {"stage": 2}, "fp16": {"enabled": true}}', "`fp16` is on, and the recipe sets the data"),
+    ('{"zero_optimization": {"stage": 2}, "optimizer": {"type": "Adam"}}', "`optimizer` is set, and the recipe's"),
+]
+
+
+def zero_file(folder: Path, text: str, **changes: object) -> Path:
+    (folder / "zero.json").write_text(text)
+    own = f"{{deepspeed_config_file: {folder}/zero.json}}"
+    return machines_file(folder, distributed_type="DEEPSPEED", deepspeed_config=own, **changes)
+
+
+@pytest.mark.parametrize(("text", "message"), ZEROS)
+def test_a_file_of_deepspeed_that_decides_more_than_zero_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SkillpmError, match=message):
+        read_launch(None, zero_file(tmp_path, text, num_machines=None))
+
+
+def test_zero_is_taken_from_the_file_of_accelerate_or_from_that_of_deepspeed(tmp_path: Path) -> None:
+    own = '{"zero_optimization": {"stage": 1, "overlap_comm": true, "reduce_bucket_size": "auto"}, "bf16": "auto"}'
+    launch = read_launch(None, zero_file(tmp_path, own, num_machines=None))
+    assert launch is not None and launch.zero == {"stage": 1, "overlap_comm": True}
+    assert "torch.distributed.run" in launch.command("there"), "what accelerate would start takes its own settings"
+    inside = {"distributed_type": "DEEPSPEED", "deepspeed_config": "{zero_stage: 2, offload_param_device: none}"}
+    launch = read_launch(8, machines_file(tmp_path, num_machines=None, **inside))
+    assert launch is not None and launch.zero == {"stage": 2} and launch.processes == 8
+    with pytest.raises(UsageError, match="checkpoints stay on each machine"):
+        read_launch(None, zero_file(tmp_path, own))
 
 
 def test_a_sharded_model_is_trained_whole_and_is_compared_with_no_copy(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def estimate(settings: Settings, plan: TrainPlan, launch: Launch | None) -> Esti
     if shapes:
         count = sum(map(math.prod, shapes.values()))
         full, size = recipe.tune == "full", 2 if recipe.dtype == "bfloat16" else _FLOAT
-        trained = (count * 3 if full else _adapter(shapes, recipe) * 4) * _FLOAT
+        learned = count if full else _adapter(shapes, recipe)
+        trained = int(learned * ((0 if full else 1) + _optimised(launch)) * _FLOAT)
         linear = sum(math.prod(shape) for name, shape in shapes.items() if _is_linear(name, shape))
         few = linear if recipe.lora.quantization == "nf4" else 0
         weights = (count - few) * size + int(few * _NF4)
@@ -63,6 +64,14 @@ def estimate(settings: Settings, plan: TrainPlan, launch: Launch | None) -> Esti
             trained //= launch.processes
     seconds, run = _time(settings, plan, launch.processes if launch else 1)
     return Estimate(tuple(launch.command("SOCKET")) if launch else None, weights, trained, seconds, run)
+
+
+def _optimised(launch: Launch | None) -> float:
+    """Return how many numbers gradients and optimiser take in a process for each that is trained."""
+    if launch is None or launch.zero is None:
+        return 3
+    shared, whole = (3, 1) if launch.zero["stage"] == 1 else (4, 0)  # two moments, a copy of the weights; a gradient
+    return shared / launch.processes + whole
 
 
 def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:

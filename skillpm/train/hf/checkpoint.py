@@ -36,6 +36,7 @@ from skillpm.train.hf.model import reason_of
 from skillpm.train.hf.sharded import is_sharded, set_shares, share_of, whole_state
 from skillpm.train.hf.shared_files import collect_files
 from skillpm.train.hf.together import agreed, count, gathered, leads_machine, meet, place
+from skillpm.train.hf.zero import uses_zero
 
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
 _PREFIX, _DRAFT = "checkpoint-", ".saving"
@@ -139,9 +140,15 @@ class Resumable:
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)  # type: ignore[attr-defined]
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        if not uses_zero() and not (Path(checkpoint) / OPTIMIZER_NAME).is_file():
+            raise StorageError(f"the checkpoint {checkpoint} has no state of an optimiser", hint=_BEGIN_AGAIN)
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
         for weight, state in self.optimizer.state.items():  # type: ignore[attr-defined]
             state.update({name: share_of(value, weight) for name, value in state.items()})
+        if hasattr(self, "_buffered_inputs"):
+            self._load_rollout(checkpoint)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if is_sharded(self.model):  # type: ignore[attr-defined]
@@ -149,17 +156,17 @@ class Resumable:
                 set_shares(self.model, load_file(file))  # type: ignore[attr-defined]
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
-        if not hasattr(self, "_buffered_inputs"):
-            return
-        own = Path(resume_from_checkpoint) / _rollout(place())
+
+    def _load_rollout(self, checkpoint: str) -> None:
+        own = Path(checkpoint) / _rollout(place())
         for path in (own, *own.parent.glob("rollout-0-of-*.pt")):
             if path.is_file():
-                rollout = torch.load(path, map_location=self.accelerator.device)  # type: ignore[attr-defined]
+                rollout = torch.load(path, map_location=self.accelerator.device.type)  # type: ignore[attr-defined]
                 self.kept.update(rollout["kept"])
                 if path == own:  # else there were more or fewer processes, with other shares of the rows
                     self._step, self._buffered_inputs = rollout["step"], rollout["batches"]
                 return
-        raise StorageError(f"the checkpoint {resume_from_checkpoint} has no rollout", hint=_BEGIN_AGAIN)
+        raise StorageError(f"the checkpoint {checkpoint} has no rollout", hint=_BEGIN_AGAIN)
 
 
 class _Saving(TrainerCallback):

@@ -35,6 +35,8 @@ Pair = dict[str, list[int]]  # token ids: prompt_ids, chosen_ids, rejected_ids
 class PairTrainer(Resumable, DPOTrainer):
     """TRL's DPO on pairs that are tokens already."""
 
+    is_deepspeed_enabled: bool
+
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
 
@@ -47,9 +49,11 @@ class PairTrainer(Resumable, DPOTrainer):
             Reference(self.model)
         folder = Path(self.args.output_dir) / _DATASET
         self.accelerator.wait_for_everyone = lambda: share_folder(folder)
+        zero, self.is_deepspeed_enabled = self.is_deepspeed_enabled, False  # the model is whole, and on its device
         try:
             return super()._precompute_ref_logps(*arguments)
         finally:
+            self.is_deepspeed_enabled = zero
             del self.accelerator.wait_for_everyone
 
     def _order(self, *_: Any) -> GroupedOrder:

@@ -9,6 +9,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from skillpm.model.training import StageInput
 from skillpm.train.hf.checkpoint import train_on
+from skillpm.train.hf.zero import end_zero, zero_arguments
 
 _TOKENS = "num_tokens"
 
@@ -16,6 +17,7 @@ _TOKENS = "num_tokens"
 def shared_arguments(given: StageInput) -> dict[str, Any]:
     """Return the arguments that the configurations of all trainers have in common."""
     return {
+        **zero_arguments(),
         "output_dir": str(given.work),
         "seed": given.seed,
         "bf16": False,
@@ -47,7 +49,10 @@ def run_loop(trainer: Any, given: StageInput) -> int:
     """
     trainer.add_callback(_Watch(given.report))
     silence(trainer)
-    train_on(trainer, given)
+    try:
+        train_on(trainer, given)
+    finally:
+        end_zero(trainer)
     return int(trainer.state.global_step)
 
 

@@ -32,6 +32,7 @@ from skillpm.train.hf.machines import GONE, Machines, check_models
 from skillpm.train.hf.shared_files import share_folder
 from skillpm.train.hf.stages import Training, machine_record, open_model, run_stages
 from skillpm.train.hf.together import agreed, gathered, leads_machine, machine, place
+from skillpm.train.hf.zero import use_zero
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.processes import INTERRUPTED, Job
@@ -183,7 +184,9 @@ def _train(launcher: Launcher, others: Machines, mirror: Path) -> list[RunStage]
     on_cpu = not torch.cuda.is_available()
     os.environ["ACCELERATE_USE_CPU"] = str(on_cpu)  # else the trainer of transformers sees one process there
     PartialState(cpu=on_cpu)
-    document, sharded = launcher.ask_once("recipe")
+    document, sharded, zero = launcher.ask_once("recipe")
+    if zero is not None:
+        use_zero(zero)
     recipe = recipe_model(BUILT_IN).model_validate(document)
     model, adapter, teachers = launcher.ask("sources", document)
     job = Job(recipe, model, adapter, teachers, sharded)

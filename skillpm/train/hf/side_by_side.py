@@ -18,6 +18,7 @@ import torch
 from peft.tuners.lora.layer import ParamWrapper
 
 from skillpm.train.hf.sharded import is_sharded
+from skillpm.train.hf.zero import uses_zero
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -31,10 +32,11 @@ def most_parts(model: Any) -> int:
 def _changes_itself(model: Any) -> bool:
     """Does a pass change the model while it runs? A trial shows that only where two passes happen to meet there.
 
-    FSDP takes weights apart, PEFT puts an update into a matrix of experts and takes it out again, and some rotary
-    embeddings set their frequencies by the longest row.
+    FSDP takes weights apart, DeepSpeed counts passes, PEFT puts an update into a matrix of experts and takes it out
+    again, and some rotary embeddings set their frequencies by the longest row.
     """
-    return is_sharded(model) or any(isinstance(part, ParamWrapper) or _rescales(part) for part in model.modules())
+    changed = any(isinstance(part, ParamWrapper) or _rescales(part) for part in model.modules())
+    return changed or is_sharded(model) or uses_zero()
 
 
 def _rescales(layer: torch.nn.Module) -> bool:

@@ -34,6 +34,7 @@ from skillpm.train.hf.together import gathered, meet, place, summed
 from skillpm.train.hf.trackers import Track, check_trackers
 from skillpm.train.hf.tuned import all_layers, load_weights, save_weights, set_weights, trained_weights, tuned
 from skillpm.train.hf.vllm import VllmSampler
+from skillpm.train.hf.zero import uses_zero
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.processes import Job
@@ -234,7 +235,8 @@ def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
     """Raise StorageError where the disk has no room for the adapters and two checkpoints."""
     weights = sum(value.numel() * value.element_size() for value in trained_weights(model).values())
     weights = int(summed(weights)[0]) if is_sharded(model) else weights
-    needed = weights * (stages + 1) + 2 * _CHECKPOINT * weights
+    times = _CHECKPOINT + 2 if uses_zero() else _CHECKPOINT  # DeepSpeed's has the weights twice more
+    needed = weights * (stages + 1) + 2 * times * weights
     free = shutil.disk_usage(folder.path).free
     if free < needed:
         raise StorageError(

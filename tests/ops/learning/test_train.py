@@ -236,6 +236,23 @@ def test_an_adapter_goes_on_to_be_asked_as_it_was(train_it: Train) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("tune", "one", "by_stage"), [("full", 3, {1: 1 + 3 / 2, 2: 4 / 2}), ("lora", 4, {1: 2 + 3 / 2})]
+)
+def test_processes_that_share_an_optimiser_keep_their_part_of_it(
+    server: Server, train_it: Train, tiny_model: Path, count: Count, tune: str, one: int, by_stage: dict[int, float]
+) -> None:
+    """Whole are the weights and, in stage 1, their gradients; shared are two moments, and a copy of the weights."""
+    plan = plan_training(
+        server.context(), recipe_of(server, tiny_model, f"tune={tune}", "stages=[{kind: sft}]"), progress=count
+    )
+    alone = estimate(server.context().settings, plan, None)
+    for stage, numbers in by_stage.items():
+        found = estimate(server.context().settings, plan, Launch(2, zero={"stage": stage}))
+        assert alone.trained and found.trained == alone.trained // one * numbers
+        assert found.weights == alone.weights
+
+
 def test_the_last_stage_is_asked_unless_it_measures(train_it: Train) -> None:
     evaluated = train_it("stages=[{kind: eval, limit: 3}, {kind: sft, epochs: 1, batch_size: 4}]").evaluated
     assert evaluated is not None
