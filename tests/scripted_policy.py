@@ -16,7 +16,8 @@ from skillpm.evals.tasks import EvalTask, suite_tasks
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm
-from skillpm.model.ports import Completion, Figure
+from skillpm.model.ports import Completion
+from skillpm.model.progress import Figure
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement

@@ -75,6 +75,7 @@ class Placing:
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return the options, with progress on a terminal; ``adding`` adds the agents to the project file."""
         from skillpm.clients.folders import named_agents
+        from skillpm.model.progress import NO_PROGRESS
         from skillpm.ops.project.install import InstallOptions
         from skillpm.trust.allowance import Allowance
 
@@ -86,7 +87,7 @@ class Placing:
             dry_run=self.dry_run,
             force=self.force,
             allow=Allowance.of(self.allowed),
-            progress=progress() if sys.stderr.isatty() else None,
+            progress=progress() if sys.stderr.isatty() else NO_PROGRESS,
         )
 
 

@@ -20,7 +20,7 @@ from skillpm.formats.as_json import as_json, written
 from skillpm.formats.printable import printable
 
 if TYPE_CHECKING:
-    from skillpm.model.ports import Figure
+    from skillpm.model.progress import Figure, Progress
     from skillpm.settings import Settings
 
 json_option = click.option("--json", is_flag=True, expose_value=False, callback=keep, help="Print one JSON document.")
@@ -237,13 +237,6 @@ class PlainProgress:
         self._say(f"{self._title}: {self._done} {_ending(note, seconds)}".rstrip())
 
 
-class SilentProgress(PlainProgress):
-    """Progress with ``--quiet``: nothing."""
-
-    def _say(self, line: str) -> None:
-        """Print nothing."""
-
-
 class TerminalProgress:
     """Progress bars on stderr, drawn by rich."""
 
@@ -288,13 +281,17 @@ class TerminalProgress:
         self._bars.remove_task(self._bar)
 
 
-def progress() -> PlainProgress | TerminalProgress:
+def progress() -> Progress:
     """Return the progress that fits stderr."""
+    from skillpm.model.progress import NO_PROGRESS
+
     if is_set("quiet"):
-        return SilentProgress()
+        return NO_PROGRESS
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-def terminal_progress() -> TerminalProgress | None:
+def terminal_progress() -> Progress:
     """Return a bar where a person looks at stderr, and nothing where its last line would be noise."""
-    return TerminalProgress() if sys.stderr.isatty() else None
+    from skillpm.model.progress import NO_PROGRESS
+
+    return TerminalProgress() if sys.stderr.isatty() else NO_PROGRESS

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.common_options import is_set
-from skillpm.cli.output import PlainProgress, SilentProgress, figure_text, safe
+from skillpm.cli.output import PlainProgress, figure_text, progress, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from skillpm.model.ports import Figure
+    from skillpm.model.progress import Figure, Progress
 
 _WIDTHS = {"work": 22, "done": 9, "loss": 6, "reward": 6, "held-out": 8, "tokens/s": 8, "memory": 7, "left": 6}
 _SPARED = ("memory", "tokens/s", "held-out", "reward", "loss")  # on a narrow terminal, in this order
@@ -93,10 +93,10 @@ class TrainingTable(PlainProgress):
 
 
 @contextmanager
-def training_progress() -> Iterator[PlainProgress]:
+def training_progress() -> Iterator[Progress]:
     """Yield the progress of training that fits stderr; the terminal is left as it was, also by an error."""
     if is_set("quiet") or not sys.stderr.isatty():
-        yield SilentProgress() if is_set("quiet") else PlainProgress()
+        yield progress()
         return
     shown = TrainingTable()
     try:

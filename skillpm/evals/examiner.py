@@ -23,16 +23,8 @@ from skillpm.evals.rounds import Answers, Turn
 from skillpm.evals.tasks import EvalTask
 from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.model.evaluation import Arm
-from skillpm.model.ports import (
-    Completion,
-    ConstrainablePolicy,
-    Judge,
-    Observe,
-    Policy,
-    Prefetch,
-    Progress,
-    SamplingPolicy,
-)
+from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Observe, Policy, Prefetch, SamplingPolicy
+from skillpm.model.progress import Progress
 from skillpm.model.task import Message
 
 _PATIENCE = 2.0  # seconds

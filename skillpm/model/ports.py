@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from skillpm.formats.gathered import Bytes
 
@@ -369,29 +369,3 @@ class SynthesisRule(Protocol):
 
     def tasks(self, seeds: Sequence[Seed], seed: int) -> Iterator[Task]:
         """Yield tasks without end, or until the rule has no more; same seeds and seed, same tasks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number that a person sees while work goes on, such as a loss.
-
-    Attributes:
-        unit: ``B`` for bytes, ``/s`` for a speed, else empty.
-    """
-
-    name: str
-    value: float
-    unit: Literal["", "B", "/s"] = ""
-
-
-class Progress(Protocol):
-    """Reports the progress of long work."""
-
-    def start(self, title: str, total: int | None) -> None:
-        """A piece of work begins; ``total`` is None if it cannot be known."""
-
-    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
-        """``count`` more are done."""
-
-    def finish(self, note: str = "", seconds: float | None = None) -> None:
-        """The piece of work is done; ``seconds`` is what it took where that is worth a word."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Progress
+from skillpm.model.progress import Progress
 from skillpm.model.verdict import Judgement
 from skillpm.selftest.probes import Probe
 from skillpm.worker.scoring import Scorer
@@ -19,7 +19,7 @@ class ProbeJudge:
         has_code: does code of the skill have a say?
     """
 
-    def __init__(self, scorer: Scorer, progress: Progress | None, *, has_code: bool) -> None:
+    def __init__(self, scorer: Scorer, progress: Progress, *, has_code: bool) -> None:
         self.has_code = has_code
         self._scorer = scorer
         self._progress = progress
@@ -27,8 +27,7 @@ class ProbeJudge:
     def judge(self, probes: Sequence[Probe]) -> list[Judgement]:
         """Judge probes in one batch."""
         judgements = self._scorer.judge_afresh([_episode(probe) for probe in probes])
-        if self._progress is not None:
-            self._progress.advance(len(probes))
+        self._progress.advance(len(probes))
         return judgements
 
     def judge_by_new_workers(self, probes: Sequence[Probe]) -> list[Judgement]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from skillpm.model.manifest import Promises
-from skillpm.model.ports import Progress
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.suite import Case
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement
@@ -51,7 +51,7 @@ class SelftestRun:
         scorer: Scorer,
         promises: Promises,
         drawn: Sequence[Task] = (),
-        progress: Progress | None = None,
+        progress: Progress = NO_PROGRESS,
     ) -> None:
         self._contributions = contributions
         self._promises = promises

@@ -14,7 +14,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from skillpm.model.ports import Judge, Progress
+from skillpm.model.ports import Judge
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import TRACE, Seed, Split, Task
@@ -79,6 +80,7 @@ class _Maker:
         suites: SuiteIndex,
         seed: int,
         rephrasing: Rephrasing | None,
+        progress: Progress,
     ) -> None:
         self.contributions = contributions
         self.name = contributions.skill.name
@@ -103,6 +105,7 @@ class _Maker:
         self._verifier = None if contributions.is_judged_by_contract else judge
         self._suites = suites
         self._seed = seed
+        self._progress = progress
         self._rephraser = None if rephrasing is None else Rephraser(rephrasing, self._held_out)
         self.said_suites = suites.said_by(RuleLanguage(document))
         self._note_suites()
@@ -118,38 +121,28 @@ class _Maker:
             if place_of_seed is not None:
                 self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
 
-    def make(
-        self,
-        split: Split,
-        asked: int,
-        elsewhere: Sequence[RowCollector],
-        run: RuleRunner | None,
-        progress: Progress | None,
-    ) -> None:
+    def make(self, split: Split, asked: int, elsewhere: Sequence[RowCollector], run: RuleRunner | None) -> None:
         """Fill the rows of one side."""
         rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
         self.collectors[split], self.asked[split] = rows, asked
         for suite in self.contributions.suites:
             rows.avoid([task for task in suite.tasks if isinstance(task, Seed)])
-        if progress is not None:
-            progress.start(f"{self.name} {split.replace('_', '-')}", asked)
+        self._progress.start(f"{self.name} {split.replace('_', '-')}", asked)
         if split == "train":
             seeds = [
                 Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
                 for seed in self._seeds_to_learn()[:asked]
             ]
             rows.verify([row for row in rows.take(seeds) if isinstance(row, Row)], self._verifier)
-            if progress is not None:
-                progress.advance(len(rows.kept))
+            self._progress.advance(len(rows.kept))
         self._seeds[split] = rows.kept.next_number
         families = self._families(split, asked, run)
-        self._fill(rows, families, asked, progress)
+        self._fill(rows, families, asked)
         for family in families:
             rows.rejected.update(family.rejected)
         if len(rows.kept) < asked:
             self._shortages[split] = _shortage(rows, families)
-        if progress is not None:
-            progress.finish()
+        self._progress.finish()
 
     def _seeds_to_learn(self) -> list[Seed]:
         """Return the skill's seeds, and those of use that show nothing that is held out."""
@@ -170,22 +163,16 @@ class _Maker:
                 families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))
             else:
                 self.notes.append(f"task `{sampler.rule.name}` has nothing that could be held out")
-        for rule in self.contributions.rules if run is not None else ():
-            assert run is not None
-            families.append(
-                plugin_family(
-                    run,
-                    rule,
-                    skill=self.name,
-                    seeds=self.contributions.seeds,
-                    split=split,
-                    seed=self._seed,
-                    count=2 * asked,  # the rule makes tasks of both sides, and some of them are refused
+        for rule in self.contributions.rules:
+            if run is not None:
+                both = 2 * asked  # the rule makes tasks of both sides, and some of them are refused
+                seeds = self.contributions.seeds
+                families.append(
+                    plugin_family(run, rule, skill=self.name, seeds=seeds, split=split, seed=self._seed, count=both)
                 )
-            )
         return families
 
-    def _fill(self, rows: RowCollector, families: Sequence[Family], asked: int, progress: Progress | None) -> None:
+    def _fill(self, rows: RowCollector, families: Sequence[Family], asked: int) -> None:
         """Take rows by weight; what an exhausted family leaves goes to the others."""
         # A round ends with all rows there, or with a family fewer. Only a request that turns out to have two answers
         # takes a row back from a family that was full; the bound is for that, so that no skill can go round for ever.
@@ -197,10 +184,10 @@ class _Maker:
             # of what is missing, not of all: so the weights hold among those that still give something
             quotas = _apportion(missing, [family.weight for family in active])
             goals = [rows.kept.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
-            full = [self._take(rows, family, goal, progress) for family, goal in zip(active, goals, strict=True)]
+            full = [self._take(rows, family, goal) for family, goal in zip(active, goals, strict=True)]
             active = [family for family, is_full in zip(active, full, strict=True) if is_full]
 
-    def _take(self, rows: RowCollector, family: Family, goal: int, progress: Progress | None) -> bool:
+    def _take(self, rows: RowCollector, family: Family, goal: int) -> bool:
         """Take rows from one family until it has given ``goal``; False where it is exhausted."""
         wanted = goal - rows.kept.families[family.name]
         misses = in_a_row = 0
@@ -232,8 +219,7 @@ class _Maker:
             rows.verify(candidates, self._verifier)
             gained = max(0, rows.kept.families[family.name] - before)
             misses += len(candidates) - gained
-            if progress is not None:
-                progress.advance(gained)
+            self._progress.advance(gained)
         return True
 
     def write(self, split: Split, lines: TaskLines) -> None:
@@ -319,7 +305,7 @@ def synthesise(
     held_out: int,
     seed: int,
     run_rule: RuleRunner | None = None,
-    progress: Progress | None = None,
+    progress: Progress = NO_PROGRESS,
     other_suites: Iterable[tuple[str, Suite]] = (),
     rephrasing: Rephrasing | None = None,
 ) -> Synthesis:
@@ -348,12 +334,12 @@ def synthesise(
         suites.refuse(item.skill.name, item.seeds)
     # Training of all skills first: a held-out request must stand in no skill's training rows, for one model learns them
     # all. The other order would let held-out rows take requests, and so change training with the number of them.
-    makers = [_Maker(item, judge, suites, seed, rephrasing) for item in contributions]
+    makers = [_Maker(item, judge, suites, seed, rephrasing, progress) for item in contributions]
     for maker in makers:
-        maker.make("train", rows, (), run_rule, progress)
+        maker.make("train", rows, (), run_rule)
     shown = [maker.collectors["train"] for maker in makers]
     for maker in makers:
-        maker.make("held_out", held_out, shown, run_rule, progress)
+        maker.make("held_out", held_out, shown, run_rule)
     return _finished(makers, suites, seed)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.errors import TrainingError
-from skillpm.model.ports import Figure, Progress
+from skillpm.model.progress import Figure, Progress
 
 _HELD_OUT = "validation_after"  # what greedy answers to the validation rows are worth, when a stage has ended
 _SHOWN = {

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.errors import SkillpmError, TrainingError
-from skillpm.model.ports import Judge, Observe, Prefetch, Progress
+from skillpm.model.ports import Judge, Observe, Prefetch
+from skillpm.model.progress import Progress
 from skillpm.model.run import RunStage
 from skillpm.train.launch import Launch
 from skillpm.train.plan import TrainPlan

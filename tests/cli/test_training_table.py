@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from skillpm.cli.training_table import TrainingTable
-from skillpm.model.ports import Figure
+from skillpm.model.progress import Figure
 
 HEADER = "work done loss reward held-out tokens/s memory left"
 

@@ -15,7 +15,8 @@ from skillpm.evals.stored_records import outcomes_of
 from skillpm.evals.tasks import EvalTask, held_out_tasks, suite_tasks, with_skill_text
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm
-from skillpm.model.ports import Completion, Policy, Progress
+from skillpm.model.ports import Completion, Policy
+from skillpm.model.progress import Progress
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.learning.session import JudgingSession

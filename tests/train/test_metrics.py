@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from skillpm.errors import TrainingError
-from skillpm.model.ports import Figure
+from skillpm.model.progress import Figure
 from skillpm.train.metrics import StageReport
 
 

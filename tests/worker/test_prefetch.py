@@ -17,7 +17,8 @@ from skillpm.evals.asking import ArmLabel, Asking
 from skillpm.evals.examiner import Examiner
 from skillpm.evals.tasks import EvalTask
 from skillpm.hookspecs import hookimpl
-from skillpm.model.ports import Completion, Figure
+from skillpm.model.ports import Completion
+from skillpm.model.progress import Figure
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict

@@ -23,7 +23,8 @@ from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
 from skillpm.model.key import Signer
 from skillpm.model.name import did_you_mean, look_alike, parse_name
-from skillpm.model.ports import Progress, Registry
+from skillpm.model.ports import Registry
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.release import Release, Status
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.skill import Skill
@@ -109,7 +110,7 @@ def publish(
     *,
     skill: Skill | None,
     options: PublishOptions,
-    progress: Progress | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> Publication:
     """Publish a packed skill.
 
@@ -195,7 +196,7 @@ def _unproven(report: Selftest, *, allowed: bool) -> tuple[str, ...]:
     return tuple(f"unproven: {reason}" for reason in report.unproven)
 
 
-def _checked(context: Context, skill: Skill, packed: Packed, progress: Progress | None) -> Selftest:
+def _checked(context: Context, skill: Skill, packed: Packed, progress: Progress) -> Selftest:
     """Self-test the skill; all claims hold."""
     with open_session(context, [skill]) as session:
         report = selftest(session.contributions[skill.name], session.scorer, progress)

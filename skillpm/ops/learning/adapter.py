@@ -27,7 +27,7 @@ from skillpm.model.calibration import Calibration
 from skillpm.model.evaluation import HELD_OUT
 from skillpm.model.lock import Lock
 from skillpm.model.name import parse_name
-from skillpm.model.ports import Progress
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.requirement import parse_version
 from skillpm.model.run import RunManifest
 from skillpm.ops.context import Context
@@ -186,7 +186,7 @@ def _outdated(release: AdapterRelease, lock: Lock) -> dict[str, tuple[str, str]]
 
 
 def replay(
-    settings: Settings, folder: Path, release: AdapterRelease, base: str = "", progress: Progress | None = None
+    settings: Settings, folder: Path, release: AdapterRelease, base: str = "", progress: Progress = NO_PROGRESS
 ) -> str:
     """Ask the base model with the adapter what was recorded, if that can be done here, and say what came of it.
 
@@ -206,15 +206,12 @@ def replay(
     policy = load_policy(PolicyRequest(base, folder, len(rows), template=rows[0].template), settings)
     check_base(release.base_digest, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
     most = max(row.max_new_tokens for row in rows)
-    if progress is not None:
-        progress.start("asking recorded answers again", len(rows))
+    progress.start("asking recorded answers again", len(rows))
     alike = 0
     for place, answer in policy.complete([row.prompt for row in rows], max_new_tokens=most):
         alike += answer.text == rows[place].answer
-        if progress is not None:
-            progress.advance()
-    if progress is not None:
-        progress.finish()
+        progress.advance()
+    progress.finish()
     told = f"{alike} of {len(rows)} recorded answers came again"
     if alike < _ALIKE * len(rows):
         raise IntegrityError(

@@ -32,7 +32,8 @@ from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.layout.filenames import ADAPTER
 from skillpm.model.contract import Tool
 from skillpm.model.evaluation import Arm, Evaluation
-from skillpm.model.ports import Policy, Progress
+from skillpm.model.ports import Policy
+from skillpm.model.progress import Progress
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context

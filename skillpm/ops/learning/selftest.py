@@ -11,7 +11,7 @@ from typing import Any
 from skillpm.model.episode import Episode
 from skillpm.model.finding import Report
 from skillpm.model.manifest import Promises
-from skillpm.model.ports import Progress
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement, Verdict
@@ -107,13 +107,13 @@ class Selftest:
         }
 
 
-def selftests(context: Context, skills: Sequence[Skill], progress: Progress | None = None) -> list[Selftest]:
+def selftests(context: Context, skills: Sequence[Skill], progress: Progress = NO_PROGRESS) -> list[Selftest]:
     """Check skills to whose code the person has agreed. Raises what ``open_session`` and ``selftest`` raise."""
     with open_session(context, skills) as session:
         return [selftest(session.contributions[skill.name], session.scorer, progress) for skill in skills]
 
 
-def selftest(contributions: Contributions, scorer: Scorer, progress: Progress | None = None) -> Selftest:
+def selftest(contributions: Contributions, scorer: Scorer, progress: Progress = NO_PROGRESS) -> Selftest:
     """Check one skill.
 
     Raises:
@@ -127,12 +127,10 @@ def selftest(contributions: Contributions, scorer: Scorer, progress: Progress | 
     if not described.verifier:
         return Selftest(skill, "", promises, {}, {}, ())
     started = time.monotonic()
-    if progress is not None:
-        progress.start(f"{skill.name}: answers judged", None)
+    progress.start(f"{skill.name}: answers judged", None)
     gate = SelftestRun(contributions, scorer, promises, drawn_tasks(contributions, scorer), progress)
     gate.run()
-    if progress is not None:
-        progress.finish()
+    progress.finish()
     results = gate.results
     broken = tuple(item for code in sorted(results.broken) for item in results.broken[code])
     checked, failed = dict(results.checked), dict(results.failed)

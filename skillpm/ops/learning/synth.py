@@ -18,7 +18,7 @@ from skillpm.errors import CheckError, UsageError
 from skillpm.formats.document import read_json_lines
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import Evaluation
-from skillpm.model.ports import Progress
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, Task, request_key
@@ -66,7 +66,7 @@ class SynthesisRequest:
 
 
 def synth(
-    context: Context, skills: Sequence[Skill], request: SynthesisRequest, progress: Progress | None = None
+    context: Context, skills: Sequence[Skill], request: SynthesisRequest, progress: Progress = NO_PROGRESS
 ) -> Synthesis:
     """Make training and held-out tasks, each verified by its skill.
 

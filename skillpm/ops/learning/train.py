@@ -18,7 +18,7 @@ from skillpm import __version__
 from skillpm.errors import PolicyError, SkillpmError, TrainingError, UsageError
 from skillpm.evals.asking import Asking
 from skillpm.formats.yaml_text import yaml_text
-from skillpm.model.ports import Progress
+from skillpm.model.progress import Progress
 from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage, RunStart
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context

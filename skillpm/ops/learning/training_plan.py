@@ -12,7 +12,7 @@ from skillpm.evals.tasks import fair_orders, held_out_tasks
 from skillpm.formats.document import read_model
 from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.typed_path import typed_path
-from skillpm.model.ports import Progress
+from skillpm.model.progress import Progress
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Task
 from skillpm.model.training import TrainRow

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from skillpm.errors import IntegrityError
 from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.ops.context import Context
 from skillpm.resolve.plan import Change, Plan
 
-if TYPE_CHECKING:
-    from skillpm.model.ports import Progress
 
-
-def check_adapters(context: Context, plan: Plan, base: str = "", progress: Progress | None = None) -> tuple[str, ...]:
+def check_adapters(context: Context, plan: Plan, base: str = "", progress: Progress = NO_PROGRESS) -> tuple[str, ...]:
     """Return what there is to say of the adapters of a plan, whose trees are in the store.
 
     New adapters are replayed where their base model is prepared. ``base`` is the base model that was asked for, as this
@@ -43,7 +39,7 @@ def lag_of(context: Context, entry: LockedSkill, lock: Lock) -> str:
     return lag(read_release(context.store.path(entry.tree)), lock)
 
 
-def _checked(context: Context, lock: Lock, entry: LockedSkill, base: str, progress: Progress | None) -> str:
+def _checked(context: Context, lock: Lock, entry: LockedSkill, base: str, progress: Progress) -> str:
     """Refuse a new adapter that is not what it claims; return what became of its recorded answers."""
     from skillpm.ops.learning.adapter import read_release, replay
     from skillpm.train.base_model import portable_name

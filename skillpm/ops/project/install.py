@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from skillpm.errors import IntegrityError, UnknownSkillError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
+from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.release import Page
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import exceeded_budgets
@@ -36,9 +37,6 @@ from skillpm.storage.links import Places, refuse_outside
 from skillpm.storage.record import LinkKind, Placement, read_record
 from skillpm.trust.allowance import NOTHING, Allowance, refuse_unmet
 from skillpm.trust.recall import asked_page, recall_warnings
-
-if TYPE_CHECKING:
-    from skillpm.model.ports import Progress
 
 _AT_ONCE = 8
 _NAMED_SKILLS = 3  # skills in one warning
@@ -68,7 +66,7 @@ class InstallOptions:
     dry_run: bool = False
     force: bool = False
     allow: Allowance = NOTHING
-    progress: Progress | None = None
+    progress: Progress = NO_PROGRESS
     base: str = ""
 
 
@@ -270,8 +268,7 @@ def _fetch_all(
         opened = {name for name, index in selection.indexes.items() if isinstance(index, TreeIndex)}
         missing = [entry for entry in missing if entry.name in opened or not indexes[entry.name].remote]
     progress = options.progress
-    if progress is not None:
-        progress.start("fetching skills", len(missing))
+    progress.start("fetching skills", len(missing))
 
     seen: dict[str, list[str]] = {}
 
@@ -294,10 +291,8 @@ def _fetch_all(
     warnings_of: dict[str, list[str]] = {}
     for entry, warnings in fetched:
         warnings_of[entry.name] = warnings
-        if progress is not None:
-            progress.advance(1, entry.name)
-    if progress is not None:
-        progress.finish()
+        progress.advance(1, entry.name)
+    progress.finish()
     if not options.dry_run:
         context.store.flush()
     return [*(warning for entry in missing for warning in warnings_of[entry.name]), *_grouped(seen)]

@@ -24,7 +24,7 @@ from torch import distributed
 
 from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Figure
+from skillpm.model.progress import Figure
 from skillpm.model.run import RunStage
 from skillpm.model.training import Material
 from skillpm.model.verdict import Judgement

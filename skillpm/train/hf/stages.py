@@ -15,7 +15,8 @@ import transformers
 from transformers import AutoConfig
 
 from skillpm.errors import PluginError, StorageError, TrainingError
-from skillpm.model.ports import Judge, Observe, Prefetch, Progress
+from skillpm.model.ports import Judge, Observe, Prefetch
+from skillpm.model.progress import Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation

@@ -21,7 +21,7 @@ import skillpm.train.hf  # noqa: F401  sets variables of the environment when it
 from skillpm.errors import BusyError, CheckError, StorageError, TrainingError, UsageError
 from skillpm.evals.asking import Asking
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Figure
+from skillpm.model.progress import Figure
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import Context
 from skillpm.ops.learning import train as train_module

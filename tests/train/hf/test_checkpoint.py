@@ -12,7 +12,7 @@ import pytest
 
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import StorageError, TrainingError
-from skillpm.model.ports import Figure
+from skillpm.model.progress import Figure
 from skillpm.model.training import Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.sft import AnswerTrainer

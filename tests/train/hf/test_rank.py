@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import PluginError, TrainingError, UsageError
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Figure, Observe
+from skillpm.model.ports import Observe
+from skillpm.model.progress import Figure
 from skillpm.model.verdict import Judgement
 from skillpm.train.dpo import Dpo
 from skillpm.train.eval import Eval
