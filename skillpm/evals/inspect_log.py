@@ -17,7 +17,7 @@ from skillpm.evals.budget import spent
 from skillpm.evals.figures import cell
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Arm, Evaluation, Record
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors
 
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # of a member: the same evaluation gives the same bytes
 _STOPPED = {"stop": "stop", "length": "max_tokens", "too_long": "model_length"}
@@ -39,12 +39,9 @@ def write_inspect_logs(evaluation: Evaluation, folder: Path, created: str) -> li
         if not arm.records:
             continue
         path = folder / f"{number:02}-{''.join(c if c.isalnum() or c in '-_' else '-' for c in arm.name)}.eval"
-        try:
-            with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
-                for name, document in _members(evaluation, arm, created):
-                    archive.writestr(zipfile.ZipInfo(name, _WRITTEN), json.dumps(document))
-        except OSError as error:
-            raise storage_error("write", path, error) from None
+        with DiskErrors("write", path), zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
+            for name, document in _members(evaluation, arm, created):
+                archive.writestr(zipfile.ZipInfo(name, _WRITTEN), json.dumps(document))
         paths.append(path)
     return paths
 

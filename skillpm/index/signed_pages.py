@@ -26,7 +26,7 @@ from skillpm.index.pages import MAX_PAGE
 from skillpm.index.paths import page_path
 from skillpm.index.tile_log import InclusionProof, TileLog, included_root, is_consistent, leaf_hash
 from skillpm.model.release import Release
-from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, write_atomic
 from skillpm.storage.process_lock import locked
 
 if TYPE_CHECKING:
@@ -258,13 +258,11 @@ class SignedPages:
     @contextlib.contextmanager
     def _seen(self) -> Iterator[None]:
         """Hold the folder of what was seen, and turn tuf's errors into ours."""
-        with self._alone, locked(self._state / "lock"):
+        with self._alone, locked(self._state / "lock"), DiskErrors("write", self._state):
             try:
                 yield
-            except SkillpmError:
+            except (SkillpmError, OSError):
                 raise
-            except OSError as error:
-                raise storage_error("write", self._state, error) from None
             except Exception as error:  # noqa: BLE001  tuf's families have no common base, and import tuf
                 self._raise(error)
 

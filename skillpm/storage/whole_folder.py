@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skillpm.errors import UsageError
-from skillpm.storage.files import DiskErrors, storage_error
+from skillpm.storage.files import DiskErrors
 from skillpm.storage.unpack import remove_tree
 
 
@@ -28,11 +28,10 @@ def whole_folder(path: Path, option: str = "--output") -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
-        yield folder
-        folder.chmod(0o755)
-        folder.replace(path)
-    except OSError as error:
-        raise storage_error("write", path, error) from None
+        with DiskErrors("write", path):
+            yield folder
+            folder.chmod(0o755)
+            folder.replace(path)
     finally:
         remove_tree(folder)
 
