@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, Task, request_key
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, load_policy
-from skillpm.ops.learning.session import open_session
+from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import DiskErrors, check_can_make, read_lines, write_atomic
@@ -82,17 +82,28 @@ def synth(
             contributions = [with_traces(context, item, request.imported) for item in contributions]
         if request.failures is not None:
             contributions = with_failures(context, contributions, request.failures)
-        return synthesise(
-            contributions,
-            session.scorer.judge,
-            rows=request.rows,
-            held_out=request.held_out,
-            seed=request.seed,
-            run_rule=session.scorer.synthesise,
-            progress=progress,
-            other_suites=other_suites(context, skills),
-            rephrasing=request.rephrasing,
-        )
+        return make_rows(context, session, contributions, request, progress)
+
+
+def make_rows(
+    context: Context,
+    session: JudgingSession,
+    sources: Sequence[Contributions],
+    request: SynthesisRequest,
+    progress: Progress = NO_PROGRESS,
+) -> Synthesis:
+    """Make the rows of a request out of what skills contribute; the skills of the session judge them."""
+    return synthesise(
+        sources,
+        session.scorer.judge,
+        rows=request.rows,
+        held_out=request.held_out,
+        seed=request.seed,
+        run_rule=session.scorer.synthesise,
+        progress=progress,
+        other_suites=_other_suites(context, {item.skill.name for item in sources}),
+        rephrasing=request.rephrasing,
+    )
 
 
 def load_rephrasing(
@@ -147,12 +158,17 @@ def with_traces(context: Context, contributions: Contributions, imported: Iterab
         contributions: of a skill.
         imported: episodes of other programs, which are not stored.
     """
-    suites = {
-        request_key(task.request) for suite in contributions.suites for task in suite.tasks if isinstance(task, Seed)
-    }
-    own = {request_key(seed.request) for seed in contributions.seeds}
-    seeds = Traces(context.settings.traces).gold(contributions.skill.name, frozenset(suites | own), imported)
+    seeds = _gold(context, contributions.skill.name, contributions.suites, contributions.seeds, imported)
     return replace(contributions, seeds=(*seeds, *contributions.seeds))
+
+
+def _gold(
+    context: Context, skill: str, suites: Iterable[Suite], own: Iterable[Seed], imported: Iterable[Trace] = ()
+) -> Sequence[Seed]:
+    """Return the seeds of a skill's episodes that ask for what neither its suites nor its own seeds do."""
+    asked = [task for suite in suites for task in suite.tasks if isinstance(task, Seed)]
+    known = frozenset(request_key(seed.request) for seed in (*asked, *own))
+    return Traces(context.settings.traces).gold(skill, known, imported)
 
 
 def count_traces(context: Context, skill: Skill) -> int:
@@ -160,15 +176,11 @@ def count_traces(context: Context, skill: Skill) -> int:
     files = SkillFiles(skill)
     suites, own, document = files.suites(), files.seeds(), files.synthesis()
     index = SuiteIndex([(skill.name, suite) for suite in suites])
-    others = {request_key(task.request) for suite in suites for task in suite.tasks if isinstance(task, Seed)}
-    seeds = Traces(context.settings.traces).gold(
-        skill.name, frozenset(others | {request_key(seed.request) for seed in own})
-    )
     held_out = None if document is None else HeldOut(document, divide(document, own))
     return sum(
         index.shared_run(normal_form(seed.request)) is None
         and not (held_out is not None and held_out.stands_in(seed.request, seed.expected))
-        for seed in seeds
+        for seed in _gold(context, skill.name, suites, own)
     )
 
 
@@ -182,19 +194,12 @@ class Shown:
 
 
 def preview(context: Context, skills: Sequence[Skill], request: SynthesisRequest) -> list[Shown]:
-    """Return the first training rows of each skill's rules; nothing is written."""
+    """Return the first training rows of each skill's rules; nothing is written. The request holds nothing out."""
     with open_session(context, skills) as session:
         contributions = session.contributions
-        synthesis = synthesise(
-            list(contributions.values()),
-            session.scorer.judge,
-            rows=request.rows + max(len(item.seeds) for item in contributions.values()),
-            held_out=0,
-            seed=request.seed,
-            run_rule=session.scorer.synthesise,
-            other_suites=other_suites(context, skills),
-            rephrasing=request.rephrasing,
-        )
+        seeds = max(len(item.seeds) for item in contributions.values())  # which come first
+        wanted = replace(request, rows=request.rows + seeds)
+        synthesis = make_rows(context, session, list(contributions.values()), wanted)
     rows: dict[str, list[Shown]] = {name: [] for name in contributions}
     for task in synthesis.train:
         if task.origin == "rule" and len(rows[task.skill]) < request.rows:
@@ -221,9 +226,8 @@ def shown_answer(expected: Any, contract: Contract | None) -> str:
     return " ".join((expected["tool"], *words))
 
 
-def other_suites(context: Context, skills: Sequence[Skill]) -> list[tuple[str, Suite]]:
+def _other_suites(context: Context, chosen: Collection[str]) -> list[tuple[str, Suite]]:
     """Return the suites of skills that are installed beside these, and of plugins' benchmarks; no skill code runs."""
-    chosen = {skill.name for skill in skills}
     installed = context.installed() if context.settings.lock_path.is_file() else ()
     others = [skill for skill in installed if skill.name not in chosen]
     benchmarks = [context.benchmark(name) for name in context.host.benchmarks()]

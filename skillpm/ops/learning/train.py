@@ -39,8 +39,8 @@ from skillpm.ops.learning.resumption import (
 from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import load_rephrasing
-from skillpm.ops.learning.training_plan import check_recipe, make_rows, plan_rows, row_sources, stored_plan
+from skillpm.ops.learning.synth import load_rephrasing, make_rows
+from skillpm.ops.learning.training_plan import check_recipe, plan_rows, row_request, row_sources, stored_plan
 from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import check_can_make, read_text
@@ -84,7 +84,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress, launc
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
         check_recipe(context, recipe, session)
-        synthesis = make_rows(context, recipe, session, row_sources(context, recipe, session), progress)
+        synthesis = make_rows(context, session, row_sources(context, recipe, session), row_request(recipe), progress)
         plan = plan_rows(context, recipe, session, synthesis, launch)
         return replace(plan, notes=(*_recalls(context, recipe, skills), *plan.notes))
 
@@ -133,7 +133,7 @@ def train(
         recipe = ready.recipe
         rephrase = recipe.data.rephrase
         rephrasing = load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None
-        synthesis = make_rows(context, recipe, ready.session, ready.sources, progress, rephrasing)
+        synthesis = make_rows(context, ready.session, ready.sources, row_request(recipe, rephrasing), progress)
         plan = plan_rows(context, recipe, ready.session, synthesis, launch)
         folder = RunFolder.create(runs, recipe.name)
         with folder.in_use():

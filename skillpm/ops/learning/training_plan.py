@@ -12,7 +12,6 @@ from skillpm.evals.tasks import fair_orders, held_out_tasks
 from skillpm.formats.document import read_model
 from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.typed_path import typed_path
-from skillpm.model.progress import Progress
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
@@ -20,10 +19,10 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.models import find_policy
 from skillpm.ops.learning.report import stored_evaluation
 from skillpm.ops.learning.session import JudgingSession
-from skillpm.ops.learning.synth import check_held_out, other_suites, read_tasks, with_failures, with_traces
+from skillpm.ops.learning.synth import SynthesisRequest, check_held_out, read_tasks, with_failures, with_traces
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
-from skillpm.synth.generate import Synthesis, synthesise
+from skillpm.synth.generate import Synthesis
 from skillpm.synth.rephrase import Rephrasing
 from skillpm.train.launch import Launch, check_rows
 from skillpm.train.plan import TrainPlan, check_lengths, check_stages, make_plan
@@ -54,26 +53,10 @@ def row_sources(context: Context, recipe: Recipe, session: JudgingSession) -> li
     return contributions
 
 
-def make_rows(
-    context: Context,
-    recipe: Recipe,
-    session: JudgingSession,
-    sources: Sequence[Contributions],
-    progress: Progress,
-    rephrasing: Rephrasing | None = None,
-) -> Synthesis:
-    """Make the rows of a recipe; without a model that writes some of them anew there are as many."""
-    return synthesise(
-        sources,
-        session.scorer.judge,
-        rows=recipe.data.rows + recipe.data.refine,
-        held_out=recipe.data.held_out,
-        seed=recipe.seed,
-        run_rule=session.scorer.synthesise,
-        progress=progress,
-        other_suites=other_suites(context, [item.skill for item in sources]),
-        rephrasing=rephrasing,
-    )
+def row_request(recipe: Recipe, rephrasing: Rephrasing | None = None) -> SynthesisRequest:
+    """Return which rows a recipe asks for; without a model that writes some of them anew there are as many."""
+    data = recipe.data
+    return SynthesisRequest(data.rows + data.refine, data.held_out, recipe.seed, rephrasing=rephrasing)
 
 
 def _following(contributions: Contributions, typed: str) -> Contributions:
