@@ -6,7 +6,7 @@ arXiv 2503.14476), truncated completions masked.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -52,6 +52,22 @@ class Sampled(Refining):
             raise ValueError("name at least one reward")
         return value
 
+    @property
+    def clip(self) -> tuple[float, float]:
+        """How far down and up a ratio may go."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _clips_no_lower_upwards(self) -> Self:
+        low, high = self.clip
+        if high < min(low, 1):  # no ratio is below 0, so an epsilon of 1 or more leaves it free downwards
+            raise PlacedValueError(
+                f"{high:g} is below `epsilon`, {low:g}",
+                place=("epsilon_high",),
+                hint=f"raise it: `epsilon_high: {low:g}` clips as far up as down",
+            )
+        return self
+
 
 class Grpo(Sampled):
     """Group-relative policy optimisation (arXiv 2402.03300) against the skills' own verifiers.
@@ -72,14 +88,9 @@ class Grpo(Sampled):
 
     @property
     def clip(self) -> tuple[float, float]:
-        """How far down and up a ratio may go."""
+        """By default what the paper of the loss has."""
         low, high = _CLIP.get(self.loss, _USUAL)
         return self.epsilon or low, self.epsilon_high or high
-
-    @model_validator(mode="after")
-    def _clips_no_lower_upwards(self) -> Grpo:
-        _check_clip(*self.clip)
-        return self
 
 
 class Rloo(Sampled):
@@ -97,22 +108,8 @@ class Rloo(Sampled):
 
     @property
     def clip(self) -> tuple[float, float]:
-        """How far down and up a ratio may go."""
+        """The same for all losses."""
         return self.epsilon, self.epsilon_high
-
-    @model_validator(mode="after")
-    def _clips_no_lower_upwards(self) -> Rloo:
-        _check_clip(*self.clip)
-        return self
-
-
-def _check_clip(low: float, high: float) -> None:
-    if high < min(low, 1):  # no ratio is below 0, so an epsilon of 1 or more leaves it free downwards
-        raise PlacedValueError(
-            f"{high:g} is below `epsilon`, {low:g}",
-            place=("epsilon_high",),
-            hint=f"raise it: `epsilon_high: {low:g}` clips as far up as down",
-        )
 
 
 def prompts_of_step(stage: Sampled, rows: int) -> int:
