@@ -99,14 +99,16 @@ class OciRepository:
             raise RegistryError(f"{url} is not an OCI manifest of at most {MAX_MANIFEST} bytes", hint=KEEPER)
         return digest, root
 
+    def document(self, reference: str) -> dict[str, Any]:
+        """Return a manifest or an index, empty if the registry has none. Raises as ``manifest``."""
+        return (self.manifest(reference) or ("", {}))[1]
+
     def referrers(self, digest: str, kind: str) -> list[str]:
         """Return the digests of the manifests of an artifact type that refer to a manifest. Raises as ``manifest``."""
         url = f"{self.url}/referrers/{digest}?{urlencode({'artifactType': kind})}"
         data = self._cached(url)
-        root = _json(data, url) if data is not None else (self.manifest(_tag_of(digest)) or ("", {}))[1]
-        entries = root.get("manifests") if isinstance(root, dict) else None
-        listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-        digests = [entry.get("digest") for entry in listed if entry.get("artifactType") == kind]
+        root = _json(data, url) if data is not None else self.document(_tag_of(digest))
+        digests = [entry.get("digest") for entry in _manifests(root) if entry.get("artifactType") == kind]
         return [item for item in digests if isinstance(item, str) and DIGEST.match(item)]
 
     def blob(self, digest: str, size: int, limit: int) -> Bytes:
@@ -173,8 +175,7 @@ class OciRepository:
 
     def _list_referrer(self, subject: str, descriptor: dict[str, Any]) -> None:
         """Add a referrer to the index that stands for the referrers API."""
-        entries = (self.manifest(_tag_of(subject)) or ("", {}))[1].get("manifests")
-        listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        listed = _manifests(self.document(_tag_of(subject)))
         if all(entry.get("digest") != descriptor["digest"] for entry in listed):
             index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*listed, descriptor]}
             self.send_manifest(index, _tag_of(subject))
@@ -220,6 +221,12 @@ class OciRepository:
 def _tag_of(digest: str) -> str:
     """Return the tag of the index of what refers to a manifest."""
     return digest.replace(":", "-")
+
+
+def _manifests(index: Any) -> list[dict[str, Any]]:
+    """Return the entries of an index."""
+    entries = index.get("manifests") if isinstance(index, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _json(data: bytes, url: str) -> Any:

@@ -221,10 +221,9 @@ class OciRegistry:
         """Return the skill that another program has packed under the digest; None if skillpm has published it."""
         if self._packed is None:
             repository = self._repository(name)
-            manifest = ((repository and repository.manifest(self._reference.digest)) or ("", {}))[1]
-            layers, annotations = manifest.get("layers"), manifest.get("annotations")
-            layer = layers[0] if isinstance(layers, list) and len(layers) == 1 else None
-            digest, size = (layer.get("digest"), layer.get("size")) if isinstance(layer, dict) else ("", 0)
+            manifest = repository.document(self._reference.digest) if repository else {}
+            annotations, layer = manifest.get("annotations"), _only_layer(manifest)
+            digest, size = layer.get("digest"), layer.get("size")
             is_ours = isinstance(annotations, dict) and RELEASE in annotations
             if repository is None or is_ours or not DIGEST.match(str(digest)):
                 return None
@@ -237,10 +236,9 @@ class OciRegistry:
         repository = self._repository(name)
         assert repository is not None
         for referrer in repository.referrers(digest, SIGNATURE)[:1]:
-            manifest = (repository.manifest(referrer) or ("", {}))[1]
-            subject, layers = manifest.get("subject"), manifest.get("layers")
-            layer = layers[0] if isinstance(layers, list) and len(layers) == 1 else None
-            if not isinstance(subject, dict) or subject.get("digest") != digest or not isinstance(layer, dict):
+            manifest = repository.document(referrer)
+            subject, layer = manifest.get("subject"), _only_layer(manifest)
+            if not isinstance(subject, dict) or subject.get("digest") != digest or not layer:
                 return "has a signature of something else"
             try:
                 envelope = strict_json(_embedded(layer).decode("utf-8"))
@@ -274,13 +272,12 @@ def _send_signature(
 
 def _artefact(digest: str, manifest: Mapping[str, Any], name: str) -> _Artefact | str:
     """Return what a manifest says, of which nothing is believed yet, or why it is not a release of a skill."""
-    annotations, layers = manifest.get("annotations"), manifest.get("layers")
+    annotations, layer = manifest.get("annotations"), _only_layer(manifest)
     if not isinstance(annotations, dict) or RELEASE not in annotations:
         return f"was packed by another program; if it is a skill, install it by its digest, `@{digest}`"
-    if manifest.get("artifactType") != SKILL or not isinstance(layers, list):
+    if manifest.get("artifactType") != SKILL or not isinstance(manifest.get("layers"), list):
         return "is not a skill"
-    layer = layers[0] if len(layers) == 1 else None
-    if not isinstance(layer, dict) or layer.get("mediaType") != LAYER or type(layer.get("size")) is not int:
+    if layer.get("mediaType") != LAYER or type(layer.get("size")) is not int:
         return "does not have one layer with an archive"
     try:
         release = strict_json(str(annotations[RELEASE]))
@@ -291,6 +288,13 @@ def _artefact(digest: str, manifest: Mapping[str, Any], name: str) -> _Artefact 
     if not DIGEST.match(str(layer.get("digest"))) or release.get("size") != layer["size"]:
         return "does not have one layer with an archive"
     return _Artefact(digest, release, layer["digest"], layer["size"])
+
+
+def _only_layer(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the layer of a manifest; empty if it has none, or several."""
+    layers = manifest.get("layers")
+    layer = layers[0] if isinstance(layers, list) and len(layers) == 1 else None
+    return layer if isinstance(layer, dict) else {}
 
 
 def _annotations(name: str, release: Release, archive: Bytes) -> dict[str, str]:
