@@ -131,11 +131,11 @@ class LineChart:
     bottom: int = HEIGHT - _BOTTOM
 
 
-def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about ``count`` multiples of 1, 2 or 5 times a power of ten that cover ``[low, high]``."""
+def round_ticks(low: float, high: float) -> list[float]:
+    """Return about five multiples of 1, 2 or 5 times a power of ten that cover ``[low, high]``."""
     if high - low < 1e-6 * max(abs(low), abs(high), 1e-3):  # as good as one value: make room around it
         low, high = low - 0.5, high + 0.5
-    rough = (high - low) / count
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     return [round(index * step, 12) for index in range(math.floor(low / step), math.ceil(high / step) + 1)]

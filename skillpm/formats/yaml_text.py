@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+_WIDTH = 110  # characters of a line
 _LIKE_A_NUMBER = re.compile(r"[-+]?\.?(?:[0-9][0-9.]*(?:e[-+]?[0-9]+)?|inf(?:inity)?|nan)", re.IGNORECASE)
 
 
@@ -26,6 +27,6 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def yaml_text(value: Any, *, width: int = 110) -> str:
+def yaml_text(value: Any) -> str:
     """Write a value, keys in the order that they have."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH))

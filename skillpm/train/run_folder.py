@@ -43,13 +43,13 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, parent: Path, slug: str, now: datetime | None = None) -> RunFolder:
+    def create(cls, parent: Path, slug: str) -> RunFolder:
         """Make a new folder ``<time>-<slug>``; two runs in one second get two folders.
 
         Raises:
             StorageError: the disk refused.
         """
-        return cls(_new_folder(parent, f"-{slug}", now))
+        return cls(_new_folder(parent, f"-{slug}"))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -226,9 +226,9 @@ class RunFolder:
         return {path.relative_to(self.path).as_posix(): file_sha256(path) for path in files}
 
 
-def _new_folder(parent: Path, suffix: str = "", now: datetime | None = None) -> Path:
+def _new_folder(parent: Path, suffix: str = "") -> Path:
     """Make a folder that is named after the time; two in one second get two names. Raises StorageError."""
-    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     for number in range(1, 1000):
         path = parent / (f"{stamp}{suffix}" if number == 1 else f"{stamp}{suffix}-{number}")
         try:
