@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,18 +28,7 @@ _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 @key_option
 @code_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    skills: tuple[str, ...],
-    run: Path | None,
-    model: str | None,
-    gym: bool,
-    port: int,
-    tries: int,
-    max_new_tokens: int,
-    key_stdin: bool,
-) -> None:
+def command(ctx: click.Context, /, skills: tuple[str, ...], gym: bool, port: int, **options: Any) -> None:
     """Serve a model to clients of OpenAI's chat completions, on this machine.
 
     The contract of SKILL reads every answer. A refused one goes back to the model with the reasons; if no try is
@@ -54,9 +43,10 @@ def command(
         return
     if len(skills) != 1:
         raise UsageError(f"`serve` needs one SKILL, not {len(skills)}", hint="name one, or add `--gym`")
+    run, model = options["run"], options["model"]
     if run is not None and model is not None:
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
-    if key_stdin:
+    if options["key_stdin"]:
         read_key(model)
     from skillpm.evals.asking import Asking
     from skillpm.ops.learning.converse import Wanted, find_answerer
@@ -65,8 +55,9 @@ def command(
 
     context, (chosen,) = agreed_skills(skills)
     wanted = Wanted(find_answerer(context, chosen, model, run), say=note)
-    evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=_TOGETHER), PlainProgress())
-    with verified_model(evaluator, chosen, wanted, tries) as application:
+    asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=_TOGETHER)
+    evaluator = Evaluator(context, asking, PlainProgress())
+    with verified_model(evaluator, chosen, wanted, options["tries"]) as application:
         listen(application, port, lambda: note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1"))
 
 

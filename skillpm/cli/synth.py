@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,8 +22,9 @@ from skillpm.formats.typed_path import typed_path
 
 if TYPE_CHECKING:
     from skillpm.agent.trace import Trace
+    from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
-    from skillpm.ops.learning.synth import Shown
+    from skillpm.ops.learning.synth import Shown, SynthesisRequest
     from skillpm.synth.generate import Synthesis
     from skillpm.synth.profile import Profile, SplitProfile
     from skillpm.synth.rephrase import Rephrasing
@@ -74,20 +75,7 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 @engine_option
 @json_option
 @if_interrupted("nothing was written, the same command begins again")
-def command(
-    skills: tuple[str, ...],
-    rows: int,
-    held_out: int,
-    seed: int,
-    output: Path | None,
-    show: int | None,
-    from_traces: str | None,
-    from_failures: Path | None,
-    rephrase_with: str | None,
-    rephrase_share: float | None,
-    force: bool,
-    strict: bool,
-) -> None:
+def command(skills: tuple[str, ...], output: Path | None, show: int | None, force: bool, **options: Any) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
 
     SKILLs are names or folders, by default all installed skills. Every row passes its skill's own verifier. Held-out
@@ -96,26 +84,10 @@ def command(
 
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
-    from skillpm.ops.learning.report import stored_evaluation
-    from skillpm.ops.learning.synth import (
-        SynthesisRequest,
-        check_output,
-        check_rows,
-        count_traces,
-        preview,
-        synth,
-        write_synthesis,
-    )
+    from skillpm.ops.learning.synth import check_output, check_rows, synth, write_synthesis
 
     if show is not None:
-        if from_failures is not None:
-            raise UsageError("`--show` takes no `--from-failures`", hint="remove one of them")
-        if output is not None:
-            raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
-        context, chosen = agreed_skills(skills)
-        rephrasing = _rephrasing(context, rephrase_with, rephrase_share)
-        request = SynthesisRequest(show, held_out=0, seed=seed, rephrasing=rephrasing)
-        _print_preview(preview(context, chosen, request))
+        _show(skills, output, show, options)
         return
     if is_set("json") and output is None:
         raise UsageError(
@@ -123,32 +95,52 @@ def command(
         )
     if output is not None:
         check_output(output, force=force)
-    skills, imported = _imported(skills, from_traces)
-    failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
-    context, chosen = agreed_skills(skills)
-    for taught in chosen if from_traces is not None and not imported else ():
-        if not count_traces(context, taught):
-            note(f"note: {taught.name}: no stored episode adds a row; `skillpm traces list` shows what was decided")
-    request = SynthesisRequest(
-        rows,
-        held_out,
-        seed,
-        from_traces=from_traces is not None,
-        imported=imported,
-        rephrasing=_rephrasing(context, rephrase_with, rephrase_share),
-        failures=None if failures is None else failures.evaluation,
-    )
-    synthesis = synth(context, chosen, request, progress())
+    synthesis = synth(*_asked(skills, options), progress())
     for name, skill in synthesis.profile.skills.items():
         for text in skill.sentences():
             note(f"note: {name}: {text}")
-    check_rows(synthesis.profile, strict=strict)
+    check_rows(synthesis.profile, strict=options["strict"])
     if output is None:
         _print_tasks(synthesis)
         return
     write_synthesis(synthesis, output, force=force)
     if not print_json({"output": output, **synthesis.profile.model_dump(mode="json")}):
         _print_profile(synthesis.profile)
+
+
+def _show(skills: tuple[str, ...], output: Path | None, rows: int, options: Mapping[str, Any]) -> None:
+    """Print some rows of each skill's rules."""
+    from skillpm.ops.learning.synth import SynthesisRequest, preview
+
+    if options["from_failures"] is not None:
+        raise UsageError("`--show` takes no `--from-failures`", hint="remove one of them")
+    if output is not None:
+        raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
+    context, chosen = agreed_skills(skills)
+    request = SynthesisRequest(rows, held_out=0, seed=options["seed"], rephrasing=_rephrasing(context, options))
+    _print_preview(preview(context, chosen, request))
+
+
+def _asked(skills: tuple[str, ...], options: Mapping[str, Any]) -> tuple[Context, list[Skill], SynthesisRequest]:
+    """Return what is asked for, and the skills, with consent to their code."""
+    from skillpm.ops.learning.report import stored_evaluation
+    from skillpm.ops.learning.synth import SynthesisRequest, count_traces
+
+    traces, run = options["from_traces"], options["from_failures"]
+    skills, imported = _imported(skills, traces)
+    failures = None if run is None else stored_evaluation(command_context().settings, run).evaluation
+    context, chosen = agreed_skills(skills)
+    for taught in chosen if traces is not None and not imported else ():
+        if not count_traces(context, taught):
+            note(f"note: {taught.name}: no stored episode adds a row; `skillpm traces list` shows what was decided")
+    request = SynthesisRequest(
+        **{name: options[name] for name in ("rows", "held_out", "seed")},
+        from_traces=traces is not None,
+        imported=imported,
+        rephrasing=_rephrasing(context, options),
+        failures=failures,
+    )
+    return context, chosen, request
 
 
 def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, ...], tuple[Trace, ...]]:
@@ -169,9 +161,10 @@ def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, .
     return skills, read.traces
 
 
-def _rephrasing(context: Context, model: str | None, share: float | None) -> Rephrasing | None:
+def _rephrasing(context: Context, options: Mapping[str, Any]) -> Rephrasing | None:
     from skillpm.ops.learning.synth import load_rephrasing
 
+    model, share = options["rephrase_with"], options["rephrase_share"]
     if model is None and share is not None:
         raise UsageError("`--rephrase-share` needs a model that writes", hint="add `--rephrase-with MODEL`")
     return None if model is None else load_rephrasing(context, model, _SHARE if share is None else share, note)
