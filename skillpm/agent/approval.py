@@ -6,8 +6,7 @@ the model has read what a tool printed or what a reference says. Such a text may
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from skillpm.contract.schema import compiled
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document, Json, read_model
 from skillpm.model.contract import Tool
+from skillpm.model.name import did_you_mean
 from skillpm.storage.files import named_text
 
 _MOST_REASONS = 1000  # characters
@@ -157,10 +157,9 @@ def check_rules(rules: Sequence[Rule], skill: str, tools: Mapping[str, Tool], pe
         rule.check(tools, permitted)
 
 
-def _never(problem: str, name: str, names: Iterable[str]) -> UsageError:
-    known = sorted(names)
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(known)}"[:300] if known else "remove it"
+def _never(problem: str, name: str, names: Collection[str]) -> UsageError:
+    known = ", ".join(sorted(names))
+    hint = did_you_mean(name, names, f"it has {known}"[:300] if known else "remove it")
     return UsageError(f"a rule of `--approve` can never hold: {problem}", hint=hint)
 
 
