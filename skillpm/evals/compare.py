@@ -107,9 +107,10 @@ class Comparison:
         """The verdict word."""
         if self.pairs < MINIMUM_PAIRS:
             return "too few pairs"
-        if self.p >= 1 - CONFIDENCE:
+        if self.difference is None or self.p >= 1 - CONFIDENCE:
             return "no evidence"
-        return "better" if self.gained > self.lost else "worse"
+        # not by gained and lost: a task of several answers may change by any share, and the test weighs it
+        return "better" if self.difference.estimate > 0 else "worse"
 
 
 def compare(first: Arm, second: Arm, *, skill: str, task_set: str, reward: str | None = None) -> Comparison:

@@ -20,7 +20,7 @@ from itertools import groupby
 
 CONFIDENCE = 0.95
 _COUNTED = 100  # clusters, of whose signs all are counted
-_LARGEST_SUM = 20_000  # of all differences, in units, up to which they are
+_MOST_SUMS = 20_000  # that the signs of the clusters may make
 _ROUNDING = 1e-12  # of the range of values
 _Z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
@@ -235,7 +235,8 @@ def cluster_flip_test(differences: Sequence[float], clusters: Clusters, unit: in
     observed = abs(round(math.fsum(differences) * unit))
     if not observed:
         return 1.0
-    if len(sums) > _COUNTED or sum(sums) > _LARGEST_SUM:
+    # so few clusters that the normal distribution would be too sure make few sums, however fine their unit is
+    if len(sums) > _COUNTED or min(2 ** len(sums), sum(sums)) > _MOST_SUMS:
         return 2 * (1 - statistics.NormalDist().cdf(observed / math.sqrt(sum(value * value for value in sums))))
     ways = {0: 1}
     for value in sums:

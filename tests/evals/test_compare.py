@@ -132,6 +132,20 @@ def test_arms_on_rows_of_few_templates_are_compared_by_whole_templates(make_arm:
     assert difference.low < 0 < difference.high
 
 
+def test_few_large_gains_outweigh_more_small_losses(server: Server, make_arm: MakeArm) -> None:
+    """Of eight answers each, six tasks go from none right to all, and seven lose one."""
+    server.write(range(1, 14))
+
+    def repeated(name: str, right: Sequence[int]) -> Arm:
+        arms = [make_arm(name, [task for task, times in enumerate(right, 1) if time < times]) for time in range(8)]
+        records = [item.model_copy(update={"repeat": time}) for time, arm in enumerate(arms) for item in arm.records]
+        return arms[0].model_copy(update={"records": tuple(records)})
+
+    before, after = repeated("base", [0] * 6 + [8] * 7), repeated("sft", [8] * 6 + [7] * 7)
+    assert (paired(before, after).gained, paired(before, after).lost) == (6, 7)
+    assert (paired(before, after).finding, paired(after, before).finding) == ("better", "worse")
+
+
 def test_a_gate_does_not_pass_while_an_answer_could_not_be_judged(server: Server, make_arm: MakeArm) -> None:
     server.write(range(1, 13), gate={"at_least": 0.5})
     arm = make_arm("sft", list(range(1, 13)))

@@ -175,6 +175,13 @@ def test_the_test_of_clusters_counts_the_signs_that_are_at_least_as_lopsided(pai
     assert found == pytest.approx(len(extreme) / len(signs))
 
 
+@pytest.mark.parametrize("unit", [1, 840, 240_240])
+def test_the_test_of_few_clusters_is_exact_in_any_unit(unit: int) -> None:
+    """Tasks with unequal numbers of judged answers have fine units: 240,240 for 16, 15, 14, 13 and 11 answers."""
+    clusters = Clusters.of([number % 5 for number in range(15)])
+    assert cluster_flip_test([1.0] * 15, clusters, unit) == 2 / 2**5
+
+
 def test_the_test_of_many_clusters_is_that_of_few_but_normal() -> None:
     few = flips([1.0] * 60 + [-1.0] * 40, list(map(str, range(100))))
     many = flips([1.0] * 600 + [-1.0] * 500, list(map(str, range(1100))))
