@@ -14,6 +14,8 @@ _INNER = ("properties", "items", "prefixItems", "additionalProperties")
 
 def referenced(reference: str, root: Mapping[str, Any]) -> Any:
     """Return what a JSON pointer such as ``#/$defs/item`` names in a schema (RFC 6901, 6: in a URI), or None."""
+    if reference != "#" and not reference.startswith("#/"):  # an anchor, or a place in another document
+        return None
     target: Any = root
     for part in unquote(reference.removeprefix("#")).split("/")[1:]:
         step = part.replace("~1", "/").replace("~0", "~")

@@ -153,6 +153,8 @@ class _Maker:
             schema["properties"] = {name: self._plain(item, depth + 1) for name, item in schema["properties"].items()}
             required = [name for name in schema.pop("required", ()) if name in schema["properties"]]
             schema |= {"required": required} if required else {}
+        if schema.get("prefixItems") or schema.get("contains"):
+            raise UnsupportedError("a list whose items have several schemas")
         if isinstance(schema.get("items"), dict):
             schema["items"] = self._plain(schema["items"], depth + 1)
         keep_right_values(schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +15,17 @@ from skillpm.programs.phrases import words_of
 DEPTH = 6  # of objects in objects
 _METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
 _UNREAD = {"head", "options", "query", "trace"}
+_BETWEEN = ("anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "dependencies", "minProperties",
+            "maxProperties")  # fmt: skip
+"""What a schema says of several arguments at once, or of which there are."""
+_STRICTER = {**dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),
+             **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), min)}  # fmt: skip
 _OBJECTS, _LISTS = ("properties", "items"), ("required", "enum", "examples", "anyOf", "oneOf", "allOf")
 _TYPES: dict[str, tuple[type, str]] = {
     **dict.fromkeys(_OBJECTS, (dict, "an object")),
     **dict.fromkeys(_LISTS, (list, "a list")),
 }
+_ALONE = "each of the `properties` is an argument of its own"
 Warn = Callable[[str], None]
 
 
@@ -65,6 +72,9 @@ def operations_of_tools(document: Any, warn: Warn) -> Iterator[Operation]:
         name = _tool_name(given)
         if name != given:
             warn(f"`{given}` is called `{name}`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`")
+        for key in _BETWEEN:
+            if schema.get(key):
+                warn(f"`{name}`: `{key}` is left out: {_ALONE}")
         yield Operation(name, str(tool.get("description") or ""), schema, schema)
 
 
@@ -88,7 +98,9 @@ def _schema_of_tool(tool: dict[str, Any]) -> Any:
 
 def _tool_name(text: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_")
-    return (name if name[:1].isalpha() else f"tool_{name}")[:64]
+    name = name if name[:1].isalpha() else f"tool_{name}"
+    # long names differ in their ends, and an API has many of them that begin alike
+    return name if len(name) <= 64 else f"{name[:55]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
@@ -98,6 +110,8 @@ def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
         DocumentError: it is not an OpenAPI document of these versions.
     """
     version = str(document.get("openapi", "")) if isinstance(document, dict) else ""
+    if isinstance(document, dict) and "swagger" in document:
+        raise DocumentError("a document of Swagger 2.0", hint="convert it to OpenAPI 3, as swagger2openapi does")
     if not version.startswith("3.") or not isinstance(document.get("paths"), dict):
         raise DocumentError("not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
     if document.get("webhooks"):
@@ -106,28 +120,35 @@ def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
         try:
             item = {} if str(path).startswith("x-") else looked_up(listed, document)
         except UnsupportedError as error:
-            warn(f"`{path}` is left out: it is {error}")
+            warn(f"`{path}` is left out: {error}")
             continue
-        for method in sorted(_UNREAD & item.keys()):
-            warn(f"`{method.upper()} {path}` is left out: only {', '.join(_METHODS)} are read")
-        for method, verb in _METHODS.items():
-            operation = item.get(method)
-            if operation is None:
-                continue
-            if not isinstance(operation, dict):
-                warn(f"`{method.upper()} {path}` is left out: it is not an object")
-                continue
+        yield from _operations_of_path(str(path), item, document, warn)
+
+
+def _operations_of_path(
+    path: str, item: dict[str, Any], document: Mapping[str, Any], warn: Warn
+) -> Iterator[Operation]:
+    for method in sorted(_UNREAD & item.keys()):
+        warn(f"`{method.upper()} {path}` is left out: only {', '.join(_METHODS)} are read")
+    for method, verb in _METHODS.items():
+        if item.get(method) is None:
+            continue
+        name = f"{method.upper()} {path}"
+        try:
+            operation = looked_up(item[method], document)
             words = re.sub(r"[{}]", "", path).strip("/").replace("/", "_")
             text = str(operation.get("summary") or operation.get("description") or f"{verb} {words_of(words)}")
             name = _tool_name(str(operation.get("operationId") or f"{verb}_{words}"))
-            try:
-                schema, left_out = _arguments(operation, item, document)
-            except UnsupportedError as error:
-                warn(f"`{name}` is left out: {error}")
-                continue
-            for what, reason in left_out.items():
-                warn(f"`{name}`: `{what}` is left out: {reason}")
-            yield Operation(name, text, schema, document)
+            schema, left_out = _arguments(operation, item, document)
+            for place in re.findall(r"{([^{}]+)}", path):
+                if place not in schema["properties"]:
+                    raise UnsupportedError(f"no parameter is the `{place}` of its path")
+        except UnsupportedError as error:
+            warn(f"`{name}` is left out: {error}")
+            continue
+        for what, reason in left_out.items():
+            warn(f"`{name}`: `{what}` is left out: {reason}")
+        yield Operation(name, text, schema, document)
 
 
 def _arguments(
@@ -140,26 +161,39 @@ def _arguments(
     listed = (*_parameters(item, document), *_parameters(operation, document))
     for (place, name), parameter in {(each.get("in"), each["name"]): each for each in listed}.items():
         reason = _reason_to_leave_out(parameter, properties)
-        if reason and place in ("path", "query") and parameter.get("required"):
+        is_needed = place == "path" or bool(parameter.get("required"))
+        if reason and place in ("path", "query") and is_needed:
             raise UnsupportedError(f"`{name}` is needed, and {reason}")
         if reason:
             left_out[name] = reason
             continue
         schema = looked_up(parameter.get("schema") or {}, document)
-        properties[name] = {"description": parameter.get("description", ""), **schema}
-        required += [name] if parameter.get("required") else []
+        properties[name] = {
+            "description": parameter.get("description", ""),
+            **_with_examples(schema, parameter, document),
+        }
+        required += [name] if is_needed else []
     request = looked_up(operation.get("requestBody") or {}, document)
     body = _body(request, document)
     if body.get("properties") and not set(body["properties"]) & set(properties):
         properties |= body["properties"]
-        for key in ("oneOf", "anyOf", "patternProperties", "additionalProperties"):
+        for key in (*_BETWEEN, "patternProperties", "additionalProperties"):
             if body.get(key):
-                left_out[key] = "the `properties` of the body are the arguments"
+                left_out[key] = _ALONE
         required += body.get("required", []) if request.get("required", True) else []
     elif body:
         properties["body"] = body
         required += ["body"] if request.get("required") else []
     return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}, left_out
+
+
+def _with_examples(schema: dict[str, Any], parameter: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter with the examples that stand beside it."""
+    listed = parameter.get("examples")
+    held = [looked_up(item, document) for item in listed.values()] if isinstance(listed, dict) else []
+    examples = [item["value"] for item in held if "value" in item]
+    examples += [parameter["example"]] if "example" in parameter else []
+    return {**schema, "examples": examples} if examples else schema
 
 
 def _reason_to_leave_out(parameter: dict[str, Any], properties: Mapping[str, Any]) -> str:
@@ -200,6 +234,8 @@ def looked_up(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, 
         raise UnsupportedError("a value that is not an object")
     if not isinstance(value.get("$ref"), str):
         return value
+    if not value["$ref"].startswith("#"):
+        raise UnsupportedError("a reference to another document")
     around = {key: item for key, item in value.items() if key != "$ref"}
     return {**looked_up(referenced(value["$ref"], root), root, depth + 1), **around}
 
@@ -214,10 +250,38 @@ def schema_of(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, 
     if not all(isinstance(name, str) for name in schema.get("required", ())):
         raise UnsupportedError("a schema whose `required` is not a list of names")
     merged: dict[str, Any] = {key: item for key, item in schema.items() if key != "allOf"}
-    if "allOf" not in schema:
-        return merged
-    for part in (schema_of(item, root, depth + 1) for item in schema["allOf"]):
-        merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
-        merged["required"] = [*part.get("required", []), *merged.get("required", [])]
-        merged = {**part, **merged}
-    return {key: item for key, item in merged.items() if item not in ({}, [])}
+    for part in (schema_of(item, root, depth + 1) for item in schema.get("allOf", ())):
+        merged = _both(merged, part)
+    if "properties" in merged:
+        merged["properties"] = {
+            name: item for name, item in merged["properties"].items() if not _is_read_only(item, root)
+        }
+    return {key: item for key, item in merged.items() if item not in ({}, [])} if "allOf" in schema else merged
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return one schema for values that two admit, as far as keywords say it; else the first one's keyword stands."""
+    both = {**other, **one}
+    for key in one.keys() & other.keys():
+        first, second = one[key], other[key]
+        if key == "properties":
+            shared = {
+                name: {"allOf": [first[name], second[name]]}
+                for name in first
+                if second.get(name, first[name]) != first[name]
+            }
+            both[key] = {**second, **first, **shared}
+        elif key == "required":
+            both[key] = [*second, *first]
+        elif key == "enum":
+            both[key] = [item for item in first if item in second]
+        elif key in _STRICTER and not isinstance(first, bool) and not isinstance(second, bool):
+            both[key] = _STRICTER[key](first, second)
+    return both
+
+
+def _is_read_only(schema: Any, root: Mapping[str, Any]) -> bool:
+    """Does only the API itself give a property, such as the id of what a call creates?"""
+    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        schema = {**(referenced(schema["$ref"], root) or {}), **schema}
+    return isinstance(schema, dict) and schema.get("readOnly") is True

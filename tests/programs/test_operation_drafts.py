@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_what_is_not_a_list_of_tools_is_refused(document: Any) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [[], {}, {"swagger": "2.0", "paths": {}}, {"openapi": "3.1.0"}, {"openapi": "3.0.0", "paths": {}}],
+    [[], {}, {"swagger": "2.0", "paths": {"/a": {"get": {}}}}, {"openapi": "3.1.0"}, {"openapi": "3.0.0", "paths": {}}],
     ids=repr,
 )
 def test_what_is_not_an_openapi_document_is_refused(document: Any) -> None:
@@ -127,6 +128,7 @@ def test_what_is_not_an_openapi_document_is_refused(document: Any) -> None:
         ({"parameters": [{"in": "query"}]}, "its `parameters` are not a list of objects with a `name`"),
         ({"parameters": ["a"]}, "a value that is not an object"),
         ({"parameters": [{"$ref": "#/components/none"}]}, "a reference that leads to itself, or to nothing"),
+        ({"parameters": [{"$ref": "shared.yaml#/paths"}]}, "a reference to another document"),
         ({"requestBody": 3}, "a value that is not an object"),
         ({"requestBody": {"content": ["a"]}}, "the `content` of its body is not an object"),
         ({"requestBody": {"content": {"text/plain": {}}}}, "its body is text/plain, not JSON"),
@@ -151,6 +153,7 @@ def test_an_operation_of_the_wrong_form_is_left_out_alone(operation: Any, reason
         ({"properties": {}, "required": [["a"]]}, "a schema whose `required` is not a list of names"),
         ({"examples": {"a": {"value": "x"}}}, "a schema whose `examples` is not a list"),
         ({"type": "array", "items": [{"type": "string"}]}, "a schema whose `items` is not an object"),
+        ({"type": "array", "prefixItems": [{"type": "number"}]}, "a list whose items have several schemas"),
     ],
 )
 def test_a_keyword_of_the_wrong_type_costs_its_argument_alone(schema: Any, reason: str) -> None:
@@ -185,9 +188,11 @@ def test_each_part_of_an_operation_that_is_left_out_is_told(more: dict[str, Any]
 @pytest.mark.parametrize(
     ("paths", "said"),
     [
-        ({"/b": 3}, "`/b` is left out: it is a value that is not an object"),
-        ({"/b": {"$ref": "#/nowhere"}}, "`/b` is left out: it is a reference that leads to itself, or to nothing"),
-        ({"/b": {"get": 3}}, "`GET /b` is left out: it is not an object"),
+        ({"/b": 3}, "`/b` is left out: a value that is not an object"),
+        ({"/b": {"$ref": "#/nowhere"}}, "`/b` is left out: a reference that leads to itself, or to nothing"),
+        ({"/b": {"get": 3}}, "`GET /b` is left out: a value that is not an object"),
+        ({"/b": {"get": {"$ref": "b.yml"}}}, "`GET /b` is left out: a reference to another document"),
+        ({"/b/{id}": {"get": {}}}, "`get_b_id` is left out: no parameter is the `id` of its path"),
         ({"/b": {"head": {}}}, "`HEAD /b` is left out"),
         ({"x-note": 3}, None),
     ],
@@ -214,6 +219,79 @@ def test_the_tools_of_a_namespace_are_read_and_tools_without_a_schema_are_told()
         "`web_search` is left out: a tool of the type `web_search` has no schema of its arguments",
         "`bash` is left out: a tool of the type `bash_20250124` has no schema of its arguments",
     ]
+
+
+def body(**schema: Any) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"type": "object", **schema}}}}
+
+
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "values"),
+    [
+        ({"type": "integer", "minimum": 1, "maximum": 25, "multipleOf": 5}, (5, 10, 15, 20, 25)),
+        ({"allOf": [{"type": "integer", "minimum": 1}, {"minimum": 5, "maximum": 7}]}, (5, 6, 7)),
+        ({"allOf": [{**TEXT, "enum": ["a", "b", "c"]}, {"enum": ["c", "b"]}]}, ("b", "c")),
+        ({**TEXT, "enum": ["a", "b"], "example": "z"}, ("a", "b")),
+    ],
+)
+def test_values_are_those_that_all_parts_of_a_schema_admit(schema: Any, values: tuple[Any, ...]) -> None:
+    tool = {"name": "look", "parameters": {"properties": {"a": schema}, "required": ["a"]}}
+    [draft] = drafts_of(list(operations_of_tools([tool], print)), print)
+    assert [slot.source for slot in draft.slots] == [values]
+
+
+@pytest.mark.parametrize("more", [{}, {"example": "none"}, {"example": "42"}])
+def test_texts_of_a_pattern_are_drawn_where_none_is_known(more: dict[str, Any]) -> None:
+    tool = {"name": "look", "parameters": {"properties": {"a": {**TEXT, "pattern": "^[0-9]{2,9}$", **more}}}}
+    [draft] = drafts_of(list(operations_of_tools([tool], print)), print)
+    [source] = [slot.source for slot in draft.slots]
+    assert len(source) > 10 and all(re.fullmatch("[0-9]{2,9}", value) for value in source)
+
+
+def test_a_property_of_two_parts_has_what_both_say() -> None:
+    parts = [{"properties": {"x": {**TEXT, "enum": ["a", "b"]}}}, {"properties": {"x": {"enum": ["b"]}, "y": TEXT}}]
+    tool = {"name": "look", "parameters": {"allOf": parts}}
+    [draft] = drafts_of(list(operations_of_tools([tool], print)), print)
+    assert draft.schema["properties"] == {"x": {**TEXT, "enum": ["b"]}, "y": TEXT}
+
+
+def test_what_only_the_api_itself_gives_is_no_argument() -> None:
+    given = {"type": "integer", "readOnly": True}
+    inner = {"type": "object", "properties": {"id": given, "city": TEXT}, "required": ["id", "city"]}
+    schemas = {"Id": given}
+    properties = {"id": {"$ref": "#/components/schemas/Id"}, "name": TEXT, "place": inner}
+    request = body(properties=properties, required=["id", "name"])
+    document = {"openapi": "3.0.0", "paths": {"/a": {"post": {"requestBody": request}}},
+                "components": {"schemas": schemas}}  # fmt: skip
+    draft = drafts_of(list(operations_of_openapi(document, print)), print)[0]
+    assert (list(draft.schema["properties"]), draft.schema["required"]) == (["name", "place"], ["name"])
+    assert list(draft.schema["properties"]["place"]["properties"]) == ["city"]
+
+
+def test_a_parameter_of_the_path_is_required_and_has_the_examples_beside_its_schema() -> None:
+    tag = {"in": "path", "name": "tag", "schema": {**TEXT, "pattern": "^v[0-9]$"}, "example": "v7"}
+    document = {"openapi": "3.0.0", "paths": {"/a/{tag}": {"get": {"parameters": [tag]}}}}
+    [draft] = drafts_of(list(operations_of_openapi(document, print)), print)
+    assert (draft.schema["required"], draft.slots[0].source[0], draft.slots[0].probability) == (["tag"], "v7", 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("anyOf", [{"required": ["a"]}]), ("dependentRequired", {"a": ["b"]}), ("minProperties", 1), ("if", {})],
+)
+def test_what_a_schema_says_of_several_arguments_at_once_is_told(key: str, said: Any) -> None:
+    schema = {"properties": {"a": TEXT, "b": TEXT}, key: said or {"required": ["a"]}}
+    document = {"openapi": "3.1.0", "paths": {"/a": {"post": {"operationId": "look", "requestBody": body(**schema)}}}}
+    for read, described in (
+        (operations_of_openapi, document),
+        (operations_of_tools, [{"name": "look", "parameters": schema}]),
+    ):
+        notes: list[str] = []
+        assert len(list(read(described, notes.append))) == 1
+        assert notes == [f"`look`: `{key}` is left out: each of the `properties` is an argument of its own"]
 
 
 @pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$defs", "enum", "properties"])
