@@ -38,8 +38,9 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
     "--command",
     "commands",
     multiple=True,
-    metavar="SUB",
-    help="With --from-cli, a subcommand that it is for, such as `remote add`; may be repeated.  [default: the first 8]",
+    metavar="NAME",
+    help="A subcommand that it is for, such as `remote add`, or a tool of an API; may be repeated.  [default: of a "
+    "program the first 8, of an API all that fit]",
 )
 @click.option(
     "--from-tools",
@@ -70,7 +71,7 @@ def command(name: str, directory: Path, kind: str | None, minimal: bool, program
         folder = create_from_program(name, directory, program, words, warn=warn)
     elif apis:
         [(form, path)] = apis.items()
-        folder = create_from_api(name, directory, path, form, warn=warn)
+        folder = create_from_api(name, directory, path, form, sources["commands"], warn=warn)
     else:
         folder = create_skill(name, directory, Kind(kind or "cli"), minimal=minimal)
     written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -88,8 +89,8 @@ def command(name: str, directory: Path, kind: str | None, minimal: bool, program
 
 def _check(program: str | None, commands: tuple[str, ...], apis: int, shaped: bool) -> None:
     """Refuse options that do not go together. Raises UsageError."""
-    if program is None and commands:
-        raise UsageError("`--command` needs `--from-cli`", hint="add `--from-cli PROGRAM`")
+    if program is None and commands and not apis:
+        raise UsageError("`--command` needs a source", hint="add `--from-cli PROGRAM`")
     sources = apis + (program is not None)
     if sources > 1 or (sources and shaped):
         raise UsageError("a skill has one source", hint="keep one of `--from-…`, without `--kind` and `--minimal`")

@@ -13,6 +13,7 @@ from skillpm.model.json_schema import referenced
 from skillpm.programs.phrases import words_of
 
 DEPTH = 6  # of objects in objects
+_FORM = "application/x-www-form-urlencoded"
 _METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
 _UNREAD = {"head", "options", "query", "trace"}
 _BETWEEN = ("anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "dependencies", "minProperties",
@@ -104,7 +105,7 @@ def _tool_name(text: str) -> str:
 
 
 def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
-    """Yield the operations of an OpenAPI document: parameters and the properties of a JSON body are arguments.
+    """Yield the operations of an OpenAPI document: parameters and the properties of a body are arguments.
 
     Raises:
         DocumentError: it is not an OpenAPI document of these versions.
@@ -214,13 +215,15 @@ def _parameters(place: dict[str, Any], document: Mapping[str, Any]) -> list[dict
 
 
 def _body(request: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a JSON body, empty where there is no body. Raises UnsupportedError for another body."""
+    """Return the schema of a body of JSON or of a form, empty if there is none. Raises UnsupportedError for another."""
     content = request.get("content") or {}
     if not isinstance(content, dict):
         raise UnsupportedError("the `content` of its body is not an object")
-    for kind, media in content.items():
-        if re.fullmatch(r"application/([^;]+\+)?json", str(kind).partition(";")[0].strip().lower()):
-            return schema_of((media.get("schema") if isinstance(media, dict) else media) or {}, document)
+    media = {str(kind).partition(";")[0].strip().lower(): item for kind, item in content.items()}
+    read = [kind for kind in media if re.fullmatch(r"application/([^;]+\+)?json", kind)] + [_FORM] * (_FORM in media)
+    if read:
+        body = media[read[0]]
+        return schema_of((body.get("schema") if isinstance(body, dict) else body) or {}, document)
     if content:
         raise UnsupportedError(f"its body is {next(iter(content))}, not JSON")
     return {}

@@ -12,8 +12,9 @@ import yaml
 from click.testing import CliRunner
 
 from skillpm.cli.main import main
-from skillpm.errors import DocumentError
+from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_model
+from skillpm.formats.strict_yaml import MAX_DOCUMENT
 from skillpm.layout.rule import Level
 from skillpm.model.contract import ContractDocument
 from skillpm.ops.authoring.validate import validate
@@ -303,8 +304,16 @@ def test_an_argument_may_be_called_like_a_keyword(name: str) -> None:
     assert (list(drafts[0].schema["properties"]), notes) == ([name, "around"], [])
 
 
-@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/patch+json", "Application/JSON"])
-def test_a_body_may_be_any_kind_of_json(kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=utf-8",
+        "application/patch+json",
+        "Application/JSON",
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_a_body_may_be_any_kind_of_json_or_a_form(kind: str) -> None:
     body = {"content": {kind: {"schema": {"properties": {"name": {"type": "string"}}}}}}
     document = {"openapi": "3.0.0", "paths": {"/a": {"patch": {"requestBody": body}}}}
     assert [list(o.schema["properties"]) for o in operations_of_openapi(document, print)] == [["name"]]
@@ -404,3 +413,23 @@ def test_requests_give_few_of_many_optional_arguments_and_say_each_object(tmp_pa
     assert {name for names in given for name in names} == set(words)
     inside = [call["place"] for call in calls if call["place"] is not None]
     assert inside and all(any(value is not None for value in item.values()) for item in inside)
+
+
+def large_api(tools: int) -> dict[str, Any]:
+    """Return an API with 128 KiB of text about each tool."""
+    properties = {"name": {**TEXT, "description": "The name of it. " * (1 << 13)}}
+    paths = {f"/things{number}": {"post": {"requestBody": body(properties=properties)}} for number in range(tools)}
+    return {"openapi": "3.1.0", "paths": paths}
+
+
+def test_an_api_too_large_for_one_skill_gives_the_tools_that_fit_or_that_are_chosen(tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text(json.dumps(large_api(12)))
+    words = ["--from-openapi", str(tmp_path / "api.json"), "--directory", str(tmp_path)]
+    made = CliRunner().invoke(main, ["new", "whole", *words])
+    assert made.exit_code == 0 and "of 12 tools are taken" in made.stderr
+    assert max(path.stat().st_size for path in (tmp_path / "whole").rglob("*") if path.is_file()) <= MAX_DOCUMENT
+    CliRunner().invoke(main, ["new", "part", *words, "--command", "create_things11"], catch_exceptions=False)
+    contract = read_model(ContractDocument, (tmp_path / "part/contract.yaml").read_text(), path="contract.yaml")
+    assert [tool.name for tool in contract.tools] == ["create_things11"]
+    other = CliRunner().invoke(main, ["new", "other", *words, "--command", "create_thing11"])
+    assert isinstance(other.exception, UsageError) and "create_things11" in str(other.exception.hint)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
 from skillpm.storage.files import DiskErrors, refuse_unending, write_atomic
+
+if TYPE_CHECKING:
+    from skillpm.programs.draft import Draft
+    from skillpm.programs.operations import Operation
+    from skillpm.programs.skill import About
 
 Api = Literal["tools", "mcp", "openapi"]
 _MOST_BYTES = 16 << 20  # of a description of an API
@@ -72,20 +78,27 @@ def create_from_program(
 
 
 def create_from_api(
-    name: str, directory: Path, file: Path, form: Api, *, warn: Callable[[str], None] = lambda _: None
+    name: str,
+    directory: Path,
+    file: Path,
+    form: Api,
+    chosen: tuple[str, ...] = (),
+    *,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write a skill for an API that a file describes, into ``directory/name``, and return that folder.
 
-    The file is JSON or YAML. ``warn`` takes a sentence about each thing that the contract cannot take.
+    The file is JSON or YAML. ``chosen`` are the tools that it is for, by default all, or the first ones of which a
+    skill can hold the text. ``warn`` takes a sentence about each thing that the contract cannot take.
 
     Raises:
-        UsageError: the name is not valid, or a file of that name exists.
+        UsageError: the name is not valid, a file of that name exists, or the API has not a tool that was chosen.
         DocumentError: the file is not what it should be, or holds nothing that a contract can take.
         StorageError: the file cannot be read, or the disk refused; nothing is left behind.
     """
     from skillpm.programs.operation_drafts import drafts_of
     from skillpm.programs.operations import operations_of_openapi, operations_of_tools
-    from skillpm.programs.skill import About, skill_files
+    from skillpm.programs.skill import About
 
     target = _target(name, directory)
     if not file.exists() or file.is_dir():
@@ -96,13 +109,41 @@ def create_from_api(
     try:
         document = _api_document(text, str(file))
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
-        tools = drafts_of(list(reader(document, warn)), warn)
+        tools = drafts_of(_chosen(list(reader(document, warn)), chosen), warn)
     except DocumentError as error:
         raise DocumentError(error.rule, path=error.path or str(file), line=error.line, hint=error.hint) from None
     info = document.get("info") if isinstance(document, dict) else None
     title = str(info.get("title") or name) if isinstance(info, dict) else name
     about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
-    return _write(target, skill_files(about, tools, runs_of))
+    return _write(target, _files_that_fit(about, tools, warn))
+
+
+def _chosen(operations: list[Operation], names: tuple[str, ...]) -> list[Operation]:
+    """Return the operations of these names, or all without names. Raises UsageError for a name that none has."""
+    known = {operation.name: operation for operation in operations}
+    for name in names:
+        if name not in known:
+            near = ", ".join(get_close_matches(name, known) or list(known)[:5])
+            raise UsageError(f"the API has no tool `{name}`", hint=f"the nearest names are: {near}")
+    return [known[name] for name in dict.fromkeys(names)] or operations
+
+
+def _files_that_fit(about: About, tools: list[Draft], warn: Callable[[str], None]) -> dict[str, bytes]:
+    """Return the files of a skill for as many of the first tools as its readers take."""
+    from skillpm.formats.strict_yaml import MAX_DOCUMENT
+    from skillpm.programs.skill import skill_files
+
+    firsts = [place for place, draft in enumerate(tools) if not draft.rule]  # a tool's other drafts follow its first
+    taken = len(firsts)
+    while True:
+        files = skill_files(about, tools[: [*firsts, len(tools)][taken]], runs_of)
+        path = max(files, key=lambda path: len(files[path]))
+        if len(files[path]) <= MAX_DOCUMENT or taken == 1:
+            break
+        taken = max(1, min(taken - 1, int(taken * 0.95 * MAX_DOCUMENT / len(files[path]))))
+    if taken < len(firsts):
+        warn(f"only the first {taken} of {len(firsts)} tools are taken, the most that {path} holds; see `--command`")
+    return files
 
 
 def _api_document(text: str, path: str) -> Any:
