@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any, Dict, List, Optional
 
 MOST = 400  # commands
+MOST_LISTED = 64  # numbers of a range
 
 
 class Caught(BaseException):
@@ -71,6 +72,13 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool)) and not callable(value) else None
 
 
+def chosen(choices: Any) -> Dict[str, Any]:
+    """Return the choices of a value; the bounds of a range of whole numbers, such as all ports."""
+    if isinstance(choices, range) and choices.step == 1 and len(choices) > MOST_LISTED:
+        return {"kind": "integer", "choices": [], "minimum": choices[0], "maximum": choices[-1]}
+    return {"choices": [str(getattr(item, "value", item)) for item in choices or () if item != ""]}
+
+
 def click_option(parameter: Any) -> Dict[str, Any]:
     """Return an option or an operand of click."""
     kind = parameter.type
@@ -83,9 +91,9 @@ def click_option(parameter: Any) -> Dict[str, Any]:
         "description": sentence(getattr(parameter, "help", "")),
         "value": "none" if flag else "required",
         "kind": click_kind(kind),
-        "choices": [str(getattr(item, "value", item)) for item in getattr(kind, "choices", None) or ()],
         "minimum": plain(getattr(kind, "min", None)),
         "maximum": plain(getattr(kind, "max", None)),
+        **chosen(getattr(kind, "choices", None)),
         "default": None if flag and default is False else default,
         "required": bool(parameter.required) and not getattr(parameter, "prompt", None),
         "many": bool(parameter.multiple) or parameter.nargs == -1,
@@ -146,7 +154,7 @@ def argparse_option(action: Any) -> Dict[str, Any]:
         "description": sentence(text),
         "value": "none" if flag else "optional" if action.nargs == "?" and action.option_strings else "required",
         "kind": {"int": "integer", "float": "number", "path": "path", "filetype": "path"}.get(kind, "text"),
-        "choices": [str(getattr(item, "value", item)) for item in action.choices or ()],
+        **chosen(action.choices),
         "default": None if (flag and not switch) or default == "==SUPPRESS==" else default,
         "required": bool(action.required) if action.option_strings else action.nargs not in ("?", "*", "..."),
         "many": many,

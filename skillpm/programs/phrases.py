@@ -142,9 +142,8 @@ def value_clauses(
     described = [text.replace("{d}", said) for text in _SAID] if said else []
     special = _OPERAND if not flag and is_file else _AFTER.get(_word_of_place(words), [])
     article = "a" if words[:1] not in "aeio" else "an"
-    of = f"for the {words} {value}" if words.endswith("s") else f"with {article} {words} of {value}"
-    named = [*_NAMED, of, *(_TYPED_VALUE if flag else ())]
-    texts = [*special, *named]
+    of = "for the {n} {v}" if words.endswith("s") else f"with {article} {{n}} of {{v}}"
+    texts = [*special, *_NAMED, of, *(_TYPED_VALUE if flag else ())]
     return list(dict.fromkeys([*described, *(_filled(text, value, words, flag) for text in texts)]))
 
 
@@ -154,7 +153,8 @@ def noun_clauses(name: str, noun: str) -> list[str]:
 
 
 def _filled(text: str, value: str, words: str, flag: str) -> str:
-    return text.replace("{n}", words).replace("{f}", flag).replace("{v}", value)
+    # all places at once: an option may itself be called n, f or v
+    return re.sub(r"\{([nfv])\}", lambda place: {"n": words, "f": flag, "v": value}[place[1]], text)
 
 
 def _word_of_place(words: str) -> str:

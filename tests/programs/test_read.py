@@ -103,6 +103,20 @@ def test_an_argparse_program_is_read_by_its_parser(tmp_path: Path) -> None:
     assert [(group.names, group.required) for group in read.commands[0].exclusions] == [(("metres", "feet"), True)]
 
 
+def test_a_long_range_of_choices_is_read_as_its_bounds_and_an_empty_choice_is_left_out(tmp_path: Path) -> None:
+    text = """
+import argparse
+parser = argparse.ArgumentParser(description="Serves parcels.")
+parser.add_argument("--port", type=int, choices=range(1, 65536))
+parser.add_argument("--mode", choices=["", "fast"])
+parser.parse_args()
+"""
+    [command] = read_program(script(tmp_path, text)).commands
+    port, mode = command.options
+    assert (port.kind, port.choices, port.minimum, port.maximum) == ("integer", (), 1, 65535)
+    assert mode.choices == ("fast",)
+
+
 @pytest.mark.parametrize(
     ("text", "right", "wrong"),
     [
