@@ -18,6 +18,7 @@ from typing import Any
 
 from skillpm.errors import StorageError
 from skillpm.formats.lazy_sequence import LazySequence
+from skillpm.formats.printable import well_formed
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.task import Message, canonical_json
 
@@ -67,8 +68,7 @@ class CachedPolicy:
             rest = LazySequence(missing, prompts.__getitem__)
             asked = self._policy.complete(rest, max_new_tokens=max_new_tokens)
             for number, completion in asked if missing else ():
-                text = completion.text.encode("utf-8", "replace").decode()  # SQLite takes no lone surrogates
-                whole = replace(completion, text=text)
+                whole = replace(completion, text=well_formed(completion.text))  # SQLite takes no lone surrogates
                 self._keep(database, self._key(rest[number], max_new_tokens), whole)
                 yield missing[number], whole
 

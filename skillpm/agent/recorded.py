@@ -5,20 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.outcomes import TaskNumbers
 from skillpm.formats.document import Document, read_json_lines
+from skillpm.formats.printable import well_formed
 from skillpm.formats.typed_path import typed_path
+from skillpm.model.evaluation import Count
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import expect_file, read_lines
 
 _FORM = '{"request": …, "completion": …}'
+
+
+Text = Annotated[str, AfterValidator(well_formed)]  # programs write half a character where an answer was cut
+
+
+class _Message(Message):
+    content: Text
 
 
 class _Row(Document):
@@ -33,12 +42,12 @@ class _Row(Document):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    request: str
-    completion: str
-    messages: tuple[Message, ...] = ()
+    request: Text
+    completion: Text
+    messages: tuple[_Message, ...] = ()
     finish_reason: Literal["stop", "length", "too_long"] = "stop"
-    prompt_tokens: int = Field(0, ge=0)
-    completion_tokens: int = Field(0, ge=0)
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
 
     @property
     def answers(self) -> Sequence[str]:

@@ -99,13 +99,29 @@ def read_stored(path: Path) -> Evaluation:
             evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows)).as_now()
         except ValueError:  # read as a whole, it says what is wrong with it and where
             evaluation = Evaluation.parse(read_text(path), path=str(path))
-    known = {(task_set.skill, task_set.name) for task_set in evaluation.task_sets}
-    for arm in evaluation.arms:
-        for profile in outcomes_of(arm).profiles:
-            if (profile.skill, profile.suite) not in known:
-                place = f"{profile.skill}, {profile.suite}"
-                raise DocumentError(f"arm `{arm.name}` has answers of `{place}`, which is no task set", path=str(path))
+    for problem in _contradictions(evaluation):
+        raise DocumentError(problem, path=str(path))
     return evaluation
+
+
+def _contradictions(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what no evaluation can be, and what would be counted twice or not at all."""
+    known = {(task_set.skill, task_set.name) for task_set in evaluation.task_sets}
+    names = [arm.name for arm in evaluation.arms]
+    for number, arm in enumerate(evaluation.arms):
+        if arm.name in names[:number]:
+            yield f"has two arms `{arm.name}`"
+        outcomes = outcomes_of(arm)
+        for profile in outcomes.profiles:
+            if (profile.skill, profile.suite) not in known:
+                yield f"arm `{arm.name}` has answers of `{profile.skill}, {profile.suite}`, which is no task set"
+        answered: dict[int, bytearray] = {}  # by repeat: a mark for each task
+        for place, task in enumerate(outcomes.task):
+            repeat = outcomes.profile(place).repeat
+            marks = answered.setdefault(repeat, bytearray(len(outcomes.tasks)))
+            if marks[task]:
+                yield f"`arms.{number}.records.{place}`: a second answer to its task, with `repeat` {repeat}"
+            marks[task] = 1
 
 
 def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:

@@ -35,7 +35,8 @@ ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
 TaskKey = tuple[str, str, str]
 """(skill, task set, key of the task): what two arms are paired by."""
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=1 << 32)]
+MOST_REPEATS = 1000
 _EMPTY = '\n   "records": []'  # of an arm, in the text of an evaluation
 
 
@@ -70,7 +71,7 @@ class Record(Document):
     prompt_tokens: Count
     completion_tokens: Count
     tags: tuple[str, ...] = ()
-    repeat: Count = 0
+    repeat: Annotated[int, Field(ge=0, lt=MOST_REPEATS)] = 0
     confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     messages: tuple[Message, ...] = ()
 

@@ -39,6 +39,16 @@ def test_each_prompt_gets_the_answer_to_its_request(tmp_path: Path) -> None:
     assert RecordedPolicy(file).settings != policy.settings, "an arm says which answers it has"
 
 
+def test_half_a_character_of_an_answer_is_replaced(tmp_path: Path) -> None:
+    """A program that cuts answers as UTF-16 leaves a lone surrogate, which no file of ours can hold."""
+    file = tmp_path / "answers.jsonl"
+    said = [{"role": "assistant", "content": "\ud83d"}]
+    rows = [{"request": "a", "completion": "cut \ud83d"}, {"request": "b", "completion": "", "messages": said}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    answers = dict(RecordedPolicy(file).complete(prompts("a", "b"), max_new_tokens=1))
+    assert [answers[place].text for place in (0, 1)] == ["cut \ufffd", "\ufffd"]
+
+
 def test_an_episode_gets_its_recorded_answers_one_after_the_other(tmp_path: Path) -> None:
     said = [
         {"role": role, "content": text} for role, text in [("assistant", "look"), ("tool", "a"), ("assistant", "two")]
@@ -62,6 +72,7 @@ def test_an_episode_gets_its_recorded_answers_one_after_the_other(tmp_path: Path
         ('{"request": "a", "completion": "1"}\n{"request": "a", "completion": "2"}', "jsonl:2: `a` has two answers"),
         ('\n{"request": "a"}', "jsonl:2: .*completion"),
         ('{"request": "a", "completion": "', "jsonl:1: not JSON"),
+        ('{"request": "a", "completion": "", "prompt_tokens": 4294967296}', "jsonl:1: .*prompt_tokens"),
         (None, "no file"),
     ],
 )

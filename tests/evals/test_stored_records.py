@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,6 +63,25 @@ def test_answers_of_no_task_set_are_refused(server: Server, make_arm: MakeArm, t
     document["task_sets"] = []
     (tmp_path / "e.json").write_text(json.dumps(document))
     with pytest.raises(DocumentError, match="arm `base` has answers of `"):
+        read_stored(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda arms: arms[0]["records"].append(arms[0]["records"][2]), r"`arms.0.records.12`: a second answer to its"),
+        (lambda arms: arms.append(arms[0]), "has two arms `base`"),
+        (lambda arms: arms[0]["records"][1].update(prompt_tokens=1 << 32), "prompt_tokens.*less than"),
+        (lambda arms: arms[0]["records"][1].update(repeat=1000), "repeat.*less than"),
+    ],
+)
+def test_what_would_be_counted_twice_or_beyond_all_measure_is_refused(
+    server: Server, make_arm: MakeArm, tmp_path: Path, change: Callable[[list[Any]], None], said: str
+) -> None:
+    document = json.loads(assembled(server, make_arm("base", [1])).text())
+    change(document["arms"])
+    (tmp_path / "e.json").write_text(json.dumps(document))
+    with pytest.raises(DocumentError, match=said):
         read_stored(tmp_path / "e.json")
 
 
