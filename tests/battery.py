@@ -311,7 +311,7 @@ class Battery:
         finally:
             os.kill(child, number)
             os.waitpid(child, 0)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while (left := at_home(temporary)) and time.monotonic() < deadline:
             time.sleep(0.05)
         for process in left:

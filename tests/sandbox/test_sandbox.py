@@ -453,7 +453,7 @@ os.kill(os.getpid(), {int(number)})
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == -number, done.stderr
     home = repr(done.stdout.strip())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (left := _at_home(home)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for path in left:
