@@ -10,7 +10,7 @@ from typing import Any
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import read_yaml
-from skillpm.storage.files import read_text
+from skillpm.storage.files import expect_file, read_text
 
 _LONGEST = 253  # characters of a domain name
 _OFFLOADS = ("offload_optimizer_device", "offload_param_device", "offload_optimizer", "offload_param", "cpu_offload")
@@ -30,7 +30,8 @@ class AccelerateFile:
 
     @classmethod
     def read(cls, path: Path) -> AccelerateFile:
-        """Read a YAML file. Raises StorageError, DocumentError."""
+        """Read a YAML file. Raises UsageError, StorageError, DocumentError."""
+        expect_file(path, "name a file that `accelerate config` wrote")  # the processes read it, too
         return cls._of(path, read_yaml(read_text(path), path=str(path)))
 
     @classmethod

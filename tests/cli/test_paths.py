@@ -153,6 +153,8 @@ def test_a_document_is_read_from_stdin(project: MakeProject, skill_files: SkillF
     place = project({"demo": skill_files()})
     place.call("install", "./demo").ok()
     place.run("train", "demo", "--recipe", "-", "--dry-run", stdin="recipe: 1\nmodle: x\n").fails(2, "`modle`")
+    twice = place.run("train", "demo", "--accelerate-config", "-", "--dry-run", stdin="num_processes: 2\n")
+    twice.fails(2, "/dev/stdin is a pipe, not a regular file", "name that")
 
 
 def test_messages_have_them(project: MakeProject, skill_files: SkillFiles) -> None:

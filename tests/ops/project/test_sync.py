@@ -597,7 +597,7 @@ def test_a_folder_or_a_pipe_in_place_of_a_document_is_named(project: MakeProject
     place.call(command).fails(6, "skillpm.yaml is a directory, not a regular file", "move it away")
     shutil.rmtree(place.root / "skillpm.yaml")
     os.mkfifo(place.root / "skillpm.yaml")
-    place.call(command).fails(6, "skillpm.yaml is a pipe, not a regular file", "move it away")
+    place.call(command).fails(6, "skillpm.yaml is a named pipe, not a regular file", "move it away")
     if command in ("sync", "list"):
         place.write({"skillpm.lock": {"inside": "x"}})
         (place.root / "skillpm.yaml").unlink()
