@@ -23,6 +23,12 @@ def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
+def other_sources(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
+    """Return one sentence for each skill that is locked from another source than the required one."""
+    entries = {entry.name: entry for entry in lock.skills}
+    return [line for root in requirements for line in _of_source(root, entries)]
+
+
 def refuse_incoherent(lock: Lock) -> None:
     """Raise LockOutOfDateError if a lock contradicts itself: a required entry is missing, or nothing requires one."""
     reasons = disagreements(map(Requirement.parse, lock.requirements), lock)
@@ -45,8 +51,12 @@ def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str
 
 def _of_root(root: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
     yield from _unmet("the project", root, entries)
+    yield from _of_source(root, entries)
+
+
+def _of_source(root: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
     entry = entries.get(root.name)
-    if entry and root.source and not root.source.floating and entry.source != root.source:
+    if entry and root.source and not root.source.same_origin(entry.source):
         yield f"{root.name} is locked from {entry.source}, but required from {root.source}"
 
 

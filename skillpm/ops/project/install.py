@@ -30,6 +30,7 @@ from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.known_pages import KnownPages
 from skillpm.ops.project.linking import Linking, linking, refused_links
+from skillpm.ops.project.provenance import lacks_skill, refuse_other_archive
 from skillpm.ops.project.required import required
 from skillpm.ops.project.wheels import with_wheels
 from skillpm.resolve.plan import Change
@@ -245,8 +246,13 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
         if context.store.verify(entry.tree):
             tree = FolderTree(context.store.path(entry.tree))
             refuse_impostor(entry.name, entry, tree, "skillpm.lock")
+            refuse_other_archive(entry, tree, pages)
             refuse_told(tree, entry, options.allow)
             warnings += [] if entry.name in selection.pages else pages.recalls(entry, selection.plan.lock)
+            if lacks_skill(context, entry):
+                warnings.append(
+                    f"{entry} is installed from the store: {entry.source}, where it is locked from, has none"
+                )
         else:
             if context.store.has(entry.tree):
                 warnings.append(f"{entry} was changed in the store, so it is fetched again")

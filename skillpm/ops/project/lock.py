@@ -11,12 +11,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from skillpm.errors import DocumentError, LockOutOfDateError, UsageError
+from skillpm.layout.tree import FolderTree
 from skillpm.model.lock import Lock, conflicted, sides
 from skillpm.ops.context import Context, demand_known
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.changes import lock_changes
 from skillpm.ops.project.choose import Selection, newest_pins, read_request, select
 from skillpm.ops.project.installation import SkillChange
+from skillpm.ops.project.known_pages import KnownPages
+from skillpm.ops.project.provenance import refuse_other_archive
 from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
@@ -75,6 +78,7 @@ def check_lock(context: Context) -> Locking:
 
     Raises:
         LockOutOfDateError: it does not agree, or there is no lock; ``details["reasons"]`` has the reasons.
+        IntegrityError: it has another archive than a stored skill was taken from.
         PolicyError: a policy does not allow the source of a locked skill, or needs its signature.
     """
     if not context.settings.lock_path.exists():
@@ -82,9 +86,12 @@ def check_lock(context: Context) -> Locking:
     lock = context.lock()
     refuse_out_of_date(out_of_date(context, required(context, lock), lock))
     refuse_unmet(context.signers.allowed, [entry.name for entry in lock.skills])
+    pages = KnownPages(context)
     for entry in lock.skills:
         context.refuse_source(entry.name, entry.source)
         context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))
+        if context.store.verify(entry.tree):
+            refuse_other_archive(entry, FolderTree(context.store.path(entry.tree)), pages)
     return Locking(lock_changes(as_locked(lock)), dry_run=True)
 
 

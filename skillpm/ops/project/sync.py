@@ -14,7 +14,7 @@ from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.linking import Linking
 from skillpm.ops.project.lock import relock
 from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
-from skillpm.resolve.agreement import disagreements, refuse_incoherent
+from skillpm.resolve.agreement import disagreements, other_sources, refuse_incoherent
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
 
@@ -62,10 +62,14 @@ def _frozen(context: Context, to: Linking) -> Decision:
 
 
 def _settled(context: Context, lock: Lock) -> bool:
+    """Does a lock agree with the requirements? A notice names each skill that is locked from another source."""
     try:
-        return not disagreements(required(context, lock), lock)
+        requirements = required(context, lock)
     except SkillpmError:  # a frozen sync ignores the requirements; the next sync reports the error
         return False
+    for sentence in other_sources(requirements, lock):
+        context.note(f"warning: {sentence}")
+    return not disagreements(requirements, lock)
 
 
 def _present_lock(context: Context) -> tuple[Lock, str]:

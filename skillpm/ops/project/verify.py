@@ -7,18 +7,23 @@ whole can be reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from skillpm.errors import StorageError
+from skillpm.errors import SkillpmError, StorageError
 from skillpm.layout.description import identity
 from skillpm.layout.tree import FileDigests, FolderTree, digest_of, file_digest
-from skillpm.model.lock import LockedSkill
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.source import Source
 from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.difference import Place, SkillState, standing
 from skillpm.ops.project.identity import contradictions
+from skillpm.ops.project.known_pages import KnownPages
+from skillpm.ops.project.provenance import lacks_skill, other_archive
+from skillpm.ops.project.required import required
 from skillpm.resolve.agreement import refuse_incoherent
 from skillpm.resolve.plan import Change
 from skillpm.settings.folders import LOCK_FILE
@@ -84,8 +89,30 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
     chosen = {entry.name for entry in locked_skills(lock, names)}
     states = [state for state in standing(context).values() if state.name in chosen or not names]
     problems = [problem for state in states for problem in _of_skill(context, state)]
+    problems += _of_sources(context, [entry for entry in lock.skills if entry.name in chosen], _sources(context, lock))
     folders = sum(1 for state in states for place in state.places if place.wanted is not None)
     return Verification(len(chosen), folders, tuple(problems))
+
+
+def _sources(context: Context, lock: Lock) -> dict[str, Source | None]:
+    """Return the sources that the project requires by name; none if its requirements cannot be read."""
+    with suppress(SkillpmError):  # the next sync reports the error
+        return {root.name: root.source for root in required(context, lock)}
+    return {}
+
+
+def _of_sources(
+    context: Context, entries: Iterable[LockedSkill], sources: Mapping[str, Source | None]
+) -> Iterator[Mismatch]:
+    """Yield each entry whose source is not the required one, or has no skill of its name."""
+    for entry in entries:
+        source = sources.get(entry.name)
+        if source is not None and not source.same_origin(entry.source):
+            detail = f"it is locked from {entry.source}, and required from {source}"
+            yield Mismatch(entry.name, LOCK_FILE, "", "changed", detail, "run `skillpm lock`")
+        elif lacks_skill(context, entry):
+            detail = f"it is locked from {entry.source}, which has no skill of this name"
+            yield Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED)
 
 
 def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
@@ -98,7 +125,7 @@ def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
     stored = context.store.path(entry.tree)
     whole = context.store.verify(entry.tree)
     if whole:
-        yield from _contradictions(entry, FolderTree(stored))
+        yield from _contradictions(context, entry, FolderTree(stored))
         if state.change is Change.KEPT:
             return
     intact = [root / place.placement.folder for place in state.places if place.standing.occupant is Occupant.WANTED]
@@ -132,8 +159,10 @@ def _of_folder(context: Context, place: Place, files: FileDigests | None) -> Ite
         yield from _file_by_file(skill, folder, _contents(path), files, remedy)
 
 
-def _contradictions(entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
-    for what, claimed, true in contradictions(entry.name, entry, identity(tree)):
+def _contradictions(context: Context, entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
+    found = contradictions(entry.name, entry, identity(tree))
+    archive = other_archive(entry, tree, KnownPages(context))
+    for what, claimed, true in [*found, *([("the archive", entry.archive, archive)] if archive else [])]:
         detail = f"it has {what} {claimed}, the skill has {true}"
         yield Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED)
 

@@ -1,0 +1,92 @@
+"""A lock that says of a stored skill where it does not come from is noticed, without a request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.layout.tree import MappingTree
+from tests.conftest import Project
+from tests.shop import MakeProject, SkillFiles, write_registry
+
+WISHES: dict[str, tuple[dict[str, str], str]] = {
+    "a folder": ({"path": "./mine"}, "mine"),
+    "an archive": ({"archive": "./mine-1.0.tar.gz"}, "mine"),
+    "a bundled skill": ({"version": "*"}, "shell-tools"),
+}
+
+
+def edit(place: Project, **changes: str) -> None:
+    lock = json.loads((place.root / "skillpm.lock").read_text())
+    lock["skills"][0].update(changes)
+    place.write({"skillpm.lock": json.dumps(lock)})
+
+
+def synced(project: MakeProject, skill_files: SkillFiles, wish: Any, name: str) -> Project:
+    place = project({"mine": skill_files("mine")})
+    place.call("pack", "mine").ok()
+    place.write({"skillpm.yaml": f"project: 1\nrequires: {{{name}: {json.dumps(wish)}}}\n"})
+    place.call("sync").ok()
+    place.call("verify").ok()
+    return place
+
+
+@pytest.mark.parametrize("source", WISHES)
+def test_an_archive_that_a_skill_was_not_taken_from_is_refused_warm(
+    project: MakeProject, skill_files: SkillFiles, source: str
+) -> None:
+    place = synced(project, skill_files, *WISHES[source])
+    edit(place, archive="0" * 64)
+    for command in (("sync", "--frozen"), ("sync", "--locked"), ("sync",), ("lock", "--check"), ("list",)):
+        if command == ("list",):
+            place.call(*command).ok()
+        else:
+            place.call(*command).fails(4, "skillpm.lock has the archive 0000000000000000…", "version control")
+    outcome = place.call("verify")
+    assert outcome.code == 4 and "it has the archive 000" in outcome.out
+
+
+@pytest.mark.parametrize("source", ["path:../mine", "path:/etc", "registry:../elsewhere", "git+https://example.org/x"])
+def test_another_source_than_the_project_names_is_told_of(
+    project: MakeProject, skill_files: SkillFiles, source: str
+) -> None:
+    place = synced(project, skill_files, *WISHES["a folder"])
+    edit(place, source=source)
+    said = f"mine is locked from {source}, but required from path:mine"
+    for command in (("sync", "--locked"), ("sync", "--frozen"), ("verify",), ("lock", "--check")):
+        place.call(*command).fails(7, said)
+    lock = json.loads((place.root / "skillpm.lock").read_text())
+    place.write({"skillpm.lock": json.dumps({**lock, "requirements": [f"mine @ {source}"]})})
+    place.call("sync", "--locked").fails(7, "the lock does not have the requirement `mine @ path:mine`")
+    assert said in place.call("sync", "--frozen").ok().err
+    outcome = place.call("verify")
+    assert outcome.code == 4 and f"it is locked from {source}, and required from path:mine" in outcome.out
+
+
+def test_the_page_of_a_registry_decides_of_its_archives(
+    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    """Another program may have packed one; without its page, nothing is claimed."""
+    write_registry(tmp_path / "shop", [MappingTree({path: text.encode() for path, text in skill_files().items()})])
+    place = project()
+    place.call("install", "demo", "--registry", tmp_path / "shop").ok()
+    edit(place, archive="0" * 64)
+    assert place.call("verify").code == 4
+    place.call("sync", "--frozen").fails(4, "skillpm.lock has the archive 0000000000000000… for demo 1.0")
+    (tmp_path / "shop").rename(tmp_path / "away")
+    assert place.call("verify").code == 0
+
+
+def test_a_folder_that_has_no_such_skill_is_no_source(project: MakeProject, tmp_path: Path) -> None:
+    place = project()
+    place.call("install", "shell-tools").ok()
+    for folder, code in (("/etc", 4), (str(tmp_path / "gone"), 0)):
+        edit(place, source=f"path:{folder}")
+        assert (f"path:{folder}, where it is locked from, has none" in place.call("sync", "--frozen").ok().err) is bool(
+            code
+        )
+        outcome = place.call("verify")
+        assert outcome.code == code, outcome
