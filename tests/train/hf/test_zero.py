@@ -61,7 +61,7 @@ def test_all_weights_are_trained_with_a_shared_optimiser(tiny_model: Path, tmp_p
 def test_an_interrupted_run_of_zero_goes_on_to_the_same_bytes_and_with_as_many_processes(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    """Ended in SFT, and between two updates of one rollout; one process alone has no use for shares of an optimiser."""
+    """Ended in SFT and in GRPO; one process alone has no use for shares of an optimiser."""
     grpo = Grpo(kind="grpo", updates=2, learning_rate=1e-3, validate_on=0, **{**STEPS, "steps": 8})
     plan = each_step(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-3), grpo)
     straight, ended = tmp_path / "straight", tmp_path / "ended"
