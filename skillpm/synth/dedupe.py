@@ -10,6 +10,7 @@ one, and a row is left out.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
@@ -23,15 +24,27 @@ _KNOWN = 1 << 14  # words whose form is known
 _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
 _MARKS = ".,!?;:"
+_UNSEEN = {**dict.fromkeys((0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF)), ord("’"): "'"}
 _QUOTES = "\"'`“”‘’()"
 
 
 def normal_form(request: str) -> str:
-    """Return the form in which requests are compared: case, white space, and the marks around words do not count.
+    """Return the form in which requests are compared: case, white space, encoding and marks around words do not count.
 
     Marks inside or before a word do: ``v1.2`` is not ``v12``, ``.env`` is not ``env``, and a lone ``/`` is a word.
     """
-    return " ".join(map(_bare, request.casefold().split()))
+    folded = request.casefold() if request.isascii() else _folded(request)
+    return " ".join(map(_bare, folded.split()))
+
+
+def _folded(text: str) -> str:
+    """Return a text without case, and without what only its encoding tells apart: composed letters, widths, marks.
+
+    Source: The Unicode Standard, 3.13, D146 (compatibility caseless match), without characters that nobody sees.
+    """
+    for form in ("NFD", "NFKC"):
+        text = unicodedata.normalize(form, text).casefold()
+    return unicodedata.normalize("NFKC", text).translate(_UNSEEN)
 
 
 class _BareWords(dict[str, str]):

@@ -81,9 +81,13 @@ def test_long_requests_behind_short_ones_are_searched_exactly() -> None:
         ("Start  the server.", "start the server"),
         ("Start 'the' server!", "start the server?!"),
         ("(Start) “the” server…", "start the server…"),
+        ("list caf\u00e9", "list cafe\u0301"),
+        ("\uff53tart the server", "start the server"),
+        ("start\u200b the ser\u00adver", "start the server"),
+        ("don’t start it", "don't start it"),
     ],
 )
-def test_marks_around_words_do_not_count(left: str, right: str) -> None:
+def test_marks_around_words_and_their_encoding_do_not_count(left: str, right: str) -> None:
     assert normal_form(left) == normal_form(right)
 
 
