@@ -160,7 +160,7 @@ def _arguments(
     properties: dict[str, Any] = {}
     required: list[str] = []
     listed = (*_parameters(item, document), *_parameters(operation, document))
-    for (place, name), parameter in {(each.get("in"), each["name"]): each for each in listed}.items():
+    for (place, name), parameter in {(str(each.get("in")), each["name"]): each for each in listed}.items():
         reason = _reason_to_leave_out(parameter, properties)
         is_needed = place == "path" or bool(parameter.get("required"))
         if reason and place in ("path", "query") and is_needed:
@@ -278,13 +278,18 @@ def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
             both[key] = [*second, *first]
         elif key == "enum":
             both[key] = [item for item in first if item in second]
-        elif key in _STRICTER and not isinstance(first, bool) and not isinstance(second, bool):
+            if not both[key]:
+                raise UnsupportedError("a choice among no values")
+        elif key in _STRICTER and {type(first), type(second)} <= {int, float}:  # in OpenAPI 3.0 some are booleans
             both[key] = _STRICTER[key](first, second)
     return both
 
 
 def _is_read_only(schema: Any, root: Mapping[str, Any]) -> bool:
     """Does only the API itself give a property, such as the id of what a call creates?"""
-    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
-        schema = {**(referenced(schema["$ref"], root) or {}), **schema}
-    return isinstance(schema, dict) and schema.get("readOnly") is True
+    try:
+        found = looked_up(schema, root)
+        parts = [looked_up(part, root) for part in found.get("allOf") or ()]
+    except (UnsupportedError, TypeError):  # whoever reads the property says what is wrong with it
+        return False
+    return any(part.get("readOnly") is True for part in (found, *parts))

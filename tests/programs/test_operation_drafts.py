@@ -155,6 +155,11 @@ def test_an_operation_of_the_wrong_form_is_left_out_alone(operation: Any, reason
         ({"examples": {"a": {"value": "x"}}}, "a schema whose `examples` is not a list"),
         ({"type": "array", "items": [{"type": "string"}]}, "a schema whose `items` is not an object"),
         ({"type": "array", "prefixItems": [{"type": "number"}]}, "a list whose items have several schemas"),
+        ({"allOf": [{"minimum": "a"}, {"minimum": 3}]}, "a schema that the contract cannot check"),
+        ({"allOf": [{"type": "integer", "minimum": None}, {"minimum": 3}]}, "a schema that the contract cannot check"),
+        ({"allOf": [{"enum": ["a"]}, {"enum": ["b"]}]}, "a choice among no values"),
+        ({"$ref": "#/properties/b/type"}, "a value that is not an object"),
+        ({"$ref": "#/required"}, "a reference that leads to itself, or to nothing"),
     ],
 )
 def test_a_keyword_of_the_wrong_type_costs_its_argument_alone(schema: Any, reason: str) -> None:
@@ -173,6 +178,7 @@ def parameter(name: str, place: str, **more: Any) -> dict[str, Any]:
     [
         ({"parameters": [parameter("X-Trace", "header")]}, "`ask`: `X-Trace` is left out: it is a header parameter"),
         ({"parameters": [parameter("sid", "cookie", required=True)]}, "`ask`: `sid` is left out: it is a cookie"),
+        ({"parameters": [{"name": "q", "in": ["query"]}]}, "`ask`: `q` is left out: it is a ['query'] parameter"),
         ({"parameters": [parameter("q", "path"), parameter("q", "query")]}, "`q` is left out: path and query both"),
         ({"parameters": [{"name": "f", "in": "query", "content": {"application/json": {}}}]}, "`f` is left out: it is"),
         ({"requestBody": {"content": {"application/json": {"schema": {
@@ -262,8 +268,10 @@ def test_a_property_of_two_parts_has_what_both_say() -> None:
 def test_what_only_the_api_itself_gives_is_no_argument() -> None:
     given = {"type": "integer", "readOnly": True}
     inner = {"type": "object", "properties": {"id": given, "city": TEXT}, "required": ["id", "city"]}
-    schemas = {"Id": given}
-    properties = {"id": {"$ref": "#/components/schemas/Id"}, "name": TEXT, "place": inner}
+    schemas = {"Id": given, "Key": {"$ref": "#/components/schemas/Id"}}
+    key = {"$ref": "#/components/schemas/Key"}
+    properties = {"id": {"$ref": "#/components/schemas/Id"}, "key": key, "same": {"allOf": [key]}, "name": TEXT,
+                  "place": inner}  # fmt: skip
     request = body(properties=properties, required=["id", "name"])
     document = {"openapi": "3.0.0", "paths": {"/a": {"post": {"requestBody": request}}},
                 "components": {"schemas": schemas}}  # fmt: skip
