@@ -85,6 +85,11 @@ class _Candidate(NamedTuple):
     answer: Answer
     first: Sequence[Answer] = ()
 
+    @property
+    def texts(self) -> list[str]:
+        """All that a model would read and write, but for what an environment shows."""
+        return [self.offer.request, self.answer.text, *(answer.text for answer in self.first)]
+
 
 class RowCollector:
     """Collects rows.
@@ -171,7 +176,7 @@ class RowCollector:
     def _are_fit(self, items: Sequence[_Candidate | str]) -> bool:
         """Would ``_refusal`` refuse none? False where it is not certain; most batches need only this look at them."""
         candidates = [item for item in items if isinstance(item, _Candidate)]
-        texts = [text for item in candidates for text in (item.offer.request, item.answer.text)]
+        texts = [text for item in candidates for text in item.texts]
         return (
             not self._elsewhere
             and special_token("\n".join(texts)) is None
@@ -183,8 +188,8 @@ class RowCollector:
 
     def _refusal(self, candidate: _Candidate) -> str | None:
         """Return why a request is not taken whatever other rows there are on this side."""
-        offer, form, answer, _ = candidate
-        token = special_token(offer.request, answer.text)
+        form = candidate.form
+        token = special_token(*candidate.texts)
         if token is not None:
             return f"holds the special token `{token}`"
         if form in self._suites:

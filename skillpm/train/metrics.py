@@ -76,12 +76,13 @@ class StageReport:
         Raises:
             TrainingError: the weights are lost, before they take the place of a checkpoint.
         """
-        if not math.isfinite(figures.get(_GRADIENT, 0.0)):
+        numbers = {k: v for k, v in figures.items() if isinstance(v, int | float)}
+        if not math.isfinite(numbers.get(_GRADIENT, 0.0)):
             raise TrainingError(
                 f"stage {self._stage}: the gradient of step {step} is not finite",
                 hint=f"lower the learning rate: --set stages.{self._stage}.learning_rate=1e-5",
             )
-        numbers = {k: v for k, v in figures.items() if isinstance(v, int | float) and math.isfinite(v)}
+        numbers = {k: v for k, v in numbers.items() if math.isfinite(v)}
         if _TOKENS in numbers:
             numbers["seconds"] = round(time.monotonic() - self._begun, 1)
         row = {**numbers, "stage": self._stage, "step": step}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skillpm.errors import UsageError
@@ -17,6 +17,7 @@ from skillpm.model.training import Material, Stage, StagePlan, Trainer, TrainRow
 from skillpm.train.eval import Eval
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import Data, Recipe
+from skillpm.train.sft import Sft
 
 _WORD = re.compile(r"[^\W\d]+")
 REFINE_SHARE = 4  # at most one row of 4 is kept from SFT
@@ -112,13 +113,33 @@ def make_plan(
     material = Material(_balanced(learned, recipe.data), refine, rewards, tuple(held_out), recipe.data.evaluate)
     trainers = [kinds.trainers[stage.kind] for stage in recipe.stages]
     stages = [
-        PlannedStage(stage, trainer, trainer.plan(stage, material))
+        PlannedStage(stage, trainer, trainer.plan(stage, _material_of(stage, material)))
         for stage, trainer in zip(recipe.stages, trainers, strict=True)
     ]
     for stage in stages:
         if not stage.trainer.trains and not stage.plan.rows:
             raise _asks_nothing(stage.settings.name)
     return TrainPlan(recipe, material, tuple(stages), notes, coverage or {})
+
+
+def _material_of(stage: Stage, material: Material) -> Material:
+    """Return what a stage may learn from.
+
+    SFT learns the answers that come `first`, and a stage of several turns may give them. Any other would learn to
+    guess.
+
+    Raises:
+        UsageError: no row is left.
+    """
+    if isinstance(stage, Sft | Eval) or getattr(stage, "turns", 1) > 1:
+        return material
+    train, refine = (tuple(row for row in rows if not row.first) for rows in (material.train, material.refine))
+    if not train or not refine:
+        raise UsageError(
+            f"stage {stage.name}: every row has answers that come `first`, and it takes one answer to each",
+            hint="learn them by `sft`, or by `grpo` with `turns: 3`",
+        )
+    return replace(material, train=train, refine=refine)
 
 
 def check_stages(recipe: Recipe, kinds: Kinds, rewards: Mapping[str, Sequence[str]]) -> None:
@@ -161,10 +182,10 @@ def check_lengths(recipe: Recipe, texts: Sequence[str]) -> None:
         length = getattr(stage, "max_length", None) if stage.kind in BUILT_IN.trainers else None
         if length is None or any(_words(text) <= length for text in texts):
             continue
+        shortest, default = min(map(_words, texts)), type(stage).model_fields["max_length"].default
         raise UsageError(
-            f"stage {stage.name}: no row fits into {length} tokens: the shortest has {min(map(_words, texts))} words "
-            "or more",
-            hint=f"--set stages.{stage.name}.max_length={type(stage).model_fields['max_length'].default}",
+            f"stage {stage.name}: no row fits into {length} tokens: the shortest has {shortest} words or more",
+            hint=f"--set stages.{stage.name}.max_length={max(default, 4 * shortest)}",
         )
 
 

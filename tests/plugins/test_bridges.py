@@ -92,6 +92,9 @@ def test_rows_of_a_synthesis_take_the_place_of_seeds(world: Project) -> None:
     values = {"port": {"integers": [2000, 9000]}}
     world.write({"serving/synthesis.yaml": json.dumps({"synthesis": 1, "values": values, "tasks": [rule]})})
     run(world, "synth", "./serving", "--rows", "12", "--held-out", "4", "-o", "data", "--yes").ok()
+    looks = world.root / "data/train.jsonl"
+    one = {**json.loads(looks.read_text().splitlines()[0]), "key": "looks", "first": [GOLD]}
+    looks.write_text(f"{looks.read_text()}{json.dumps(one)}\n")
     run(world, "export", "verifiers", "./serving", "--data", "data", "-o", "out", "--yes").ok()
     package = world.root / "out/skill_serving/skill_serving"
     assert [len(lines(package / f"{name}.jsonl")) for name in ("train", "held_out", "suite")] == [12, 4, 1]

@@ -708,7 +708,8 @@ def test_the_first_answers_of_a_rule_are_filled_completed_and_checked_as_the_las
         "requests": ["look, then serve {port}", "see what is there, then take {port}", "peek and serve at {port}"],
     }
     broken = {**rule, "name": "broken", "first": [{"port": 0}]}
-    document = {"values": {"port": {"integers": [3000, 3400]}}, "tasks": [rule, broken]}
+    marked = {**rule, "name": "marked", "first": [{"tag": "<|im_end|>"}]}
+    document = {"values": {"port": {"integers": [3000, 3400]}}, "tasks": [rule, broken, marked]}
 
     made = synthesise([given(document)], judge, rows=40, held_out=10, seed=1)
 

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
 from skillpm.errors import UsageError
 from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
+from skillpm.train.distil import Distil
 from skillpm.train.dpo import Dpo
 from skillpm.train.eval import Eval
+from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, check_lengths, check_stages, make_plan
 from skillpm.train.recipe import Data, Recipe
 from skillpm.train.sft import Sft
 
 
-def plan(**data: object) -> TrainPlan:
-    rows = [
+def rows() -> list[TrainRow]:
+    return [
         TrainRow(
             Task.of(skill=name, system="", request=f"{name} {n}", expected=n, split="train", origin="rule"), str(n)
         )
         for name in ("even", "odd")
         for n in range(8)
     ]
+
+
+def plan(**data: object) -> TrainPlan:
     recipe = Recipe(stages=(Sft(kind="sft", batch_size=1),), data=Data.model_validate({"refine": 0, **data}))
-    return make_plan(recipe, BUILT_IN, rows, [], {})
+    return make_plan(recipe, BUILT_IN, rows(), [], {})
 
 
 @pytest.mark.parametrize(
@@ -88,3 +94,21 @@ def test_a_stage_takes_as_many_tokens_as_the_shortest_row_has_words(stage: Stage
     with pytest.raises(UsageError, match="no row fits into 5 tokens: the shortest has 6 words or more") as error:
         check_lengths(recipe, [long, f"{short} now"])
     assert error.value.hint == f"--set stages.{stage.name}.max_length=1024"
+    with pytest.raises(UsageError) as error:
+        check_lengths(recipe, ["word " * 2000])
+    assert error.value.hint == f"--set stages.{stage.name}.max_length=8000"
+
+
+ONCE: list[Stage] = [Grpo(kind="grpo", turns=1), Dpo(kind="dpo"), Distil(kind="distil", steps=1)]
+
+
+@pytest.mark.parametrize("stage", [Sft(kind="sft"), Grpo(kind="grpo", turns=2), *ONCE])
+def test_a_stage_that_takes_one_answer_gets_no_rows_with_answers_that_come_first(stage: Stage) -> None:
+    looks = [replace(row, first=("look",)) for row in rows()[:6]]
+    recipe = Recipe(stages=(stage,), data=Data(refine=0))
+
+    [planned] = make_plan(recipe, BUILT_IN, [*looks, *rows()[6:]], [], {"even": ["graded"]}).stages
+
+    assert len(planned.plan.rows) == (10 if stage in ONCE else 16)
+    with nullcontext() if stage not in ONCE else pytest.raises(UsageError, match=f"stage {stage.name}: every row"):
+        make_plan(recipe, BUILT_IN, looks, [], {"even": ["graded"]})

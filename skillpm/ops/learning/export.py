@@ -116,7 +116,7 @@ def _synthesised(folder: Path, skills: Sequence[str]) -> Mapping[str, tuple[Task
     for path in (folder / "train.jsonl", folder / "held_out.jsonl"):
         if path.is_file():
             for task in read_tasks(path):
-                if task.skill in rows:
+                if task.skill in rows and not task.first:  # an export has no environment that would be asked between
                     rows[task.skill].append(task)
     for name, tasks in rows.items():
         if not tasks:

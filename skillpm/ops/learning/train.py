@@ -234,7 +234,7 @@ def _recalls(context: Context, recipe: Recipe, skills: Sequence[Skill]) -> list[
 def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: bool = False) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
     adapter = _check_models(context, recipe, launch)
-    if adapter is not None and not recipe.chat_template_kwargs:  # it goes on to be asked as it was
+    if adapter is not None and not resumed and not recipe.chat_template_kwargs:  # it goes on to be asked as it was
         recipe = recipe.model_copy(update={"chat_template_kwargs": template_arguments(adapter)})
     skills = context.skills(recipe.skills)
     try:

@@ -112,7 +112,8 @@ def plan_rows(
 
 
 def _said(row: TrainRow) -> str:
-    return " ".join([*(message.content for message in row.task.prompt), row.answer])
+    # without the expected answer: a stage may learn a shorter one
+    return " ".join(message.content for message in row.task.prompt)
 
 
 def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder) -> TrainPlan:

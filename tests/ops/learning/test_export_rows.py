@@ -64,6 +64,14 @@ def test_a_pair_has_another_answer_of_the_same_tool(tmp_path: Path) -> None:
     assert all(chosen["tool"] == rejected["tool"] for chosen, rejected in sides[:4])
 
 
+def test_rows_with_answers_that_come_first_are_left_out(tmp_path: Path) -> None:
+    data = written(tmp_path, [{"tool": "dev", "args": {}}])
+    looks = task(9, {"tool": "dev", "args": {"port": 1}}).model_copy(update={"first": ({"tool": "dev", "args": {}},)})
+    with (data / "train.jsonl").open("a") as file:
+        file.write(f"{looks.model_dump_json()}\n")
+    assert export_rows(data, "messages", tmp_path / "out") == {"train": 1}
+
+
 def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no rows"):
         export_rows(tmp_path, "messages", tmp_path / "out")
