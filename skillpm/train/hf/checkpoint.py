@@ -87,6 +87,11 @@ class Resumable:
         """Return the order of one pass after the other; the trainer's own, where a subclass has none."""
         return super()._get_train_sampler(*arguments)  # type: ignore[misc]
 
+    def _run_epoch(self, *arguments: Any, **options: Any) -> None:
+        """Train on one pass over the rows; transformers would make a step more where the last one had been saved."""
+        if self.state.global_step < self.state.max_steps:  # type: ignore[attr-defined]
+            super()._run_epoch(*arguments, **options)  # type: ignore[misc]
+
     def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
         """Share the gradients of each pass out at once: whole ones would be kept from one pass to the next."""
         return nullcontext()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,30 @@ def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path,
         go(plan, tiny_model, target)
         assert same(target, tmp_path / "straight", "sft"), kills
         assert not (target / "stages/sft/work").exists()
+
+
+class Interrupting(PlainProgress):
+    """Has Ctrl-C pressed while the step after this one is made."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def advance(self, count: int = 1, note: str = "", figures: Sequence[Figure] = ()) -> None:
+        super().advance(count, note, figures)
+        if self._done == self._step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_what_is_interrupted_in_its_last_step_makes_no_more_of_them(tiny_model: Path, tmp_path: Path) -> None:
+    """Though the pass over the rows has further ones."""
+    plan = each_step(Sft(kind="sft", epochs=0.75, batch_size=6, learning_rate=1e-2))  # 3 steps of 4
+    go(plan, tiny_model, tmp_path / "straight")
+    target = tmp_path / "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        go(plan, tiny_model, target, Interrupting(2))
+    assert [path.name for path in (target / "stages/sft/work").glob("checkpoint-*")] == ["checkpoint-3"]
+    go(plan, tiny_model, target)
+    assert same(target, tmp_path / "straight", "sft") and len(steps(target)) == 3
 
 
 @pytest.mark.slow
