@@ -56,6 +56,7 @@ class ScriptedPolicy:
 
     def __init__(self, answers: Mapping[str, str]) -> None:
         self.prompts: list[Sequence[Message]] = []
+        self.settings: dict[str, Any] = {}
         self._answers = answers
 
     def complete(

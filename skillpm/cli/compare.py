@@ -94,21 +94,23 @@ def _without_arms(cells: list[str]) -> list[str]:
 @click.command("gate", epilog="Example: skillpm gate latest --baseline first-run")
 @click.argument("candidate", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
 @run_option("The evaluation to reach.", "--baseline", "-b", metavar="EVALUATION")
+@run_option("An evaluation whose lower ends are the least that is let through.", "--floors", metavar="EVALUATION")
 @click.option("--arm", metavar="NAME", help="The arm to decide about.  [default: the last one]")
 @number_option(
     "--margin", FiniteRange(0, 1), 0.05, "The share of exact answers that it may lose to the baseline.", "SHARE"
 )
 @json_option
-def gate(candidate: Path, baseline: Path | None, arm: str | None, margin: float) -> None:
+def gate(candidate: Path, baseline: Path | None, floors: Path | None, arm: str | None, margin: float) -> None:
     """Decide whether an evaluated model is let through: GO, NO-GO or INCONCLUSIVE.
 
     GO needs every gate of its suites reached and, with --baseline, no loss beyond the margin on any task set, both at
-    the near end of the 95 % interval. The answer is NO-GO if the far end misses. Everything between, and fewer than ten
-    pairs, is INCONCLUSIVE. Exits 0, 1 or 11.
+    the near end of the 95 % interval. With --floors, it needs the lower end that each task set had there. The answer is
+    NO-GO if the far end misses. Everything between, and fewer than ten pairs, is INCONCLUSIVE. Exits 0, 1 or 11.
     """
     from skillpm.ops.learning.compare import decide_candidate
 
-    decision = decide_candidate(_choose(candidate, arm), None if baseline is None else _choose(baseline, None), margin)
+    reach, earlier = (None if other is None else _choose(other, None) for other in (baseline, floors))
+    decision = decide_candidate(_choose(candidate, arm), reach, margin, earlier)
     code = EXIT_CODES[decision.word]
     if not print_json({"decision": decision.word, "findings": decision.findings, "exit_code": code}):
         print_decision(decision)

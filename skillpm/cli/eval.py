@@ -29,6 +29,8 @@ MODEL, RUN = "--model MODEL", "--run RUN"
 
 _KINDS = {"benchmark": MODEL, "held_out": MODEL, "output": MODEL, "before": RUN, "with_base": RUN}
 """What an option goes with. Every other option goes with both."""
+_MORE_ARMS = ("skill_text", "tool_schemas", "with_base", "constrain", "limit", "benchmark", "held_out", "before")
+"""What `--blind` does not go with: it asks no second arm, no sample and nothing else."""
 _NOT_TOLD = {
     "skills", "output", "compare", "gate", "yes", "workers", "sandbox", "json", "key_stdin", "resume",
     "working_folder", "quiet", "verbose", "no_color",
@@ -47,6 +49,7 @@ _NOT_TOLD = {
 @click.option("--before", type=_FILE, metavar="PATH", help="With --run: an earlier evaluation to compare with.")
 @click.option("--with-base", is_flag=True, help="With --run: evaluate the base model too.")
 @click.option("--output", "-o", type=_FILE, metavar="DIR", help="A new folder for the results.")
+@click.option("--blind", is_flag=True, help="Ask the blind suites alone, and spend them on this model.")
 @click.option("--compare", is_flag=True, help="Print the paired comparison of the arms.")
 @click.option("--gate/--no-gate", default=True, help="Exit 1 if a gate is missed.  [default: gate]")
 @click.option(
@@ -69,6 +72,9 @@ def command(context: click.Context, /, **options: Any) -> None:
         raise UsageError("`--constrain` holds answers to the form json", hint="remove `--answer-form`")
     kind = MODEL if options["run"] is None else RUN
     _refuse_options(context, kind)
+    if options["blind"] and (other := next((flag for flag in _MORE_ARMS if is_typed(context, flag)), None)):
+        flag = f"--{other.replace('_', '-')}"
+        raise UsageError(f"`--blind` asks one candidate all tasks once, without `{flag}`", hint=f"remove `{flag}`")
     evaluator, skills = _open(context, options)
     with answers_are_kept():
         evaluated = _evaluated(kind, evaluator, skills, options)

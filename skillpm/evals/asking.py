@@ -30,6 +30,7 @@ class Asking:
         chat_template_kwargs: of the model's template; where None, those of the training, else such as end thinking.
         constrain: also ask with answers that can only be what the contract accepts.
         turns: answers in one episode, at most, where a skill has an environment.
+        blind: ask one candidate the blind suites, and nothing else.
     """
 
     max_new_tokens: int = 128
@@ -46,6 +47,7 @@ class Asking:
     constrain: Literal["contract"] | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
     turns: int = 4
+    blind: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:

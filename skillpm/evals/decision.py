@@ -1,4 +1,4 @@
-"""May this model be let through? The one word for a candidate, from its gates and from a paired baseline."""
+"""May this model be let through? The one word for a candidate, from its gates, its floors and a paired baseline."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 
 from skillpm.evals.compare import MINIMUM_PAIRS, Comparison
 from skillpm.evals.figures import task_set_label
+from skillpm.evals.floor import Floor
 from skillpm.evals.gate import GateResult
 
 Word = Literal["GO", "NO-GO", "INCONCLUSIVE"]
@@ -38,20 +39,38 @@ class Decision:
 
 
 def decide(
-    gates: Sequence[GateResult], comparisons: Sequence[Comparison], margin: float, unpaired: Sequence[str] = ()
+    gates: Sequence[GateResult],
+    comparisons: Sequence[Comparison],
+    margin: float,
+    unpaired: Sequence[str] = (),
+    floors: Sequence[Floor] = (),
 ) -> Decision:
-    """Decide by gates that a candidate has to reach and by baselines that it may not fall behind.
+    """Decide by gates and floors that a candidate has to reach and by baselines that it may not fall behind.
 
     Args:
         gates: of the candidate's suites.
         comparisons: of a baseline (first) with the candidate (second).
         margin: how much of the share of exact answers it may lose to the baseline, 0 to 1.
         unpaired: the task sets of the baseline that say nothing, since the candidate was not judged on them.
+        floors: of an earlier evaluation.
     """
     by_gates = [Finding(_OF_GATES[gate.outcome], gate.sentence) for gate in gates]
     by_pairs = [_not_worse(item, margin) for item in comparisons]
     silent = [Finding("INCONCLUSIVE", f"{place}: only the baseline was judged on it") for place in unpaired]
-    return Decision((*by_gates, *by_pairs, *silent))
+    return Decision((*by_gates, *map(_reaches, floors), *by_pairs, *silent))
+
+
+def _reaches(floor: Floor) -> Finding:
+    """Hold the candidate's share against a floor: what its interval leaves open was taken off the floor already."""
+    reached, least = floor.reached, f"the floor is {floor.least:.3f}"
+    if reached is None or floor.judged < MINIMUM_PAIRS:
+        few = f"{floor.judged} answers were judged, and {MINIMUM_PAIRS} are the least that say anything"
+        return Finding("INCONCLUSIVE", f"{floor.place}: {few}; {least}")
+    share = f"{reached.estimate:.3f} [{reached.low:.3f}, {reached.high:.3f}] of {floor.judged} answers are exact"
+    if floor.open:
+        return Finding("INCONCLUSIVE", f"{floor.place}: {share}, and {floor.open} say nothing; {least}")
+    word: Word = "GO" if reached.estimate >= floor.least else "NO-GO" if reached.high < floor.least else "INCONCLUSIVE"
+    return Finding(word, f"{floor.place}: {share}; {least}")
 
 
 def _not_worse(item: Comparison, margin: float) -> Finding:

@@ -90,14 +90,16 @@ class TasksByKey:
         return None if number < 0 else self._tasks[number].task
 
 
-def suite_tasks(contributions: Contributions) -> list[EvalTask]:
-    """Return the tasks of every suite of one skill, in the author's order.
+def suite_tasks(contributions: Contributions, *, blind: bool = False) -> list[EvalTask]:
+    """Return the tasks of every suite of one skill, in the author's order: of those that are not blind, or are.
 
     Raises:
         DocumentError: an expected answer breaks the skill's contract, or a request stands twice in a suite.
     """
     tasks: list[EvalTask] = []
     for suite in contributions.suites:
+        if suite.blind is not blind:
+            continue
         seeds = [seed for seed in suite.tasks if isinstance(seed, Seed)]
         path = f"{contributions.skill.name}/suites/{suite.name}"
         _refuse_repeats(seeds, path)

@@ -69,7 +69,7 @@ _FILES = re.compile(
 _VERSION = re.compile(r"(-\d[^/]*)?\.(?:tar\.gz|tgz|zip|skill)")  # behind the name, of its archives
 _KEY_FILES = (".pem", ".key")
 _AT_ROOT = re.compile(
-    r"\.skillpm|\.agents|\.claude|\.codex|\.cursor|\.gemini|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills"
+    r"\.skillpm|\.agents|\.claude|\.codex|\.cursor|\.gemini|skillpm\.(?:lock|yaml|blind\.json)|runs|candidates|\.[^/]+/skills"
 )
 _RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}

@@ -30,13 +30,18 @@ SuiteTasks = Annotated[
 
 
 class Suite(Document):
-    """suites/*.yaml: tasks that nobody trains on. ``tasks`` is a list, or the path of a JSON Lines file of seeds."""
+    """suites/*.yaml: tasks that nobody trains on. ``tasks`` is a list, or the path of a JSON Lines file of seeds.
+
+    Attributes:
+        blind: asked by ``eval --blind`` alone, for one candidate.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     description: str = ""
     tasks: SuiteTasks
     metrics: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
     gate: Gate | None = None
+    blind: bool = False
 
 
 class Case(Document):

@@ -75,6 +75,7 @@ class Settings:
 
     project_path = _Below("project", PROJECT_FILE)  # the project file
     lock_path = _Below("project", LOCK_FILE)  # the project's lock
+    blind = _Below("project", "skillpm.blind.json")  # the record of blind tasks that were asked
     store = _Below("data", "store")  # the content-addressed store
     consents = _Below("data", "consents.json")  # the record of the digests whose code may run
     keys = _Below("data", "keys")  # the keys that sign, and the keys of others

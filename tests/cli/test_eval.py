@@ -111,3 +111,53 @@ def test_help_imports_nothing_heavy(project: MakeProject) -> None:
     assert "skillpm.cli.output" in imported
     assert imported.isdisjoint({"torch", "pydantic", "jinja2", "pluggy", "rich"})
     assert "--skill-text" in done.out
+
+
+def blind(evaluate: Evaluate, numbers: range, name: str = "final") -> None:
+    """Write a blind suite of requests that no other suite has."""
+    tasks = [{"request": f"take {n}", "expected": {"tool": "dev", "args": {"port": n}}} for n in numbers]
+    suite = {"name": name, "tasks": tasks, "blind": True, "gate": {"at_least": 0.5}}
+    (evaluate.root / f"skills/server/suites/{name}.yaml").write_text(json.dumps(suite))
+
+
+def recorded(evaluate: Evaluate, name: str, wrong: int) -> str:
+    """Write answers to requests of the blind suite, of which some are wrong, and return their file."""
+    rows = []
+    for n in range(40):
+        answer = {"tool": "dev", "args": {"port": n + (n < wrong)}}
+        rows.append(json.dumps({"request": f"take {n}", "completion": json.dumps(answer)}))
+    (evaluate.root / name).write_text("\n".join(rows) + "\n")
+    return name
+
+
+def test_blind_tasks_are_asked_of_one_candidate_alone_and_nobody_else_sees_them(evaluate: Evaluate) -> None:
+    blind(evaluate, range(20))
+    document = evaluate(*SERVER, "--no-gate", "--json").ok().document
+    assert {row["task_set"] for row in document["figures"]} == {"ports"}
+    first, second = (recorded(evaluate, f"{name}.jsonl", wrong) for name, wrong in (("first", 2), ("second", 0)))
+    asked = ("./skills/server", "--blind", "--json", "--model")
+    for _ in range(2):
+        document = evaluate(*asked, f"./{first}").ok().document
+        assert [(row["task_set"], row["exact"]["estimate"]) for row in document["figures"]] == [("final", 0.9)]
+    record = (evaluate.root / "skillpm.blind.json").read_text()
+    assert len(json.loads(record)["spent"][0]["tasks"]) == 20
+
+    evaluate(*asked, f"./{second}").fails(6, "server, suite final: 20 blind tasks were spent on", "write other tasks")
+    blind(evaluate, range(15, 35))
+    evaluate(*asked, f"./{second}").fails(6, "5 blind tasks were spent on")
+    assert (evaluate.root / "skillpm.blind.json").read_text() == record, "what is refused is not spent"
+    blind(evaluate, range(20, 40))
+    evaluate(*asked, f"./{second}").ok()
+    assert len(json.loads((evaluate.root / "skillpm.blind.json").read_text())["spent"]) == 2
+
+
+def test_blind_tasks_need_a_model_that_cannot_change_and_one_arm(evaluate: Evaluate) -> None:
+    asked = ("./skills/server", "--blind", "--model")
+    evaluate(*asked, "./model").fails(2, "no blind suite in server")
+    blind(evaluate, range(20))
+    evaluate(*asked, "http://127.0.0.1:9/v1#tiny").fails(2, "can change unnoticed")
+    for words in (("--skill-text",), ("--limit", "3"), ("--constrain", "contract"), ("--tool-schemas",)):
+        evaluate(*asked, "./model", *words).fails(2, f"`{words[0]}`")
+    assert not (evaluate.root / "skillpm.blind.json").exists()
+    (evaluate.root / "skillpm.blind.json").write_text("[]")
+    evaluate(*asked, f"./{recorded(evaluate, 'a.jsonl', 0)}").fails(2, "skillpm.blind.json")

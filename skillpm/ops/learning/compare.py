@@ -12,6 +12,7 @@ from skillpm.evals.caveats import different_settings
 from skillpm.evals.compare import Comparison, Paired, compare
 from skillpm.evals.decision import Decision, decide
 from skillpm.evals.figures import task_set_label
+from skillpm.evals.floor import Floor, floors
 from skillpm.evals.gate import check_gates
 from skillpm.evals.stored_records import outcomes_of, stored_records
 from skillpm.model.evaluation import Arm, Evaluation, Record
@@ -141,19 +142,26 @@ def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
     return notes + ([f"they were asked differently: {'; '.join(differences)}"] if differences else [])
 
 
-def decide_candidate(candidate: ChosenArm, baseline: ChosenArm | None, margin: float) -> Decision:
-    """Decide whether a candidate is let through: by its suites' gates, and by a baseline where one is given.
+def decide_candidate(
+    candidate: ChosenArm, baseline: ChosenArm | None, margin: float, earlier: ChosenArm | None = None
+) -> Decision:
+    """Decide whether a candidate is let through: by its suites' gates, by a baseline, by the floors of an earlier arm.
 
     Raises:
-        UsageError: there is neither a gate nor a baseline, or the two share no task.
+        UsageError: there is none of these, or the candidate and the baseline share no task.
     """
     gates = check_gates(candidate.evaluation, candidate.arm.name)
     compared = None if baseline is None else compare_arms(baseline, candidate)
-    if not gates and compared is None:
+    if not gates and compared is None and earlier is None:
         raise UsageError(
-            f"{candidate.file}: no suite has a gate, and there is no baseline",
-            hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION`",
+            f"{candidate.file}: no suite has a gate, and there is no baseline and no floor",
+            hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION` or `--floors EVALUATION`",
         )
+    least = [] if earlier is None else _floors(earlier, candidate)
     if compared is None:
-        return decide(gates, (), margin)
-    return decide(gates, compared.comparisons, margin, compared.unpaired)
+        return decide(gates, (), margin, floors=least)
+    return decide(gates, compared.comparisons, margin, compared.unpaired, least)
+
+
+def _floors(earlier: ChosenArm, candidate: ChosenArm) -> list[Floor]:
+    return floors(earlier.evaluation, earlier.arm.name, candidate.evaluation, candidate.arm.name)

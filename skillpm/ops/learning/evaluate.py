@@ -39,6 +39,7 @@ from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.adapter import trained_base
 from skillpm.ops.learning.answerer import Answerer
+from skillpm.ops.learning.blind import spend
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, model_report
 from skillpm.ops.learning.session import JudgingSession, open_session
@@ -113,6 +114,12 @@ class Evaluator:
         observe = scorer.observer
         return Examiner(scorer.judge, scorer.prefetch, self.asking, self.progress, contracts, self.remember, observe)
 
+    def tell_of_blind_suites(self, session: JudgingSession) -> None:
+        """Say which skills have suites that are not asked."""
+        hidden = [name for name, item in session.contributions.items() if any(suite.blind for suite in item.suites)]
+        if hidden and not self.asking.blind:
+            self.context.note(f"blind suites of {', '.join(hidden)} are left out: `--blind` asks them, once")
+
     def base_arms(
         self,
         examiner: Examiner,
@@ -135,7 +142,14 @@ class Evaluator:
             yield from self.arms(examiner, policy, with_tool_schemas(tasks, contracts), label)
 
     def arms(self, examiner: Examiner, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Iterator[Arm]:
-        """Ask a policy and, where that is wanted, again with answers that can only be what the contract accepts."""
+        """Ask a policy and, where that is wanted, again with answers that can only be what the contract accepts.
+
+        Raises:
+            UsageError: the tasks are blind, and the model is not frozen.
+            PolicyError: they are, and were spent on another candidate.
+        """
+        if self.asking.blind:
+            spend(self.context.settings.blind, policy, label, tasks)
         yield examiner.ask(policy, tasks, label)
         if self.asking.constrain:
             yield examiner.ask(policy, tasks, label.with_grammar())
@@ -205,6 +219,7 @@ def evaluate_model(
         whole_folder(output) if output else nullcontext() as folder,
         open_session(evaluator.context, skills) as session,
     ):
+        evaluator.tell_of_blind_suites(session)
         tasks, sizes = chosen_tasks(session, rows, evaluator.asking)
         examiner = evaluator.examiner(session)
         arms = asked_arms(examiner, evaluator.base_arms(examiner, session, tasks, answerer))
@@ -233,13 +248,13 @@ def chosen_tasks(
         for suite in contributions.suites:
             if not suite.tasks:
                 raise DocumentError("a suite without tasks", path=f"{contributions.skill.name}/suites/{suite.name}")
-        of_suites += suite_tasks(contributions)
-    tasks = stored_tasks(chain(of_suites, held_out_tasks(held_out)))
+        of_suites += suite_tasks(contributions, blind=asking.blind)
+    tasks = stored_tasks(chain(of_suites, () if asking.blind else held_out_tasks(held_out)))
     if not tasks:
-        raise UsageError(
-            f"nothing to ask: no suite in {', '.join(session.contributions)}",
-            hint="write suites/*.yaml, or give `--held-out FILE.jsonl`",
-        )
+        kind, hint = "suite", "write suites/*.yaml, or give `--held-out FILE.jsonl`"
+        if asking.blind:
+            kind, hint = "blind suite", "write `blind: true` in a suite that no model was asked"
+        raise UsageError(f"nothing to ask: no {kind} in {', '.join(session.contributions)}", hint=hint)
     sizes = Counter((task.task.skill, task.suite) for task in tasks)
     limit = asking.limit
     return tasks if limit is None else LazySequence(sample(tasks, limit, asking.seed), tasks.__getitem__), sizes

@@ -54,11 +54,12 @@ def evaluate_run(
     """
     folder = RunFolder.open(run)
     manifest = folder.manifest
-    earlier = _earlier(folder, before)
+    earlier = None if evaluator.asking.blind else _earlier(folder, before)
     _note_other_content(evaluator.context, manifest, {skill.name: skill.tree for skill in skills})
     names = {skill.name for skill in skills}
     held_out = (task for task in held_out_of(folder) if task.skill in names)
     with open_session(evaluator.context, skills) as session:
+        evaluator.tell_of_blind_suites(session)
         tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
         examiner = evaluator.examiner(session)
@@ -70,7 +71,8 @@ def evaluate_run(
         evaluation = _merged(earlier, evaluation)
     evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
     asked_all = evaluator.asking.limit is None and names >= {skill.name for skill in manifest.skills}
-    report = store_evaluation(folder, evaluation, whole=asked_all and not examiner.interrupted)
+    whole = asked_all and not evaluator.asking.blind and not examiner.interrupted
+    report = store_evaluation(folder, evaluation, whole=whole)
     return Evaluated(evaluation, report, examiner.interrupted)
 
 
@@ -215,14 +217,14 @@ def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[
 def _stage_arms(
     evaluator: Evaluator, examiner: Examiner, folder: RunFolder, tasks: Sequence[EvalTask]
 ) -> Iterator[Arm]:
-    """Ask the model as it was after each stage."""
+    """Ask the model as it was after each stage; blind tasks, as it is after the last one."""
     manifest = folder.manifest
     if not manifest.adapters:
         raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
     asked: list[Arm] = []
     before = ""
     for stage in manifest.stages:
-        if stage.adapter is None:
+        if stage.adapter is None or (evaluator.asking.blind and stage.name != manifest.last):
             continue
         adapter = folder.saved_adapter(stage.adapter)
         if asked and not stage.kept:  # its adapter is the one before, so its greedy answers are

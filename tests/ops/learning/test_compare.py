@@ -115,7 +115,7 @@ def test_what_cannot_be_compared_is_a_usage_error(
     shop: Project, stored: Stored, server: Server, make_arm: MakeArm, tmp_path: Path
 ) -> None:
     whole = stored("whole", range(1, 41))
-    shop.call("gate", whole).fails(2, "no suite has a gate", "--baseline")
+    shop.call("gate", whole).fails(2, "no suite has a gate", "--baseline", "--floors")
     shop.call("compare", whole, whole, "--arm", "sfd").fails(2, "no arm `sfd`", "did you mean `sft`?")
     shop.call("compare", whole, tmp_path / "none.json").fails(2)
     server.write(range(100, 120))
@@ -129,3 +129,37 @@ def test_what_decides_nothing_says_so_and_how_many_tasks_would(shop: Project, st
     assert "no task flipped" in shop.call("compare", first, first, "--flips").ok().err
     said = shop.call("gate", second, "--baseline", first).fails(11).out
     assert "it may lose 5 points; about " in said and "tasks would tell" in said
+
+
+@pytest.mark.parametrize(
+    ("right", "earlier", "word"),
+    [
+        (40, 40, "GO"),
+        (37, 40, "GO"),  # the lower end of 40 of 40 is 0.912
+        (36, 40, "INCONCLUSIVE"),
+        (28, 40, "NO-GO"),
+        (30, 20, "GO"),
+    ],
+)
+def test_a_candidate_may_not_fall_below_what_an_earlier_one_was_shown_to_reach(
+    shop: Project, stored: Stored, right: int, earlier: int, word: str
+) -> None:
+    candidate, before = stored("candidate", range(1, right + 1)), stored("before", range(1, earlier + 1))
+    document = gated(shop, candidate, "--floors", str(before)).document
+    assert document["decision"] == word
+    (finding,) = document["findings"]
+    assert f"of 40 answers are exact; the floor is {0.912 if earlier == 40 else 0.352:.3f}" in finding["sentence"]
+
+
+def test_a_floor_of_what_was_not_judged_lets_nothing_through(shop: Project, stored: Stored) -> None:
+    before, candidate = stored("before", range(1, 41)), stored("candidate", range(1, 41))
+    document = json.loads(candidate.read_text())
+    (arm,) = document["arms"]
+    few = document | {"arms": [arm | {"records": arm["records"][:9]}]}
+    candidate.write_text(json.dumps(few))
+    (finding,) = gated(shop, candidate, "--floors", str(before)).document["findings"]
+    assert (finding["word"], "9 answers were judged" in finding["sentence"]) == ("INCONCLUSIVE", True)
+    document["task_sets"][0]["name"] = "other"
+    records = [record | {"suite": "other"} for record in arm["records"]]
+    candidate.write_text(json.dumps(document | {"arms": [arm | {"records": records}]}))
+    assert "0 answers were judged" in shop.call("gate", candidate, "--floors", before).fails(11).out

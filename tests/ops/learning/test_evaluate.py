@@ -23,6 +23,7 @@ from skillpm.model.task import Message
 from skillpm.ops.learning import evaluate as evaluate_module
 from skillpm.ops.learning.answer_rows import Answered, answer_rows
 from skillpm.ops.learning.answerer import Answerer
+from skillpm.ops.learning.blind import read_spent
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, evaluate_model
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
@@ -338,6 +339,22 @@ def test_each_stage_of_a_run_is_an_arm_with_its_adapter(run_folder: RunFolder, e
     ]
     assert shares(found.evaluation)["held_out", "grpo"] == 1.0
     assert found.report == run_folder.path / "report.html"
+
+
+def test_blind_tasks_are_asked_of_the_last_stage_alone_and_beside_no_earlier_arm(
+    server: Server, run_folder: RunFolder, evaluate_a_run: EvaluateIt, count: Count
+) -> None:
+    evaluate_a_run(with_base=True)
+    server.write([1, 2, 3, 4], blind=True)
+    policy = server.policy([1, 2, 3])
+    policy.settings = {"model_digest": "1" * 64, "adapter_digest": "2" * 64}
+    evaluator = Evaluator(server.context(), Asking(blind=True), count, lambda *_: policy)
+    found = evaluate_run(evaluator, trained_skills(evaluator.context, [server.name], run_folder.path), run_folder.path)
+    (arm,) = found.evaluation.arms
+    assert (arm.name, len(arm.records), {record.suite for record in arm.records}) == ("grpo", 4, {"handwritten"})
+    assert not run_folder.manifest.evaluations[-1].whole, "the page of the run shows the evaluation before"
+    (spent,) = read_spent(evaluator.context.settings.blind)
+    assert (spent.arm, spent.candidate, len(spent.tasks)) == ("grpo", policy.settings, 4)
 
 
 def test_a_stage_that_was_taken_back_has_the_answers_of_the_one_before_and_is_not_asked(
