@@ -28,6 +28,7 @@ TODAY = datetime(2026, 1, 1)
 
 _CLOCK = "strftime_now"  # what transformers calls the clock in templates
 _DIRECTIVE = re.compile(r"%[-_0^#]*[A-Za-z]")
+_VALUES = {"not", "true", "false", "none", "True", "False", "None"}  # no template reads variables of these names
 _SYSTEM, _USER, _ANSWER = "Answer in JSON.", "Start the server.", '{"tool": "none", "args": {"number": 1}}'
 _PROBE = (Message(role="system", content=_SYSTEM), Message(role="user", content=_USER))
 _NO_THOUGHT: tuple[Mapping[str, Json], ...] = ({}, {"enable_thinking": False}, {"thinking": False})
@@ -116,7 +117,7 @@ class Conversation:
 
     def template(self) -> str:
         """Return the chat template with our arguments as its defaults, for programs that call it without any."""
-        named = {name: value for name, value in self.arguments.items() if name.isidentifier()}
+        named = {name: value for name, value in self.arguments.items() if name.isidentifier() and name not in _VALUES}
         defaults = (
             f"{{% if {name} is not defined %}}{{% set {name} = {named[name]!r} %}}{{% endif %}}\n" for name in named
         )

@@ -97,7 +97,8 @@ def test_the_templates_own_arguments_can_be_given() -> None:
     )
 
 
-@pytest.mark.parametrize("given", [{}, {"enable_thinking": True}, {"style": "it's", "more": {"a": [None, True]}}])
+@pytest.mark.parametrize("given", [{}, {"enable_thinking": True}, {"style": "it's", "more": {"a": [None, True]}},
+                                   {"none": 1, "not": 2, "if": 3, "%}": 4, "style": "%} {{ 7 }}"}])  # fmt: skip
 def test_programs_that_give_the_template_nothing_ask_as_we_do(given: dict[str, Any]) -> None:
     """A template that thinks unless it is told not to; another program may still tell it something else."""
     thought = "{% if not enable_thinking | default(true) %}<think></think>{% endif %}"
