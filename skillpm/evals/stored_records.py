@@ -12,7 +12,7 @@ from skillpm.errors import DocumentError
 from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
-from skillpm.model.evaluation import Arm, Evaluation, Record
+from skillpm.model.evaluation import ROLLOUTS, Arm, Evaluation, Record
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import DiskErrors, read_text
 
@@ -117,11 +117,14 @@ def _contradictions(evaluation: Evaluation) -> Iterator[str]:
                 yield f"arm `{arm.name}` has answers of `{profile.skill}, {profile.suite}`, which is no task set"
         answered: dict[int, bytearray] = {}  # by repeat: a mark for each task
         for place, task in enumerate(outcomes.task):
-            repeat = outcomes.profile(place).repeat
-            marks = answered.setdefault(repeat, bytearray(len(outcomes.tasks)))
-            if marks[task]:
-                yield f"`arms.{number}.records.{place}`: a second answer to its task, with `repeat` {repeat}"
-            marks[task] = 1
+            profile = outcomes.profile(place)
+            if profile.suite == ROLLOUTS:
+                continue
+            if profile.repeat not in answered:
+                answered[profile.repeat] = bytearray(len(outcomes.tasks))
+            if answered[profile.repeat][task]:
+                yield f"`arms.{number}.records.{place}`: a second answer to its task, with `repeat` {profile.repeat}"
+            answered[profile.repeat][task] = 1
 
 
 def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from skillpm.model.verdict import Number, Verdict
 
 EVALUATION_VERSION = 4
 HELD_OUT = "held_out"
+ROLLOUTS = "rollouts"  # of a training run: it answers a task as often as it samples
 TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
 
