@@ -8,6 +8,7 @@ from typing import Any
 
 _GIVEN = 1.6  # optional arguments in a request, on average
 _MOST_OFTEN = 0.4
+LONGEST_LIST = 4  # values of one that a rule draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Slot:
         source: the kind of its values in ``values``, or the values themselves.
         clauses: how a request says it.
         fresh: values for suites and seeds.
-        many: is its value a list of one to three values of its kind?
+        many: is its value a list of one to ``LONGEST_LIST`` values of its kind?
         nullable: is it null inside an object while it is not drawn?
     """
 

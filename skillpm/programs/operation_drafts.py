@@ -17,7 +17,7 @@ from skillpm.programs.draft import Draft, Slot, share_of_each
 from skillpm.programs.from_program import own_phrasings, phrasings
 from skillpm.programs.operations import DEPTH, Operation, UnsupportedError, Warn, schema_of
 from skillpm.programs.phrases import clean, imperative, naming, value_clauses, words_of
-from skillpm.programs.schema_values import keep_right_values, parted, values_of
+from skillpm.programs.schema_values import check_list, keep_right_values, parted, values_of
 
 _PARTS = 4000  # of the schema of one operation, with references written out
 _VALUES = 60  # of the arguments of one operation
@@ -183,6 +183,8 @@ class _Maker:
         while any(slot.name == name for slot in self.slots):
             name += "_2"
         many = schema.get("type") == "array"
+        if many:
+            check_list(schema)
         item = schema.get("items") or {"type": "string"} if many else schema
         source, rest = values_of(item, path[-1])
         text = str(schema.get("description") or item.get("description") or "")

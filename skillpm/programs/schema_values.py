@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema_rs
 
 from skillpm.contract.schema_sampler import SchemaSampler, UnsampledError
+from skillpm.programs.draft import LONGEST_LIST
 from skillpm.programs.operations import UnsupportedError
 from skillpm.programs.values import examples, fresh, kind_of
 
@@ -54,6 +55,13 @@ def values_of(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...],
             "a text with a pattern for which no example is known" if kind == "string" else "without a value"
         )
     return values, ()
+
+
+def check_list(schema: dict[str, Any]) -> None:
+    """Raise UnsupportedError for a list that may not be as short, or as long, as those of rules."""
+    bounds = {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
+    if len(_valid(bounds, [[None], [None] * LONGEST_LIST])) < 2:
+        raise UnsupportedError(f"a list that may not have every number of items from 1 to {LONGEST_LIST}")
 
 
 def keep_right_values(schema: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from itertools import chain, count
 from typing import Any
 
 from skillpm.formats.yaml_text import yaml_text
-from skillpm.programs.draft import Draft, Slot
+from skillpm.programs.draft import LONGEST_LIST, Draft, Slot
 from skillpm.programs.phrases import words_of
 from skillpm.programs.values import examples, pool
 from skillpm.programs.words import words
@@ -20,7 +20,7 @@ RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES: list[str] = words()["frames"]  # around the requests of rules
 _HEADS: list[str] = words()["heads"]  # of the requests of suites and seeds
 _MEMBERS = 16  # values of which lists are made
-_LISTS = {1: 12, 2: 14, 3: 14, 4: 8}  # how many, by length
+_LISTS = {1: 12, 2: 14, 3: 14, LONGEST_LIST: 8}  # how many, by length
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination

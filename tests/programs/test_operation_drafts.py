@@ -158,6 +158,9 @@ def test_an_operation_of_the_wrong_form_is_left_out_alone(operation: Any, reason
         ({"allOf": [{"minimum": "a"}, {"minimum": 3}]}, "a schema that the contract cannot check"),
         ({"allOf": [{"type": "integer", "minimum": None}, {"minimum": 3}]}, "a schema that the contract cannot check"),
         ({"allOf": [{"enum": ["a"]}, {"enum": ["b"]}]}, "a choice among no values"),
+        ({"type": "array", "minItems": 2}, "a list that may not have every number of items from 1 to 4"),
+        ({"type": "array", "maxItems": 1}, "a list that may not have every number of items from 1 to 4"),
+        ({"type": "array", "minItems": "3"}, "a schema that the contract cannot check"),
         ({"$ref": "#/properties/b/type"}, "a value that is not an object"),
         ({"$ref": "#/required"}, "a reference that leads to itself, or to nothing"),
     ],
@@ -441,3 +444,6 @@ def test_an_api_too_large_for_one_skill_gives_the_tools_that_fit_or_that_are_cho
     assert [tool.name for tool in contract.tools] == ["create_things11"]
     other = CliRunner().invoke(main, ["new", "other", *words, "--command", "create_thing11"])
     assert isinstance(other.exception, UsageError) and "create_things11" in str(other.exception.hint)
+    (tmp_path / "api.json").write_text(json.dumps(large_api(0)))
+    other = CliRunner().invoke(main, ["new", "other", *words, "--command", "x"])
+    assert isinstance(other.exception, DocumentError) and "has no operation" in other.exception.message

@@ -120,12 +120,14 @@ def create_from_api(
 
 def _chosen(operations: list[Operation], names: tuple[str, ...]) -> list[Operation]:
     """Return the operations of these names, or all without names. Raises UsageError for a name that none has."""
+    if not names or not operations:
+        return operations
     known = {operation.name: operation for operation in operations}
     for name in names:
         if name not in known:
             near = ", ".join(get_close_matches(name, known) or list(known)[:5])
             raise UsageError(f"the API has no tool `{name}`", hint=f"the nearest names are: {near}")
-    return [known[name] for name in dict.fromkeys(names)] or operations
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def _files_that_fit(about: About, tools: list[Draft], warn: Callable[[str], None]) -> dict[str, bytes]:
