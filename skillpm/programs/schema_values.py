@@ -59,7 +59,7 @@ def values_of(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...],
 
 def check_list(schema: dict[str, Any]) -> None:
     """Raise UnsupportedError for a list that may not be as short, or as long, as those of rules."""
-    bounds = {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
+    bounds = {key: item for key, item in schema.items() if key in ("minItems", "maxItems")}
     if len(_valid(bounds, [[None], [None] * LONGEST_LIST])) < 2:
         raise UnsupportedError(f"a list that may not have every number of items from 1 to {LONGEST_LIST}")
 
