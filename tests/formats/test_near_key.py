@@ -33,7 +33,7 @@ CONTRACT = "contract: 1\ntools:\n  - name: a\n    input_schema: {type: object}\n
             f"{SYNTHESIS}    draw: {{c: {{from: d, quantity: 2}}}}\n",
             "other keys here are otherwise, probability",
         ),
-        (Suite, "name: a\ntasks: []\nzzz: 1\n", "other keys here are description, gate"),
+        (Suite, "name: a\ntasks: []\nzzz: 1\n", "other keys here are blind, description, gate"),
     ],
 )
 def test_an_unknown_key_is_answered_with_what_may_stand_there(model: type, text: str, hint: str) -> None:
