@@ -23,7 +23,7 @@ BEFORE = 4  # tasks of each set that the untrained model is asked: it writes to 
 AFTER = (10, 30)  # tasks of each set that the trained one is asked: at least, and as planned
 START = 10.0  # seconds that an evaluation takes, however fast the model is
 # In units of what the untrained model takes beyond that, measured on two cores of 2.4 GHz with AVX2:
-ROW = 0.0115  # to learn from one row of each skill
+ROW = 0.0165  # to learn from one row of each skill
 REST = 0.83  # GRPO, and the starts of the programs
 TASK = 0.0405  # to ask the trained model one task of each set, after SFT and after GRPO
 FEWEST = 120  # rows: fewer teach nothing
