@@ -313,13 +313,27 @@ def test_every_line_on_stdin_that_is_not_a_message_gets_an_answer(place: Project
     environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
     sent = "\n".join([json.dumps(HELLO), *refused, "", json.dumps({**HELLO, "id": 99, "method": "ping"})])
     words = [sys.executable, "-m", "skillpm", "mcp", "./demo"]
-    done = subprocess.run(
-        words, input=f"{sent}\n", env=environment, cwd=place.root, capture_output=True, text=True, check=True
-    )
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen(
+        words,
+        env=environment,
+        cwd=place.root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdin and server.stdout and server.stderr
+        server.stdin.write(f"{sent}\n")
+        server.stdin.flush()
+        said: list[dict[str, Any]] = []
+        while not any(answer["id"] == 99 for answer in said):  # the SDK drops what waits when stdin ends
+            said.append(json.loads(server.stdout.readline()))
+        server.stdin.close()
+        said += map(json.loads, server.stdout)
+        errors = server.stderr.read()
     assert {answer["id"] for answer in said if "result" in answer} == {1, 99}  # whose answers take longer
     assert [(answer["error"]["code"], answer["id"]) for answer in said if "error" in answer] == [*refused.values()]
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
