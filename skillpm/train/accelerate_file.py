@@ -72,18 +72,24 @@ class AccelerateFile:
                 hint="set it to false, or use more processes",
             )
 
-    def zero(self) -> dict[str, Any]:
+    @property
+    def deepspeed(self) -> Path | None:
+        """DeepSpeed's own file, where this one names it."""
+        named = self.below("deepspeed_config").text("deepspeed_config_file")
+        return Path(named).absolute() if named else None
+
+    def zero(self, deepspeed: Path | None) -> dict[str, Any]:
         """Return what DeepSpeed is told of ZeRO: ``stage``, 1 or 2, and other settings of ``zero_optimization``.
+
+        ``deepspeed`` is DeepSpeed's own file, which decides where there is one.
 
         Raises:
             UsageError: it asks for another stage, for memory that is not the devices', or for what the recipe says.
             StorageError, DocumentError: DeepSpeed's own file cannot be read.
         """
-        asked = self.below("deepspeed_config")
-        named = asked.text("deepspeed_config_file")
-        if not named:
-            return {"stage": asked._zero_stage("zero_stage")}
-        own = self._of(Path(named), _read_json(Path(named)))
+        if deepspeed is None:
+            return {"stage": self.below("deepspeed_config")._zero_stage("zero_stage")}
+        own = self._of(deepspeed, _read_json(deepspeed))
         own._check_recipe()
         asked = own.below("zero_optimization")
         settings = {name: value for name, value in asked.settings.items() if value != "auto"}

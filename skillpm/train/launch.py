@@ -84,6 +84,7 @@ class Launch:
         on_cpu: are GPUs left alone?
         sharded: has each a share of the model, its gradients and its optimiser, and not the whole?
         zero: what DeepSpeed is told of its ZeRO, by which they share the optimiser alone; None without it.
+        deepspeed: DeepSpeed's own file, where ``zero`` was read from one.
     """
 
     processes: int
@@ -92,6 +93,7 @@ class Launch:
     on_cpu: bool = False
     sharded: bool = False
     zero: Mapping[str, Any] | None = None
+    deepspeed: Path | None = None
 
     @property
     def here(self) -> int:
@@ -124,8 +126,10 @@ class Launch:
         return [*place, *first, "--rdzv-conf", f"timeout={_COMING}"]
 
 
-def read_launch(processes: int | None, config: Path | None) -> Launch | None:
+def read_launch(processes: int | None, config: Path | None, deepspeed: Path | None = None) -> Launch | None:
     """Return how to launch what was asked for; None for this process alone.
+
+    ``deepspeed`` is read in place of DeepSpeed's file that ``config`` names.
 
     Raises:
         UsageError: accelerate's file asks for what is not supported, or lacks what several machines need.
@@ -146,13 +150,14 @@ def read_launch(processes: int | None, config: Path | None) -> Launch | None:
     machines, on_cpu = _machines(file, processes), kind == _CPU or file.is_true("use_cpu")
     if kind == _FSDP:
         file.check_sharding()
-    zero = file.zero() if kind == _ZERO else None
+    deepspeed = deepspeed or file.deepspeed if kind == _ZERO else None
+    zero = file.zero(deepspeed) if kind == _ZERO else None
     if zero and machines:
         raise UsageError(
             f"{config}: DeepSpeed's checkpoints stay on each machine, and a run has one folder",
             hint="`distributed_type: FSDP` with `fsdp_version: 2` shares a model out over several machines",
         )
-    return Launch(processes, config.resolve(), machines, on_cpu, sharded=kind == _FSDP, zero=zero)
+    return Launch(processes, config.resolve(), machines, on_cpu, sharded=kind == _FSDP, zero=zero, deepspeed=deepspeed)
 
 
 def _machines(file: AccelerateFile, processes: int) -> Machines | None:

@@ -1,6 +1,7 @@
 """The folder of one run: everything that went in, everything that came out, and manifest.json last.
 
 recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  start.json  metrics.jsonl
+accelerate.yaml and deepspeed.json (of processes that share the training, as they were when it began)
 stages/NAME/{adapter/ or answers.jsonl,stage.json}  adapter/ (of the last stage that has one)  evals/rollouts.json
 evals/TIME/{evaluation.json,report.html}  report.html  card.md  manifest.json
 

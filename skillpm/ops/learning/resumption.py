@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from skillpm.errors import UsageError
@@ -10,13 +11,15 @@ from skillpm.model.run import RunStart
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.settings import Settings
-from skillpm.storage.files import file_sha256
+from skillpm.storage.files import file_sha256, read_text
+from skillpm.train.launch import Launch, read_launch
 from skillpm.train.run_folder import RunFolder
 
 LOCK = "skillpm.lock"
 INPUTS = ("recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 SETTINGS = ("dtype", "device", "threads")
-PROCESSES, CONFIG = "processes", "accelerate.yaml"  # a setting and a file of a run that several processes train
+PROCESSES = "processes"
+CONFIG, DEEPSPEED = "accelerate.yaml", "deepspeed.json"  # files of a run that several processes train
 
 
 def check_files(settings: Settings, folder: RunFolder, start: RunStart) -> None:
@@ -31,6 +34,31 @@ def check_files(settings: Settings, folder: RunFolder, start: RunStart) -> None:
     lock = settings.lock_path
     digest = file_sha256(lock) if lock.is_file() else None
     _same(str(lock), start.lock, digest, f"put back {folder.path / LOCK}, or train again")
+
+
+def keep_launch(folder: RunFolder, launch: Launch | None) -> None:
+    """Write the files that say how processes train into a run: one outside it may be another when the run goes on.
+
+    Raises:
+        StorageError: one cannot be read or written.
+    """
+    named = {} if launch is None else {CONFIG: launch.config, DEEPSPEED: launch.deepspeed}
+    for name, path in named.items():
+        if path is not None:
+            folder.write(name, read_text(path))
+
+
+def stored_launch(folder: RunFolder, start: RunStart, processes: int | None, config: Path | None) -> Launch | None:
+    """Return how processes go on with a run: as it began, but for their number or another file of accelerate.
+
+    Raises:
+        UsageError, StorageError, DocumentError: as ``read_launch``.
+    """
+    processes = processes or int(start.settings.get(PROCESSES, 1))
+    if config is not None:
+        return read_launch(processes, config)
+    own, deepspeed = (folder.path / name if name in start.files else None for name in (CONFIG, DEEPSPEED))
+    return read_launch(processes, own, deepspeed)
 
 
 def check_machine(context: Context, start: RunStart, skills: Sequence[Skill], machine: Mapping[str, Any]) -> None:

@@ -28,13 +28,16 @@ from skillpm.ops.learning.evaluate_run import evaluate_trained
 from skillpm.ops.learning.models import check_base, ready_model
 from skillpm.ops.learning.resumption import (
     CONFIG,
+    DEEPSPEED,
     INPUTS,
     LOCK,
     PROCESSES,
     SETTINGS,
     check_files,
     check_machine,
+    keep_launch,
     model_identity,
+    stored_launch,
 )
 from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.runs import find_adapter, run_word
@@ -47,7 +50,7 @@ from skillpm.storage.files import check_can_make, read_text
 from skillpm.synth.generate import Synthesis
 from skillpm.train.base_model import KNOWN_MODELS, context_window, layer_count, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
-from skillpm.train.launch import Launch, check_shares, read_launch
+from skillpm.train.launch import Launch, check_shares
 from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job, Judging, Learn, Track, launched
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
@@ -158,8 +161,7 @@ def resume(
     with folder.in_use():
         start = folder.start
         check_files(context.settings, folder, start)
-        config = config or (run / CONFIG if CONFIG in start.files else None)
-        launch = read_launch(processes or int(start.settings.get(PROCESSES, 1)), config)
+        launch = stored_launch(folder, start, processes, config)
         with _ready(context, recipe, launch, resumed=True) as ready:
             check_machine(context, start, ready.skills, ready.machine)
             return _train(ready, stored_plan(context, ready.recipe, ready.session, folder), folder, progress)
@@ -388,12 +390,11 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
     lock = ready.context.settings.lock_path
     if lock.is_file():
         folder.write(LOCK, read_text(lock))
-    if ready.launch and ready.launch.config:
-        folder.write(CONFIG, read_text(ready.launch.config))
+    keep_launch(folder, ready.launch)
     for split, lines in synthesis.lines.items():
         folder.write(f"data/{split}.jsonl", map(bytes.decode, lines))
     folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
-    files = folder.digests([*INPUTS, LOCK, CONFIG])
+    files = folder.digests([*INPUTS, LOCK, CONFIG, DEEPSPEED])
     folder.begin(
         RunStart(
             created=_now(),

@@ -32,6 +32,7 @@ from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.estimate import estimate
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
+from skillpm.ops.learning.resumption import CONFIG, DEEPSPEED, keep_launch, stored_launch
 from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.run_page import run_page
 from skillpm.ops.learning.runs import find_run
@@ -42,7 +43,7 @@ from skillpm.runtime.host import Host
 from skillpm.settings import load_settings
 from skillpm.train.hf.model import weights_digest
 from skillpm.train.kinds import BUILT_IN
-from skillpm.train.launch import Launch
+from skillpm.train.launch import Launch, read_launch
 from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
 from tests.conftest import ROOT
@@ -391,6 +392,26 @@ def test_a_run_whose_lock_data_skill_or_model_changed_is_not_resumed(
     with pytest.raises(UsageError, match=f"{changed} has changed: its digest is .{{64}}, the run began with .{{64}}"):
         resume(server.context(), ended, progress=count)
     assert not (ended / "manifest.json").exists()
+
+
+def test_a_run_keeps_the_file_of_deepspeed_and_goes_on_by_it(server: Server, ended: Path, count: Count) -> None:
+    named, config = server.root / "zero.json", server.root / "zero.yaml"
+    named.write_text('{"zero_optimization": {"stage": 1}}')
+    own = f"deepspeed_config: {{deepspeed_config_file: {named}}}"
+    config.write_text(f"distributed_type: DEEPSPEED\nnum_processes: 2\n{own}\n")
+    folder = RunFolder(ended)
+    keep_launch(folder, read_launch(None, config))
+    files = {**folder.start.files, **folder.digests([CONFIG, DEEPSPEED])}
+    folder.begin(start := folder.start.model_copy(update={"files": files}))
+    for text in ("{", '{"zero_optimization": {"stage": 2}}'):  # the next run's
+        named.write_text(text)
+        launch = stored_launch(folder, start, 2, None)
+        assert launch is not None and launch.zero == {"stage": 1}
+    launch = stored_launch(folder, start, 2, config)
+    assert launch is not None and launch.zero == {"stage": 2}, "a file that is typed is the one that counts"
+    (ended / DEEPSPEED).write_text(named.read_text())
+    with pytest.raises(UsageError, match=f"{DEEPSPEED} has changed: its digest is .{{64}}, the run began with .{{64}}"):
+        resume(server.context(), ended, progress=count)
 
 
 def test_an_adapter_that_cannot_be_saved_is_kept_elsewhere(
