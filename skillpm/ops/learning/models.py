@@ -22,6 +22,7 @@ from skillpm.settings import Settings
 from skillpm.storage.files import DiskErrors
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, portable_name, prepare_model
+from skillpm.train.model_files import model_digest
 from skillpm.train.run_folder import MANIFEST, RunFolder
 
 
@@ -91,7 +92,7 @@ def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
     model, adapter = folder.manifest.model, folder.saved_adapter()
     source = ready_model(model, settings)
     merge = _of_torch("merge", "merged").merge_adapter
-    check_base(folder.manifest.model_digest, model, _of_torch("model", "merged").weights_digest(source))
+    check_base(folder.manifest.model_digest, model, model_digest(source))
     with whole_folder(output) as target:
         merge(source, adapter, target, dtype)
 
@@ -118,7 +119,7 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
         raise UsageError(f"{output} exists already", hint="choose another `--output`, or move it")
     export = _of_torch("merge", "exported").export_gguf
     if run is not None:
-        check_base(run.manifest.model_digest, model, _of_torch("model", "exported").weights_digest(where))
+        check_base(run.manifest.model_digest, model, model_digest(where))
     with DiskErrors("write", output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:

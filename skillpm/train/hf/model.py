@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib.util
 import sys
 import warnings
@@ -31,6 +30,7 @@ from skillpm.layout.rules.adapter import kernel_names
 from skillpm.model.training import Stage
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.memory import lacks_memory, no_memory
+from skillpm.train.model_files import check_weight_files
 
 _BFLOAT16_UNITS = frozenset({"amx_bf16", "avx512_bf16"})  # flags of x86 processors that multiply bfloat16
 _CPUINFO = Path("/proc/cpuinfo")
@@ -96,13 +96,14 @@ def load_model(source: Path | str, dtype: str = "auto", quantization: str = "non
     With ``quantization`` nf4 its linear layers but the last have 4 bits a weight, and multiply in ``dtype``.
 
     Raises:
-        UsageError: it cannot be loaded, or its configuration names code on a hub.
+        UsageError: it cannot be loaded, has weights outside its folder, or its configuration names code on a hub.
         TrainingError: what quantises is not installed.
     """
     quiet()
     number = choose_dtype(dtype, device_name())
     device = device or device_name()
     placed: dict[str, Any] = {} if quantization == "none" else _four_bits(number, device)
+    check_weight_files(Path(source))
     with _loading(source):
         configuration, _ = PreTrainedConfig.get_config_dict(str(source))
         if kernels := sorted(kernel_names(configuration)):
@@ -269,16 +270,3 @@ def check_vocabulary(model: Any, rows: Iterable[Sequence[int]]) -> None:
         raise UsageError(
             f"the tokenizer writes token {highest}, the model knows {known}", hint="use the tokenizer of this model"
         )
-
-
-def weights_digest(source: Path | str) -> str | None:
-    """Return a digest over the configuration and the weights of a model or an adapter; None for a hub id."""
-    folder = Path(source)
-    if not folder.is_dir():
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in {".json", ".safetensors", ".bin", ".jinja", ".model"}:
-            with path.open("rb") as file:
-                digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n".encode())
-    return digest.hexdigest()

@@ -19,11 +19,11 @@ from skillpm.train.hf.model import (
     load_conversation,
     load_model,
     machine_settings,
-    weights_digest,
     window,
     with_adapter,
 )
 from skillpm.train.hf.packed import pack
+from skillpm.train.model_files import model_digest
 from skillpm.train.template_arguments import template_arguments
 
 _RENDERED = 1024  # prompts that are in memory at once; batches are made of those that begin alike among them
@@ -71,9 +71,9 @@ class TransformersPolicy:
             if adapter is not None:
                 loaded = with_adapter(loaded, adapter, str(model)).merge_and_unload()
         revision = getattr(loaded.config, "_commit_hash", None)
-        self.settings["model_digest"] = weights_digest(model) or revision
+        self.settings["model_digest"] = model_digest(model) or revision
         if adapter is not None:
-            self.settings["adapter_digest"] = weights_digest(adapter)
+            self.settings["adapter_digest"] = model_digest(adapter)
         self._model = loaded.eval()
         pack(self._model)
         self._batch_size = batch_size

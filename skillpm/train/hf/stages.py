@@ -28,7 +28,6 @@ from skillpm.train.hf.model import (
     load_conversation,
     load_model,
     machine_settings,
-    weights_digest,
 )
 from skillpm.train.hf.sharded import is_sharded, shard
 from skillpm.train.hf.together import gathered, meet, place, summed
@@ -37,6 +36,7 @@ from skillpm.train.hf.tuned import all_layers, load_weights, save_weights, set_w
 from skillpm.train.hf.vllm import VllmSampler
 from skillpm.train.hf.zero import uses_zero
 from skillpm.train.metrics import StageReport
+from skillpm.train.model_files import model_digest
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.processes import Job
 from skillpm.train.recipe import Recipe
@@ -47,11 +47,11 @@ Run = Callable[[Any, StageInput], StageOutput]
 
 def machine_record(job: Job, opened: Opened) -> dict[str, Any]:
     """Return what the manifest records of the models, of the adapter that training began from, and of this machine."""
-    record: dict[str, Any] = {**machine_settings(job.recipe.dtype), "model_digest": weights_digest(job.model)}
+    record: dict[str, Any] = {**machine_settings(job.recipe.dtype), "model_digest": model_digest(job.model)}
     if job.adapter is not None:
-        record["adapter_digest"] = weights_digest(job.adapter)
+        record["adapter_digest"] = model_digest(job.adapter)
     if job.teachers:
-        digests = {name: weights_digest(source) or _revision(source) for name, source in job.teachers.items()}
+        digests = {name: model_digest(source) or _revision(source) for name, source in job.teachers.items()}
         record["teachers"] = digests
     if opened.vllm is not None:
         record["vllm"] = opened.vllm.version

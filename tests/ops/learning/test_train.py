@@ -41,9 +41,9 @@ from skillpm.ops.learning.train import Trained, plan_training, recipe_of_each, r
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.settings import load_settings
-from skillpm.train.hf.model import weights_digest
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.launch import Launch, read_launch
+from skillpm.train.model_files import model_digest
 from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
 from tests.conftest import ROOT
@@ -457,7 +457,7 @@ def test_a_recipe_begins_from_an_adapter_of_the_same_model(
 ) -> None:
     first = train_it("data.evaluate=0")
     again = train_it("data.evaluate=0", f"adapter={first.folder.name}")
-    assert again.manifest.settings["adapter_digest"] == weights_digest(first.folder / "adapter")
+    assert again.manifest.settings["adapter_digest"] == model_digest(first.folder / "adapter")
     assert compare_runs(server.context().settings, first.folder, again.folder).differences == {
         "recipe.adapter": ("", first.folder.name)
     }

@@ -27,6 +27,7 @@ from skillpm.train.hf import model
 from skillpm.train.hf.model import load_conversation, load_model, with_adapter
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.model_files import model_digest
 from skillpm.train.processes import Job
 from skillpm.train.recipe import Lora
 from skillpm.train.run_folder import RunFolder
@@ -82,7 +83,7 @@ def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path) -> None:
         "device": model.device_name(),
         "threads": torch.get_num_threads(),
         "template_arguments": {},
-        "model_digest": model.weights_digest(tiny_model),
+        "model_digest": model_digest(tiny_model),
     }
 
 
@@ -91,11 +92,11 @@ def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_mod
     copy.mkdir()
     for path in tiny_model.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
-    assert model.weights_digest(copy) == model.weights_digest(tiny_model)
+    assert model_digest(copy) == model_digest(tiny_model)
     weights = bytearray((copy / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
-    assert model.weights_digest(copy) != model.weights_digest(tiny_model)
+    assert model_digest(copy) != model_digest(tiny_model)
 
 
 def _with_config(**changes: Any) -> Callable[[Path], object]:
@@ -141,6 +142,18 @@ def test_a_damaged_model_is_refused_in_one_line(
     with pytest.raises(UsageError, match=rf"^the model \S*copy cannot be loaded: .*{reason}"):
         load_conversation(copy)
         load_model(copy, "float32")
+
+
+def test_a_model_with_weights_outside_its_folder_is_not_loaded(tiny_model: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    weights = (copy / "model.safetensors").rename(tmp_path / "away.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(load_file(weights), "../away.safetensors")}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UsageError, match=r"index.json names the weights `../away.safetensors`"):
+        load_model(copy, "float32")
+    shutil.move(weights, copy)
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index).replace("../", ""))
+    assert load_model(copy, "float32").state_dict().keys() == load_model(tiny_model, "float32").state_dict().keys()
 
 
 @pytest.mark.parametrize(
