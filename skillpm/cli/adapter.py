@@ -62,7 +62,7 @@ def verify(place: str, replay: bool, model: str) -> None:
 
     context = command_context()
     folder = find_packed(context, place)
-    checked = check_adapter(context, folder)
+    checked = check_adapter(context, folder, model)
     replayed = asked_again(context.settings, folder, checked.release, model, progress()) if replay or model else None
     release = checked.release
     document = release.model_dump(mode="json", exclude_none=True)
@@ -73,6 +73,8 @@ def verify(place: str, replay: bool, model: str) -> None:
     click.echo(safe(f"{place}: {release.kind} of {release.base_model}, trained on {skills}"))
     if release.base_digest is not None:
         note(f"the base model's digest is {release.base_digest}")
+        if not checked.base_compared:
+            note(f"nothing here has it: `skillpm adapter verify {shlex.quote(place)} --model FOLDER` compares a model")
     if replayed:
         note(replayed)
     for name, skill in checked.calibration.skills.items() if checked.calibration else ():

@@ -63,6 +63,8 @@ def broken_adapter(subject: Subject) -> Iterator[Problem]:
         elif found != expected:
             yield Problem(f"has changed: its SHA-256 is {found}, adapter.json has {expected}", path=path, hint=_AGAIN)
     yield from _configured(subject, release)
+    if release.recipe != release.files.get("recipe.yaml"):
+        yield Problem("`recipe` is not the digest that `files` has of recipe.yaml", path=ADAPTER, hint=_AGAIN)
     if "answers.jsonl" in subject.files and not _are_few_answers(subject.tree):
         yield Problem(f"holds more than {ANSWERS} answers, or long ones", path="answers.jsonl", hint=_AGAIN)
     if CALIBRATION in subject.files and (problem := _miscalibrated(subject.tree, release)):

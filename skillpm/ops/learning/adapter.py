@@ -39,6 +39,7 @@ from skillpm.settings import Settings
 from skillpm.storage.files import file_sha256, read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.base_model import KNOWN_MODELS, adapter_name, known_name, locate_model, portable_name
+from skillpm.train.model_files import model_digest
 from skillpm.train.run_folder import MANIFEST, RunFolder
 
 RECIPE, ANSWERS = "recipe.yaml", "answers.jsonl"
@@ -62,11 +63,13 @@ class CheckedAdapter:
 
     Attributes:
         outdated: of each skill that is installed with another content: the version that was learned, the one here.
+        base_compared: is the digest of the base model in adapter.json that of a model that this machine knows?
         calibration: its thresholds of confidence, where it has some.
     """
 
     release: AdapterRelease
     outdated: dict[str, tuple[str, str]]
+    base_compared: bool
     calibration: Calibration | None = None
 
 
@@ -127,15 +130,18 @@ def find_packed(context: Context, text: str) -> Path:
     return stored_adapter(context.store, entry)
 
 
-def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
-    """Compare a packed adapter with what it says of itself, and with the skills that are installed here.
+def check_adapter(context: Context, folder: Path, base: str = "") -> CheckedAdapter:
+    """Compare a packed adapter with what it says of itself, with the skills that are installed here, and its base.
+
+    ``base`` is the base model as this machine knows it. Without it, only one of the known models can be compared.
 
     Raises:
         UsageError: the folder has no packed adapter.
         DocumentError: adapter.json is wrong.
-        IntegrityError: a file is missing, changed or not named.
+        IntegrityError: a file is missing, changed or not named, or adapter.json has the digest of another base model.
     """
     release = read_release(folder)
+    compared = _base_digest_is_right(context.settings, release, base)
     subject = Subject(FolderTree(folder), None)
     if subject.adapter is None:
         raise IntegrityError(f"{folder}: skill.yaml does not say that this is an adapter", hint=_AGAIN)
@@ -144,10 +150,33 @@ def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
         raise IntegrityError(f"{folder / finding.path} {finding.message}", hint=_AGAIN)
     file = folder / CALIBRATION
     calibration = read_model(Calibration, read_text(file), path=str(file)) if file.is_file() else None
-    return CheckedAdapter(release, _outdated(release, context.lock()), calibration)
+    return CheckedAdapter(release, _outdated(release, context.lock()), compared, calibration)
 
 
 _AGAIN = "do not use it; fetch it again, or train again"
+
+
+def _base_digest_is_right(settings: Settings, release: AdapterRelease, base: str) -> bool:
+    """Compare the digest of the base model in adapter.json with the known model's, and with that of ``base``.
+
+    Returns False where there is neither. A known model has the name of one on the hub, which has a revision in the
+    place of a digest.
+
+    Raises:
+        UsageError: there is no such model here.
+        IntegrityError: the digests differ.
+    """
+    known = KNOWN_MODELS.get(known_name(release.base_model)) if release.base_revision is None else None
+    if known is not None and release.base_digest != known.sha256:
+        raise IntegrityError(
+            f"{ADAPTER} says that the digest of {release.base_model} is {release.base_digest or 'none'}, "
+            f"and it is {known.sha256}",
+            hint=_AGAIN,
+        )
+    source = locate_model(base, settings.models) if base else None
+    here = model_digest(source) if isinstance(source, Path) else None
+    check_base(release.base_digest, base, here)
+    return known is not None or here is not None
 
 
 def read_release(folder: Path) -> AdapterRelease:
@@ -204,7 +233,7 @@ def replay(
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
     policy = load_policy(PolicyRequest(base, folder, len(rows), template=rows[0].template), settings)
-    check_base(release.base_digest, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
+    check_base(release.base_digest, base, model_digest(source))
     most = max(row.max_new_tokens for row in rows)
     progress.start("asking recorded answers again", len(rows))
     alike = 0

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from skillpm.layout.tree import tree_digest
+from skillpm.train.base_model import KNOWN_MODELS
+from skillpm.train.model_files import model_digest
 from tests.conftest import Project, write_tree
 from tests.shop import MakeProject, SkillFiles, adapter_files, locked, publish, tree
 
@@ -72,6 +74,47 @@ def test_an_adapter_is_published_and_signed_like_a_skill(
     assert entry(place, "demo-tiny")["signer"]
 
 
+KNOWN = KNOWN_MODELS["smollm2-135m"]
+BASES: list[tuple[str, dict[str, str], bool]] = [  # the base model, what adapter.json says of it, is it right?
+    (KNOWN.hub_id, {"base_digest": KNOWN.sha256}, True),
+    (KNOWN.hub_id, {"base_digest": "0" * 64}, False),
+    (KNOWN.hub_id, {}, False),
+    (KNOWN.hub_id, {"base_revision": "main"}, True),  # of the model on the hub, which has no digest
+]
+
+
+@pytest.mark.parametrize(("base", "said", "right"), BASES)
+def test_the_digest_of_a_known_base_model_is_compared_with_ours(
+    project: MakeProject, skill_files: SkillFiles, base: str, said: dict[str, str], right: bool
+) -> None:
+    files = adapter_files(skill_files("demo", "1.2.0"), base)
+    document = json.loads(files["adapter.json"])
+    place = project({"packed": {**files, "adapter.json": json.dumps({**document, **said})}})
+    result = place.call("adapter", "verify", "./packed")
+    if right:
+        assert "compares a model" not in result.ok().err
+    else:
+        result.fails(4, f"adapter.json says that the digest of {base} is", "fetch it again")
+
+
+def test_the_digest_of_another_base_model_is_compared_with_the_model_that_is_named(
+    project: MakeProject, skill_files: SkillFiles
+) -> None:
+    files = adapter_files(skill_files("demo", "1.2.0"))
+    document = json.loads(files["adapter.json"])
+    place = project({"tiny": {"config.json": "{}"}})
+    for digest in (model_digest(place.root / "tiny"), "0" * 64):
+        said = {**document, "base_digest": digest}
+        write_tree(place.root / "packed", {**files, "adapter.json": json.dumps(said)})
+        hint = "`skillpm adapter verify ./packed --model FOLDER` compares a model"
+        assert hint in place.call("adapter", "verify", "./packed").ok().err
+        result = place.call("adapter", "verify", "./packed", "--model", "tiny")
+        if digest != "0" * 64:
+            assert hint not in result.ok().err
+        else:
+            result.fails(4, "was trained on a model with the digest 0000")
+
+
 def adding(files: dict[str, Any], path: str, text: str) -> dict[str, Any]:
     """Return the files of an adapter with one more, which adapter.json names."""
     document = json.loads(files["adapter.json"])
@@ -119,6 +162,7 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         "a thousand answers": {**files, "answers.jsonl": "{}\n" * 1000},
         "thresholds of other weights": adding(files, "calibration.json", thresholds),
         "thresholds in another form": adding(files, "calibration.json", "[" * 50_000),
+        "the digest of another recipe": {**files, "adapter.json": json.dumps({**document, "recipe": "0" * 64})},
         "a path": {**files, "adapter.json": json.dumps({**document, "files": {"../x": "0" * 64}})},
     }[attack]  # fmt: skip
 
@@ -137,6 +181,7 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         ("a skill that it has not learned", "`requires` and the skills of adapter.json differ: other"),
         ("a skill that it does not require", "`requires` and the skills of adapter.json differ: demo"),
         ("another type", "is not of the type LORA"),
+        ("the digest of another recipe", "`recipe` is not the digest that `files` has of recipe.yaml"),
         ("code", "safetensors, their configuration and texts only"),
         ("no adapter.json", "is missing"),
         ("deep adapter.json", "[SK430]"),
