@@ -35,7 +35,8 @@ def main() -> None:
 
     context = Context(load_settings())
     source = ready_model("smollm2-135m", context.settings)
-    conversation, model = load_conversation(source), load_model(source).eval()
+    model = load_model(source).eval()
+    conversation = load_conversation(source).stopping_with(model)
     with open_session(context, [context.skill("langgraph-cli")]) as session:
         contributions = session.contributions["langgraph-cli"]
     from skillpm.model.task import Message

@@ -9,13 +9,14 @@ training and in asking alike; what stands behind it, up to the token that ends t
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jinja2
 
@@ -59,6 +60,7 @@ class Conversation:
     Attributes:
         tokenizer: the same.
         end: the tokens with which an answer ends.
+        stops: the tokens at which decoding stops.
         arguments: what the template is called with.
 
     Raises:
@@ -72,7 +74,15 @@ class Conversation:
         self.arguments = self._form.arguments
         self._after = self._written(_PROBE, _ANSWER).rpartition(_ANSWER)[2]
         self.end = self._end_tokens()
+        self.stops = frozenset(token for token in (tokenizer.eos_token_id, self.end[-1]) if token is not None)
         self._last_words = self._said(self.end)
+
+    def stopping_with(self, model: Any) -> Self:
+        """Return this conversation, whose answers also end at the tokens that a model declares."""
+        declared = model.generation_config.eos_token_id
+        own = copy.copy(self)
+        own.stops |= {*(declared if isinstance(declared, list) else [declared])} - {None}
+        return own
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens before the answer.
@@ -109,8 +119,9 @@ class Conversation:
         return prompt, [*tokens, *self.end]
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Return what an answer's tokens say, without the words with which the template ends it."""
-        return self._said(tokens).removesuffix(self._last_words)
+        """Return what an answer's tokens say, without the one that ends it and the words before that."""
+        said = tokens[:-1] if len(tokens) and tokens[-1] in self.stops else tokens  # a tokenizer may call it no end
+        return self._said(said).removesuffix(self._last_words)
 
     def _said(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
@@ -122,12 +133,6 @@ class Conversation:
             f"{{% if {name} is not defined %}}{{% set {name} = {named[name]!r} %}}{{% endif %}}\n" for name in named
         )
         return "".join([*defaults, self.tokenizer.get_chat_template()])
-
-    def stop_tokens(self, model: Any) -> frozenset[int]:
-        """Return the tokens at which decoding stops: the end of a turn, and what the model itself declares."""
-        declared = model.generation_config.eos_token_id
-        ids = declared if isinstance(declared, list) else [declared]
-        return frozenset(token for token in [*ids, self.tokenizer.eos_token_id, self.end[-1]] if token is not None)
 
     def _chosen_form(self, arguments: Sequence[Mapping[str, Json]]) -> _Form:
         """Return the first form whose generation prompt is what the finished conversation has, else the nearest one."""

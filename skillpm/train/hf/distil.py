@@ -134,7 +134,7 @@ class DistilTrainer(Resumable, Trainer):
         flat = [number for batch in numbers for number in batch]
         answers = self._lesson.answers(self.model, flat, self.state.global_step)
         self._figures["completions/mean_length"] += [len(answer) for answer in answers]
-        ends = self._lesson.given.conversation.stop_tokens(self.model)
+        ends = self._lesson.given.conversation.stops
         self._figures["completions/clipped_ratio"] += [answer[-1] not in ends for answer in answers]
         waiting = iter(answers)
         laid_out = [self._lesson.batches(batch, [next(waiting) for _ in batch]) for batch in numbers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from statistics import fmean
 
 from skillpm.model.episode import Episode, Usage
@@ -38,12 +38,13 @@ def _answers(stage: Eval, given: StageInput, rows: Sequence[TrainRow], rewarder:
     most = window(given.model) - stage.max_new_tokens
     fitting = [row for row in rows if len(given.conversation.prompt(row.task.prompt)) <= most]
     groups = play(given, given.model, fitting, how, rewarder)
-    ends = given.conversation.stop_tokens(given.model)
-    asked = {row.task.key: _episode(played, ends) for row, (played,) in zip(fitting, groups, strict=True)}
+    asked = {
+        row.task.key: _episode(played, given.conversation.stops) for row, (played,) in zip(fitting, groups, strict=True)
+    }
     return [asked.get(row.task.key) or Episode.answering(row.task, "", "too_long") for row in rows]
 
 
-def _episode(played: Played, ends: Sequence[int]) -> Episode:
+def _episode(played: Played, ends: Collection[int]) -> Episode:
     """Return an episode with what it took, and whether its answer was cut off."""
     used = Usage(prompt_tokens=len(played.prompt), completion_tokens=len(played.tokens), confidence=played.confidence)
     cut = {} if played.tokens[-1] in ends else {"finish_reason": "length"}

@@ -68,7 +68,7 @@ def _run(
         train_dataset=Dataset.from_list([example(row.task) for row in learned]),
         processing_class=conversation.tokenizer,
     )
-    trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))
+    trainer.eos_token_ids = sorted(conversation.stops)
     if stage.kl:
         _hold(trainer, given.model, stage.kl)
     try:

@@ -74,6 +74,7 @@ class TransformersPolicy:
         self.settings["model_digest"] = model_digest(model) or revision
         if adapter is not None:
             self.settings["adapter_digest"] = model_digest(adapter)
+        self._conversation = self._conversation.stopping_with(loaded)
         self._model = loaded.eval()
         pack(self._model)
         self._batch_size = batch_size
@@ -95,7 +96,7 @@ class TransformersPolicy:
             TrainingError: llguidance is not installed, or it takes neither the tokenizer nor the schema.
         """
         held = copy.copy(self)
-        held._grammar = Grammar(self._conversation.tokenizer, self._conversation.stop_tokens(self._model), schema)
+        held._grammar = Grammar(self._conversation.tokenizer, self._conversation.stops, schema)
         return held
 
     def stoppable(self, unwanted: Callable[[int], bool]) -> Self:
@@ -143,10 +144,9 @@ class TransformersPolicy:
         check_vocabulary(self._model, tokens.values())
         fitting = list(tokens)
         tokenizer = self._conversation.tokenizer
-        stop = self._conversation.stop_tokens(self._model)
         sampling = Sampling(
             max_new_tokens,
-            stop,
+            self._conversation.stops,
             tokenizer.pad_token_id,
             temperature=self._temperature,
             batch_size=self._batch_size,

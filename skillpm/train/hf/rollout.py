@@ -113,7 +113,7 @@ def sample_answers(
     own = range(together.place(), len(prompts), together.count())  # each of several processes samples its share
     sampling = Sampling(
         how.max_new_tokens,
-        conversation.stop_tokens(model),
+        conversation.stops,
         conversation.tokenizer.pad_token_id,
         temperature=how.temperature,
         samples=how.samples,
@@ -214,7 +214,7 @@ def play(
         for key, prompt, group in zip(keys, prompts, first, strict=True)
     ]
     going = [(place, played) for group in groups for place, played in enumerate(group)] if several else []
-    ends, most = conversation.stop_tokens(model), window(model) - how.drawing.max_new_tokens
+    ends, most = conversation.stops, window(model) - how.drawing.max_new_tokens
     for _ in range(1, how.turns):
         going = [(place, played) for place, played in going if played.tokens[-1] in ends]
         if not going or given.observe is None:
@@ -303,7 +303,7 @@ class Rollouts:
         groups = play(given, model, rows, Playing(drawing, turns, sampler), self._rewarder)
         pays = self._rewarder.pays([[played.episode for played in group] for group in groups], given.plan.columns)
         pays = together.agreed(pays)
-        ends, found = given.conversation.stop_tokens(model), []
+        ends, found = given.conversation.stops, []
         for row, group, count in zip(rows, groups, pays, strict=True):
             ended = any(played.tokens[-1] in ends for played in group)  # what was cut off is left out of the update
             self.draws.learn(row.task.key, count if ended else min(count, 1))

@@ -120,7 +120,7 @@ def open_model(job: Job) -> Opened:
     if recipe.lora.quantization != "none":
         loaded.is_loaded_in_4bit = False  # TRL would round the adapter to bfloat16, whatever the data type
     vllm = VllmSampler(job.model, model) if recipe.uses_vllm else None
-    return Opened(model, conversation, job.teachers, vllm)
+    return Opened(model, conversation.stopping_with(loaded), job.teachers, vllm)
 
 
 @dataclass(frozen=True, slots=True)

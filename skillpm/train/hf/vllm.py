@@ -149,7 +149,7 @@ class VllmSampler:
         Raises:
             TrainingError: the server refuses, or has ended.
         """
-        stop = sorted(conversation.stop_tokens(model))
+        stop = sorted(conversation.stops)
 
         def asked(number: int) -> list[Answer]:
             prompt, place = list(prompts[number]), places[number] if places else 0

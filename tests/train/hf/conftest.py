@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ending_model(tiny_model: Path, tmp_path: Path) -> Path:
-    """Return the tiny model, any of whose letters ends an answer."""
+    """Return the tiny model, which ends an answer at about every third token that is drawn."""
+    import torch
+
+    from skillpm.train.hf.model import load_model
+
+    model = load_model(tiny_model, "float32")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        drawn = torch.randint(0, model.config.vocab_size, (8, 200))
+        usual = model.model(drawn).last_hidden_state.flatten(0, 1).mean(dim=0)
+        model.lm_head.weight[model.config.eos_token_id] = 2 * usual / usual.norm()
     folder = Path(shutil.copytree(tiny_model, tmp_path / "ending"))
-    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(40, 140))}))
+    model.save_pretrained(folder)
     return folder
 
 

@@ -87,6 +87,19 @@ def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path) -> None:
     }
 
 
+def test_a_token_that_the_model_alone_calls_an_end_ends_an_answer_and_is_not_in_it(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    asked = [[Message(role="user", content="a")]]
+    ((_, first),) = TransformersPolicy(tiny_model, dtype="float32").complete(asked, max_new_tokens=1)
+    prompt = torch.tensor([load_conversation(tiny_model).prompt(asked[0])])
+    token = int(load_model(tiny_model, "float32")(prompt).logits[0, -1].argmax())
+    copy = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [token]}))
+    ((_, answer),) = TransformersPolicy(copy, dtype="float32").complete(asked, max_new_tokens=4)
+    assert first.text and (answer.text, answer.completion_tokens, answer.finish_reason) == ("", 1, "stop")
+
+
 def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()

@@ -39,8 +39,8 @@ def pay_even(episodes: Sequence[Episode]) -> list[Judgement]:
 
 def test_a_step_asks_on_where_answers_are_paid_alike(tiny_model: Path, tmp_path: Path, loaded: Any) -> None:
     """Six of twelve rows are paid alike: live groups come first, and dead ones only fill the step."""
-    conversation = load_conversation(tiny_model)
     loaded.generation_config.eos_token_id = list(range(40, 140))  # so that answers end
+    conversation = load_conversation(tiny_model).stopping_with(loaded)
     shares = []
     for refill in (0, 1, 5):
         stage = Grpo(kind="grpo", prompts=6, generations=3, refill=refill, max_new_tokens=16, temperature=2.0)
@@ -83,7 +83,8 @@ def test_an_episode_is_what_the_template_writes_and_has_the_probabilities_of_a_p
     ending_model: Path, tmp_path: Path
 ) -> None:
     """Before each answer stand the tokens of the template, and in the tree of all rows each token scores as alone."""
-    model, conversation = load_model(ending_model, "float32").eval(), load_conversation(ending_model)
+    model = load_model(ending_model, "float32").eval()
+    conversation = load_conversation(ending_model).stopping_with(model)
     plan = plan_of(Grpo(kind="grpo"), rows=6).stages[0].plan
     rewarder = Rewarder({row.task.key: row.task for row in plan.rows}, pay_even, 0.2)
     report = (2, tmp_path, lambda step, figures: None)

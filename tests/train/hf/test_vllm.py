@@ -100,7 +100,7 @@ def ask(request: pytest.FixtureRequest, wide_model: Path, policy: Any) -> Callab
 @torch.no_grad()
 def hold(model: Any, conversation: Any, prompt: list[int], answer: Answer, temperature: float) -> None:
     """An answer ends with its first end token or at the limit, and each token has the score of a plain pass."""
-    ends = conversation.stop_tokens(model)
+    ends = conversation.stops
     assert not ends & {*answer.tokens[:-1]}
     assert len(answer.tokens) == 12 or answer.tokens[-1] in ends
     logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0, len(prompt) - 1 : -1]
