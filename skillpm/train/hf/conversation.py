@@ -29,6 +29,8 @@ TODAY = datetime(2026, 1, 1)
 
 _CLOCK = "strftime_now"  # what transformers calls the clock in templates
 _DIRECTIVE = re.compile(r"%[-_0^#]*[A-Za-z]")
+_DRAWING = {"random", "lipsum"}  # a filter and a function of Jinja
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}>")  # in what Python calls an object
 _VALUES = {"not", "true", "false", "none", "True", "False", "None"}  # no template reads variables of these names
 _SYSTEM, _USER, _ANSWER = "Answer in JSON.", "Start the server.", '{"tool": "none", "args": {"number": 1}}'
 _PROBE = (Message(role="system", content=_SYSTEM), Message(role="user", content=_USER))
@@ -72,6 +74,7 @@ class Conversation:
         self._template = _dated(tokenizer.get_chat_template())
         self._form = self._chosen_form([arguments] if arguments else _NO_THOUGHT)
         self.arguments = self._form.arguments
+        self._check_changes_never()
         self._after = self._written(_PROBE, _ANSWER).rpartition(_ANSWER)[2]
         self.end = self._end_tokens()
         self.stops = frozenset(token for token in (tokenizer.eos_token_id, self.end[-1]) if token is not None)
@@ -158,6 +161,25 @@ class Conversation:
         plain = [item for item in usable if not item[1].fold] or usable
         return min(plain, key=lambda item: item[0])[1]
 
+    def _check_changes_never(self) -> None:
+        """Refuse a template that does not write the same text each time: what is trained would never be asked.
+
+        Its words are looked at, because a place that draws may be one that our probe does not reach.
+
+        Raises:
+            UsageError: it draws at random, or writes where an object lies in the memory of this process.
+        """
+        written = self._written(_PROBE, _ANSWER)
+        drawn = _words(self._template) & _DRAWING
+        reason = f"draws with `{min(drawn)}`" if drawn else "writes addresses" if _ADDRESS.search(written) else ""
+        if not reason and written != self._written(_PROBE, _ANSWER):
+            reason = "draws"
+        if reason:
+            raise UsageError(
+                f"the chat template of {self._name} {reason}, so no two prompts of a request are the same",
+                hint="take it out of the template, or use a model with another one",
+            )
+
     def _end_tokens(self) -> list[int]:
         after = self._tokens(self._after)
         special = {*self.tokenizer.all_special_ids}
@@ -239,6 +261,12 @@ def _dated(template: str) -> str:
     said = {directive: TODAY.strftime(directive) for directive in sorted(set(_DIRECTIVE.findall(template)))}
     filters = "".join(f" | replace({json.dumps(one)}, {json.dumps(text)})" for one, text in said.items())
     return f"{{% macro {_CLOCK}(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}\n{template}"
+
+
+def _words(template: str) -> set[str]:
+    """Return the names in a template and its texts in quotes: filters have names of both kinds."""
+    tokens = jinja2.Environment().lex(template)  # noqa: S701  nothing is rendered
+    return {text.strip("'\"") for _, kind, text in tokens if kind in ("name", "string")}
 
 
 def _line(error: Exception) -> str:

@@ -87,6 +87,29 @@ def test_the_clock_stands_still(date: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert Conversation(tokenizer(dated)).prompt(ASKED) != first
 
 
+@pytest.mark.parametrize(
+    ("changing", "reason"),
+    [
+        ("{{ ['a', 'b'] | random }}", "draws with `random`"),
+        ("{% if messages | length > 9 %}{{ messages | random }}{% endif %}", "draws with `random`"),
+        ("{% filter random %}ab{% endfilter %}", "draws with `random`"),
+        ('{{ ["ab"] | map("random") | first }}', "draws with `random`"),
+        ("{{ [range(99999)] | map('ran' ~ 'dom') | first }}", "draws"),
+        ("{{ lipsum(1) }}", "draws with `lipsum`"),
+        ("{{ raise_exception }}", "writes addresses"),
+        ("{{ messages | map(attribute='role') }}", "writes addresses"),
+        ("at random, lipsum", ""),
+    ],
+)
+def test_a_template_that_does_not_write_the_same_each_time_is_refused(changing: str, reason: str) -> None:
+    made = tokenizer(changing + CHATML)
+    if reason:
+        with pytest.raises(UsageError, match=f"{reason}, so no two prompts of a request are the same"):
+            Conversation(made)
+    else:
+        assert Conversation(made).prompt(ASKED)
+
+
 def test_the_templates_own_arguments_can_be_given() -> None:
     template = "{{ style | default('plain') }}\n" + CHATML
 
