@@ -16,12 +16,12 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from skillpm.errors import BusyError, DocumentError, StorageError, UsageError
+from skillpm.errors import BusyError, DocumentError, UsageError
 from skillpm.formats.document import D, read_model
 from skillpm.model.run import RunManifest, RunStage, RunStart
 from skillpm.storage.files import DiskErrors, append_line, file_sha256, read_text, storage_error, write_atomic
@@ -30,6 +30,7 @@ from skillpm.train.metrics import read_metrics
 
 MANIFEST, START = "manifest.json", "start.json"
 _LOCK = ".training"
+_STAMP, _STAMP_LENGTH, _BEFORE = "%Y%m%d-%H%M%S", 15, datetime.min
 _LIST = "run `skillpm runs list` to see the runs of this project"
 
 
@@ -45,7 +46,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, parent: Path, slug: str) -> RunFolder:
-        """Make a new folder ``<time>-<slug>``; two runs in one second get two folders.
+        """Make a new folder ``<time>-<slug>``, whose name comes after those of all runs before it.
 
         Raises:
             StorageError: the disk refused.
@@ -228,15 +229,28 @@ class RunFolder:
 
 
 def _new_folder(parent: Path, suffix: str = "") -> Path:
-    """Make a folder that is named after the time; two in one second get two names. Raises StorageError."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    for number in range(1, 1000):
-        path = parent / (f"{stamp}{suffix}" if number == 1 else f"{stamp}{suffix}-{number}")
+    """Make a folder that is named after the time, and after all others there: a clock may be set back.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    while True:
+        with DiskErrors("make", parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            others = max((_next(path.name) for path in parent.iterdir()), default=_BEFORE)
+        path = parent / f"{max(datetime.now(UTC).replace(tzinfo=None), others).strftime(_STAMP)}{suffix}"
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
+            path.mkdir()
+        except FileExistsError:  # another process was faster
             continue
         except OSError as error:
             raise storage_error("make", path, error) from None
         return path
-    raise StorageError(f"no free name for a folder in {parent}", hint="move old folders away")
+
+
+def _next(name: str) -> datetime:
+    """Return the second after the one that the name of a folder begins with; long ago where it begins with none."""
+    try:
+        return datetime.strptime(name[:_STAMP_LENGTH], _STAMP) + timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        return _BEFORE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from skillpm.train.recipe import Recipe
 
 LATEST = "latest"
+_STAMPED = re.compile(r"[0-9]{8}-[0-9]{6}(?![0-9])")
 _CONFIGURATION = "adapter_config.json"
 _HINT = "run `skillpm runs list` to see the runs of this project"
 
@@ -39,11 +42,26 @@ def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path
         runs = {path.parent for path in folder.glob("*/start.json")} - finished if unfinished else finished
         if not runs:
             raise UsageError(f"{folder} has no {'un' if unfinished else ''}finished run", hint="run `skillpm train`")
-        return max(runs)
+        return max(runs, key=began)
     if not (folder / name).is_dir():
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         raise UsageError(f"no run folder `{name[:200]}`, here or in {folder}", hint=did_you_mean(name, names, _HINT))
     return folder / name
+
+
+def began(run: Path) -> tuple[str, str]:
+    """Return what orders runs by their beginning: the time in a folder's name, which is later than in all before it.
+
+    A person may have given the folder another name; then it is the time in start.json.
+    """
+    name = run.name
+    if _STAMPED.match(name):
+        return name.replace("-", "", 1), name
+    try:
+        created = json.loads((run / "start.json").read_bytes())["created"]
+        return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y%m%d%H%M%S"), name
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, OverflowError):
+        return "", name
 
 
 def stored_adapter(store: Store, entry: LockedSkill) -> Path:

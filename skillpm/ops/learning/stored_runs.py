@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import StorageError, UsageError
-from skillpm.ops.learning.runs import find_run
+from skillpm.ops.learning.runs import began, find_run
 from skillpm.settings import Settings
 from skillpm.train.metrics import read_metrics
 
@@ -151,7 +151,7 @@ def _folders(runs: Path) -> list[Path]:
     """Return the folders in which a run was written, the oldest first; other folders are not ours."""
     if not runs.is_dir():
         return []
-    return [path for path in sorted(runs.iterdir()) if not path.name.startswith(".") and _is_run(path)]
+    return [path for path in sorted(runs.iterdir(), key=began) if not path.name.startswith(".") and _is_run(path)]
 
 
 def _is_run(path: Path) -> bool:

@@ -1,0 +1,20 @@
+"""The names of run folders, which say in which order the runs began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skillpm.train.run_folder import RunFolder
+
+
+def test_a_run_has_a_name_after_those_of_all_before_it_whatever_the_clock_says(tmp_path: Path) -> None:
+    (tmp_path / "20991231-235958-from-the-future").mkdir()
+    for other in ("notes", "99999999-999999-x", "99991231-235959-x"):  # which no name can follow
+        (tmp_path / other).mkdir()
+    names = [RunFolder.create(tmp_path, slug).path.name for slug in ("z", "a", "a")]
+    assert names == ["20991231-235959-z", "21000101-000000-a", "21000101-000001-a"]
+
+
+def test_runs_of_one_second_have_two_names(tmp_path: Path) -> None:
+    names = [RunFolder.create(tmp_path / "runs", slug).path.name for slug in ("b", "a", "a")]
+    assert len({*names}) == 3 and names == sorted(names)
