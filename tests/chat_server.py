@@ -27,7 +27,7 @@ class Chat(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/last":
-            self.reply(200, Chat.last)
+            self.reply(200, {**Chat.last, "asked": sum(Chat.seen.values())})
         else:
             self.reply(200, {"data": [{"id": "tiny"}]} if self.path == "/v1/models" else {"data": []})
 
@@ -54,7 +54,7 @@ class Chat(http.server.BaseHTTPRequestHandler):
         ]
         message = {"role": "assistant", "content": answer.get("text"), "tool_calls": calls}
         choice = {"index": 0, "message": message, "finish_reason": answer.get("reason", "stop")}
-        usage = {"prompt_tokens": answer.get("tokens", 7), "completion_tokens": 3}
+        usage = {"prompt_tokens": answer.get("tokens", 7), "completion_tokens": answer.get("written", 3)}
         self.reply(200, {"model": answer.get("model", model), "choices": [choice], "usage": usage})
 
     def fault_busy(self, answer: dict[str, Any], turn: int) -> bool:

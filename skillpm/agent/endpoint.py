@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -43,6 +46,10 @@ class EndpointError(RegistryError):
     """A model's server failed, or its answer cannot be used."""
 
     name = "endpoint"
+
+
+class _OverError(Exception):
+    """The time is over."""
 
 
 class EndpointPolicy:
@@ -82,6 +89,8 @@ class EndpointPolicy:
         _check_address(self._url, offline=offline)
         self._form: dict[str, Any] = {}  # what answers are held to
         self._chance: dict[str, Any] = {"temperature": 0}
+        self._ended: Callable[[], bool] = lambda: False
+        self._deadline: float | None = None
         self._transport = Transport(Credentials(environment), patience=patience, environment=environment)
         self._transport.authorization(self._url)  # raises UsageError
         self._model = model or self._only_model()
@@ -100,27 +109,55 @@ class EndpointPolicy:
         drawn._chance = {"temperature": temperature, "seed": seed}
         return drawn
 
+    def bounded(self, ended: Callable[[], bool], deadline: float | None) -> Self:
+        """Return the same server, asked only until then: see ``BoundedPolicy``."""
+        held = copy.copy(self)
+        held._ended, held._deadline = ended, deadline
+        return held
+
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
         """Yield ``(index of the prompt, completion)`` as they finish.
 
-        A prompt that the server calls longer than the model's window is ``too_long``.
+        A prompt that the server calls longer than the model's window is ``too_long``. Prompts that a bound leaves out
+        have no answer.
 
         Raises:
             EndpointError: the server failed, or its answer cannot be used.
         """
         rest = iter(range(len(prompts)))
         # Ctrl-C comes while an answer is awaited, or while whoever reads the answers works, which then closes this
-        with round_trips(self._batch_size, (KeyboardInterrupt, GeneratorExit)) as threads:
-            waiting: dict[Future[Completion], int] = {}
+        abandoned_by = (KeyboardInterrupt, GeneratorExit, _OverError)
+        with suppress(_OverError), round_trips(self._batch_size, abandoned_by) as threads:
+            waiting: dict[Future[Completion | None], int] = {}
             while True:
-                for index in islice(rest, 2 * self._batch_size - len(waiting)):  # as many again wait for a thread
-                    waiting[threads.submit(self._answer, prompts[index], max_new_tokens)] = index
+                more = 0 if self._ended() else 2 * self._batch_size - len(waiting)  # as many again wait for a thread
+                for index in islice(rest, more):
+                    waiting[threads.submit(self._if_wanted, prompts[index], max_new_tokens)] = index
                 if not waiting:
                     return
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    yield waiting.pop(future), future.result()
+                for future in self._first(waiting):
+                    index, completion = waiting.pop(future), future.result()
+                    if completion is not None:
+                        yield index, completion
+
+    def _first(self, waiting: Iterable[Future[Completion | None]]) -> set[Future[Completion | None]]:
+        """Return what ends first. Raises _OverError at the deadline."""
+        left = None if self._deadline is None else min(self._deadline - time.monotonic(), threading.TIMEOUT_MAX)
+        done = wait(waiting, timeout=left, return_when=FIRST_COMPLETED).done
+        if not done:
+            raise _OverError
+        return done
+
+    def _if_wanted(self, prompt: Sequence[Message], max_new_tokens: int) -> Completion | None:
+        """Return the answer to a prompt; None where nothing more may be asked, or where it failed after that."""
+        try:
+            return None if self._ended() else self._answer(prompt, max_new_tokens)
+        except EndpointError:
+            if self._ended():
+                return None
+            raise
 
     def _answer(self, prompt: Sequence[Message], max_new_tokens: int) -> Completion:
         body: dict[str, Any] = {

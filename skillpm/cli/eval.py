@@ -81,6 +81,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     _print(kind, evaluated, options)
     if evaluated.interrupted:
         raise KeyboardInterrupt(continues(options["output"]))
+    if any("limit_reached" in arm.settings for arm in evaluated.evaluation.arms):
+        note(continues(options["output"]))
     _refuse_unjudged(evaluated)
     if options["gate"] and (missed := [gate.sentence for gate in evaluated.gates if not gate.passed]):
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")

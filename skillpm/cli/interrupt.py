@@ -25,11 +25,16 @@ def quit_on_interrupt() -> None:
     _entered.add(os.getpid())
 
 
+def is_ours() -> bool:
+    """Was this process started as our command, not by a program that calls us?"""
+    return os.getpid() in _entered
+
+
 def raise_on_interrupt() -> None:
     """Let all three raise KeyboardInterrupt: from now on there may be work to undo, and workers to end."""
     if _signal.getsignal(_signal.SIGINT) is _quit:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    for number in _ENDS if os.getpid() in _entered else ():  # not in a program that calls us
+    for number in _ENDS if is_ours() else ():
         if _signal.getsignal(number) == _signal.SIG_DFL:
             _signal.signal(number, _interrupt)
 

@@ -12,9 +12,12 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from skillpm.cli.interrupt import interrupted
+from skillpm.cli.interrupt import interrupted, is_ours
+
+if TYPE_CHECKING:
+    from threading import Thread
 
 _CHARACTERS = "replaced"  # the name of our encoding error handler
 _ASCII = str.maketrans(
@@ -175,8 +178,17 @@ def _reader_is_gone() -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
+def _are_abandoned(threads: list[Thread]) -> bool:
+    from skillpm.index.transport import are_round_trips
+
+    return is_ours() and are_round_trips(threads)
+
+
 def leave(code: int) -> NoReturn:
-    """Exit without a word about a stream that cannot be written. After an interrupt, do not wait for threads."""
+    """Exit without a word about a stream that cannot be written.
+
+    After an interrupt no thread is waited for, and else none that waits for a server and was left behind.
+    """
     import threading
 
     for stream in (sys.stdout, sys.stderr):
@@ -185,8 +197,8 @@ def leave(code: int) -> NoReturn:
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if code == interrupted() and any(
-        thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()
-    ):
+    main = threading.main_thread()
+    left = [thread for thread in threading.enumerate() if thread is not main and not thread.daemon]
+    if left and (code == interrupted() or _are_abandoned(left)):
         os._exit(code)
     sys.exit(code)

@@ -73,13 +73,19 @@ class Budget:
         if completion.remembered or completion.finish_reason == "too_long":
             return
         counted = self._limits.max_tokens_total is not None or self._limits.max_cost is not None
-        if counted and completion.prompt_tokens == 0:
+        if counted and not completion.counted:
             raise UsageError(
                 "the model does not say how many tokens an answer took, so no limit of tokens or cost can be kept",
                 hint="use `--max-minutes`",
             )
         self._prompt += completion.prompt_tokens
         self._answer += completion.completion_tokens
+
+    @property
+    def deadline(self) -> float | None:
+        """When the time is over, in seconds of ``time.monotonic``."""
+        minutes = self._limits.max_minutes
+        return None if minutes is None else self._begin + 60 * minutes
 
     @property
     def reached(self) -> str | None:

@@ -37,15 +37,21 @@ def _samples(evaluation: Evaluation) -> Iterator[str]:
             place = f"{task_set.skill}, {task_set_label(task_set.name)}"
             yield f"{place}: {task_set.tasks} of {task_set.of} tasks, spread over tools and tags"
     for arm in evaluation.arms:
+        answers = _answers(len(arm.records))
         if arm.settings.get("interrupted"):
-            yield f"{arm_label(arm.name)} was interrupted: it has {len(arm.records)} answers"
+            yield f"{arm_label(arm.name)} was interrupted: it has {answers}"
         if limit := arm.settings.get("limit_reached"):
             flag = f"`--{str(limit).replace('_', '-')}`"
-            yield f"{arm_label(arm.name)} was ended by {flag}: it has {len(arm.records)} answers, others were not asked"
+            yield f"{arm_label(arm.name)} was ended by {flag}: it has {answers}, others were not asked"
         if arm.settings.get("price") and (uncounted := outcomes_of(arm).whole().count(_uncounted)):
-            yield f"{arm_label(arm.name)}: the cost leaves out {uncounted} answers whose tokens the model did not count"
+            left_out = f"{_answers(uncounted)} whose tokens the model did not count"
+            yield f"{arm_label(arm.name)}: the cost leaves out {left_out}"
         if arm.repeats > 1 and not arm.drawn:
             yield f"{arm_label(arm.name)} answered greedily {arm.repeats} times: only what its server varies shows"
+
+
+def _answers(number: int) -> str:
+    return "no answers" if number == 0 else "1 answer" if number == 1 else f"{number} answers"
 
 
 def _uncounted(profile: Profile) -> bool:

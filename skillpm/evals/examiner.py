@@ -23,7 +23,16 @@ from skillpm.evals.rounds import Answers, Turn
 from skillpm.evals.tasks import EvalTask
 from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.model.evaluation import Arm
-from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Observe, Policy, Prefetch, SamplingPolicy
+from skillpm.model.ports import (
+    BoundedPolicy,
+    Completion,
+    ConstrainablePolicy,
+    Judge,
+    Observe,
+    Policy,
+    Prefetch,
+    SamplingPolicy,
+)
 from skillpm.model.progress import Progress
 from skillpm.model.task import Message
 
@@ -82,6 +91,8 @@ class Examiner:
         repeats = self._asking.repeats
         answers = Answers(self._judge, tasks, repeats, ahead=self._prefetch is not None)
         self._progress.start(label.name, len(tasks) * repeats)
+        if isinstance(policy, BoundedPolicy):
+            policy = policy.bounded(lambda: self._budget.reached is not None, self._budget.deadline)
         for repeat in range(repeats):
             if not self.interrupted and self._budget.reached is None:
                 self._play(policy, label, answers, repeat)
@@ -105,7 +116,8 @@ class Examiner:
         places: Sequence[int] = range(len(tasks))
         for left in reversed(range(self._asking.turns)):
             turn = Turn(answers, repeat, places, self._observe if left else None)
-            self._collect(self._drawn(policy, tasks, label, repeat), tasks, turn)
+            paid = isinstance(policy, BoundedPolicy)
+            self._collect(self._drawn(policy, tasks, label, repeat), tasks, turn, wait=paid)
             with self._without_delay():
                 turn.observe()
             places = list(turn.going)
@@ -140,8 +152,11 @@ class Examiner:
             also["forms"] = forms
         return self._remember(policy, also)
 
-    def _collect(self, policy: Policy, tasks: Sequence[EvalTask], turn: Turn) -> None:
-        """Ask every task once, and add the answers in whichever order they end."""
+    def _collect(self, policy: Policy, tasks: Sequence[EvalTask], turn: Turn, *, wait: bool) -> None:
+        """Ask every task once, and add the answers in whichever order they end.
+
+        At a limit, ``wait`` takes what the policy still gives, because it asks nothing more by itself.
+        """
         surplus, answered = 0, bytearray(len(tasks))
         new = 0 if tasks and tasks[0].before else 1
         prompts = LazySequence(range(len(tasks)), lambda place: tasks[place].reads)
@@ -159,7 +174,7 @@ class Examiner:
                 if self._prefetch is not None and self._observe is None and episode.task.expected is not None:
                     self._prefetch([episode])
                 turn.add(index, episode)
-                if self._budget.reached is not None:
+                if self._budget.reached is not None and not wait:
                     break
         except KeyboardInterrupt:
             self.interrupted = True

@@ -13,6 +13,7 @@ from skillpm.contract.answer import read_answer
 from skillpm.evals.statistics import Clusters
 from skillpm.model.answer_kind import kind_of, label_of
 from skillpm.model.evaluation import TEMPLATE, Record, TaskKey
+from skillpm.model.ports import are_counted
 
 G = TypeVar("G", bound=Hashable)
 NO_TOOL = ""  # of an answer that calls none
@@ -29,7 +30,7 @@ class Profile(NamedTuple):
         repeat: which of the answers to its task it is.
         expected: what was asked for, in short; and its kind.
         called: what was answered, in short; and its kind.
-        counted: did the model say how many tokens the prompt took?
+        counted: did the model say how many tokens the prompt took, and the answer?
     """
 
     skill: str
@@ -80,7 +81,7 @@ def _profile(record: Record) -> Profile:
         expected_kind=kind_of(record.expected) or NO_KIND,
         called=called,
         called_kind=called_kind,
-        counted=record.prompt_tokens > 0,
+        counted=are_counted(record.prompt_tokens, record.completion_tokens, record.completion),
         rewards=tuple(record.rewards),
     )
 

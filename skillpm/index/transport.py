@@ -19,7 +19,7 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -41,6 +41,7 @@ _ANSWER = 1 << 22  # bytes of an answer to a request that changes something
 _PACE = 1 << 20  # bytes in a second beyond the size of a skill: an adapter may take longer
 _ENCODED = 1 << 10  # bytes that a transfer coding may add
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ROUND_TRIP = "round trip"  # the names of its threads begin so
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
@@ -380,15 +381,21 @@ def _too_large(url: str, limit: int) -> TooLargeError:
     return TooLargeError(f"{url} has more than the allowed {limit} bytes", hint=KEEPER, limit=limit)
 
 
+def are_round_trips(threads: Iterable[threading.Thread]) -> bool:
+    """Does each of these threads wait for a server, so that nothing is lost where the process ends before it?"""
+    return all(thread.name.startswith(_ROUND_TRIP) for thread in threads)
+
+
 @contextmanager
 def round_trips(
     at_once: int, abandoned_by: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
 ) -> Iterator[ThreadPoolExecutor]:
     """Yield a pool that waits for its threads at the end. After an error, queued work never starts.
 
-    After KeyboardInterrupt, and whatever else is named, waiting threads are left behind and end with the process.
+    After KeyboardInterrupt, and whatever else is named, waiting threads are left behind and end with the process:
+    ``are_round_trips`` knows them.
     """
-    pool = ThreadPoolExecutor(at_once)
+    pool = ThreadPoolExecutor(at_once, _ROUND_TRIP)
     try:
         yield pool
     except abandoned_by:

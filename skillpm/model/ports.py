@@ -167,6 +167,16 @@ class Completion:
     remembered: bool = False  # from an earlier command: nobody was asked
     confidence: float | None = None  # the probability of its least likely token; None where the model does not tell
 
+    @property
+    def counted(self) -> bool:
+        """Did the model say how many tokens the prompt took, and the answer?"""
+        return are_counted(self.prompt_tokens, self.completion_tokens, self.text)
+
+
+def are_counted(prompt_tokens: int, completion_tokens: int, text: str) -> bool:
+    """Are these the tokens of a prompt and of its answer? A text has some, and 0 stands for what nobody counted."""
+    return prompt_tokens > 0 and (completion_tokens > 0 or not text)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyMaker:
@@ -315,6 +325,19 @@ class StoppablePolicy(Policy, Protocol):
         """Return the same policy; it is asked for each token whether the answer to a prompt is still wanted.
 
         An answer that is unwanted is cut where it is, or left out. The others stay what they would have been.
+        """
+
+
+@runtime_checkable
+class BoundedPolicy(Policy, Protocol):
+    """A policy whose answers somebody pays for, and waits for."""
+
+    def bounded(self, ended: Callable[[], bool], deadline: float | None) -> Policy:
+        """Return the same policy, which asks only what may still be asked.
+
+        Args:
+            ended: once it is true nothing more is asked; answers that are under way are paid for, so they still come.
+            deadline: in seconds of ``time.monotonic``; no answer is waited for any longer.
         """
 
 

@@ -92,6 +92,28 @@ def test_who_reads_no_more_answers_does_not_wait_for_a_slow_one(chat: MakeChat) 
     assert time.monotonic() - began < 30
 
 
+def test_what_a_bounded_server_was_asked_still_comes_and_nothing_more_is_asked(chat: MakeChat) -> None:
+    url = chat({"*": "hello", "2": {"fault": "status", "status": 400}})
+    last = url.replace("/v1", "/last")
+    before = json.load(urllib.request.urlopen(last))["asked"]
+    got: list[str] = []
+    policy = EndpointPolicy(f"{url}#tiny", batch_size=4, patience=QUICK, environment={})
+    prompts = [[Message(role="user", content=str(number))] for number in (0, 1, *range(3, 50), 2)]
+    for _, completion in policy.bounded(lambda: bool(got), None).complete(prompts, max_new_tokens=5):
+        got.append(completion.text)
+    asked = json.load(urllib.request.urlopen(last))["asked"] - before
+    assert 1 <= len(got) == asked <= 2 * 4
+
+
+def test_no_answer_of_a_bounded_server_is_waited_for_beyond_its_deadline(chat: MakeChat) -> None:
+    patient = dataclasses.replace(QUICK, idle=60.0, whole=60.0)
+    policy = EndpointPolicy(f"{chat({'*': {'fault': 'never'}})}#tiny", patience=patient, environment={})
+    began = time.monotonic()
+    bounded = policy.bounded(lambda: time.monotonic() > began + 0.1, began + 0.1)
+    assert list(bounded.complete([[Message(role="user", content="go")]], max_new_tokens=5)) == []
+    assert time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"status": 500, "after": "soon"}])
 def test_a_busy_server_is_asked_again_as_it_says(chat: MakeChat, fault: dict[str, Any]) -> None:
     pauses: list[float] = []

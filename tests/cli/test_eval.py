@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from tests.cli.conftest import Evaluate
+from tests.chat import MakeChat
+from tests.cli.conftest import CONTRACT, Evaluate
 from tests.shop import MakeProject
 
 SERVER = ("./skills/server", "--model", "./model")
@@ -59,6 +61,23 @@ def test_options_of_every_command_are_no_part_of_that_command(evaluate: Evaluate
     evaluate(*SERVER, "--user", "-q", "-v", "--no-color", "-C", ".", "--no-gate", "--output", "out").ok()
     (command,) = json.loads((evaluate.root / "out/evaluation.json").read_text())["commands"]
     assert command == "skillpm eval ./skills/server --model ./model --user"
+
+
+def test_a_limit_of_time_ends_the_command_while_a_server_does_not_answer(project: MakeProject, chat: MakeChat) -> None:
+    tasks = [{"request": "go", "expected": {"tool": "dev", "args": {"port": 1}}}]
+    place = project(
+        {
+            "server/SKILL.md": "---\nname: server\ndescription: Starts servers. For servers.\n---\nPorts.\n",
+            "server/contract.yaml": CONTRACT,
+            "server/suites/ports.yaml": json.dumps({"name": "ports", "tasks": tasks}),
+        }
+    )
+    model = f"{chat({'go': {'fault': 'never'}})}#tiny"
+    began = time.monotonic()
+    done = place.run("eval", "./server", "--model", model, "--max-minutes", "0.01").ok()
+    assert time.monotonic() - began < 50
+    assert "base was ended by `--max-minutes`: it has no answers, others were not asked" in done.err
+    assert "the same command with `--resume` continues" in done.err
 
 
 def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> None:

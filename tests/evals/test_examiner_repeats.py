@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -199,6 +200,22 @@ def test_each_limit_ends_the_asking_and_kept_answers_cost_nothing(
         budget.take(Completion("", 10, 5, "stop"))
         budget.take(Completion("", 10**6, 10**6, "stop", remembered=True))
     assert budget.reached == reached
+
+
+@pytest.mark.parametrize(
+    ("completion", "counted"),
+    [
+        (Completion("no", 10, 5, "stop"), True),
+        (Completion("", 10, 0, "stop"), True),
+        (Completion("no", 10, 0, "stop"), False),
+        (Completion("no", 0, 5, "stop"), False),
+    ],
+)
+def test_a_limit_is_kept_only_over_answers_whose_tokens_are_told_on_both_sides(
+    completion: Completion, *, counted: bool
+) -> None:
+    with nullcontext() if counted else pytest.raises(UsageError, match="how many tokens"):
+        Budget(Limits(max_cost=1, price=Price(1, 1))).take(completion)
 
 
 def test_only_what_is_missing_is_asked_again(server: Server, ask: Ask) -> None:
