@@ -5,14 +5,17 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, overload
 
 from skillpm.errors import DocumentError
 from skillpm.evals.outcomes import Outcomes, TaskNumbers
+from skillpm.formats.document import LONE_SURROGATE, surrogate_place
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
 from skillpm.model.evaluation import ROLLOUTS, Arm, Evaluation, Record
+from skillpm.model.task import canonical_json
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import DiskErrors, read_text
 
@@ -97,6 +100,8 @@ def read_stored(path: Path) -> Evaluation:
         rows = FileRows(path.open("rb"))
         try:
             evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows)).as_now()
+        except _ChangedTaskError as error:
+            raise DocumentError(str(error), path=str(path)) from None
         except ValueError:  # read as a whole, it says what is wrong with it and where
             evaluation = Evaluation.parse(read_text(path), path=str(path))
     for problem in _contradictions(evaluation):
@@ -127,24 +132,58 @@ def _contradictions(evaluation: Evaluation) -> Iterator[str]:
             answered[profile.repeat][task] = 1
 
 
+class _ChangedTaskError(ValueError):
+    """A task has another request or expected answer than before, and still its key, which is a digest of both."""
+
+
+class _Tasks:
+    """The tasks of all arms: their numbers, and of each the digest of what it asks and expects, in 8 bytes."""
+
+    def __init__(self) -> None:
+        self.numbers = TaskNumbers()
+        self._contents = array("Q")
+
+    def check(self, number: int, record: Record, place: str) -> None:
+        """Raise _ChangedTaskError where a record's task asks or expects something else than it did before."""
+        content = int.from_bytes(blake2b(canonical_json([record.request, record.expected]).encode()).digest()[:8])
+        if number == len(self._contents):
+            self._contents.append(content)
+        elif self._contents[number] != content:
+            raise _ChangedTaskError(f"`{place}`: another request or expected answer than its task has before")
+
+
 def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:
-    tasks = TaskNumbers()
+    tasks = _Tasks()
     root: dict[str, Any] = {}
     for key in walk.keys(root):
-        root[key] = [_arm(walk, rows, tasks) for _ in walk.items()] if key == "arms" else walk.value()
+        if key == "arms":
+            root[key] = [_arm(walk, rows, tasks, number) for number, _ in enumerate(walk.items())]
+        else:
+            root[key] = _text(walk.value())
     walk.end()
     return root
 
 
-def _arm(walk: JsonWalk, rows: FileRows, tasks: TaskNumbers) -> dict[str, Any]:
+def _arm(walk: JsonWalk, rows: FileRows, tasks: _Tasks, number: int) -> dict[str, Any]:
     arm: dict[str, Any] = {}
     for key in walk.keys(arm):
-        arm[key] = _records(walk, StoredRecords(rows.picked(()), tasks)) if key == "records" else walk.value()
+        if key == "records":
+            arm[key] = _records(walk, StoredRecords(rows.picked(()), tasks.numbers), tasks, number)
+        else:
+            arm[key] = _text(walk.value())
     return arm
 
 
-def _records(walk: JsonWalk, records: StoredRecords) -> StoredRecords:
-    for _ in walk.items():
-        row = walk.value()
-        records.place(Record.model_validate(row), *walk.span)
+def _records(walk: JsonWalk, records: StoredRecords, tasks: _Tasks, arm: int) -> StoredRecords:
+    for place, _ in enumerate(walk.items()):
+        record = Record.model_validate(_text(walk.value()))
+        records.place(record, *walk.span)
+        tasks.check(records.outcomes.task[-1], record, f"arms.{arm}.records.{place}")
     return records
+
+
+def _text(value: Any) -> Any:
+    """Return a value that can be written again. Raises ValueError where a text in it has a lone surrogate."""
+    if surrogate_place(value) is not None:
+        raise ValueError(LONE_SURROGATE)
+    return value

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from skillpm.errors import DocumentError
+from skillpm.formats.printable import printable, well_formed
 from skillpm.formats.strict import Items, PlainScalar, Table, strict_json
 from skillpm.formats.strict_yaml import read_yaml
 
@@ -86,6 +87,22 @@ def _encodable(text: str) -> str:
         except UnicodeEncodeError:
             raise ValueError(LONE_SURROGATE) from None
     return text
+
+
+def surrogate_place(root: Any) -> str | None:
+    """Return where a JSON value has a lone surrogate, in a text or a key: its steps with dots between. None without."""
+    waiting = [("", root)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, str):
+            if not value.isascii() and well_formed(value) != value:
+                return printable(place).removeprefix(".")
+        elif isinstance(value, dict):
+            waiting += [(f"{place}.{key}", item) for key, item in value.items()]
+            waiting += [(f"{place}.{key}", key) for key in value]
+        elif isinstance(value, list):
+            waiting += [(f"{place}.{number}", item) for number, item in enumerate(value)]
+    return None
 
 
 Json = Annotated[Any, BeforeValidator(typed_values)]

@@ -20,12 +20,12 @@ from pydantic import (
 )
 
 from skillpm.errors import DocumentError
-from skillpm.formats.document import Document, Json, model_errors
+from skillpm.formats.document import LONE_SURROGATE, Document, Json, model_errors, surrogate_place
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import Message
-from skillpm.model.verdict import Number, Verdict
+from skillpm.model.verdict import Reward, Verdict
 
 EVALUATION_VERSION = 4
 HELD_OUT = "held_out"
@@ -65,7 +65,7 @@ class Record(Document):
     completion: str
     argv: tuple[tuple[str, ...], ...] | None
     verdict: Verdict
-    rewards: dict[str, Number | None] = Field(default_factory=dict)
+    rewards: dict[str, Reward | None] = Field(default_factory=dict)
     exact: bool
     valid_json: bool | None
     finish_reason: Literal["stop", "length", "too_long"]
@@ -199,6 +199,8 @@ class Evaluation(Document):
             root: Any = strict_json(text)
         except ValueError as error:
             raise DocumentError(f"not JSON: {error}", path=path) from None
+        if place := surrogate_place(root):
+            raise DocumentError(f"`{place}`: {LONE_SURROGATE}", path=path)
         try:
             return cls.model_validate(root).as_now()
         except ValidationError as error:
@@ -259,7 +261,7 @@ class TaskAnswer(Document):
     completion: str
     argv: tuple[tuple[str, ...], ...] | None
     verdict: Verdict | None
-    rewards: dict[str, Number | None] = Field(default_factory=dict)
+    rewards: dict[str, Reward | None] = Field(default_factory=dict)
     finish_reason: Literal["stop", "length", "too_long"]
     prompt_tokens: Count
     completion_tokens: Count

@@ -20,6 +20,7 @@ MAX_COMPONENTS = 64
 MAX_NAME = 200  # characters of a component's name
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Reward = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 
 
 class Verdict(Document):

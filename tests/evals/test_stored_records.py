@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,44 @@ def test_what_would_be_counted_twice_or_beyond_all_measure_is_refused(
     (tmp_path / "e.json").write_text(json.dumps(document))
     with pytest.raises(DocumentError, match=said):
         read_stored(tmp_path / "e.json")
+
+
+SURROGATE, BOUND, CHANGED = "has a lone surrogate", "must be at ", "another request or expected answer"
+EDITS: list[tuple[str, Any, str]] = [
+    ("arms.1.records.2.request", "\ud800", SURROGATE),
+    ("arms.0.records.1.completion", "a\udfff", SURROGATE),
+    ("arms.0.records.0.expected", {"a": {"\ud800": 1}}, SURROGATE),
+    ("arms.0.records.0.rewards.\ud800", 1, SURROGATE),
+    ("arms.0.records.0.verdict.components.\ud800", 1, SURROGATE),
+    ("arms.0.records.0.tags", ["a", "\ud800"], SURROGATE),
+    ("arms.0.name", "\ud800", SURROGATE),
+    ("arms.0.settings.x", ["\udc00"], SURROGATE),
+    ("commands", ["\udc00"], SURROGATE),
+    ("arms.1.records.2.rewards.exact", 1.5, BOUND),
+    ("arms.1.records.2.rewards.exact", -9, BOUND),
+    ("arms.1.records.2.request", "stop", CHANGED),
+    ("arms.1.records.2.expected", None, CHANGED),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "said"), EDITS)
+def test_an_evaluation_that_was_edited_into_what_none_can_be_is_refused_with_the_place(
+    server: Server, make_arm: MakeArm, tmp_path: Path, place: str, value: Any, said: str
+) -> None:
+    document = json.loads(assembled(server, make_arm("base", [1]), make_arm("sft", [])).text())
+    file = tmp_path / "e.json"
+    file.write_text(json.dumps(document))
+    read_stored(file)
+    *above, last = place.split(".")
+    part = document
+    for step in above:
+        part = part[int(step) if step.isdigit() else step]
+    part[last] = value
+    file.write_text(json.dumps(document))
+    where = ".".join(above if said is CHANGED else [*above, last]).encode("ascii", "backslashreplace").decode()
+    with pytest.raises(DocumentError, match=f"`{re.escape(where)}.*`: {said}") as refused:
+        read_stored(file)
+    assert str(refused.value).encode()
 
 
 @given(st.lists(st.text("ab", max_size=3), max_size=40))
