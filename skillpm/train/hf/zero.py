@@ -27,7 +27,7 @@ def use_zero(settings: Mapping[str, Any]) -> None:
         settings: what DeepSpeed calls ``zero_optimization``.
 
     Raises:
-        TrainingError: DeepSpeed is not installed.
+        TrainingError: DeepSpeed is not installed, or cannot be imported.
         UsageError: it does not know a setting.
     """
     on_cpu = not torch.cuda.is_available()
@@ -39,6 +39,11 @@ def use_zero(settings: Mapping[str, Any]) -> None:
         raise TrainingError(
             f"`distributed_type: DEEPSPEED` needs what is not installed: {error}",
             hint="pip install 'skillpm-core[deepspeed]'",
+        ) from None
+    except Exception as error:  # noqa: BLE001  it looks for compilers, CUDA and drivers, each with errors of its own
+        raise TrainingError(
+            f"`distributed_type: DEEPSPEED` needs DeepSpeed, which cannot be imported here: {reason_of(error)}",
+            hint="`python -c 'import deepspeed'` shows what it lacks; `distributed_type: MULTI_GPU` does without it",
         ) from None
     try:
         DeepSpeedZeroConfig(**settings)
