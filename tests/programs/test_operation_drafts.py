@@ -426,15 +426,16 @@ def test_requests_give_few_of_many_optional_arguments_and_say_each_object(tmp_pa
     assert inside and all(any(value is not None for value in item.values()) for item in inside)
 
 
-def large_api(tools: int) -> dict[str, Any]:
-    """Return an API with 128 KiB of text about each tool."""
-    properties = {"name": {**TEXT, "description": "The name of it. " * (1 << 13)}}
-    paths = {f"/things{number}": {"post": {"requestBody": body(properties=properties)}} for number in range(tools)}
+def large_api(*sizes: int) -> dict[str, Any]:
+    """Return an API with so many KiB of text about each tool."""
+    names = [{**TEXT, "description": "The name of it. " * (64 * size)} for size in sizes]
+    bodies = [{"post": {"requestBody": body(properties={"name": name})}} for name in names]
+    paths = {f"/things{number}": body for number, body in enumerate(bodies)}
     return {"openapi": "3.1.0", "paths": paths}
 
 
 def test_an_api_too_large_for_one_skill_gives_the_tools_that_fit_or_that_are_chosen(tmp_path: Path) -> None:
-    (tmp_path / "api.json").write_text(json.dumps(large_api(12)))
+    (tmp_path / "api.json").write_text(json.dumps(large_api(*[128] * 12)))
     words = ["--from-openapi", str(tmp_path / "api.json"), "--directory", str(tmp_path)]
     made = CliRunner().invoke(main, ["new", "whole", *words])
     assert made.exit_code == 0 and "of 12 tools are taken" in made.stderr
@@ -444,6 +445,18 @@ def test_an_api_too_large_for_one_skill_gives_the_tools_that_fit_or_that_are_cho
     assert [tool.name for tool in contract.tools] == ["create_things11"]
     other = CliRunner().invoke(main, ["new", "other", *words, "--command", "create_thing11"])
     assert isinstance(other.exception, UsageError) and "create_things11" in str(other.exception.hint)
-    (tmp_path / "api.json").write_text(json.dumps(large_api(0)))
+    (tmp_path / "api.json").write_text(json.dumps(large_api()))
     other = CliRunner().invoke(main, ["new", "other", *words, "--command", "x"])
     assert isinstance(other.exception, DocumentError) and "has no operation" in other.exception.message
+
+
+def test_a_tool_that_is_too_large_alone_is_left_out(tmp_path: Path) -> None:
+    words = ["--from-openapi", str(tmp_path / "api.json"), "--directory", str(tmp_path)]
+    (tmp_path / "api.json").write_text(json.dumps(large_api(2048, 1, 1)))
+    made = CliRunner().invoke(main, ["new", "two", *words])
+    assert made.exit_code == 0 and "left out: the tool create_things0: contract.yaml cannot hold" in made.stderr
+    contract = read_model(ContractDocument, (tmp_path / "two/contract.yaml").read_text(), path="contract.yaml")
+    assert [tool.name for tool in contract.tools] == ["create_things1", "create_things2"]
+    none = CliRunner().invoke(main, ["new", "none", *words, "--command", "create_things0"])
+    assert isinstance(none.exception, DocumentError) and "api.json: no tool fits" in none.exception.message
+    assert not (tmp_path / "none").exists()

@@ -110,12 +110,12 @@ def create_from_api(
         document = _api_document(text, str(file))
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
         tools = drafts_of(_chosen(list(reader(document, warn)), chosen), warn)
+        info = document.get("info") if isinstance(document, dict) else None
+        title = str(info.get("title") or name) if isinstance(info, dict) else name
+        about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
+        return _write(target, _files_that_fit(about, tools, warn))
     except DocumentError as error:
         raise DocumentError(error.rule, path=error.path or str(file), line=error.line, hint=error.hint) from None
-    info = document.get("info") if isinstance(document, dict) else None
-    title = str(info.get("title") or name) if isinstance(info, dict) else name
-    about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
-    return _write(target, _files_that_fit(about, tools, warn))
 
 
 def _chosen(operations: list[Operation], names: tuple[str, ...]) -> list[Operation]:
@@ -131,21 +131,29 @@ def _chosen(operations: list[Operation], names: tuple[str, ...]) -> list[Operati
 
 
 def _files_that_fit(about: About, tools: list[Draft], warn: Callable[[str], None]) -> dict[str, bytes]:
-    """Return the files of a skill for as many of the first tools as its readers take."""
+    """Return the files of a skill for as many of the first tools as its readers take.
+
+    Raises:
+        DocumentError: they take none of the tools.
+    """
     from skillpm.formats.strict_yaml import MAX_DOCUMENT
     from skillpm.programs.skill import skill_files
 
-    firsts = [place for place, draft in enumerate(tools) if not draft.rule]  # a tool's other drafts follow its first
-    taken = len(firsts)
-    while True:
-        files = skill_files(about, tools[: [*firsts, len(tools)][taken]], runs_of)
-        path = max(files, key=lambda path: len(files[path]))
-        if len(files[path]) <= MAX_DOCUMENT or taken == 1:
-            break
-        taken = max(1, min(taken - 1, int(taken * 0.95 * MAX_DOCUMENT / len(files[path]))))
-    if taken < len(firsts):
-        warn(f"only the first {taken} of {len(firsts)} tools are taken, the most that {path} holds; see `--command`")
-    return files
+    while tools:
+        firsts = [place for place, draft in enumerate(tools) if not draft.rule]  # its other drafts follow
+        taken = len(firsts)
+        while taken:
+            files = skill_files(about, tools[: [*firsts, len(tools)][taken]], runs_of)
+            path = max(files, key=lambda path: len(files[path]))
+            if len(files[path]) <= MAX_DOCUMENT:
+                if taken < len(firsts):
+                    told = f"only the first {taken} of {len(firsts)} tools are taken, the most that {path} holds"
+                    warn(f"{told}; see `--command`")
+                return files
+            taken = min(taken - 1, max(1, int(taken * 0.95 * MAX_DOCUMENT / len(files[path]))))
+        warn(f"left out: the tool {tools[0].name}: {path} cannot hold its {len(files[path]):,} bytes of text")
+        tools = tools[[*firsts, len(tools)][1] :]
+    raise DocumentError("no tool fits into a skill", hint="shorten the descriptions of its parameters")
 
 
 def _api_document(text: str, path: str) -> Any:
