@@ -294,4 +294,4 @@ def terminal_progress() -> Progress:
     """Return a bar where a person looks at stderr, and nothing where its last line would be noise."""
     from skillpm.model.progress import NO_PROGRESS
 
-    return TerminalProgress() if sys.stderr.isatty() else NO_PROGRESS
+    return progress() if sys.stderr.isatty() else NO_PROGRESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 from pathlib import Path
@@ -15,6 +16,7 @@ from skillpm.cli.main import main
 from skillpm.errors import SkillpmError
 from tests.cli.test_main import commands
 from tests.shop import MakeProject
+from tests.terminal import at_terminal
 
 COMMON = {"-C", "-q", "--quiet", "-v", "--verbose", "--no-color"}
 
@@ -68,6 +70,15 @@ def test_quiet_prints_results_and_warnings_only_and_verbose_prints_all_rows(proj
     assert place.call("-q", "install", "shell-tools").ok().err == ""
     told = place.call("install", "langgraph-cli", "-v").ok()
     assert "shell-tools" in told.out and "project: " in told.err
+
+
+def test_quiet_draws_no_bar_at_a_terminal(project: MakeProject) -> None:
+    place = project()
+    place.call("new", "demo").ok()
+    for quiet in ((), ("-q",)):
+        words = ["selftest", "./demo", "--yes", *quiet]
+        code, shown = at_terminal(words, (), cwd=place.root, environment={**os.environ, **place.environment})
+        assert code == 0 and "claims hold" in shown and ("answers judged" in shown) is not bool(quiet)
 
 
 def test_no_color_holds_for_every_line(project: MakeProject) -> None:
