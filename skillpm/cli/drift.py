@@ -32,4 +32,6 @@ def command(skill: str) -> None:
         click.echo(safe(f"{report.name}: {number} from {programs}"))
         if report.absent:
             note(f"note: not installed, so not compared: {', '.join(report.absent)}")
+        for reason in report.unread:
+            note(f"note: not compared: {reason}")
     exit_with(1 if report.differences else 0)

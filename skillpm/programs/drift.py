@@ -53,7 +53,11 @@ class Use:
 
 
 def differences(before: Program, now: Program, file: str) -> Iterator[Difference]:
-    """Yield what differs between two readings of one program, but for descriptions."""
+    """Yield what differs between two readings of one program, but for descriptions.
+
+    A parser says more than a help: where one reading is of a help, only commands and options are compared.
+    """
+    is_alike = before.source == now.source
     for name in before.names:
         if name not in now.names:
             yield Difference(file, before.name, "removed command", name, name)
@@ -64,7 +68,8 @@ def differences(before: Program, now: Program, file: str) -> Iterator[Difference
     for command in before.commands:
         line = " ".join((before.name, *command.words))
         if command.words in found:
-            yield from _of_command(file, line, command, found[command.words])
+            found_now = _of_command(file, line, command, found[command.words])
+            yield from (item for item in found_now if is_alike or item.what in ("removed option", "new option"))
         elif " ".join(command.words) in now.names or " ".join(command.words) not in before.names:
             yield Difference(file, line, "removed command", " ".join(command.words) or before.name, line)
 

@@ -81,8 +81,15 @@ def parser_problems(program: str, lines: Sequence[Sequence[str]]) -> list[str] |
 
 
 def help_texts(asker: Asker, words: tuple[str, ...]) -> str:
-    """Return all that a program says of a command and of itself, in its help and its manual pages."""
+    """Return all that a program says of a command and of itself, in its help and its manual pages.
+
+    Raises:
+        UsageError: it was not asked to the end, so what it does not say may be there all the same.
+    """
     calls = [asker.ask(*words, "--help"), *([asker.ask("--help")] if words else [asker.ask("-h")])]
+    if calls[0].problem:
+        line = " ".join((asker.name, *words, "--help"))
+        raise UsageError(f"`{line}` {calls[0].problem}", hint=f"look at `{line}`")
     manual = shutil.which("man")
     if manual is not None:
         pages = dict.fromkeys(("-".join((asker.name, *words)), asker.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,45 @@ def test_drift_without_a_program_says_what_is_missing(skill: str, tmp_path: Path
     assert "ferry is not installed" in str(result.exception)
     (tmp_path / "ferry-cli" / "references" / "program.json").write_text('{"program": 1}')
     assert "is not a program" in str(CliRunner().invoke(main, ["drift", skill]).exception)
+
+
+SILENT = {
+    "prints nothing": "#!/bin/sh\n",
+    "cannot be started": "#!/no/such/interpreter\n",
+    "pages its help with a program that is not there": "#!/bin/sh\ncat $0 | /no/such/pager\n",
+    "prints too much": "#!/bin/sh\nyes '  --seats N  book N seats'\n",
+    "hangs": "#!/bin/sh\nsleep 60\n",
+}
+
+
+@pytest.mark.parametrize("way", SILENT)
+def test_a_program_that_does_not_say_what_it_is_has_lost_no_option(
+    skill: str, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skillpm.programs.ask._SECONDS", 1.0)
+    (tmp_path / "ferry").write_text(SILENT[way])
+    result = CliRunner().invoke(main, ["drift", skill])
+    assert isinstance(result.exception, UsageError)
+    assert (result.exception.exit_code, result.stdout, "`ferry" in str(result.exception)) == (2, "", True)
+
+
+PARSER = "import argparse\np = argparse.ArgumentParser(description='Book a seat.')\n"
+OPTION = "p.add_argument('--seats', type=int, default=1, metavar='N', help='book N seats')\np.add_argument('date')\n"
+
+
+def test_a_parser_that_cannot_be_read_this_time_is_not_compared_with_its_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    program = tmp_path / "boat"
+    for first in ("", "import sys\nif 'introspect' in str(sys.orig_argv):\n    sys.exit(3)\n"):
+        program.write_text(f"#!{sys.executable}\n{first}{PARSER}{OPTION}p.parse_args()\n")
+        program.chmod(0o755)
+        words = ["drift", str(tmp_path / "boat-cli")]
+        if not first:
+            words = ["new", "boat-cli", "--from-cli", "boat", "--directory", str(tmp_path)]
+        result = CliRunner().invoke(main, words)
+    assert isinstance(result.exception, UsageError) and "cannot be read now" in str(result.exception)
 
 
 def test_a_skill_of_text_alone_runs_no_program(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -28,11 +27,13 @@ class Drift:
     Attributes:
         programs: that were compared.
         absent: that are not installed here.
+        unread: why each of the others could not be compared.
     """
 
     name: str
     programs: tuple[str, ...]
     absent: tuple[str, ...]
+    unread: tuple[str, ...]
     differences: tuple[Difference, ...]
 
 
@@ -40,7 +41,7 @@ def drift(skill: Skill) -> Drift:
     """Compare contract, SKILL.md and ``references/program.json`` of a skill with the programs that it names.
 
     Raises:
-        UsageError: the skill names no program, or none of them is installed.
+        UsageError: the skill names no program, or none of them is installed and says what it takes.
         DocumentError: a document of the skill cannot be read.
     """
     tree = skill_tree(skill)
@@ -60,10 +61,18 @@ def drift(skill: Skill) -> Drift:
     if not present:
         raise UsageError(f"{', '.join(absent)} is not installed", hint="install it, and run `skillpm drift` again")
     found: list[Difference] = []
+    unread: dict[str, UsageError] = {}
     for name in present:
         own = record if record is not None and record.name == name else None
-        found += _of_program(name, own, [use for use in uses if use.program == name])
-    return Drift(skill.name, tuple(present), absent, tuple(dict.fromkeys(found)))
+        try:
+            found += _of_program(name, own, [use for use in uses if use.program == name])
+        except UsageError as error:
+            unread[name] = error
+    if len(unread) == len(present):
+        raise unread[present[0]]
+    compared = tuple(name for name in present if name not in unread)
+    reasons = tuple(error.message for error in unread.values())
+    return Drift(skill.name, compared, absent, reasons, tuple(dict.fromkeys(found)))
 
 
 def _record(content: bytes | None) -> Program | None:
@@ -76,26 +85,45 @@ def _record(content: bytes | None) -> Program | None:
         raise DocumentError("is not a program as `new` writes it", path=PROGRAM_FILE, hint=hint) from None
 
 
-def _of_program(name: str, record: Program | None, uses: list[Use]) -> Iterator[Difference]:
+def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Difference]:
+    """Return what differs between a skill and a program. Raises UsageError where the program does not say what it is.
+
+    A program that hangs, or cannot be started, has lost no option.
+    """
     words = tuple(command.words for command in record.commands if command.words) if record else ()
     wanted = dict.fromkeys((*words, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
+    texts = {use.words: help_texts(Asker(name), use.words) for use in uses}
     try:
         now = read_program(name, CommandChoice(tuple(wanted), missing_ok=True))
     except UsageError:  # it lists no option, as `top`: its text is searched all the same
         now = Program(name=name, commands=())
+    said = next((line.strip()[:120] for text in texts.values() for line in text.splitlines() if line.strip()), "")
+    if not said or (record is not None and not now.commands and not now.names):
+        printed = f"prints `{said}`" if said else "prints nothing"
+        raise UsageError(f"`{name}` lists no option: it {printed}", hint=f"look at `{name} --help`")
+    found: list[Difference] = []
     if record is not None:
+        _check_source(record, now)
         kept = now.model_copy(
             update={"commands": tuple(item for item in now.commands if item.words in words or not words)}
         )
-        yield from differences(record, kept, PROGRAM_FILE)
+        found += differences(record, kept, PROGRAM_FILE)
     commands = {command.words: command for command in now.commands}
-    texts: dict[tuple[str, ...], str] = {}
     for use in uses:
         if record is not None and use.words in words and use.words not in commands:
             continue  # the command is gone, which is said already
-        if use.words not in texts:
-            texts[use.words] = help_texts(Asker(name), use.words) + _flags(commands.get(use.words))
-        yield from missing(use, commands.get(use.words), texts[use.words])
+        command = commands.get(use.words)
+        found += missing(use, command, texts[use.words] + _flags(command))
+    return found
+
+
+def _check_source(record: Program, now: Program) -> None:
+    """Refuse to compare what a parser says with what its help says. Raises UsageError."""
+    if record.source != "help" and now.source == "help" and Asker(now.name).python() is not None:
+        raise UsageError(
+            f"the parser of `{now.name}`, from which the skill was written, cannot be read now",
+            hint=f"look at `{now.name} --help`; if it has another parser, write the skill again",
+        )
 
 
 def _flags(command: Command | None) -> str:
