@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -49,6 +50,7 @@ class Record:
         placements: by folder.
         settings: digest of the settings that agree with the lock; empty if they do not.
         named: the agents that a person named; several may read one folder.
+        sources: from which each skill was installed, as the lock had it.
     """
 
     lock: str = ""
@@ -57,6 +59,7 @@ class Record:
     placements: tuple[Placement, ...] = ()
     settings: str = ""
     named: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def by_folder(self) -> dict[str, Placement]:
         """Return the placement of each folder."""
@@ -93,6 +96,7 @@ def read_record(project: Path) -> Record:
             placements=tuple(_placement(folder, item) for folder, item in sorted(document["folders"].items())),
             settings=_text(document.get("settings", "")),
             named=tuple(_text(item) for item in document.get("named", ())),
+            sources={_skill(name): _text(source) for name, source in document.get("sources", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DocumentError(
@@ -111,6 +115,7 @@ def record_text(record: Record) -> str:
         "folders": folders,
         "settings": record.settings,
         **({"named": list(record.named)} if record.named else {}),
+        "sources": dict(record.sources),
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 

@@ -106,9 +106,10 @@ def _stage_documents(settings: Settings, decision: Decision, placed: Sequence[Pl
     record = settings.project / RECORD
     if placed or lock.skills or record.exists():
         digest, to = settings.digest(decision.project_text) if decision.settled else "", decision.to
+        sources = {entry.name: str(entry.source) for entry in lock.skills}
+        locked = text_digest(decision.next_lock)
         swap.stage_file(
-            record,
-            record_text(Record(text_digest(decision.next_lock), to.folders, to.link, tuple(placed), digest, to.named)),
+            record, record_text(Record(locked, to.folders, to.link, tuple(placed), digest, to.named, sources))
         )
         if not os.path.lexists(settings.project / IGNORE):
             swap.stage_file(settings.project / IGNORE, IGNORED)

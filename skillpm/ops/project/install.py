@@ -30,10 +30,10 @@ from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.known_pages import KnownPages
 from skillpm.ops.project.linking import Linking, linking, refused_links
-from skillpm.ops.project.provenance import lacks_skill, refuse_other_archive
+from skillpm.ops.project.provenance import lacks_skill, moved_warnings, refuse_other_archive
 from skillpm.ops.project.required import required
 from skillpm.ops.project.wheels import with_wheels
-from skillpm.resolve.plan import Change
+from skillpm.resolve.plan import Change, Plan
 from skillpm.storage.links import Places, refuse_outside
 from skillpm.storage.record import LinkKind, Placement, read_record
 from skillpm.trust.allowance import NOTHING, Allowance, refuse_unmet
@@ -116,6 +116,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         to = replace(to, named=tuple(dict.fromkeys((*record.named, *options.named))))
         decision = _with_agents(context, choose(to), options)
         plan = decision.selection.plan
+        edited = moved_warnings(_settled(plan), record)
         refuse_clashes(plan.lock)
         refuse_outside(settings.root, (*to.folders, *record.agents))
         places = Places(settings.root, context.store, settings.project)
@@ -128,7 +129,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
             raise refusal
         else:
             work = _perform(context, decision, places, states, options)
-    warnings = [*work.warnings]
+    warnings = [*edited, *work.warnings]
     if refusal:
         warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")
     changes = describe_changes(plan, states)
@@ -148,6 +149,13 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         work.notes,
         work.files,
     )
+
+
+def _settled(plan: Plan) -> Iterator[LockedSkill]:
+    """Yield the entries whose source this command does not change."""
+    for step in plan.steps:
+        if step.before is not None and step.after is not None and step.before.source == step.after.source:
+            yield step.after
 
 
 @dataclass(frozen=True, slots=True)

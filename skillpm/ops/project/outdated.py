@@ -16,9 +16,11 @@ from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.adapters import lag_of
 from skillpm.ops.project.difference import SkillState, standing
+from skillpm.ops.project.provenance import moved_warnings
 from skillpm.ops.project.vanished import is_vanished, whereabouts
 from skillpm.resolve.candidates import Candidates
 from skillpm.resolve.resolver import resolve
+from skillpm.storage.record import read_record
 from skillpm.trust.cooldown import Cooldown
 from skillpm.trust.recall import status_warnings
 
@@ -95,6 +97,7 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
         skills.append(replace(skill, state="behind", reason=behind) if behind else skill)
     failed = (sources.failures[entry.name] for entry in entries if entry.name in sources.failures)
     warnings = [sentence for entry in entries for sentence in status_warnings(entry.name, sources.present(entry))]
+    warnings += moved_warnings(entries, read_record(context.settings.project))
     return Outdated(tuple(skills), next(failed, None), tuple(warnings))
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 
 from skillpm.errors import IntegrityError, SkillpmError
 from skillpm.layout.description import identity
 from skillpm.layout.tree import FolderTree, Tree
 from skillpm.model.lock import LockedSkill
-from skillpm.model.source import SourceKind
+from skillpm.model.source import Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.known_pages import KnownPages
 from skillpm.storage.archive import build_archive
+from skillpm.storage.record import Record
 
 _PACKED_HERE = frozenset({SourceKind.BUNDLED, SourceKind.PATH, SourceKind.ARCHIVE, SourceKind.GIT, SourceKind.SITE})
 
@@ -40,6 +42,26 @@ def refuse_other_archive(entry: LockedSkill, tree: Tree, pages: KnownPages) -> N
             expected=entry.archive,
             found=true,
         )
+
+
+def moved(entries: Iterable[LockedSkill], record: Record) -> Iterator[tuple[LockedSkill, str]]:
+    """Yield each locked skill that was installed here from another source, with that one.
+
+    No command of ours moves a skill silently: somebody has edited the lock, here or where it comes from.
+    """
+    for entry in entries:
+        source = record.sources.get(entry.name)
+        if source is not None and not entry.source.same_origin(Source.parse(source)):
+            yield entry, source
+
+
+def moved_warnings(entries: Iterable[LockedSkill], record: Record) -> list[str]:
+    """Return a sentence for each locked skill that was installed here from another source."""
+    return [
+        f"{entry.name} was installed from {source}, and skillpm.lock now takes it from {entry.source}; if you did not "
+        "change that, restore skillpm.lock from version control"
+        for entry, source in moved(entries, record)
+    ]
 
 
 def lacks_skill(context: Context, entry: LockedSkill) -> bool:

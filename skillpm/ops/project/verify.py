@@ -22,12 +22,13 @@ from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.difference import Place, SkillState, standing
 from skillpm.ops.project.identity import contradictions
 from skillpm.ops.project.known_pages import KnownPages
-from skillpm.ops.project.provenance import lacks_skill, other_archive
+from skillpm.ops.project.provenance import lacks_skill, moved, other_archive
 from skillpm.ops.project.required import required
 from skillpm.resolve.agreement import refuse_incoherent
 from skillpm.resolve.plan import Change
 from skillpm.settings.folders import LOCK_FILE
 from skillpm.storage.links import Occupant
+from skillpm.storage.record import read_record
 
 STORE = "store"
 _INSTALL = "run `skillpm install` to put it back"
@@ -90,6 +91,10 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
     states = [state for state in standing(context).values() if state.name in chosen or not names]
     problems = [problem for state in states for problem in _of_skill(context, state)]
     problems += _of_sources(context, [entry for entry in lock.skills if entry.name in chosen], _sources(context, lock))
+    for entry, source in moved(lock.skills, read_record(context.settings.project)):
+        if entry.name in chosen:
+            detail = f"it is locked from {entry.source}, and was installed from {source}"
+            problems.append(Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED))
     folders = sum(1 for state in states for place in state.places if place.wanted is not None)
     return Verification(len(chosen), folders, tuple(problems))
 

@@ -10,7 +10,7 @@ import pytest
 
 from skillpm.layout.tree import MappingTree
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, write_registry
+from tests.shop import MakeProject, SkillFiles, publish, write_registry
 
 WISHES: dict[str, tuple[dict[str, str], str]] = {
     "a folder": ({"path": "./mine"}, "mine"),
@@ -90,3 +90,37 @@ def test_a_folder_that_has_no_such_skill_is_no_source(project: MakeProject, tmp_
         )
         outcome = place.call("verify")
         assert outcome.code == code, outcome
+
+
+@pytest.mark.parametrize("requires", [None, "project: 1\nrequires: {demo: '>=1'}\nregistries: {}\n"])
+def test_a_skill_that_the_lock_takes_from_another_registry_than_before_is_told(
+    project: MakeProject, skill_files: SkillFiles, tmp_path: Path, requires: str | None
+) -> None:
+    """Nothing else says where it came from: the project names no registry, and both have the same bytes."""
+    for name in ("ours", "theirs"):
+        publish(tmp_path / name, skill_files("demo", "1.0"))
+    place = project({} if requires is None else {"skillpm.yaml": requires})
+    place.call("install", "demo", SKILLPM_REGISTRIES=str(tmp_path / "ours")).ok()
+    installed = json.loads((place.root / "skillpm.lock").read_text())["skills"][0]["source"]
+    edit(place, source=installed.replace("ours", "theirs"))
+    told = (
+        f"demo was installed from {installed}, and skillpm.lock now takes it from {installed.replace('ours', 'theirs')}"
+    )
+    assert told in place.call("outdated").ok().err
+    assert f"and was installed from {installed}" in place.call("verify").fails(4, "").out
+    for words in ("sync --dry-run", "install demo --dry-run", "sync --frozen"):
+        assert told in place.call(*words.split()).ok().err, words
+    assert told not in place.call("sync").ok().err, "it was told, and stands in the record now"
+    place.call("verify").ok()
+
+
+def test_a_skill_that_a_command_takes_from_another_registry_is_no_edit(
+    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    for name in ("ours", "theirs"):
+        publish(tmp_path / name, skill_files("demo", "1.0"))
+    place = project({})
+    place.call("install", "demo", "--registry", tmp_path / "ours").ok()
+    moved = place.call("install", "demo", "--registry", tmp_path / "theirs", "--force").ok()
+    assert "was installed from" not in moved.err
+    place.call("verify").ok()
