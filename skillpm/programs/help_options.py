@@ -14,7 +14,8 @@ _TYPES = (
     "number|num|n|mode|value|command|url|port|key|pattern|regex|type|format|level|size|time|date|text"
 )
 _SPEC = re.compile(
-    rf"(?P<name>{_NAME})(?:\[=?(?P<optional>[^\]]+)\]|=(?P<equals>{_META}|''|\"\"|\[\]|\d+m?s?)(?P<colon>:)?"
+    rf"(?P<name>{_NAME})(?:(?:[ ]?\[=|\[)(?P<optional>[^\]]+)\]"
+    rf"|[ ]?=[ ]?(?P<equals>{_META}|''|\"\"|\[\]|\d+m?s?)(?P<colon>:)?"
     r"|[ ](?P<spaced>(?:\[[^\[\]]+\])?<[^<>]+>(?:\.\.\.)?|\[\([^\[\]]+\]\w+|\{[^{}\s]+\}|\[[A-Z<][^\[\]]*\]"
     r"|\[[^\[\]\s|]+\|[^\[\]]+\]"
     r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|[A-Z][A-Za-z]+(?=[ ]{2,}\S)"
