@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -32,8 +33,12 @@ from skillpm.model.task import Message
 
 _MOST = 1 << 22  # tokens of one answer that are believed
 _REFUSED = 2  # tries where nobody listens on a near machine: it has no network between that could recover
+_CROWDED = 8  # tries where it has too many requests: such limits count by the minute
+_LONGEST_PAUSE = 30.0  # seconds
+_QUIET = 10.0  # seconds in which no other request says that a server is waited for
 _SHOWN = 300  # characters of a server's own words
-_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_TOO_MANY = 429
+_BUSY = frozenset({408, _TOO_MANY, 500, 502, 503, 504})
 PATIENCE = Patience(idle=120.0, whole=180.0)
 
 
@@ -80,6 +85,7 @@ class EndpointPolicy:
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._say = say
+        self._said = [-math.inf]  # when; of all requests together
         url, _, model = address.partition("#")
         self._url = url.rstrip("/")
         self.name = address
@@ -223,8 +229,8 @@ class EndpointPolicy:
         """Return the status and the body of an answer; ask again while the server is busy or the connection fails."""
         data = b"" if body is None else json.dumps(body, ensure_ascii=True).encode()
         tries = self._patience.tries
-        for turn in range(tries):
-            seconds = 0.0
+        for turn in count():
+            seconds, hint = 0.0, "check the address, and whether the server runs"
             try:
                 answer = self._transport.once(method, self._url + path, data)
             except CutError as cut:
@@ -240,6 +246,8 @@ class EndpointPolicy:
                     raise self._failed(moved, "name that address instead, if you trust it")
                 if answer.status not in _BUSY:
                     return answer.status, answer.body
+                if answer.status == _TOO_MANY:
+                    tries, hint = max(tries, _CROWDED), "it has too many requests: try again later"
                 reason, seconds = f"it answers {answer.status}", seconds_asked(answer.headers.get("retry-after"))
                 if seconds > self._patience.asked:
                     words = _error_words(answer.body)[:_SHOWN]
@@ -247,10 +255,12 @@ class EndpointPolicy:
                     raise self._failed(f"{busy}: {words}" if words else busy, "try again then")
             if turn + 1 >= tries:
                 break
-            pause = seconds or 0.5 * 2**turn
-            self._say(f"{self._url} does not answer yet: {reason}; asking again in {pause:g} seconds")
+            pause = seconds or min(0.5 * 2**turn, _LONGEST_PAUSE)
+            if time.monotonic() - self._said[0] > _QUIET:
+                self._said[0] = time.monotonic()
+                self._say(f"{self._url} does not answer yet: {reason}; asking again in {pause:g} seconds")
             self._patience.sleep(pause)
-        raise self._failed(f"does not answer: {reason}", "check the address, and whether the server runs")
+        raise self._failed(f"does not answer: {reason}", hint)
 
     def _failed(self, what: str, hint: str | None) -> EndpointError:
         return EndpointError(f"{self._url} {what}", hint=hint or _ADMINISTRATOR, url=self._url)

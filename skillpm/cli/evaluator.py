@@ -107,13 +107,13 @@ def open_evaluator(
 
 
 @contextmanager
-def answers_are_kept() -> Iterator[None]:
+def answers_are_kept(goes_on: str = CONTINUES.format("")) -> Iterator[None]:
     """Where a server fails in the middle, say how to go on."""
     try:
         yield
     except RegistryError as error:
         if error.name == "endpoint":
-            note(f"the answers so far are stored: {CONTINUES.format('')}")
+            note(f"the answers so far are stored: {goes_on}")
         raise
 
 

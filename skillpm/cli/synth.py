@@ -13,6 +13,7 @@ from skillpm.cli.common_options import is_set
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, code_options, engine_option
 from skillpm.cli.context import command_context
+from skillpm.cli.evaluator import answers_are_kept
 from skillpm.cli.options import FiniteRange, number_option
 from skillpm.cli.output import json_option, note, print_json, progress, safe, table
 from skillpm.cli.paths import TypedPath
@@ -95,7 +96,8 @@ def command(skills: tuple[str, ...], output: Path | None, show: int | None, forc
         )
     if output is not None:
         check_output(output, force=force)
-    synthesis = synth(*_asked(skills, options), progress())
+    with answers_are_kept("the same command continues"):
+        synthesis = synth(*_asked(skills, options), progress())
     for name, skill in synthesis.profile.skills.items():
         for text in skill.sentences():
             note(f"note: {name}: {text}")

@@ -123,6 +123,17 @@ def test_a_busy_server_is_asked_again_as_it_says(chat: MakeChat, fault: dict[str
     assert pauses == ([3.0, 3.0] if fault.get("after") is None else [0.5, 1.0])
 
 
+def test_a_server_with_too_many_requests_is_given_a_minute_and_asked_for_it_once(chat: MakeChat) -> None:
+    pauses: list[float] = []
+    said: list[str] = []
+    patience = dataclasses.replace(QUICK, sleep=pauses.append)
+    url = chat({"go": {"fault": "status", "status": 429}})
+    with pytest.raises(EndpointError, match="does not answer: it answers 429") as failed:
+        ask(f"{url}#tiny", patience=patience, say=said.append)
+    assert 60 <= sum(pauses) <= 120 and max(pauses) <= 30
+    assert (failed.value.hint, len(said)) == ("it has too many requests: try again later", 1)
+
+
 FAULTS = {
     "is busy for longer": ({"fault": "busy", "after": "900"}, "asks for a pause of 900 seconds: busy"),
     "calls an error a success": (

@@ -259,6 +259,7 @@ def test_a_server_writes_requests_in_other_words_and_is_asked_once(project: Make
     assert (here.root / "again/train.jsonl").read_bytes() == (here.root / "made/train.jsonl").read_bytes()
     failed = here.call(*words, "--rephrase-share", "1", "--seed", "5", "--output", "other").fails(5)
     assert "answers 400" in failed.err and not (here.root / "other").exists()
+    assert "the answers so far are stored: the same command continues" in failed.err
 
 
 def test_rows_are_shown_in_other_words(project: MakeProject, chat: MakeChat) -> None:
