@@ -238,8 +238,8 @@ class EndpointPolicy:
                 if cut.refused and is_local(urlsplit(self._url).hostname):
                     tries = min(tries, _REFUSED)
             except RegistryError as error:
-                hint = _ADMINISTRATOR if error.hint == KEEPER else error.hint
-                raise EndpointError(error.message, hint=hint, url=self._url) from None
+                told = _ADMINISTRATOR if error.hint == KEEPER else error.hint
+                raise EndpointError(error.message, hint=told, url=self._url) from None
             else:
                 if answer.status in _MOVED and "location" in answer.headers:
                     moved = f"answers {answer.status}: it has moved to {answer.headers['location'][:_SHOWN]}"
