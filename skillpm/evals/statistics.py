@@ -237,7 +237,7 @@ def cluster_flip_test(differences: Sequence[float], clusters: Clusters, unit: in
         return 1.0
     # so few clusters that the normal distribution would be too sure make few sums, however fine their unit is
     if len(sums) > _COUNTED or min(2 ** len(sums), sum(sums)) > _MOST_SUMS:
-        return 2 * (1 - statistics.NormalDist().cdf(observed / math.sqrt(sum(value * value for value in sums))))
+        return math.erfc(observed / math.sqrt(2 * sum(value * value for value in sums)))
     ways = {0: 1}
     for value in sums:
         added: dict[int, int] = {}

@@ -19,11 +19,10 @@ def whole_folder(path: Path, option: str = "--output") -> Iterator[Path]:
     The option is the one that names the folder.
 
     Raises:
-        UsageError: the path exists already.
+        UsageError: the path exists already, or another command has written it meanwhile.
         StorageError: the disk refused.
     """
-    if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
-        raise UsageError(f"{path} exists already", hint=f"choose another `{option}`, or move it")
+    _refuse_taken(path, option)
     with DiskErrors("make", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
@@ -31,9 +30,15 @@ def whole_folder(path: Path, option: str = "--output") -> Iterator[Path]:
         with DiskErrors("write", path):
             yield folder
             folder.chmod(0o755)
+            _refuse_taken(path, option)  # by another command, meanwhile
             folder.replace(path)
     finally:
         remove_tree(folder)
+
+
+def _refuse_taken(path: Path, option: str) -> None:
+    if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
+        raise UsageError(f"{path} exists already", hint=f"choose another `{option}`, or move it")
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -182,6 +182,10 @@ def test_the_test_of_few_clusters_is_exact_in_any_unit(unit: int) -> None:
     assert cluster_flip_test([1.0] * 15, clusters, unit) == 2 / 2**5
 
 
+def test_a_p_value_far_out_is_small_and_not_zero() -> None:
+    assert cluster_flip_test([1.0] * 400, Clusters.of(range(400))) == pytest.approx(5.5e-89, rel=0.01)
+
+
 def test_the_test_of_many_clusters_is_that_of_few_but_normal() -> None:
     few = flips([1.0] * 60 + [-1.0] * 40, list(map(str, range(100))))
     many = flips([1.0] * 600 + [-1.0] * 500, list(map(str, range(1100))))
