@@ -70,6 +70,7 @@ class Job:
         adapter: to begin from.
         teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
         sharded: has each of several processes a share of the model?
+        prompts: the system texts, one of which each row to be made begins with.
     """
 
     recipe: Recipe
@@ -77,6 +78,7 @@ class Job:
     adapter: Path | None = None
     teachers: Mapping[str, Path | str] = field(default_factory=dict)
     sharded: bool = False
+    prompts: Sequence[str] = ()
 
 
 Sources = tuple[Path | str, Path | None, Mapping[str, Path | str]]
@@ -328,7 +330,7 @@ def launched(launch: Launch, job: Job) -> Iterator[tuple[Mapping[str, Any], Lear
         SkillpmError: what one of them could not do, such as open the model.
         KeyboardInterrupt: Ctrl-C came to another machine.
     """
-    asked = (job.recipe.model_dump(mode="json"), launch.sharded, launch.zero)
+    asked = (job.recipe.model_dump(mode="json"), launch.sharded, launch.zero, tuple(job.prompts))
     sources = (job.model, job.adapter, job.teachers)
     with _started(launch, {"recipe": lambda: asked, "sources": lambda document: sources}) as processes:
         yield processes.begin(), processes.learn

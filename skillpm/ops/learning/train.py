@@ -251,7 +251,8 @@ def _ready(context: Context, recipe: Recipe, launch: Launch | None, *, resumed: 
         sources = () if resumed else row_sources(context, recipe, session)
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
-        job = Job(recipe, model, adapter, teachers)
+        prompts = () if resumed else tuple(given.prompt for given in session.contributions.values())
+        job = Job(recipe, model, adapter, teachers, prompts=prompts)
         if launch and launch.machines:
             context.note(launch.machines.waiting)
         with launched(launch, job) if launch else _here(context, job) as (machine, learn):

@@ -184,12 +184,12 @@ def _train(launcher: Launcher, others: Machines, mirror: Path) -> list[RunStage]
     on_cpu = not torch.cuda.is_available()
     os.environ["ACCELERATE_USE_CPU"] = str(on_cpu)  # else the trainer of transformers sees one process there
     PartialState(cpu=on_cpu)
-    document, sharded, zero = launcher.ask_once("recipe")
+    document, sharded, zero, prompts = launcher.ask_once("recipe")
     if zero is not None:
         use_zero(zero)
     recipe = recipe_model(BUILT_IN).model_validate(document)
     model, adapter, teachers = launcher.ask("sources", document)
-    job = Job(recipe, model, adapter, teachers, sharded)
+    job = Job(recipe, model, adapter, teachers, sharded, prompts)
     opened = open_model(job)
     record = machine_record(job, opened) if leads_machine() else {}
     check_models(others, record)

@@ -14,10 +14,11 @@ import torch
 import transformers
 from transformers import AutoConfig
 
-from skillpm.errors import PluginError, StorageError, TrainingError
+from skillpm.errors import PluginError, StorageError, TrainingError, UsageError
 from skillpm.model.ports import Judge, Observe, Prefetch
 from skillpm.model.progress import Progress
 from skillpm.model.run import RunStage
+from skillpm.model.task import Message
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.distil import check_teacher
@@ -28,6 +29,8 @@ from skillpm.train.hf.model import (
     load_conversation,
     load_model,
     machine_settings,
+    room_for,
+    window,
 )
 from skillpm.train.hf.sharded import is_sharded, shard
 from skillpm.train.hf.together import gathered, meet, place, summed
@@ -35,6 +38,7 @@ from skillpm.train.hf.trackers import Track, check_trackers
 from skillpm.train.hf.tuned import all_layers, load_weights, save_weights, set_weights, trained_weights, tuned
 from skillpm.train.hf.vllm import VllmSampler
 from skillpm.train.hf.zero import uses_zero
+from skillpm.train.kinds import BUILT_IN
 from skillpm.train.metrics import StageReport
 from skillpm.train.model_files import model_digest
 from skillpm.train.plan import PlannedStage, TrainPlan
@@ -102,8 +106,8 @@ def open_model(job: Job) -> Opened:
 
     Raises:
         TrainingError: a program of ``report_to`` is not installed, or vLLM does not sample for this model.
-        UsageError: the model cannot be loaded, its template writes no answers, no adapter of the recipe fits, or a
-            teacher has another tokenizer.
+        UsageError: the model cannot be loaded, its template writes no answers, no adapter of the recipe fits, a teacher
+            has another tokenizer, or no row that will be made fits into a stage.
     """
     recipe = job.recipe
     check_trackers(recipe)
@@ -113,6 +117,7 @@ def open_model(job: Job) -> Opened:
         check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(job.model, dtype, recipe.lora.quantization, "cpu" if job.sharded else None)
+    _check_room(job, conversation, loaded)
     check_vocabulary(loaded, [conversation.end])  # which have the highest numbers of all, mostly
     model = tuned(loaded, recipe, job.adapter)
     if job.sharded:
@@ -121,6 +126,24 @@ def open_model(job: Job) -> Opened:
         loaded.is_loaded_in_4bit = False  # TRL would round the adapter to bfloat16, whatever the data type
     vllm = VllmSampler(job.model, model) if recipe.uses_vllm else None
     return Opened(model, conversation.stopping_with(loaded), job.teachers, vllm)
+
+
+def _check_room(job: Job, conversation: Conversation, model: Any) -> None:
+    """Raise UsageError where a stage takes fewer tokens than a request of one letter has, before rows are made."""
+    asked = Message(role="user", content="a")
+    prompts = [((Message(role="system", content=text),) if text else ()) + (asked,) for text in job.prompts]
+    lengths = [len(conversation.prompt(messages)) for messages in prompts]
+    for stage in job.recipe.stages if lengths else ():
+        length = getattr(stage, "max_length", None) if stage.kind in BUILT_IN.trainers else None
+        if length is None or min(lengths) <= min(length, window(model)):
+            continue
+        most = min(window(model), max(type(stage).model_fields["max_length"].default, 4 * min(lengths)))
+        fits = min(lengths) < window(model)
+        raise UsageError(
+            f"stage {stage.name}: no row fits into {min(length, window(model))} tokens: the shortest has "
+            f"{min(lengths)} tokens or more",
+            hint=f"--set stages.{stage.name}.max_length={most}" if fits else room_for(lengths, model, stage),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,6 +324,24 @@ def test_what_rows_are_made_of_is_looked_at_before_the_model_is_loaded(
         train(server.context(), recipe_of(server, tmp_path / "broken", change), progress=count)
 
 
+def test_a_length_that_takes_the_words_of_a_row_and_not_its_tokens_is_refused_before_there_are_rows(
+    server: Server, tiny_model: Path
+) -> None:
+    """The hint gives a length that takes them."""
+
+    class Titles(Count):
+        def start(self, title: str, total: int | None) -> None:
+            raise AssertionError(f"{title} has begun")
+
+    (server.folder / "synthesis.yaml").write_text(json.dumps(SYNTHESIS))
+    for stage, length in (("sft", 40), ("dpo", 40)):
+        recipe = recipe_of(server, tiny_model, f"stages=[{{kind: {stage}, max_length: {length}}}]")
+        with pytest.raises(UsageError, match=f"stage {stage}: no row fits into {length} tokens: .* tokens or") as error:
+            train(server.context(), recipe, progress=Titles())
+        assert error.value.hint == f"--set stages.{stage}.max_length=512", "the model reads no more"
+    assert not (server.root / "runs").exists()
+
+
 class Ending(Count):
     """Ctrl-C at the end of a stage's first step."""
 
