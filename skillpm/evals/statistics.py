@@ -237,7 +237,9 @@ def cluster_flip_test(differences: Sequence[float], clusters: Clusters, unit: in
         return 1.0
     # so few clusters that the normal distribution would be too sure make few sums, however fine their unit is
     if len(sums) > _COUNTED or min(2 ** len(sums), sum(sums)) > _MOST_SUMS:
-        return math.erfc(observed / math.sqrt(2 * sum(value * value for value in sums)))
+        # sums lie twice their common divisor apart, and each stands for the half of that on either side
+        reached = max(0, observed - math.gcd(*sums))
+        return math.erfc(reached / math.sqrt(2 * sum(value * value for value in sums)))
     ways = {0: 1}
     for value in sums:
         added: dict[int, int] = {}

@@ -55,14 +55,9 @@ def operations_of_tools(document: Any, warn: Warn) -> Iterator[Operation]:
     Raises:
         DocumentError: it is none of these.
     """
-    for step in ("result", "tools"):
-        if isinstance(document, dict):
-            if document.get("nextCursor"):
-                warn("the list goes on: ask the server with its `nextCursor`, and add those tools to this file")
-            document = document.get(step, document)
-    if not isinstance(document, list) or not document:
-        raise DocumentError("not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}')
-    for place, item in enumerate(_tools_of(document, warn)):
+    tools = _listed(document, warn)
+    given_names = {str(item.get("name")) for item in tools if isinstance(item, dict)}
+    for place, item in enumerate(_tools_of(tools, warn)):
         tool = item.get("function", item) if isinstance(item, dict) else {}
         tool = tool if isinstance(tool, dict) else {}
         schema = _schema_of_tool(tool)
@@ -72,11 +67,32 @@ def operations_of_tools(document: Any, warn: Warn) -> Iterator[Operation]:
             raise DocumentError(f"tool {place + 1} has no `name`, or parameters that are not an object")
         name = _tool_name(given)
         if name != given:
+            name = name if name not in given_names else _apart(name, given)
+            given_names.add(name)
             warn(f"`{given}` is called `{name}`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`")
         for key in _BETWEEN:
             if schema.get(key):
                 warn(f"`{name}`: `{key}` is left out: {_ALONE}")
         yield Operation(name, str(tool.get("description") or ""), schema, schema)
+
+
+def _listed(document: Any, warn: Warn) -> list[Any]:
+    """Return the tools of a list, of the answer that holds it, or of the pages of one in their order.
+
+    Raises:
+        DocumentError: there is no list.
+    """
+    listed: Any = document
+    if isinstance(document, dict):
+        answer = document.get("result", document)
+        listed = answer.get("tools") if isinstance(answer, dict) else None
+        if isinstance(answer, dict) and answer.get("nextCursor"):
+            warn("the list goes on: ask the server with its `nextCursor`, and add that answer to this file as a line")
+        if isinstance(error := document.get("error"), dict):
+            raise DocumentError(f"the server answered with an error: {error.get('message')}", hint="ask it again")
+    if not isinstance(listed, list) or not listed:
+        raise DocumentError("not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}')
+    return listed
 
 
 def _tools_of(document: list[Any], warn: Warn) -> Iterator[Any]:
@@ -102,6 +118,11 @@ def _tool_name(text: str) -> str:
     name = name if name[:1].isalpha() else f"tool_{name}"
     # long names differ in their ends, and an API has many of them that begin alike
     return name if len(name) <= 64 else f"{name[:55]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _apart(name: str, given: str) -> str:
+    """Return a name like this one that no other tool has: several names may become one by what is replaced in them."""
+    return f"{name[:55]}_{hashlib.sha256(given.encode()).hexdigest()[:8]}"
 
 
 def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:

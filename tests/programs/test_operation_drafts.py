@@ -361,9 +361,53 @@ def test_a_list_that_goes_on_and_a_name_that_changes_are_told() -> None:
     answer = {"result": {"tools": [{"name": "files/read", "inputSchema": None}], "nextCursor": "2"}}
     assert [operation.name for operation in operations_of_tools(answer, notes.append)] == ["files_read"]
     assert notes == [
-        "the list goes on: ask the server with its `nextCursor`, and add those tools to this file",
+        "the list goes on: ask the server with its `nextCursor`, and add that answer to this file as a line",
         "`files/read` is called `files_read`: a tool's name has up to 64 letters, digits, `_`, `.` and `-`",
     ]
+
+
+def test_a_name_that_changes_takes_no_name_of_another_tool() -> None:
+    names = ["files/write", "files_write", "files write", "写入", "読む"]
+    tools = [{"name": name, "inputSchema": None} for name in names]
+    made = [operation.name for operation in operations_of_tools(tools, print)]
+    assert len(set(made)) == len(names) and made[1] == "files_write"
+
+
+def _page(*names: str, **more: object) -> str:
+    tools = [{"name": name, "description": "Look at it.", "inputSchema": {"type": "object"}} for name in names]
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools, **more}})
+
+
+RECORDED = {
+    "pages": (f"{_page('look', nextCursor='2')}\n{_page('see')}\n", {"look", "see"}, ""),
+    "the first page": (f"ready\n{_page('look', nextCursor='2')}\n", {"look"}, "the list goes on"),
+    "words and notifications": (
+        'Server runs: {ok}\n{"jsonrpc": "2.0", "method": "notifications/message", "params": {}}\n'
+        f'{{"jsonrpc": "2.0", "id": 0, "result": {{"capabilities": {{}}}}}}\n{_page("look")}\n',
+        {"look"},
+        "",
+    ),
+    "an event stream": (f"event: message\ndata: {_page('look')}\n\n", {"look"}, ""),
+    "an error": ('{"jsonrpc": "2.0", "id": 1, "error": {"message": "no such method"}}', set(), "no such method"),
+    "an error behind words": (
+        'hm\n{"jsonrpc": "2.0", "error": {"message": "no such method"}}',
+        set(),
+        "no such method",
+    ),
+    "no answer": ("Server runs\n", set(), "not a list of tools"),
+}
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_what_an_mcp_server_printed_is_read_with_all_that_stands_around_its_answers(tmp_path: Path, case: str) -> None:
+    text, names, told = RECORDED[case]
+    file = tmp_path / "printed.txt"
+    file.write_text(text)
+    result = CliRunner().invoke(main, ["new", "api", "--from-mcp", str(file), "--directory", str(tmp_path)])
+    made = tmp_path / "api" / "contract.yaml"
+    found = {tool["name"] for tool in yaml.safe_load(made.read_text())["tools"]} if made.exists() else set()
+    assert found == names
+    assert told in f"{result.output} {result.exception}"
 
 
 def test_a_schema_that_grows_without_end_is_left_out() -> None:

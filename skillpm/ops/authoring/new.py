@@ -167,11 +167,37 @@ def _api_document(text: str, path: str) -> Any:
     try:
         return strict_json(text)
     except ValueError as error:
+        if (recorded := _recorded_tools(text)) is not None:
+            return recorded
         if len(text) <= MAX_DOCUMENT:
             return TypeAdapter(Json).validate_python(read_yaml(text, path=path))
         raise DocumentError(
             f"not JSON, and too large for YAML: {error}", path=path, hint="write it as JSON, up to 16 MiB"
         ) from None
+
+
+def _recorded_tools(text: str) -> Any:
+    """Return the tools in all that an MCP server printed: pages of them, among notifications and words of its own.
+
+    None where no line is the answer of a server. The last page says whether the list goes on.
+    """
+    from skillpm.formats.strict import strict_json
+
+    found: dict[str, Any] | None = None
+    for line in text.splitlines():
+        try:
+            message = strict_json(line.removeprefix("data:").strip())  # as streamable HTTP writes it
+        except ValueError:
+            continue
+        if not isinstance(message, dict):
+            continue
+        answer = message.get("result", message)
+        if isinstance(answer, dict) and isinstance(answer.get("tools"), list):
+            before = found.get("tools", []) if found else []
+            found = {"tools": [*before, *answer["tools"]], "nextCursor": answer.get("nextCursor")}
+        elif "error" in message and found is None:
+            found = message
+    return found
 
 
 def runs_of(request: str) -> list[tuple[str, ...]]:
