@@ -5,7 +5,8 @@ Reports each failed claim with its smallest counterexample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +27,13 @@ from skillpm.selftest.probes import Probe, Probes
 from skillpm.selftest.repeatability import Repeatability
 from skillpm.selftest.results import Results, Smaller, hurried
 from skillpm.selftest.shrink import shortest
-from skillpm.selftest.speed import Speed
+from skillpm.selftest.speed import TRIES, Speed
 from skillpm.selftest.tasks import GateTasks, gate_tasks
 from skillpm.worker.scoring import Scorer
 
+ROUNDS = 4  # how often most answers are judged
+LONG = 900  # seconds of which a person is told before
+Say = Callable[[str], None]
 _CASE_WANTS: dict[str, Any] = {
     "full_reward": "maximum", "zero_reward": "floor", "malformed": "refusal", "determinism": "verdict",
 }  # fmt: skip
@@ -40,6 +44,7 @@ class SelftestRun:
 
     Args:
         progress: is told how many answers were judged.
+        say: is told how long it takes, if that is long.
 
     Attributes:
         mistakes: how many of the wrong answers an executor would run.
@@ -52,7 +57,9 @@ class SelftestRun:
         promises: Promises,
         drawn: Sequence[Task] = (),
         progress: Progress = NO_PROGRESS,
+        say: Say = lambda sentence: None,
     ) -> None:
+        self._say = say
         self._contributions = contributions
         self._promises = promises
         self._files = SkillFiles(contributions.skill)
@@ -63,7 +70,11 @@ class SelftestRun:
 
     def run(self) -> None:
         """Check everything."""
-        probes = [*self._case_probes(), *self._understood(self._task_probes())]
+        made = self._task_probes()
+        self.mistakes = sum(probe.runs for probe in made)
+        if self._judge.has_code and self._is_slow(made):
+            return
+        probes = [*self._case_probes(), *self._understood(made)]
         self.mistakes = sum(probe.runs for probe in probes)
         judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
@@ -73,6 +84,38 @@ class SelftestRun:
         repeatability = Repeatability(self._judge, self.results, self._promises.seconds)
         repeatability.check([probes[n] for n in steady], [judgements[n] for n in steady])
         Speed(self._judge, self.results, self._promises.seconds).check(repeatability.suspects, len(steady))
+
+    def _is_slow(self, probes: Sequence[Probe]) -> bool:
+        """Report a verifier that takes too long for one right answer: thousands of others need not wait for it."""
+        right = next((probe for probe in probes if probe.want == "maximum"), None)
+        if right is None:
+            return False
+        started = time.perf_counter()
+        (judgement,) = self._judge.judge([right])
+        taken = time.perf_counter() - started
+        if taken <= self._promises.seconds:
+            self._tell_of_hours(right, taken, len(probes))
+            return False
+        if judgement.verdict.status == "errored":
+            self.results.checked["SK751"] += 1
+            self.results.add("SK751", [(right, judgement_text(judgement))])
+        elif self._judge.seconds([right], tries=TRIES, enough=self._promises.seconds) > self._promises.seconds:
+            Speed(self._judge, self.results, self._promises.seconds).check([[right]], 1)
+        if not self.results.failed:  # the first time it waited for its worker
+            self._tell_of_hours(right, taken, len(probes))
+        return bool(self.results.failed)
+
+    def _tell_of_hours(self, probe: Probe, taken: float, probes: int) -> None:
+        """Say how long it takes where that is long. A first answer waits for its worker, so it is judged again."""
+        if taken * ROUNDS * probes > LONG:
+            taken = min(taken, self._judge.seconds([probe], tries=1, enough=0))
+        hours = taken * ROUNDS * probes / 3600
+        if hours * 3600 > LONG:
+            name = self._contributions.skill.name
+            self._say(
+                f"{name}: {taken:.1f} s for each of some {ROUNDS * probes} answers are about {hours:.1f} hours; "
+                "`--workers N` judges N at a time"
+            )
 
     def _case_probes(self) -> Iterator[Probe]:
         for row in self._files.case_rows():

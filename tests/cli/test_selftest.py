@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from skillpm.selftest.claims import CLAIMS
 from tests.conftest import ROOT
 from tests.serving import PROMISES, lines, skill, whole
@@ -47,6 +51,15 @@ def test_what_cannot_be_run_is_exit_9_and_nothing_to_check_is_said(project: Make
     here.call("selftest", "./skill", "--yes").fails(9, "serving cannot be run", "exited with code 1")
     assert "nothing to check" in here.call("selftest", "./text").ok().err
     here.call("selftest").fails(2, "no skill is installed")
+
+
+@pytest.mark.slow
+def test_a_verifier_that_hangs_is_refused_after_one_answer_whatever_it_promises(project: MakeProject) -> None:
+    manifest = "manifest: 1\nversion: 1.0.0\nverifier: {seconds: 2}\n"
+    here = project({"skill": {**skill(verifier_py=whole("__import__('time').sleep(3600)")), "skill.yaml": manifest}})
+    began = time.monotonic()
+    done = here.call("selftest", "./skill", "--yes").fails(1)
+    assert time.monotonic() - began < 120 and "SK751" in done.out and "SK761" not in done.out
 
 
 def test_claims_for_which_there_was_nothing_to_look_at_stand_in_no_table(project: MakeProject) -> None:

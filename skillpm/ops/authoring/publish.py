@@ -199,7 +199,7 @@ def _unproven(report: Selftest, *, allowed: bool) -> tuple[str, ...]:
 def _checked(context: Context, skill: Skill, packed: Packed, progress: Progress) -> Selftest:
     """Self-test the skill; all claims hold."""
     with open_session(context, [skill]) as session:
-        report = selftest(session.contributions[skill.name], session.scorer, progress)
+        report = selftest(session.contributions[skill.name], session.scorer, progress, context.note)
     if not report.ok:
         raise _broken(report)
     if tree_digest(SourceTree(packed.root)) != packed.release.tree:

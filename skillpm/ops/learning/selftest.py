@@ -20,7 +20,7 @@ from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.claims import CLAIMS, Broken
-from skillpm.selftest.run import SelftestRun
+from skillpm.selftest.run import Say, SelftestRun
 from skillpm.synth.generate import synthesise
 from skillpm.worker.scoring import Scorer
 
@@ -110,11 +110,16 @@ class Selftest:
 def selftests(context: Context, skills: Sequence[Skill], progress: Progress = NO_PROGRESS) -> list[Selftest]:
     """Check skills to whose code the person has agreed. Raises what ``open_session`` and ``selftest`` raise."""
     with open_session(context, skills) as session:
-        return [selftest(session.contributions[skill.name], session.scorer, progress) for skill in skills]
+        return [selftest(session.contributions[skill.name], session.scorer, progress, context.note) for skill in skills]
 
 
-def selftest(contributions: Contributions, scorer: Scorer, progress: Progress = NO_PROGRESS) -> Selftest:
-    """Check one skill.
+def selftest(
+    contributions: Contributions,
+    scorer: Scorer,
+    progress: Progress = NO_PROGRESS,
+    say: Say = lambda sentence: None,
+) -> Selftest:
+    """Check one skill; ``say`` is told how long it takes, if that is long.
 
     Raises:
         PluginError: the skill's code cannot be loaded.
@@ -128,7 +133,7 @@ def selftest(contributions: Contributions, scorer: Scorer, progress: Progress = 
         return Selftest(skill, "", promises, {}, {}, ())
     started = time.monotonic()
     progress.start(f"{skill.name}: answers judged", None)
-    gate = SelftestRun(contributions, scorer, promises, drawn_tasks(contributions, scorer), progress)
+    gate = SelftestRun(contributions, scorer, promises, drawn_tasks(contributions, scorer), progress, say)
     gate.run()
     progress.finish()
     results = gate.results

@@ -154,6 +154,17 @@ def test_rewards_are_bounded_and_never_fail(report_of: ReportOf) -> None:
     assert found["SK742"]["counterexample"]["completion"] == ""
 
 
+def test_a_verifier_that_is_slow_with_a_right_answer_is_refused_without_thousands_of_others(
+    report_of: ReportOf,
+) -> None:
+    manifest = "manifest: 1\nversion: 1.0.0\nverifier: {seconds: 0.02}\n"
+    source = each("time.sleep(0.05)\n    return a.verdict")
+    report = report_of({**skill(verifier_py=source), "skill.yaml": manifest})
+    (finding,) = report["findings"]
+    assert finding["code"] == "SK761" and "but skill.yaml promises 0.02 s" in finding["seen"]
+    assert sum(claim["checked"] for claim in report["claims"]) == 1
+
+
 @pytest.mark.slow
 def test_a_verdict_that_takes_longer_than_promised_is_told(report_of: ReportOf) -> None:
     source = each("x == 'null' and time.sleep(0.6)\n    return a.verdict")
