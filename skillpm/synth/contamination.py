@@ -6,6 +6,7 @@ A run has 8 words, which finds every shared run of 13 too (the lengths used for 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from skillpm.errors import CheckError
@@ -14,15 +15,27 @@ from skillpm.model.task import Seed
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.rule_language import RuleLanguage
 
+# Small letters that look like Latin ones, or whose capitals do: the letters of Cyrillic and Greek in confusables.txt of
+# Unicode Technical Standard 39. Where the two differ (ν: v, Ν: N), the small one counts. Without μ, which is a unit.
+_LATIN = str.maketrans(
+    "авгекмнорстухѕіјѡѵүһҽԁԍԛԝӏαβγεζηικνορστυχϳ",
+    "abrekmhopctyxsijwvyhedgqwlabyezhikvopotuxj",
+)
 RUN = 8  # words
 PART = 6  # words of a run: requests have fewer in common by chance, too
 
 
+def skeleton(form: str) -> str:
+    """Return a normal form with Latin letters for those of other alphabets that look like them."""
+    return form if form.isascii() else unicodedata.normalize("NFC", form.translate(_LATIN))
+
+
 class SuiteIndex:
-    """The requests of all suites of all skills at hand, by normal form."""
+    """The requests of all suites of all skills at hand, by the skeleton of their normal form."""
 
     def __init__(self, suites: Iterable[tuple[str, Suite]]) -> None:
         """Index ``(skill, suite)`` pairs with their tasks inline."""
+        self._forms: list[str] = []
         self._places: dict[str, str] = {}
         self._runs: dict[tuple[str, ...], str] = {}
         self._parts: set[tuple[str, ...]] = set()  # of runs, of PART words each
@@ -31,7 +44,8 @@ class SuiteIndex:
             for number, task in enumerate(_inline(suite), 1):
                 place = f"{_named(task, number, 'task')} of suite `{suite.name}` of {skill}"
                 for text in (task.request, *task.request.split("\n\n")):  # a paragraph may be what is asked
-                    form = normal_form(text)
+                    self._forms.append(normal_form(text))
+                    form = skeleton(self._forms[-1])
                     self._places.setdefault(form, place)
                     self._runs.update(dict.fromkeys(runs(form), place))
                     self._parts.update(_neighbours(form.split(), PART))
@@ -39,21 +53,22 @@ class SuiteIndex:
 
     def __contains__(self, form: str) -> bool:
         """Does a suite ask this?"""
-        return form in self._places
+        return skeleton(form) in self._places
 
     def __iter__(self) -> Iterator[str]:
         """Yield the normal forms."""
-        return iter(self._places)
+        return iter(dict.fromkeys(self._forms))
 
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
-        return next(filter(None, map(self._runs.get, runs(form))), None)
+        return next(filter(None, map(self._runs.get, runs(skeleton(form)))), None)
 
     def are_apart(self, forms: Sequence[str]) -> bool:
         """Do normal forms neither stand in a suite nor share a run with one? False where it is not certain."""
         # A run has RUN - PART + 1 parts, so a look at every so manieth part of all words finds one of any run in them.
-        parts = _neighbours(" ".join(forms).split(), PART, RUN - PART + 1)
-        return self._places.keys().isdisjoint(forms) and self._parts.isdisjoint(parts)
+        looks = [*map(skeleton, forms)]
+        parts = _neighbours(" ".join(looks).split(), PART, RUN - PART + 1)
+        return self._places.keys().isdisjoint(looks) and self._parts.isdisjoint(parts)
 
     def said_by(self, language: RuleLanguage) -> list[tuple[str, str]]:
         """Return the suite tasks that a rule can say if their values are masked, each with the rule's request."""
@@ -72,7 +87,7 @@ class SuiteIndex:
         overlaps = [
             (f"{_named(seed, number, 'seed')} of {skill}", self._places[form])
             for number, seed in enumerate(seeds, 1)
-            if (form := normal_form(seed.request)) in self._places
+            if (form := skeleton(normal_form(seed.request))) in self._places
         ]
         if not overlaps:
             return

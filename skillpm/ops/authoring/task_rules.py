@@ -175,11 +175,12 @@ def seeds_in_suites(subject: Subject) -> Iterator[Problem]:
     """Seeds that ask the same as a suite task."""
     measured = {}
     if suites := [*suite_rows(subject)]:
+        from skillpm.synth.contamination import skeleton
         from skillpm.synth.dedupe import normal_form
 
-        measured = {normal_form(row.value.request): _place(row) for row in suites}
+        measured = {skeleton(normal_form(row.value.request)): _place(row) for row in suites}
     for row in seed_rows(subject) if measured else ():
-        place = measured.get(normal_form(row.value.request))
+        place = measured.get(skeleton(normal_form(row.value.request)))
         if place is not None:
             yield Problem(
                 f"`{row.value.request[:80]}` is a task of {place}", row.line, row.path, "take one of them out"
