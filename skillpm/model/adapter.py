@@ -29,12 +29,14 @@ class RecordedAnswer(Document):
         prompt: the messages that it was asked with.
         max_new_tokens: of the answer.
         template: arguments of the chat template; the adapter's own where None.
+        dtype: of the weights; None where that was not recorded.
     """
 
     prompt: tuple[Message, ...]
     answer: str
     max_new_tokens: Annotated[int, Field(ge=1, le=32768)]
     template: dict[str, Json] | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
 
 
 class AdapterRelease(Document):

@@ -232,7 +232,10 @@ def replay(
         reason = f"{base} is not prepared here" if rows else "the adapter has none"
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
-    policy = load_policy(PolicyRequest(base, folder, len(rows), template=rows[0].template), settings)
+    dtype = (
+        "float32" if rows[0].dtype == "float32" else "auto"
+    )  # bfloat16 is slow where a processor has no units for it
+    policy = load_policy(PolicyRequest(base, folder, len(rows), dtype, template=rows[0].template), settings)
     check_base(release.base_digest, base, model_digest(source))
     most = max(row.max_new_tokens for row in rows)
     progress.start("asking recorded answers again", len(rows))
@@ -298,7 +301,7 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
     settings = arm.settings if arm else {}
     if arm is None or "answer_form" in settings:
         return
-    template = settings.get("template_arguments")
+    template, dtype = settings.get("template_arguments"), settings.get("dtype")
     prompts = {task.key: task.prompt for task in read_tasks(rows)}
     records = (item for item in arm.records if item.suite == HELD_OUT and item.task in prompts)
     for record in islice(records, _RECORDED):
@@ -307,6 +310,7 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
             answer=record.completion,
             max_new_tokens=int(str(settings.get("max_new_tokens", 128))),
             template=template if isinstance(template, dict) else None,
+            dtype=dtype if dtype in ("float32", "bfloat16") else None,
         )
 
 

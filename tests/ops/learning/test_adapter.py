@@ -89,7 +89,9 @@ def test_a_model_that_was_trained_whole_is_written_with_the_tokenizer_of_its_bas
     merge_run(settings, run.folder, tmp_path / "merged", "float32")
     trained = load_model(run.folder / "adapter", "float32").state_dict()
     policy = TransformersPolicy(tmp_path / "merged", dtype="float32")
-    assert all(torch.equal(weight, trained[name]) for name, weight in load_model(policy.name).state_dict().items())
+    assert all(
+        torch.equal(weight, trained[name]) for name, weight in load_model(policy.name, "float32").state_dict().items()
+    )
     export_model(settings, run.folder.name, tmp_path / "run.gguf", "f32")
     assert (tmp_path / "run.gguf").is_file()
 
@@ -123,6 +125,7 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     assert "server-a-model: 4 of 4 recorded answers came again" in done.err
     rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
     assert [row["template"] for row in rows] == [{}] * 4, "the evaluation called the chat template so"
+    assert [row["dtype"] for row in rows] == ["float32"] * 4, "on each processor, because their answers may differ"
     asked = place.call("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--json", "--yes")
     assert len(asked.document["adapter"]) == 64
     place.call("adapter", "verify", "server-a-model").ok()
