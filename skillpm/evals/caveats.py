@@ -66,6 +66,8 @@ def _endings(evaluation: Evaluation) -> Iterator[str]:
                 yield f"{place}: {cell.truncated} of {cell.asked} answers were cut off at the token limit"
             if cell.too_long > MUCH * cell.asked:
                 yield f"{place}: {cell.too_long} of {cell.asked} prompts were too long for the model and not asked"
+            if cell.repeated and (left_out := cell.tasks - (last := cell.repeated[-1]).tasks):
+                yield f"{place}: pass@{last.k} leaves out {left_out} of {cell.tasks} tasks, with fewer judged answers"
 
 
 def _arms(evaluation: Evaluation) -> Iterator[str]:

@@ -42,7 +42,9 @@ MANNERS = (
 _LONGEST = 600  # characters of a phrasing
 _TOKENS = 256  # of a phrasing, and of an answer
 _QUOTES = "\"'`“”„ \t"
-_EXACT = re.compile(r"""(?<![\w./-])(?:--?[A-Za-z][\w-]*|[~.]{0,2}/[\w./~-]+|[\w./:@~+-]*\d[\w./:@~+-]*)""")
+_EXACT = re.compile(
+    r"""(?<![\w./-])(?:--?[A-Za-z][\w-]*|[~.]{0,2}/[\w./~-]+|[\w./:@~+-]*\d[\w./:@~+-]*|\w[\w-]*[.:@/_][\w./:@~+-]*\w)"""
+)
 _CLOSING = ".,:;!?"
 
 
@@ -145,7 +147,7 @@ def _says(text: str, value: str) -> bool:
 
 
 def _exact_words(text: str) -> set[str]:
-    """Return what cannot be said in other words: numbers, paths and options."""
+    """Return what cannot be said in other words: numbers, options, paths and other names with marks inside."""
     return {word.rstrip(_CLOSING) for word in _EXACT.findall(text)}
 
 

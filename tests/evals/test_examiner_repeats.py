@@ -168,6 +168,16 @@ def test_what_a_limit_leaves_out_is_not_asked_and_no_failure(server: Server, rea
     assert "20 answers not asked for" in render_report(ReportData("t", evaluation))
 
 
+def test_tasks_with_too_few_judged_answers_are_left_out_of_pass_at_k_and_it_is_said(
+    server: Server, ready: JudgingSession, ask: Ask
+) -> None:
+    policy = Coin(server, dict.fromkeys(range(1, 13), 1.0))
+    evaluation = evaluation_of(server, ready, ask(policy, Asking(repeats=2, limits=Limits(max_tokens_total=200))))
+    left_out = 12 - only_cell(evaluation).repeated[-1].tasks
+    assert left_out == 10
+    assert any(f"pass@2 leaves out {left_out} of 12 tasks" in caveat for caveat in caveats(evaluation))
+
+
 def test_an_arm_that_a_limit_leaves_out_is_shown_as_not_asked(
     server: Server, ready: JudgingSession, count: Count
 ) -> None:

@@ -32,6 +32,8 @@ FAULTS = {
     "serve /srv/app at 8123 within 30 seconds": "adds a value",
     "serve /srv/app at 8123, then /srv/other": "adds a value",
     "serve /srv/app at 8123 with --reload": "adds a value",
+    "serve /srv/app at 8123 from server.py": "adds a value",
+    "serve /srv/app at 8123 for admin@host": "adds a value",
 }
 
 
