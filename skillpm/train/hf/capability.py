@@ -31,7 +31,7 @@ from skillpm.train.hf.batch import (
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
-from skillpm.train.hf.sharded import own_share
+from skillpm.train.hf.sharded import is_sharded, own_share
 from skillpm.train.hf.side_by_side import most_parts
 from skillpm.train.hf.together import count, summed
 
@@ -44,8 +44,9 @@ _SMALL = 0.1  # of all weights
 # Bounds of the Kullback-Leibler divergence, in nats, of two ways to compute one distribution. A window that is not seen
 # or a state of another row gives 0.05 and more; the rounding of bfloat16 gave up to 0.008, that of float32 below 1e-6.
 _EXACT, _ROUNDED = 1e-4, 0.03
-# The same of gradients: the norm of the difference over the norm. A mask that does not hold gives 0.04 and more.
-_EXACT_GRADIENT, _ROUNDED_GRADIENT = 1e-3, 0.03
+# The same of gradients: the norm of the difference over the norm. A mask that does not hold gives 0.04 and more. In
+# bfloat16 rounding alone gave 0.02 to 0.05, so a gradient is compared in float32, and has to exist in bfloat16.
+_EXACT_GRADIENT, _ROUNDED_GRADIENT, _WORKS = 1e-3, 0.03, 0.2
 # The same of the log-probabilities of tokens: their mean difference, in nats.
 _EXACT_SCORE, _ROUNDED_SCORE = 1e-3, 0.05
 FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, LookupError)
@@ -209,9 +210,8 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
         UsageError: the model's plain forward or backward pass fails.
     """
     trial, alone = _trial_rows(features), SeparateRows(pad)
-    bound = _EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT
 
-    def is_same(way: PrefixPacking) -> bool:
+    def gap(way: PrefixPacking) -> float:
         model.zero_grad(set_to_none=True)
         try:
             _add_gradient(model, [alone([feature]) for feature in trial], len(way.trials))
@@ -224,7 +224,13 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
             ) from None
         expected = _gradient_norm(model)
         _add_gradient(model, [lay_out(trial) for lay_out in way.trials], -1.0)
-        return _gradient_norm(model) < bound * max(expected, 1e-12)
+        return _gradient_norm(model) / max(expected, 1e-12)
+
+    def is_same(way: PrefixPacking) -> bool:
+        exact = _in_float32(model, lambda: gap(way))
+        if exact is None:
+            return gap(way) < _ROUNDED_GRADIENT
+        return exact < _EXACT_GRADIENT and (model.dtype == torch.float32 or gap(way) < _WORKS)
 
     with evaluating(model):
         chosen = first_that(layouts(most_learning_parts(model)), is_same)
@@ -294,6 +300,28 @@ def evaluating(model: Any) -> Iterator[None]:
         yield
     finally:
         model.train(before)
+
+
+def _in_float32(model: Any, trial: Callable[[], float]) -> float | None:
+    """Return what a trial gives while the bfloat16 weights of a model are float32, which loses nothing.
+
+    None where memory lacks, and where weights have fewer bits or shares: they are multiplied in a way of their own.
+    """
+    if is_sharded(model) or any(weight.dtype not in (torch.bfloat16, torch.float32) for weight in model.parameters()):
+        return None
+    halves = [weight for weight in [*model.parameters(), *model.buffers()] if weight.dtype == torch.bfloat16]
+    try:
+        for weight in halves:
+            weight.data = weight.data.float()
+        return trial()
+    except FAILURES as error:
+        if not (halves and lacks_memory(error)):
+            raise
+        return None
+    finally:
+        model.zero_grad(set_to_none=True)
+        for weight in halves:
+            weight.data = weight.data.to(torch.bfloat16)
 
 
 def same_scores(one: torch.Tensor, other: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> bool:

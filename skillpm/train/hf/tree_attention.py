@@ -38,9 +38,15 @@ def _attend(
     **rest: Any,
 ) -> tuple[torch.Tensor, None]:
     """Return the attention output, shape (1, length, heads, size); the signature is transformers'."""
+    dtype = query.dtype
+    if dtype == torch.bfloat16 and query.device.type == "cpu" and torch.is_grad_enabled():
+        # The backward pass of torch's kernel takes nearly twice as long in bfloat16 as in float32, and rounds more.
+        query, key, value = query.float(), key.float(), value.float()
+        if attention_mask is not None and attention_mask.is_floating_point():
+            attention_mask = attention_mask.float()
     if tree is None or query.device.type != "cpu" or rest.get("position_bias") is not None:
         found, _ = sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **rest)
-        return found, None
+        return found.to(dtype), None
     lengths, parents = tree.T.tolist()
     queries, keys, values = (torch.split(part, lengths, dim=2) for part in (query, key, value))
     paths: list[list[int]] = []
@@ -55,7 +61,7 @@ def _attend(
                 queries[number], seen_keys, seen_values, mask, dropout, scale=scaling, enable_gqa=True
             )
         )
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    return torch.cat(parts, dim=2).transpose(1, 2).to(dtype).contiguous(), None
 
 
 AttentionInterface.register("sdpa", _attend)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from skillpm.errors import StorageError, UsageError
 from skillpm.train.base_model import no_layer, portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
+from skillpm.train.hf.lora_linear import quicken
 from skillpm.train.hf.memory import lacks_memory, no_memory
 from skillpm.train.hf.model import check_adapter, reason_of, with_adapter
 from skillpm.train.hf.sharded import is_sharded, own_share, set_shares, whole_state
@@ -45,6 +46,7 @@ def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
             parameter.requires_grad_(not wanted or id(parameter) in wanted)
         return model
     adapted = _adapted(model, recipe, adapter, layers)
+    quicken(adapted)
     if isinstance(adapted.get_base_model().get_output_embeddings(), BaseTunerLayer):
         raise UsageError(
             "the adapter has an update of the model's last matrix, which no stage trains",

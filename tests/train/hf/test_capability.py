@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PretrainedConfig
 
+from skillpm.train.hf import capability
 from skillpm.train.hf.batch import Way
 from skillpm.train.hf.capability import decoding_way, packing_way
 from skillpm.train.hf.decode import Sampling, decode
@@ -96,6 +97,39 @@ def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str, threads: int) ->
     if name in FAST:
         assert isinstance(way, PrefixPacking)
         assert ("trees" in way.divided(features)) is (threads > 1 and name not in DRAWS)
+
+
+def test_rounding_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 it changes gradients of some models more than a wrong mask does."""
+    monkeypatch.setattr(capability, "_ROUNDED_GRADIENT", 0.0)
+    model, features = random_architecture("llama").to(torch.bfloat16), encode_rows(some_rows(), 512)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+
+    assert isinstance(packing_way(model, features, 2), PrefixPacking)
+    for name, weight in model.state_dict().items():
+        assert weight.dtype == before[name].dtype
+        assert torch.equal(weight, before[name])
+
+
+@pytest.mark.parametrize("name", ["mistral, window", "mamba"])
+def test_a_way_that_is_wrong_is_wrong_in_bfloat16(name: str) -> None:
+    model, features = random_architecture(name).to(torch.bfloat16), encode_rows(some_rows(), 512)
+
+    assert isinstance(packing_way(model, features, 2), SeparateRows)
+
+
+def test_a_model_that_fits_but_once_is_tried_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, features = random_architecture("llama").to(torch.bfloat16), encode_rows(some_rows(), 512)
+
+    def lacking(model: Any, batch: dict[str, torch.Tensor]) -> Any:
+        if model.dtype == torch.float32:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return answer_loss(model, batch)
+
+    monkeypatch.setattr(capability, "answer_loss", lacking)
+
+    assert isinstance(packing_way(model, features, 2), PrefixPacking)
+    assert model.dtype == torch.bfloat16
 
 
 def test_a_trial_takes_the_memory_of_one_gradient() -> None:

@@ -43,3 +43,21 @@ def test_a_piece_is_multiplied_with_itself_and_what_stands_before_it(monkeypatch
     states = torch.randn(1, 2, sum(len(piece.tokens) for piece in pieces), 8)
     _attend(None, states, states, states, None, tree=outline(pieces))
     assert products == [len(piece.tokens) * (piece.start + len(piece.tokens)) for piece in pieces]
+
+
+def test_bfloat16_is_multiplied_in_float32_where_a_gradient_is_wanted() -> None:
+    pieces = prefix_tree(ROWS, SHARED)
+    length, module = sum(len(piece.tokens) for piece in pieces), SimpleNamespace(num_key_value_groups=2)
+    torch.manual_seed(0)
+    asked = [torch.randn(1, heads, length, 8, dtype=torch.bfloat16, requires_grad=True) for heads in (4, 2, 2)]
+    exact = [part.detach().float().requires_grad_() for part in asked]
+    weights, mask = torch.randn(1, length, 4, 8), visible(pieces)[None, None]
+    for tree in (None, outline(pieces)):
+        expected, _ = _attend(module, exact[0], exact[1], exact[2], mask, tree=tree)
+        found, _ = _attend(module, asked[0], asked[1], asked[2], mask, tree=tree)
+        assert found.dtype == torch.bfloat16
+        assert torch.equal(found, expected.to(torch.bfloat16))
+        gradients = torch.autograd.grad((found * weights.to(torch.bfloat16)).sum(), asked)
+        wanted = torch.autograd.grad((expected * weights.to(torch.bfloat16)).sum(), exact)
+        for one, other in zip(gradients, wanted, strict=True):
+            assert torch.equal(one, other.to(torch.bfloat16))
