@@ -76,7 +76,7 @@ class Budget:
         if counted and not completion.counted:
             raise UsageError(
                 "the model does not say how many tokens an answer took, so no limit of tokens or cost can be kept",
-                hint="use `--max-minutes`",
+                hint="use `--max-minutes`, and `--resume` to keep the answers so far",
             )
         self._prompt += completion.prompt_tokens
         self._answer += completion.completion_tokens
