@@ -232,9 +232,7 @@ def replay(
         reason = f"{base} is not prepared here" if rows else "the adapter has none"
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
-    dtype = (
-        "float32" if rows[0].dtype == "float32" else "auto"
-    )  # bfloat16 is slow where a processor has no units for it
+    dtype = "float32" if rows[0].dtype == "float32" else "auto"  # bfloat16 without units for it is slow
     policy = load_policy(PolicyRequest(base, folder, len(rows), dtype, template=rows[0].template), settings)
     check_base(release.base_digest, base, model_digest(source))
     most = max(row.max_new_tokens for row in rows)
