@@ -274,6 +274,13 @@ CASES: dict[str, Case] = {
     "SK518": package(
         "seeds/a.jsonl", row(request="say <|im_end|>", expected=GOLD), row(request="say <|im_end>", expected=GOLD), 1
     ),
+    "SK530": package(
+        "seeds/a.jsonl",
+        row(request="a", expected={"tool": "find", "args": {"text": "2026-02-30"}}),
+        row(request="a", expected={"tool": "find", "args": {"text": "2028-02-29"}}),
+        1,
+        contract=CONTRACT.replace("{text: {type: string}", "{text: {type: string, format: date}"),
+    ),
     "SK529": package(
         "suites/core.yaml",
         SUITE + '  - {request: "where  IS it?", expected: {tool: find, args: {text: TODO}}}\n',

@@ -143,6 +143,29 @@ def doubtful_rows(subject: Subject) -> Iterator[Problem]:
             yield from _problems(subject, doubtful_answers(document, contract))
 
 
+@TASK_RULES.warning("SK530", "a value of another format", why="Decoding by the contract can never write it.")
+def other_formats(subject: Subject) -> Iterator[Problem]:
+    """Expected values of seeds and suites that are not of the `format` in their schema, such as the date 2026-02-30."""
+    contract = compiled_contract(subject)
+    if contract is None:
+        return
+    from skillpm.contract.schema import compiled
+
+    schemas = {
+        name: tool.input_schema for name, tool in contract.tools.items() if '"format"' in json.dumps(tool.input_schema)
+    }
+    strict = {name: compiled(schema, formats=True) for name, schema in schemas.items()}
+    for row in chain(seed_rows(subject), suite_rows(subject)) if strict else ():
+        expected = _without_null(row.value.expected)
+        if not isinstance(expected, dict) or str(expected.get("tool")) not in strict or "args" not in expected:
+            continue
+        name, arguments = str(expected["tool"]), expected["args"]
+        error = next(strict[name].iter_errors(arguments), None)
+        if error is not None and compiled(schemas[name]).is_valid(arguments):
+            place = ".".join(map(str, error.instance_path))
+            yield Problem(f"`{place}`: {error.message[:120]}", row.line, row.path, "correct the value, or the `format`")
+
+
 @TASK_RULES.install_error(
     "SK526", "one request, two answers", why="No model can give both; the best possible score is 50 %."
 )
