@@ -60,7 +60,8 @@ def figures_document(rows: Iterable[Row], part: str = "") -> list[dict[str, Any]
             "task_set": row.task_set.name,
             **({part: row.part} if part else {}),
             "arm": arm,
-            "tasks": cell.asked,
+            "tasks": cell.tasks,
+            "answers": cell.asked,
             **as_json(cell),
         }
         for row in rows

@@ -174,6 +174,8 @@ def test_tasks_with_too_few_judged_answers_are_left_out_of_pass_at_k_and_it_is_s
     policy = Coin(server, dict.fromkeys(range(1, 13), 1.0))
     evaluation = evaluation_of(server, ready, ask(policy, Asking(repeats=2, limits=Limits(max_tokens_total=200))))
     left_out = 12 - only_cell(evaluation).repeated[-1].tasks
+    (told,) = evaluation_document(evaluation, [])["figures"]
+    assert (told["tasks"], told["answers"]) == (12, 14)
     assert left_out == 10
     assert any(f"pass@2 leaves out {left_out} of 12 tasks" in caveat for caveat in caveats(evaluation))
 
