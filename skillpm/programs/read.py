@@ -49,7 +49,7 @@ def read_program(program: str, choice: CommandChoice = CommandChoice(), warn: Wa
         UsageError: there is no such program, or nothing can be read of it.
     """
     asker = Asker(program)
-    read = _by_parser(asker, choice) or _by_help(asker, choice)
+    read = _by_parser(asker, choice, warn) or _by_help(asker, choice)
     lost = [" ".join(words) for words in choice.commands if all(item.words != words for item in read.commands)]
     if lost and not choice.missing_ok:
         known = ", ".join(read.names[:12]) or "no subcommands"
@@ -97,20 +97,22 @@ def help_texts(asker: Asker, words: tuple[str, ...]) -> str:
     return "\n".join(re.sub(r"\x1b\[[0-9;]*m|.\x08", "", reply.text) for reply in calls)
 
 
-def _introspected(asker: Asker, *arguments: str) -> Any:
+def _introspected(asker: Asker, *arguments: str, warn: Warn = lambda _: None) -> Any:
     python = asker.python()
     if python is None:
         return None
     script = Path(introspect.__file__)
     reply = asker.call(python, "-B", str(script), str(asker.path), *arguments, show=(script,))
+    if reply.problem:
+        warn(f"the parser of {asker.name} {reply.problem}: what it says for `--help` is read instead")
     try:
         return json.loads(reply.text.rpartition("\n")[2])
     except ValueError:
         return None
 
 
-def _by_parser(asker: Asker, choice: CommandChoice) -> Program | None:
-    found = _introspected(asker)
+def _by_parser(asker: Asker, choice: CommandChoice, warn: Warn) -> Program | None:
+    found = _introspected(asker, warn=warn)
     try:
         commands = [_parsed_command(item) for item in found["commands"]] if isinstance(found, dict) else []
         if not commands:

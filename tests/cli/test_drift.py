@@ -78,7 +78,6 @@ def test_drift_without_a_program_says_what_is_missing(skill: str, tmp_path: Path
 
 SILENT = {
     "prints nothing": "#!/bin/sh\n",
-    "cannot be started": "#!/no/such/interpreter\n",
     "pages its help with a program that is not there": "#!/bin/sh\ncat $0 | /no/such/pager\n",
     "prints too much": "#!/bin/sh\nyes '  --seats N  book N seats'\n",
     "hangs": "#!/bin/sh\nsleep 60\n",
@@ -113,6 +112,19 @@ def test_a_parser_that_cannot_be_read_this_time_is_not_compared_with_its_help(
             words = ["new", "boat-cli", "--from-cli", "boat", "--directory", str(tmp_path)]
         result = CliRunner().invoke(main, words)
     assert isinstance(result.exception, UsageError) and "cannot be read now" in str(result.exception)
+
+
+def test_a_parser_that_takes_too_long_is_told_before_its_help_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("skillpm.programs.ask._SECONDS", 1.0)
+    slow = "import sys, time\nif 'introspect' in str(sys.orig_argv):\n    time.sleep(60)\n"
+    help_text = "print('usage: boat [--seats N] DATE\\n\\n  --seats N  book N seats')\n"
+    (tmp_path / "boat").write_text(f"#!{sys.executable} -IS\n{slow}{help_text}")
+    (tmp_path / "boat").chmod(0o755)
+    made = CliRunner().invoke(main, ["new", "boat-cli", "--from-cli", "boat", "--directory", str(tmp_path)])
+    assert "the parser of boat did not end within 1 seconds: what it says for `--help` is read instead" in made.output
 
 
 def test_a_skill_of_text_alone_runs_no_program(tmp_path: Path) -> None:
