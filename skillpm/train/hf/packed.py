@@ -2,6 +2,7 @@
 
 Decoding multiplies few rows by large weights. From oneDNN's blocked layout that takes from half to three quarters of
 the time: on two cores with AVX2, SmolLM2-135M writes 1, 4 and 16 answers side by side 1.3, 1.5 and 1.3 times as fast.
+In bfloat16 a core with AVX-512 takes 0.56, 0.61 and 0.79 of the time for its products.
 The weights are those that they were, and sums differ in the last digits, as they do from one batch size to the next.
 """
 
@@ -42,8 +43,8 @@ class PackedLinear(torch.nn.Module):
 
 
 def pack(model: Any) -> None:
-    """Pack the linear layers of a model in place, if it is on a CPU in float32 and the packed ones give the same."""
-    layers = _packable(model)
+    """Pack the linear layers of a model in place, if it is on a CPU and the packed ones give the same."""
+    layers = _packable(model, torch.float32, torch.bfloat16)
     if layers and _gives_the_same(_merged(layers[0][-1])):
         for parent, name, layer in layers:
             setattr(parent, name, PackedLinear(_merged(layer)))
@@ -53,6 +54,7 @@ def pack(model: Any) -> None:
 def packed(model: Any, tokens: Sequence[int]) -> Iterator[None]:
     """While it lasts, a model that is trained answers from packed layers with its adapter merged into them.
 
+    A model in bfloat16 answers from its own layers: merging would round what has been learned.
     Its own layers, and what they have learned, are not touched: they stand aside, and are put back. So they are at
     once where the packed ones do not say the same of the tokens: some models use the weight of a layer, and pass its
     adapter by.
@@ -61,7 +63,7 @@ def packed(model: Any, tokens: Sequence[int]) -> Iterator[None]:
         model: in evaluation mode.
         tokens: of a prompt; the first few are tried each time, for an adapter that is still zero shows nothing.
     """
-    layers = _packable(model) if model.num_parameters() <= _MOST else []
+    layers = _packable(model, torch.float32) if model.num_parameters() <= _MOST else []
     trial = torch.tensor([tokens[:_TRIED]], device=model.device)
 
     def say_the_same(packing: Callable[[Any], None]) -> bool:
@@ -90,8 +92,8 @@ def _put_back(layers: Sequence[_Place]) -> None:
         setattr(parent, name, layer)
 
 
-def _packable(model: Any) -> list[_Place]:
-    return list(_linear_layers(model)) if model.device.type == "cpu" and model.dtype == torch.float32 else []
+def _packable(model: Any, *dtypes: torch.dtype) -> list[_Place]:
+    return list(_linear_layers(model)) if model.device.type == "cpu" and model.dtype in dtypes else []
 
 
 def _linear_layers(module: torch.nn.Module) -> Iterator[_Place]:
@@ -118,9 +120,9 @@ def _merged(layer: Any) -> torch.nn.Linear:
 
 def _gives_the_same(linear: torch.nn.Linear) -> bool:
     """Is the library there, and right? Its operators are not part of torch's public interface."""
-    rows = torch.eye(2, linear.in_features)
+    rows = torch.eye(2, linear.in_features, dtype=linear.weight.dtype)
     try:
         with torch.inference_mode():
-            return torch.allclose(PackedLinear(linear)(rows), linear(rows), rtol=1e-3, atol=1e-5)
+            return torch.allclose(PackedLinear(linear)(rows), linear(rows), rtol=1e-2, atol=1e-5)
     except (AttributeError, RuntimeError):
         return False

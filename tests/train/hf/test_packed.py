@@ -43,10 +43,26 @@ def test_a_model_has_the_distributions_that_it_had(name: str) -> None:
     assert torch.allclose(before, after, atol=1e-4)
 
 
+def test_bfloat16_is_packed_where_the_processor_multiplies_it() -> None:
+    model, ids = random_architecture("llama").eval().to(torch.bfloat16), torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        before = model(input_ids=ids).logits
+        pack(model)
+        after = model(input_ids=ids).logits
+    assert (type(model.lm_head) is PackedLinear) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert torch.allclose(before, after, atol=0.02, rtol=0.02)
+
+
 def test_other_precisions_stay_as_they_are() -> None:
-    model = random_architecture("llama").to(torch.bfloat16)
+    model = random_architecture("llama").to(torch.float64)
     pack(model)
     assert type(model.lm_head) is torch.nn.Linear
+
+
+def test_a_model_in_bfloat16_is_trained_and_answers_from_its_own_layers() -> None:
+    model = random_architecture("llama").eval().to(torch.bfloat16)
+    with packed(model, TOKENS):
+        assert type(model.lm_head) is torch.nn.Linear
 
 
 @pytest.mark.parametrize("name", NAMES)
