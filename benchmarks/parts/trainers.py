@@ -118,8 +118,8 @@ class Steps:
         return sum(time <= seconds for time in self.times)
 
     def reward(self, steps: int) -> float:
-        """Return the mean reward of the last of so many steps."""
-        return statistics.fmean(self.rewards[max(0, steps - LAST) : steps])
+        """Return the mean reward of the last of so many steps; the first one's where there is none."""
+        return statistics.fmean(self.rewards[max(0, steps - LAST) : max(1, steps)])
 
 
 def _median_span(times: Sequence[float]) -> float:
@@ -165,7 +165,7 @@ def pay_arguments(expected: Mapping[str, Any], answer: str) -> float:
 
 
 class _Enough(BaseException):
-    """Ends our GRPO when it has as many steps as are wanted."""
+    """Ends our GRPO after its last step, before it would refuse a model that is never paid, whose times count too."""
 
 
 class Bench:
@@ -205,15 +205,15 @@ class Bench:
         stage = Sft(kind="sft", batch_size=self.size.batch, learning_rate=SFT_RATE)
         return self._ours(Recipe(stages=(stage,), data=Data(refine=0)), self._rows[: self.size.learned])
 
-    def our_grpo(self, seconds: float = 0.0) -> Steps:
-        """Run our stage grpo as ``skillpm train`` does, for as many steps as wanted, and on for so many seconds."""
+    def our_grpo(self) -> Steps:
+        """Run our stage grpo as ``skillpm train`` does, on the adapter that our SFT made."""
         from skillpm.train.grpo import Grpo
         from skillpm.train.recipe import Data, Recipe
 
         size = self.size
         stage = Grpo(
             kind="grpo",
-            steps=100 * size.steps,
+            steps=size.steps,
             prompts=size.prompts,
             generations=size.generations,
             max_new_tokens=size.tokens,
@@ -222,14 +222,14 @@ class Bench:
             validate_on=0,
         )
         recipe = Recipe(stages=(stage,), data=Data(refine=0))
-        return self._ours(recipe, self._rows, self.adapter, lambda steps: _is_enough(steps, size.steps, seconds))
+        return self._ours(recipe, self._rows, self.adapter, size.steps)
 
     def _ours(
         self,
         recipe: Any,
         rows: Sequence[Any],
         adapter: Path | None = None,
-        enough: Callable[[Steps], bool] = lambda steps: False,
+        most: int | None = None,
     ) -> Steps:
         from skillpm.model.progress import NoProgress
         from skillpm.model.verdict import Judgement, Verdict
@@ -249,7 +249,7 @@ class Bench:
             def log(self, row: Mapping[str, Any]) -> None:
                 if "loss" in row:
                     steps.end(row)
-                    if enough(steps):
+                    if len(steps.times) == most:
                         raise _Enough
 
         opened = open_model(Job(recipe, self.source, adapter))
@@ -366,10 +366,6 @@ class Bench:
         batches = [features[start : start + self.size.batch] for start in range(0, len(features), self.size.batch)]
         whole = statistics.fmean(len(feature["input_ids"]) for feature in features)
         return whole, sum(PrefixPacking()(batch)["input_ids"].shape[1] for batch in batches) / len(features)
-
-
-def _is_enough(steps: Steps, wanted: int, seconds: float) -> bool:
-    return len(steps.times) >= wanted and steps.times[-1] >= seconds
 
 
 def _begin() -> Steps:
