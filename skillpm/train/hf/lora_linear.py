@@ -26,8 +26,10 @@ class LoraLinear(Linear):
             return output
         (name,), layer = self.active_adapters, self.base_layer
         down, up = self.lora_A[name].weight, self.lora_B[name].weight
-        updated: torch.Tensor = _Updated.apply(inputs, layer.weight, layer.bias, down, up, self.scaling[name])  # type: ignore[no-untyped-call]
-        return updated
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        # Some models write into what a layer gives: into a view that a function itself returned, torch would refuse to.
+        updated: torch.Tensor = _Updated.apply(rows, layer.weight, layer.bias, down, up, self.scaling[name])  # type: ignore[no-untyped-call]
+        return updated.view(*inputs.shape[:-1], len(layer.weight))
 
     def _is_plain(self, inputs: torch.Tensor) -> bool:
         layer, active = self.base_layer, self.active_adapters
@@ -35,7 +37,8 @@ class LoraLinear(Linear):
             return False
         drops = self.training and not isinstance(self.lora_dropout[active[0]], torch.nn.Identity)
         variant = drops or active[0] in self.lora_variant or self.lora_bias[active[0]] or self.fan_in_fan_out
-        watched = layer._forward_hooks or layer._forward_pre_hooks or layer.weight.requires_grad
+        hooks = layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks
+        watched = any(hooks) or any(weight.requires_grad for weight in layer.parameters())
         converted = inputs.dtype != layer.weight.dtype or torch.is_autocast_enabled(inputs.device.type)
         return not (variant or watched or converted)
 
@@ -48,34 +51,32 @@ def quicken(model: torch.nn.Module) -> None:
 
 
 class _Updated(torch.autograd.Function):
-    """``x W' + b + s (x A') B'``, differentiable in x, A and B (Hu et al. 2021, arXiv:2106.09685, equation 3)."""
+    """``x W' + b + s (x A') B'`` of rows x, differentiable in x, A and B (Hu et al. 2021, arXiv:2106.09685, eq. 3)."""
 
     @staticmethod
     def forward(
         context: Any,
-        inputs: torch.Tensor,
+        rows: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
         down: torch.Tensor,
         up: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
-        rows = inputs.reshape(-1, inputs.shape[-1])
         low, raised = rows @ down.T.to(rows.dtype), up.to(rows.dtype)
         output = functional.linear(rows, weight, bias).addmm_(low, raised.T, alpha=scale)
         context.save_for_backward(rows, low, weight, down, up)
-        context.scale, context.shape = scale, inputs.shape
-        return output.view(*inputs.shape[:-1], -1)
+        context.scale = scale
+        return output
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, low, weight, down, up = context.saved_tensors
-        gradient = gradient.reshape(-1, gradient.shape[-1])
         low_gradient = (gradient @ up.to(rows.dtype)).mul_(context.scale)
-        to_inputs = None
+        to_rows = None
         if context.needs_input_grad[0]:
-            to_inputs = (gradient @ weight).addmm_(low_gradient, down.to(rows.dtype)).view(context.shape)
+            to_rows = (gradient @ weight).addmm_(low_gradient, down.to(rows.dtype))
         to_down = (low_gradient.T @ rows).to(down.dtype)
         to_up = (gradient.T @ low).to(up.dtype).mul_(context.scale)
-        return to_inputs, None, None, to_down, to_up, None
+        return to_rows, None, None, to_down, to_up, None

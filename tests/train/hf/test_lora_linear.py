@@ -46,7 +46,7 @@ def figures(model: Any, inputs: torch.Tensor) -> list[torch.Tensor]:
 @settings(max_examples=40, deadline=None)
 @given(
     SEEDS,
-    st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    st.lists(st.integers(0, 4), max_size=3),
     st.booleans(),
     st.integers(1, 8),
     st.sampled_from([torch.float32, torch.bfloat16]),
@@ -75,6 +75,7 @@ def second(model: Any) -> None:
 OTHERS: dict[str, tuple[dict[str, Any], Any]] = {
     "dropout": ({"lora_dropout": 0.5}, lambda model: model.train()),
     "DoRA": ({"use_dora": True}, lambda model: None),
+    "a bias that is trained": ({}, lambda model: model.base_model.model.layer.base_layer.bias.requires_grad_()),
     "a bias of the update": ({"lora_bias": True}, lambda model: None),
     "two updates": ({}, second),
     "none": ({}, lambda model: model.base_model.disable_adapter_layers()),
@@ -100,16 +101,30 @@ def test_what_is_more_than_one_plain_update_is_left_to_peft(name: str, monkeypat
 def test_dropout_is_of_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = adapted(lora_dropout=0.5).eval()
     quicken(model)
-    monkeypatch.setattr(_Updated, "apply", lambda *given: given[-1])
+    monkeypatch.setattr(_Updated, "apply", lambda *given: torch.full((2, 5), given[-1]))
 
-    assert model(torch.randn(2, 6)) == model.base_model.model.layer.scaling["default"]
+    assert (model(torch.randn(2, 6)) == model.base_model.model.layer.scaling["default"]).all()
 
 
-def test_hooks_of_the_layer_still_run() -> None:
+def test_a_model_may_write_into_what_a_layer_gives() -> None:
+    """As some do that clamp queries and keys."""
+    model = adapted()
+    model.base_model.model.register_forward_hook(lambda _, __, output: output.clamp_(-0.5, 0.5))
+    inputs = torch.randn(2, 3, 6)
+    expected = figures(model, inputs)
+    quicken(model)
+
+    for found, wanted in zip(figures(model, inputs), expected, strict=True):
+        assert torch.allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["forward_pre", "forward", "full_backward_pre", "full_backward"])
+def test_hooks_of_the_layer_still_run(kind: str) -> None:
     model, seen = adapted(), []
     quicken(model)
-    model.base_model.model.layer.base_layer.register_forward_hook(lambda *given: seen.append(given))
+    register = getattr(model.base_model.model.layer.base_layer, f"register_{kind}_hook")
+    register(lambda *given: seen.append(given))
 
-    model(torch.randn(2, 6))
+    model(torch.randn(2, 6, requires_grad=True)).sum().backward()
 
     assert len(seen) == 1
