@@ -28,12 +28,12 @@ from skillpm.train.hf.batch import (
     common_prefix,
     prefix_of,
 )
-from skillpm.train.hf.memory import lacks_memory
+from skillpm.train.hf.memory import MOST_COPIED, lacks_memory
 from skillpm.train.hf.model import reason_of, window
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 from skillpm.train.hf.sharded import is_sharded, own_share
 from skillpm.train.hf.side_by_side import most_parts
-from skillpm.train.hf.together import count, summed
+from skillpm.train.hf.together import count, gathered
 
 W = TypeVar("W")
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
@@ -211,7 +211,7 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     """
     trial, alone = _trial_rows(features), SeparateRows(pad)
 
-    def gap(way: PrefixPacking) -> float:
+    def squares(way: PrefixPacking) -> list[float]:
         model.zero_grad(set_to_none=True)
         try:
             _add_gradient(model, [alone([feature]) for feature in trial], len(way.trials))
@@ -222,15 +222,15 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
                 f"this model cannot be trained with this adapter: {reason_of(error)}",
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
             ) from None
-        expected = _gradient_norm(model)
+        expected = _gradient_square(model)
         _add_gradient(model, [lay_out(trial) for lay_out in way.trials], -1.0)
-        return _gradient_norm(model) / max(expected, 1e-12)
+        return [_gradient_square(model), expected]
 
     def is_same(way: PrefixPacking) -> bool:
-        exact = _in_float32(model, lambda: gap(way))
-        if exact is None:
-            return gap(way) < _ROUNDED_GRADIENT
-        return exact < _EXACT_GRADIENT and (model.dtype == torch.float32 or gap(way) < _WORKS)
+        exact = gathered(_in_float32(model, lambda: squares(way)))  # of all processes, so that they choose alike
+        if not all(exact):
+            return _gap(gathered(squares(way))) < _ROUNDED_GRADIENT
+        return _gap(exact) < _EXACT_GRADIENT and (model.dtype == torch.float32 or _gap(gathered(squares(way))) < _WORKS)
 
     with evaluating(model):
         chosen = first_that(layouts(most_learning_parts(model)), is_same)
@@ -284,11 +284,16 @@ def _add_gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]], wei
         (weight * loss).backward()  # type: ignore[no-untyped-call]
 
 
-def _gradient_norm(model: Any) -> float:
-    """Return the norm of what the parameters have, over all processes, so that all of them choose alike."""
+def _gradient_square(model: Any) -> float:
+    """Return the squared norm of what the parameters have, of a model that is shared out in this process alone."""
     parts = [own_share(parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
-    norms = [float(torch.linalg.vector_norm(part, dtype=torch.float32)) for part in parts]
-    return math.sqrt(summed(sum(norm**2 for norm in norms))[0])
+    return sum(float(torch.linalg.vector_norm(part, dtype=torch.float32)) ** 2 for part in parts)
+
+
+def _gap(squares: Sequence[Sequence[float]]) -> float:
+    """Return the norm of the difference over the norm, from the squares that each process has of both."""
+    difference, expected = (sum(column) for column in zip(*squares, strict=True))
+    return math.sqrt(difference / max(expected, 1e-24))
 
 
 @contextmanager
@@ -302,22 +307,26 @@ def evaluating(model: Any) -> Iterator[None]:
         model.train(before)
 
 
-def _in_float32(model: Any, trial: Callable[[], float]) -> float | None:
+def _in_float32(model: Any, trial: Callable[[], list[float]]) -> list[float]:
     """Return what a trial gives while the bfloat16 weights of a model are float32, which loses nothing.
 
-    None where memory lacks, and where weights have fewer bits or shares: they are multiplied in a way of their own.
+    Nothing where it fails so, for memory lacks or a layer has no float32, and where weights have fewer bits or shares:
+    they are multiplied in a way of their own. A system that lacks memory ends the process, so none is tried for a large
+    model there.
     """
-    if is_sharded(model) or any(weight.dtype not in (torch.bfloat16, torch.float32) for weight in model.parameters()):
-        return None
     halves = [weight for weight in [*model.parameters(), *model.buffers()] if weight.dtype == torch.bfloat16]
+    large = model.device.type == "cpu" and sum(weight.numel() for weight in halves) > MOST_COPIED
+    odd = any(weight.dtype not in (torch.bfloat16, torch.float32) for weight in model.parameters())
+    if large or odd or is_sharded(model):
+        return []
     try:
         for weight in halves:
             weight.data = weight.data.float()
         return trial()
-    except FAILURES as error:
-        if not (halves and lacks_memory(error)):
+    except (*FAILURES, UsageError):
+        if not halves:
             raise
-        return None
+        return []
     finally:
         model.zero_grad(set_to_none=True)
         for weight in halves:

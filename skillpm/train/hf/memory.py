@@ -20,6 +20,8 @@ from skillpm.storage.files import read_text, write_atomic
 from skillpm.train.eval import Eval
 from skillpm.train.hf.together import count
 
+MOST_COPIED = 2**30  # weights of a model that stands in memory a second time for a while, in float32: 4 GB
+
 _SIZES = "sizes.json"
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # CUDA's, torch's, the system's
 

@@ -118,18 +118,29 @@ def test_a_way_that_is_wrong_is_wrong_in_bfloat16(name: str) -> None:
     assert isinstance(packing_way(model, features, 2), SeparateRows)
 
 
-def test_a_model_that_fits_but_once_is_tried_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", ["CUDA out of memory. Tried to allocate 2 GiB", "expected bfloat16, got float"])
+def test_a_model_that_has_no_room_or_no_layer_for_float32_is_tried_as_it_is(failure: str) -> None:
     model, features = random_architecture("llama").to(torch.bfloat16), encode_rows(some_rows(), 512)
 
-    def lacking(model: Any, batch: dict[str, torch.Tensor]) -> Any:
-        if model.dtype == torch.float32:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return answer_loss(model, batch)
+    def refuse(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].dtype == torch.float32:
+            raise RuntimeError(failure)
 
-    monkeypatch.setattr(capability, "answer_loss", lacking)
+    model.model.layers[0].mlp.register_forward_pre_hook(refuse)
 
     assert isinstance(packing_way(model, features, 2), PrefixPacking)
     assert model.dtype == torch.bfloat16
+
+
+def test_a_large_model_is_not_put_into_the_memory_of_the_system_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system ends a process that takes too much, and no error tells of it."""
+    model, seen = random_architecture("llama").to(torch.bfloat16), set()
+    model.register_forward_pre_hook(lambda module, _: seen.add(module.dtype))
+    monkeypatch.setattr(capability, "MOST_COPIED", model.num_parameters() - 1)
+
+    packing_way(model, encode_rows(some_rows(), 512), 2)
+
+    assert seen == {torch.bfloat16}
 
 
 def test_a_trial_takes_the_memory_of_one_gradient() -> None:
