@@ -17,9 +17,9 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from skillpm.train.hf.capability import first_that, same_distributions
+from skillpm.train.hf.memory import MOST_COPIED
 
 _ROWS = 16  # that the layout is made for; for any number from 4 on it is as good as one made for that number
-_MOST = 2**30  # weights of a model that is packed beside its own layers: 4 GB
 _TRIED = 8  # tokens: as much as a step of decoding
 
 
@@ -45,9 +45,11 @@ class PackedLinear(torch.nn.Module):
 def pack(model: Any) -> None:
     """Pack the linear layers of a model in place, if it is on a CPU and the packed ones give the same."""
     layers = _packable(model, torch.float32, torch.bfloat16)
-    if layers and _gives_the_same(_merged(layers[0][-1])):
-        for parent, name, layer in layers:
-            setattr(parent, name, PackedLinear(_merged(layer)))
+    if not layers or not _gives_the_same(_merged(layers[0][-1])):
+        return
+    while layers:  # each layer is let go of before the next is packed
+        parent, name, layer = layers.pop()
+        setattr(parent, name, PackedLinear(_merged(layer)))
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def packed(model: Any, tokens: Sequence[int]) -> Iterator[None]:
         model: in evaluation mode.
         tokens: of a prompt; the first few are tried each time, for an adapter that is still zero shows nothing.
     """
-    layers = _packable(model, torch.float32) if model.num_parameters() <= _MOST else []
+    layers = _packable(model, torch.float32) if model.num_parameters() <= MOST_COPIED else []
     trial = torch.tensor([tokens[:_TRIED]], device=model.device)
 
     def say_the_same(packing: Callable[[Any], None]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 import torch
@@ -51,6 +52,22 @@ def test_bfloat16_is_packed_where_the_processor_multiplies_it() -> None:
         after = model(input_ids=ids).logits
     assert (type(model.lm_head) is PackedLinear) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
     assert torch.allclose(before, after, atol=0.02, rtol=0.02)
+
+
+def test_a_layer_is_let_go_of_before_the_next_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a model is in memory once, however large it is."""
+    model = random_architecture("llama")
+    plain = WeakSet(layer for layer in model.modules() if type(layer) is torch.nn.Linear)
+    reorder, left = PackedLinear.__init__, []
+
+    def noted(packing: PackedLinear, layer: torch.nn.Linear) -> None:
+        left.append(len(plain))
+        reorder(packing, layer)
+
+    monkeypatch.setattr(PackedLinear, "__init__", noted)
+    pack(model)
+
+    assert left[-1] <= 2 < left[0]
 
 
 def test_other_precisions_stay_as_they_are() -> None:
