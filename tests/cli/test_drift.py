@@ -11,6 +11,9 @@ from click.testing import CliRunner
 
 from skillpm.cli.main import main
 from skillpm.errors import UsageError
+from skillpm.ops.authoring import drift
+from skillpm.programs.ask import Asker
+from skillpm.programs.read import help_texts
 
 HELP = """usage: ferry COMMAND
 
@@ -44,6 +47,31 @@ def skill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     made = CliRunner().invoke(main, ["new", "ferry-cli", "--from-cli", "ferry", "--directory", str(tmp_path)])
     assert made.exit_code == 0, made.output
     return str(tmp_path / "ferry-cli")
+
+
+def test_a_program_that_a_skill_only_records_is_compared(skill: str, tmp_path: Path) -> None:
+    (Path(skill) / "contract.yaml").unlink()
+    (Path(skill) / "SKILL.md").write_text("---\nname: ferry-cli\ndescription: Sails.\n---\nSail.\n")
+    same = CliRunner().invoke(main, ["drift", skill])
+    assert (same.exit_code, same.stdout) == (0, "ferry-cli: no difference from ferry\n"), same.output
+    install(tmp_path, BOOK.replace("--insured ", "--covered "))
+    assert "--covered" in CliRunner().invoke(main, ["drift", skill]).stdout
+
+
+def test_the_help_of_a_command_is_asked_for_once(skill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (Path(skill) / "SKILL.md").open("a") as file:
+        file.write("```\nferry book --seats 1\nferry book --insured\n```\n")
+    asked: list[tuple[str, ...]] = []
+
+    def noted(asker: Asker, words: tuple[str, ...]) -> str:
+        asked.append(words)
+        return help_texts(asker, words)
+
+    monkeypatch.setattr(drift, "help_texts", noted)
+
+    assert CliRunner().invoke(main, ["drift", skill]).exit_code == 0
+    assert ("book",) in asked
+    assert len(asked) == len(set(asked))
 
 
 def test_drift_lists_what_changed_and_exits_1(skill: str, tmp_path: Path) -> None:

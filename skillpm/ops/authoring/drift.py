@@ -90,9 +90,10 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
 
     A program that hangs, or cannot be started, has lost no option.
     """
-    words = tuple(command.words for command in record.commands if command.words) if record else ()
-    wanted = dict.fromkeys((*words, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
-    texts = {use.words: help_texts(Asker(name), use.words) for use in uses}
+    known = tuple(command.words for command in record.commands if command.words) if record else ()
+    wanted = dict.fromkeys((*known, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
+    asked = dict.fromkeys(use.words for use in uses) or [()]
+    texts = {words: help_texts(Asker(name), words) for words in asked}
     try:
         now = read_program(name, CommandChoice(tuple(wanted), missing_ok=True))
     except UsageError:  # it lists no option, as `top`: its text is searched all the same
@@ -105,12 +106,12 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
     if record is not None:
         _check_source(record, now)
         kept = now.model_copy(
-            update={"commands": tuple(item for item in now.commands if item.words in words or not words)}
+            update={"commands": tuple(item for item in now.commands if item.words in known or not known)}
         )
         found += differences(record, kept, PROGRAM_FILE)
     commands = {command.words: command for command in now.commands}
     for use in uses:
-        if record is not None and use.words in words and use.words not in commands:
+        if record is not None and use.words in known and use.words not in commands:
             continue  # the command is gone, which is said already
         command = commands.get(use.words)
         found += missing(use, command, texts[use.words] + _flags(command))
