@@ -388,6 +388,7 @@ RECORDED = {
         "",
     ),
     "an event stream": (f"event: message\ndata: {_page('look')}\n\n", {"look"}, ""),
+    "a line separator in a text": ("Server runs\n" + _page("look").replace("at it", "at\u2028it") + "\n", {"look"}, ""),
     "an error": ('{"jsonrpc": "2.0", "id": 1, "error": {"message": "no such method"}}', set(), "no such method"),
     "an error behind words": (
         'hm\n{"jsonrpc": "2.0", "error": {"message": "no such method"}}',

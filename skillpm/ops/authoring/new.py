@@ -184,7 +184,7 @@ def _recorded_tools(text: str) -> Any:
     from skillpm.formats.strict import strict_json
 
     found: dict[str, Any] | None = None
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a text in JSON may have what Python calls other ends of a line
         try:
             message = strict_json(line.removeprefix("data:").strip())  # as streamable HTTP writes it
         except ValueError:
