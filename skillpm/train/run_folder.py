@@ -45,13 +45,15 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, parent: Path, slug: str) -> RunFolder:
+    def create(cls, parent: Path, slug: str, after: Path | None = None) -> RunFolder:
         """Make a new folder ``<time>-<slug>``, whose name comes after those of all runs before it.
+
+        ``after`` is another folder of runs, into which it may be moved.
 
         Raises:
             StorageError: the disk refused.
         """
-        return cls(_new_folder(parent, f"-{slug}"))
+        return cls(_new_folder(parent, f"-{slug}", after))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -228,8 +230,8 @@ class RunFolder:
         return {path.relative_to(self.path).as_posix(): file_sha256(path) for path in files}
 
 
-def _new_folder(parent: Path, suffix: str = "") -> Path:
-    """Make a folder that is named after the time, and after all others there: a clock may be set back.
+def _new_folder(parent: Path, suffix: str = "", after: Path | None = None) -> Path:
+    """Make a folder that is named after the time, and after all others there and in ``after``: a clock may be set back.
 
     Raises:
         StorageError: the disk refused.
@@ -237,7 +239,8 @@ def _new_folder(parent: Path, suffix: str = "") -> Path:
     while True:
         with DiskErrors("make", parent):
             parent.mkdir(parents=True, exist_ok=True)
-            others = max((_next(path.name) for path in parent.iterdir()), default=_BEFORE)
+            there = [*parent.iterdir(), *(after.iterdir() if after and after.is_dir() else ())]
+            others = max((_next(path.name) for path in there), default=_BEFORE)
         path = parent / f"{max(datetime.now(UTC).replace(tzinfo=None), others).strftime(_STAMP)}{suffix}"
         try:
             path.mkdir()

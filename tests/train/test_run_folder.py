@@ -18,3 +18,10 @@ def test_a_run_has_a_name_after_those_of_all_before_it_whatever_the_clock_says(t
 def test_runs_of_one_second_have_two_names(tmp_path: Path) -> None:
     names = [RunFolder.create(tmp_path / "runs", slug).path.name for slug in ("b", "a", "a")]
     assert len({*names}) == 3 and names == sorted(names)
+
+
+def test_a_run_that_may_be_moved_has_a_name_after_those_in_that_folder(tmp_path: Path) -> None:
+    runs, candidates = tmp_path / "runs", tmp_path / "candidates"
+    assert RunFolder.create(candidates, "a", runs).path.parent == candidates  # which are not there yet
+    (runs / "20991231-235958-a").mkdir(parents=True)
+    assert RunFolder.create(candidates, "a", runs).path.name == "20991231-235959-a"

@@ -138,7 +138,7 @@ def train(
         rephrasing = load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None
         synthesis = make_rows(context, ready.session, ready.sources, row_request(recipe, rephrasing), progress)
         plan = plan_rows(context, recipe, ready.session, synthesis, launch)
-        folder = RunFolder.create(runs, recipe.name)
+        folder = RunFolder.create(runs, recipe.name, context.settings.runs)
         with folder.in_use():
             _write_inputs(folder, ready, synthesis)
             return _train(ready, plan, folder, progress)

@@ -44,6 +44,7 @@ def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: 
     evaluator, chosen = begin(server, run.folder)
     assert (chosen.traces, chosen.failures) == ({"server": 1}, None)
     kept = improve(evaluator, chosen, 1.0)
+    assert kept.folder.name > run.folder.name  # though it was made elsewhere, and within the same second
     assert kept.decision.word == "GO" and kept.kept and find_run(settings, Path("latest")) == kept.folder
     rows = (kept.folder / "data/train.jsonl").read_text().splitlines()
     assert [json.loads(line)["expected"] for line in rows if REQUEST in line] == [server.gold(777)]
