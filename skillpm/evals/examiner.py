@@ -114,9 +114,9 @@ class Examiner:
         """Ask every task once, and again where its environment shows something more."""
         tasks = answers.tasks
         places: Sequence[int] = range(len(tasks))
+        paid = isinstance(policy, BoundedPolicy)
         for left in reversed(range(self._asking.turns)):
             turn = Turn(answers, repeat, places, self._observe if left else None)
-            paid = isinstance(policy, BoundedPolicy)
             self._collect(self._drawn(policy, tasks, label, repeat), tasks, turn, wait=paid)
             with self._without_delay():
                 turn.observe()

@@ -117,11 +117,11 @@ def _tool_name(text: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_")
     name = name if name[:1].isalpha() else f"tool_{name}"
     # long names differ in their ends, and an API has many of them that begin alike
-    return name if len(name) <= 64 else f"{name[:55]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name if len(name) <= 64 else _apart(name, name)
 
 
 def _apart(name: str, given: str) -> str:
-    """Return a name like this one that no other tool has: several names may become one by what is replaced in them."""
+    """Return a name like this one that no other tool has: several may become one by what is replaced or cut off."""
     return f"{name[:55]}_{hashlib.sha256(given.encode()).hexdigest()[:8]}"
 
 

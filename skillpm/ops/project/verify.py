@@ -90,11 +90,11 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
     chosen = {entry.name for entry in locked_skills(lock, names)}
     states = [state for state in standing(context).values() if state.name in chosen or not names]
     problems = [problem for state in states for problem in _of_skill(context, state)]
-    problems += _of_sources(context, [entry for entry in lock.skills if entry.name in chosen], _sources(context, lock))
-    for entry, source in moved(lock.skills, read_record(context.settings.project)):
-        if entry.name in chosen:
-            detail = f"it is locked from {entry.source}, and was installed from {source}"
-            problems.append(Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED))
+    entries = [entry for entry in lock.skills if entry.name in chosen]
+    problems += _of_sources(context, entries, _sources(context, lock))
+    for entry, source in moved(entries, read_record(context.settings.project)):
+        detail = f"it is locked from {entry.source}, and was installed from {source}"
+        problems.append(Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED))
     folders = sum(1 for state in states for place in state.places if place.wanted is not None)
     return Verification(len(chosen), folders, tuple(problems))
 
