@@ -12,7 +12,7 @@ from skillpm.model.synthesis import CLAUSE, SLOT, Entry, SynthesisDocument, Task
 from skillpm.model.task import canonical_json
 
 MAX_VALUE = 4_096  # characters of a pool's template, filled in
-MAX_SAMPLED = 512  # characters of a value of a pool's schema
+MAX_SAMPLED = 512  # characters of a value of a pool's schema; a form of days makes fewer
 MAX_PARTS = 64  # pools in one template
 MAX_TEXT = 16_384  # characters of a request, or of a task's arguments
 
@@ -20,7 +20,9 @@ MAX_TEXT = 16_384  # characters of a request, or of a task's arguments
 def check_lengths(document: SynthesisDocument) -> None:
     """Check every pool and task. Raises ValueError if one can make a text that is too long."""
     pools = {
-        name: MAX_SAMPLED if pool.json_schema is not None else _longest_member(pool.choice, pool.integers)
+        name: MAX_SAMPLED
+        if pool.json_schema is not None or pool.dates is not None
+        else _longest_member(pool.choice, pool.integers)
         for name, pool in document.values.items()
     }
     for name, pool in document.values.items():

@@ -12,14 +12,16 @@ values:
   port: {integers: [3000, 9000]}
   tag: {template: "{repository}:{release}"}                             # built from other pools
   repository: {choice: [shop, acme/shop]}
-  day: {schema: {type: string, format: date}}                           # any JSON Schema
+  amount: {schema: {type: number, minimum: 0, maximum: 9}}              # any JSON Schema
+  day: {dates: [2026-01-01, 2027-12-31], forms: ["%Y-%m-%d", "%A, %-d %B %Y"]}
   release: {choice: [v1, "2.0"]}
   span: {choice: [{value: 60, texts: [a minute, 60 seconds]}, {value: 300, texts: [five minutes]}]}
 tasks:
   - name: dev
     weight: 3
     tool: dev
-    draw:                         # slots: from which pool, how often at all, and the value while not drawn (else null)
+    draw:                         # slots: from which pool, how often at all, and the value while not drawn (else null);
+                                  # `relative_to: SLOT` counts days from those of another slot
       port: {from: port, probability: 0.7}
       no_browser: {from: [true], probability: 0.25}
     args: {port: "{port}", no_browser: "{no_browser}"}    # "{slot}" alone keeps the type; with more text it is a string
@@ -40,9 +42,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from skillpm.formats.document import Document, Json, PlacedValueError
 from skillpm.model.answer_kind import AnswerKind, RefusalReason
@@ -52,6 +55,8 @@ from skillpm.model.schema_contradictions import refuse_contradictions
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
+DIRECTIVE = re.compile(r"%(?:-?[dm]|[YBbAa])")  # of strftime(3), in a form of days
+MAX_DATES = 10_000  # of one pool
 Location = tuple[int | str, ...]
 SlotName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -78,25 +83,55 @@ Items = Annotated[tuple[Annotated[Json, BeforeValidator(_item)], ...], Field(min
 Integer = Annotated[int, Field(ge=-(10**100), le=10**100)]  # beyond 10**308 chance, a float, cannot draw
 
 
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("must be a day such as 2026-03-01") from None
+
+
+Day = Annotated[str, AfterValidator(_day)]
+
+
+def _form_of_days(text: str) -> str:
+    if "%" in (rest := DIRECTIVE.sub("", text)) or rest == text:
+        raise ValueError("is written with %Y, %m, %-m, %d, %-d, %B, %b, %A and %a")
+    return text
+
+
 class Pool(Document):
-    """A named set of values: exactly one of the four forms."""
+    """A named set of values: exactly one of five; ``forms`` are the ways in which a request says ``dates``."""
 
     integers: tuple[Integer, Integer] | None = None
+    dates: tuple[Day, Day] | None = None
+    forms: Annotated[
+        tuple[Annotated[str, Field(max_length=100), AfterValidator(_form_of_days)], ...], Field(min_length=1)
+    ] = ("%Y-%m-%d",)
     choice: Items | None = None
     template: str | None = None
     json_schema: dict[str, Json] | None = Field(default=None, alias="schema")
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Pool:
-        every = (self.integers, self.choice, self.template, self.json_schema)
+        every = (self.integers, self.dates, self.choice, self.template, self.json_schema)
         if sum(form is not None for form in every) != 1:
-            raise ValueError("needs exactly one of `integers`, `choice`, `template`, `schema`")
+            raise ValueError("needs exactly one of `integers`, `dates`, `choice`, `template`, `schema`")
         if self.json_schema is not None:
             refuse_remote_references(self.json_schema)
             refuse_contradictions(self.json_schema)
         if self.integers is not None and self.integers[0] > self.integers[1]:
             raise ValueError("`integers` is [lowest, highest]")
+        if self.dates is None and "forms" in self.model_fields_set:
+            raise ValueError("`forms` needs `dates`")
+        if self.dates is not None and not 1 <= len(self.days) <= MAX_DATES:
+            raise ValueError(f"`dates` is [first, last], with at most {MAX_DATES:,} days")
         return self
+
+    @property
+    def days(self) -> range:
+        """The days of ``dates``, as ``date.toordinal`` counts them."""
+        first, last = (date.fromisoformat(day).toordinal() for day in self.dates or ("0001-01-02", "0001-01-01"))
+        return range(first, last + 1)
 
 
 def _form_of_source(value: Any) -> str:
@@ -109,11 +144,17 @@ Source = Annotated[
 
 
 class Draw(Document):
-    """How a slot is filled; ``source`` is a pool's name or an inline list of values."""
+    """How a slot is filled; ``source`` is a pool's name or an inline list of values.
+
+    Attributes:
+        relative_to: a slot of days. The values of the source are then spans (``3 days``, ``friday``), and that of the
+            slot is the day to which the span leads from there.
+    """
 
     source: Source = Field(alias="from")
     probability: Share = 1.0
     otherwise: Json = None
+    relative_to: SlotName | None = None
 
 
 class Constraint(Document):
@@ -196,6 +237,21 @@ class TaskRule(Document):
                 raise ValueError(f"`ask`: slot `{slot}` is not always drawn, so a request without it lacks nothing")
             if slot not in slots_of(self.args):
                 raise ValueError(f"`ask`: no argument is made of slot `{slot}`, so there is nothing to ask for")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_from_days_that_are_said(self) -> TaskRule:
+        for slot, draw in self.draw.items():
+            if draw.relative_to is None:
+                continue
+            base = self.draw.get(draw.relative_to)
+            if base is None or base.probability < 1 or base.relative_to is not None:
+                problem = f"`{draw.relative_to}` must be a slot that is always drawn, and not relative itself"
+                raise PlacedValueError(problem, place=("draw", slot, "relative_to"))
+            if self.ask and draw.relative_to in self.ask.slots:
+                raise ValueError(
+                    f"`ask`: a request without `{draw.relative_to}` leaves open which day `{slot}` is, too"
+                )
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice, product
 from typing import Any
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
@@ -26,8 +26,10 @@ from skillpm.model.synthesis import (
 )
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
+from skillpm.synth.days import day_after
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import (
+    LISTED,
     NoValueError,
     Sampled,
     is_constant,
@@ -90,7 +92,13 @@ def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     yield from _unfilled(document)
     for items, location, where in _lists(document):
         yield from _shared_texts(items, location, where)
+    for name, pool in document.values.items():
+        if pool.dates is not None:
+            days = [Entry(value=member.value, texts=member.texts) for member in listed(pool, {}) or ()]
+            for flaw in islice(_shared_texts(days, (), f"pool `{name}`"), 1):
+                yield flaw._replace(location=("values", name, "dates"))
     yield from (flaw for flaw, item in silent_values(document) if item is None)
+    yield from _timeless(document)
 
 
 def _lists(document: SynthesisDocument) -> Iterator[tuple[Sequence[Any], Location, str]]:
@@ -102,6 +110,31 @@ def _lists(document: SynthesisDocument) -> Iterator[tuple[Sequence[Any], Locatio
         for slot, draw in rule.draw.items():
             if not isinstance(draw.source, str):
                 yield draw.source, ("tasks", place, "draw", slot, "from"), f"task `{rule.name}`, slot `{slot}`"
+
+
+def _timeless(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield slots that are relative to what is no day, or have a value that leads to none."""
+    for place, rule in enumerate(document.tasks):
+        for slot, draw in rule.draw.items():
+            if draw.relative_to is None:
+                continue
+            try:
+                days, spans = (_ends(document, rule.draw[name]) for name in (draw.relative_to, slot))
+                for day, span in product(days, spans):
+                    day_after(day, span)
+            except ValueError as error:
+                message = f"task `{rule.name}`: `{slot}` leads to no day: {str(error)[:200]}"
+                hint = f"draw `{draw.relative_to}` from `dates`, and for `{slot}` values such as `3 days` and `friday`"
+                yield Flaw(("tasks", place, "draw", slot), message, hint)
+
+
+def _ends(document: SynthesisDocument, draw: Draw) -> list[Any]:
+    """Return all values of a slot; of days, and of a range of numbers, the ends. Later days lead to later ones."""
+    pool = pool_of(document, draw)
+    values = [member.value for member in listed(pool, document.values) or ()] or [*(pool.integers or ())]
+    if not values:
+        raise ValueError(f"its values are not listed: they are more than {LISTED:,}, or those of a schema")
+    return [values[0], values[-1]] if pool.dates is not None else values
 
 
 def silent_values(document: SynthesisDocument) -> Iterator[tuple[Flaw, Any]]:

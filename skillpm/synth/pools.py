@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Any, Protocol
 
@@ -17,10 +18,11 @@ import jsonschema_rs
 
 from skillpm.contract.schema_sampler import SchemaSampler
 from skillpm.model.longest import MAX_SAMPLED
-from skillpm.model.synthesis import SLOT, Draw, Entry, Pool, SynthesisDocument
+from skillpm.model.synthesis import MAX_DATES, SLOT, Draw, Entry, Pool, SynthesisDocument
 from skillpm.model.task import canonical_json
+from skillpm.synth.days import written
 
-LISTED = 10_000  # members; a longer range of integers or product of parts is never written out
+LISTED = MAX_DATES  # members; a longer range of integers or product of parts is never written out
 REDRAWS = 1_000  # draws before a filtered source gives up
 
 Chance = Callable[[], float]  # random.Random.random
@@ -74,6 +76,8 @@ def size(pool: Pool, pools: Mapping[str, Pool]) -> int:
         return len(pool.choice)
     if pool.integers is not None:
         return pool.integers[1] - pool.integers[0] + 1
+    if pool.dates is not None:
+        return len(pool.days)
     if pool.json_schema is not None:
         return LISTED + 1  # more than are written out, as far as anybody knows
     return math.prod(size(pools[name], pools) for name in parts(pool.template or "")[1])
@@ -83,6 +87,9 @@ def listed(pool: Pool, pools: Mapping[str, Pool]) -> tuple[Member, ...] | None:
     """Return every value in order; None where they are more than LISTED and nobody has written them out."""
     if pool.choice is not None:
         return members(pool.choice)
+    if pool.dates is not None:
+        days = map(date.fromordinal, pool.days)
+        return tuple(Member(day.isoformat(), tuple(written(day, form) for form in pool.forms)) for day in days)
     if size(pool, pools) > LISTED:
         return None
     if pool.integers is not None:
@@ -107,7 +114,7 @@ def pool_of(document: SynthesisDocument, draw: Draw) -> Pool:
 
 def pool_with(values: Sequence[Any]) -> Pool:
     """Return a pool of these values."""
-    return Pool.made(choice=values, integers=None, template=None, json_schema=None)
+    return Pool.made(choice=values, integers=None, dates=None, template=None, json_schema=None)
 
 
 def is_constant(document: SynthesisDocument, draw: Draw) -> bool:

@@ -75,7 +75,7 @@ def _deciding_answers(document: SynthesisDocument, sampler: Sampler, contract: C
     """
     rule, tool = sampler.rule, contract.tools.get(str(sampler.rule.tool))
     measures = None if tool is None or tool.argv is not None else _Measures.of(tool.input_schema)
-    if tool is None or measures is None:
+    if tool is None or measures is None or any(draw.relative_to is not None for draw in rule.draw.values()):
         return []
     compared = {slot for item in rule.constraints for slot in (*item.different, *item.ascending)}
     conditions = {key: item for key, item in tool.input_schema.items() if key not in ("properties", "required")}
@@ -149,11 +149,13 @@ class _Measures:
 
 
 def _slot_values(document: SynthesisDocument, draw: Draw, schema: Mapping[str, Any]) -> list[Any]:
-    """Return the values of a slot that decide whether a schema takes one; none where they are too many.
+    """Return the values of a slot that decide whether a schema takes one; none where they are too many, or relative.
 
     These are all values. Of a long range of integers they are its ends and the bounds of the schema, if that has no
     other keyword: if it takes a number of the range, it takes one of these.
     """
+    if draw.relative_to is not None:
+        return []
     pool = pool_of(document, draw)
     values = [member.value for member in listed(pool, document.values) or ()]
     bounds = [schema[key] for key in ("minimum", "maximum") if key in schema]

@@ -14,7 +14,7 @@ from typing import Any
 
 from skillpm.model.synthesis import CLAUSE, SLOT, SynthesisDocument, scalars
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import members, pool_of, value_text
+from skillpm.synth.pools import listed, pool_of, value_text
 
 _MASK = "\0"
 _SHAPE = re.compile(r"\S*(?:\d|\w[/:_.@]\w|/\w)\S*")
@@ -77,15 +77,16 @@ def _alternatives(texts: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern of whole words, long texts first; None where there are none."""
     ranked = sorted({form for text in texts if (form := _form(text))}, key=lambda text: (-len(text), text))
     # another number is another value of the same kind: "14 minutes" where a pool says "15 minutes"
-    options = "|".join(re.sub(r"\d+", r"\\d+", re.escape(text)) for text in ranked)
+    options = "|".join(dict.fromkeys(re.sub(r"\d+", r"\\d+", re.escape(text)) for text in ranked))
     return re.compile(rf"(?<!\S)(?:{options})(?=[.,!?;:]*(?:\s|$))") if ranked else None
 
 
 def _pool_texts(document: SynthesisDocument) -> Iterator[str]:
     for rule in document.tasks:
         for draw in rule.draw.values():
-            choice = pool_of(document, draw).choice or ()
-            yield from (text for member in members(choice) for text in member.texts if text != "true")
+            pool = pool_of(document, draw)
+            written = listed(pool, {}) if pool.choice is not None or pool.dates is not None else None
+            yield from (text for member in written or () for text in member.texts if text != "true")
 
 
 def _words(expected: Any) -> set[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import Split
+from skillpm.synth.days import day_after
 from skillpm.synth.offer import Offer
 from skillpm.synth.phrase import Phrasing, Plan
 from skillpm.synth.pools import Chance, Listed, NoValueError, Source, is_constant, members, value_text
@@ -45,6 +46,7 @@ class _Way:
         names: of the slots.
         plan: how they can be said.
         sources: what draws the value and the text of each.
+        relative: the slots whose days count from those of another one, and that one.
         told: the slots whose values rows of the other side may not show.
         news: what a held-out row has that training never shows, as a tag.
     """
@@ -53,6 +55,7 @@ class _Way:
     names: frozenset[str]
     plan: Plan
     sources: tuple[tuple[str, Callable[[Chance], tuple[Any, str]]], ...]
+    relative: tuple[tuple[str, str], ...]
     told: tuple[str, ...]
     news: str | None
 
@@ -90,6 +93,7 @@ class Sampler:
         self._sometimes = tuple((slot.bit, slot.probability) for slot in self._slots if slot.probability < 1)
         self._unsaid = tuple(self._bits[slot] for slot in dict.fromkeys(rule.unsaid))
         self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
+        self._bases = {name: draw.relative_to for name, draw in rule.draw.items()}
         self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
         self._constraints = [self._compile(constraint) for constraint in rule.constraints]
         self._target = _target(rule)
@@ -110,6 +114,7 @@ class Sampler:
         self._proof = 0 if new_phrasing else sum(slot.bit for slot in held_out)
         shown = () if rule.unsaid else (rule.args, rule.answer)
         answered = set(SLOT.findall(str(shown)))  # a new value that the answer leaves out makes no new answer
+        answered |= {str(self._bases[slot]) for slot in answered}
         self._new_values = sum(slot.bit for slot in held_out if slot.name in answered)
         self._news = None if split == "train" else ("both", "phrasing") if new_phrasing else ("value", "value")
         self.possible = split == "train" or new_phrasing or self._proof != 0
@@ -197,6 +202,7 @@ class Sampler:
             names=frozenset(slot.name for slot in slots),
             plan=plan,
             sources=tuple((slot.name, slot.source.draw) for slot in slots),
+            relative=tuple((slot.name, base) for slot in slots if (base := self._bases[slot.name]) is not None),
             told=tuple(slot.name for slot in slots if slot.split or self._news is None),
             news=self._news and f"new:{self._news[0 if drawn & self._new_values else 1]}",
         )
@@ -206,8 +212,14 @@ class Sampler:
         try:
             for name, draw in way.sources:
                 values[name], texts[name] = draw(chance)
+            told = tuple([values[name] for name in way.told])
+            for name, base in way.relative:
+                values[name] = day_after(values[base], values[name])
         except NoValueError as error:
             self.rejected[f"pool `{error}` has no value on this side of the split"] += 1
+            return None
+        except ValueError as error:
+            self.rejected[str(error)] += 1
             return None
         for text, keeps in self._constraints:
             if not keeps(way.drawn, values):
@@ -215,7 +227,6 @@ class Sampler:
                 return None
         request, template = self._phrasing.write(way.plan, texts, chance)
         tags = self._tags if way.news is None else (*self._tags, way.news, f"template:{self.rule.name}/{template}")
-        told = tuple([values[name] for name in way.told])
         first = tuple([target(values, way.names) for target in self._first])
         return Offer(self.rule.name, request, self._target(values, way.names), "rule", tags, told, first)
 
