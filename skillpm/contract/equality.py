@@ -189,7 +189,7 @@ def _spelled(ways: tuple[Way, ...], text: str) -> str:
         text = unicodedata.normalize("NFC", text)
     if "casefold" in ways:
         text = text.casefold()
-    for form in ("words", "path", "duration", "unit"):
+    for form in ("words", "path", "timestamp", "duration", "unit"):
         if form in ways:
             with contextlib.suppress(ValueError):  # an empty text is not a path; it is the same as itself alone
                 text = normal_value(form, text)

@@ -6,7 +6,7 @@ import contextlib
 import posixpath
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from skillpm.model.contract import ValueForm
 
@@ -44,6 +44,10 @@ _MAYBE_OCTAL = re.compile(r"[+-]?0+([89]|[1-9][0-9])")  # strtol(3) with base 0 
 # systemd.time(7): without a day it is today, and without a time it is midnight
 _DAYS = ("%Y-%m-%d", "%y-%m-%d", "")
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
+# RFC 3339, 5.6; the fraction of a second may be longer than a clock's
+_MOMENT = re.compile(
+    r"([0-9]{4}(?:-[0-9]{2}){2})[Tt ]([0-9]{2}(?::[0-9]{2}){2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 # syslog(3), as journalctl names them
 _PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
@@ -134,6 +138,19 @@ def _git_date(text: str) -> str:
     return f"{count} {'months' if unit.lower() in ('month', 'year') else 'seconds'} ago"
 
 
+def _moment(text: str) -> str:
+    """Write a moment in UTC, without zeros at the end of its seconds; a day without a time stays as it is."""
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        return text
+    day, clock, fraction, offset = match.groups(default="")
+    try:
+        time = datetime.fromisoformat(f"{day}T{clock}{offset.upper()}").astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day, a leap second, or before the year 1
+        return text
+    return f"{time.isoformat()[:19]}{fraction.rstrip('0').rstrip('.')}Z"
+
+
 def _priority(text: str) -> str:
     """Name the priorities, from the most urgent: ``3`` is ``err``, and so are ``emerg..err`` and ``3..0``."""
     names = [_PRIORITIES[int(end)] if re.fullmatch("[0-7]", end) else end for end in text.split("..")]
@@ -167,6 +184,7 @@ _NORMAL: dict[ValueForm, Callable[[str], str]] = {
     "link": _link,
     "duration": _duration,
     "git_date": _git_date,
+    "timestamp": _moment,
     "unit": _unit,
     "priority": _priority,
     "words": _words,

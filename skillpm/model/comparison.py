@@ -12,8 +12,8 @@ from pydantic_core import CoreSchema
 from skillpm.formats.document import Document
 from skillpm.model.json_schema import branches, inner, types_of
 
-Way = Literal["exact", "free", "set", "number", "casefold", "nfc", "words", "path", "duration", "unit"]
-TEXT_WAYS = frozenset({"casefold", "nfc", "words", "path", "duration", "unit"})
+Way = Literal["exact", "free", "set", "number", "casefold", "nfc", "words", "path", "timestamp", "duration", "unit"]
+TEXT_WAYS = frozenset({"casefold", "nfc", "words", "path", "timestamp", "duration", "unit"})
 _ALONE = frozenset({"exact", "free"})
 _TOLERANCE = re.compile(r"number *(?:±|\+-|\+/-)? *([0-9.]+)")
 _STEP = re.compile(r"\[\]|[^.\[\]]+")
@@ -26,7 +26,8 @@ class Comparison(Document):
     Attributes:
         by: ``exact``; ``free`` (not judged: whatever the schema admits); ``set`` (a list in any order, its repetitions
             not counted); ``number`` (``8`` and ``"8"``); and for texts ``casefold``, ``nfc`` (one Unicode form),
-            ``words`` (runs of white space count as one blank), ``path``, ``duration``, ``unit``.
+            ``words`` (runs of white space count as one blank), ``path``, ``timestamp`` (RFC 3339, at any offset),
+            ``duration``, ``unit``.
         number: two numbers that differ by at most this are the same.
         same: spellings of a text, and what each stands for: ``{NYC: New York}``.
     """

@@ -76,6 +76,7 @@ ValueForm = Literal[
     "link",
     "duration",
     "git_date",
+    "timestamp",
     "unit",
     "priority",
     "words",

@@ -32,6 +32,7 @@ tools:
         marks: {{type: array, items: {{type: number}}}}
         where: {{type: object, properties: {{street: {{type: string}}, zip: {{type: string}}}}}}
         since: {{type: string}}
+        at: {{type: string, format: date-time}}
         watch: {{type: boolean}}
     argv: [order, {{flag: --file, value: file}}, {{flag: --title, value: title}}, {{flag: --watch, if: watch}}]
 """
@@ -50,23 +51,27 @@ COMPARE = """    compare:
       marks: {by: set, number: 1}
       where: casefold
       since: duration
+      at: timestamp
 """
 GOLD: dict[str, Any] = {
     "title": "A  b", "labels": ["x", "Y"], "amount": 1.0, "port": 8080, "file": "a/b", "city": "Zürich", "note": "hm",
     "items": [{"sku": "a", "price": 1}, {"sku": "b", "price": 2, "memo": "z"}], "marks": [1, 5],
     "where": {"street": "Foo", "zip": "1A"}, "since": "2h",
+    "at": "2026-03-01T00:30:00Z",
 }  # fmt: skip
 SAME = [
     ("title", "a B"), ("labels", ["y", "X", "x"]), ("amount", 1.1), ("amount", 0.9), ("port", "8080"),
     ("file", "./a//b/"), ("city", unicodedata.normalize("NFD", "Zürich")), ("note", "other"), ("note", None),
     ("items", [{"sku": "B", "price": 2.01}, {"sku": "A", "price": 1, "memo": "q"}]), ("marks", [6, 2]),
     ("where", {"street": "foo", "zip": "1a"}), ("since", "120min"),
+    ("at", "2026-02-28T23:30:00.00-01:00"), ("at", "2026-03-01 01:30:00+01:00"), ("at", "2026-03-01t00:30:00z"),
 ]  # fmt: skip
 DIFFERENT = [
     ("title", "ab"), ("labels", ["x"]), ("amount", 1.11), ("port", "8081"), ("file", "a/../b"), ("city", "zürich"),
     ("items", [{"sku": "B", "price": 2.02}, {"sku": "A", "price": 1}]), ("items", [{"sku": "a", "price": 1}]),
     ("marks", [1]), ("marks", [1, 5, 9]), ("where", {"street": "foo", "zip": "1"}), ("since", "119min"),
-    ("labels", None), ("amount", None),
+    ("labels", None), ("amount", None), ("at", "2026-03-01T00:30:00"), ("at", "2026-03-01T00:30:00.0001Z"),
+    ("at", "2026-03-01T00:30:00-01:00"), ("at", "2026-03-01"), ("at", "2026-03-01T00:30:60Z"),
 ]  # fmt: skip
 
 
