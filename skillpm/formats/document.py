@@ -7,9 +7,9 @@ field of type ``Json`` gives unquoted scalars the types of the YAML 1.2 core sch
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from inspect import cleandoc
 from typing import Annotated, Any, Self, TypeVar
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.formats.printable import printable, well_formed
-from skillpm.formats.strict import Items, PlainScalar, Table, strict_json
+from skillpm.formats.strict import Items, PlainScalar, Table, finite, strict_json
 from skillpm.formats.strict_yaml import read_yaml
 
 _CORE_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
@@ -66,10 +66,10 @@ def typed_values(value: Any) -> Any:
             return True
         if text in ("false", "False", "FALSE"):
             return False
-        if len(text) <= 400 and _CORE_INTEGER.match(text):
-            return int(text)
-        if len(text) <= 400 and _CORE_FLOAT.match(text) and math.isfinite(float(text)):
-            return float(text)
+        if len(text) <= 400 and _CORE_FLOAT.match(text):
+            with suppress(ValueError):  # out of range, as in JSON
+                number = finite(text)
+                return int(text) if _CORE_INTEGER.match(text) else number
         return text
     if isinstance(value, str):
         return _encodable(value)

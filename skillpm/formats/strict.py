@@ -21,6 +21,7 @@ _SAID = {
     "Illegal trailing comma": "a `,` has nothing after it",
     "Extra data": "the value has ended, and more follows",
 }  # what Python's decoder says begins so
+MAX_DEPTH = 128  # levels of JSON: whoever walks a value calls itself up to three times for each
 _DIGITS = 300  # a number with fewer is a finite float
 
 
@@ -65,9 +66,10 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """Return the float nearest to a number. Raises ValueError where that is infinite, or zero for what is none."""
     number = float(text)
-    is_zero = not text.lower().partition("e")[0].strip("-0.")
+    is_zero = not text.lower().partition("e")[0].strip("+-0.")
     if not math.isfinite(number) or (number == 0 and not is_zero):
         raise ValueError(f"{text[:40]} is out of range")
     return number
@@ -75,12 +77,39 @@ def _finite(text: str) -> float:
 
 def _whole(text: str) -> int:
     if len(text) > _DIGITS:
-        _finite(text)
+        finite(text)
     return int(text)
 
 
-STRICT_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
+class _Decoder(json.JSONDecoder):
+    """Python's decoder, which raises RecursionError for what is nested more deeply than ``MAX_DEPTH``, too."""
+
+    def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+        """Return the value that begins at a place, and where it ends."""
+        value, end = super().raw_decode(s, idx)
+        if s.count("{", idx, end) + s.count("[", idx, end) > MAX_DEPTH and _is_deep(value):
+            raise RecursionError
+        return value, end
+
+
+def _is_deep(value: Any) -> bool:
+    """Is a value nested more deeply than ``MAX_DEPTH``? Looked at level by level, since a walk would recurse."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+STRICT_DECODER = _Decoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=finite, parse_int=_whole
 )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+from decimal import Decimal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.formats.document import problem_words, read_json_lines
-from skillpm.formats.strict import strict_json
+from skillpm.formats.document import problem_words, read_json_lines, typed_values
+from skillpm.formats.strict import MAX_DEPTH, PlainScalar, strict_json
 from skillpm.model.task import Seed
 
 
@@ -43,6 +47,19 @@ def test_what_is_not_json_is_said_with_its_place(text: str, reason: str) -> None
     assert str(caught.value) == reason
 
 
+def test_rows_of_any_depth_are_read_or_refused_and_a_long_list_is_not_deep() -> None:
+    """Whoever walks a value recurses, so what is read must not be deeper than Python calls."""
+
+    def row(depth: int) -> str:
+        return f'{{"request": "a", "expected": {"[" * depth}1{"]" * depth}}}\n'
+
+    assert len(list(read_json_lines(Seed, row(MAX_DEPTH - 1), path="rows.jsonl"))) == 1
+    for depth in range(MAX_DEPTH, 2_000, 50):
+        with pytest.raises(DocumentError, match="nested too deeply"):
+            list(read_json_lines(Seed, row(depth), path="rows.jsonl"))
+    assert len(strict_json(json.dumps([{"a": [{}]}] * 1_000))) == 1_000
+
+
 def test_no_damage_is_told_in_the_words_of_python() -> None:
     whole = json.dumps({"a": [1, -2.5, "b\n", {"c": None}], "d": True})
     damaged = [whole[:end] for end in range(len(whole))]
@@ -64,3 +81,20 @@ def test_a_document_that_is_no_json_is_said_in_the_same_words() -> None:
     with pytest.raises(ValidationError) as caught:
         Seed.model_validate_json('{"request": ')
     assert problem_words(caught.value.errors()[0]) == "not JSON: the text ends in the middle"
+
+
+@given(st.from_regex(r"\A[-+]?(?:[0-9]{1,4}|[0-9]{280,330})(?:\.[0-9]{0,3})?(?:e[-+]?[0-9]{1,3})?\Z"))
+@example("+0")
+@example("-0.0e5")
+@example("9" * 310)
+@example("1e-400")
+def test_a_number_in_yaml_has_its_value_or_stays_a_text_and_is_json_either_way(text: str) -> None:
+    """Else a row could be written that nothing reads again."""
+    value = typed_values(PlainScalar(text))
+    again = strict_json(json.dumps(value))
+    assert again == value and type(again) is type(value)
+    number = Decimal(text)
+    if isinstance(value, str):
+        assert value == text and not (number == 0 or Decimal("5e-324") <= abs(number) <= Decimal(sys.float_info.max))
+    else:
+        assert value == (int(text) if text.lstrip("+-").isdecimal() else float(text))
