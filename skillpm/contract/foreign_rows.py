@@ -14,27 +14,31 @@ Data Designer            ``wording``, else ``request``                          
 evals.json               ``prompt``, ``question``                                     ``expected_output``, ...
 ======================== ============================================================ =============================
 
-An answer is a call in OpenAI's form, else a JSON object, else a text.
+An answer is a call in the form of OpenAI or Anthropic, else a JSON object, else a text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from skillpm.contract.answer import read_answer
 from skillpm.errors import DocumentError
 from skillpm.formats.document import typed_values
 from skillpm.formats.strict import strict_json
+from skillpm.model.task import canonical_json
 
 _REQUESTS = ("wording", "request", "prompt", "question", "instruction", "input", "query")
 _ANSWERS = (
     "expected", "expected_output", "expected_answer", "ground_truth", "chosen", "completion", "answer", "output",
     "response", "target", "ideal",
 )  # fmt: skip
-_OF_EVALS = frozenset({"assertions", "expectations", "expected_behavior", "expected_skill", "should_trigger"})
+_OF_EVALS = frozenset(
+    {"assertions", "expectations", "expected_behavior", "expected_script", "expected_skill", "files", "should_trigger"}
+)
 _ROLES = {"human": "user", "gpt": "assistant"}  # of ShareGPT; others write those of OpenAI
 _HINT = "a row has a request and the expected answer; docs/data.md lists the forms"
 
@@ -45,14 +49,22 @@ class ForeignRow:
 
     Attributes:
         line: where it stands, from 1: a line, or a place in a list.
-        expected: None where the row names none.
+        expected: None where the row shows none.
+        reason: why it shows none; empty where it shows one.
         document: the whole row.
     """
 
     line: int
     request: str
     expected: Any
+    reason: str
     document: Mapping[str, Any]
+
+
+class _NoAnswer(str):
+    """Why what a row shows is no answer to its request."""
+
+    __slots__ = ()
 
 
 def foreign_rows(rows: list[tuple[int, Any]], *, path: str) -> list[ForeignRow]:
@@ -75,19 +87,25 @@ def _row(number: int, value: Any, path: str) -> ForeignRow:
         typed_values([request, expected])
     except ValueError as error:
         raise DocumentError(f"the row {error}", path=path, line=number) from None
-    return ForeignRow(number, request, expected, value)
+    if expected is None:
+        expected = _NoAnswer("names no expected answer")
+    is_missing = isinstance(expected, _NoAnswer)
+    return ForeignRow(number, request, None if is_missing else expected, expected if is_missing else "", value)
 
 
 def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     """Return request and expected answer."""
+    if row.get("first") and "expected" in row:
+        return _last_request(row["prompt"]), _NoAnswer("its answer follows from what others showed")
     if isinstance(gym := row.get("responses_create_params"), dict):
         return _last_request(gym["input"]), _answer(_named(row, _ANSWERS))
     if isinstance(turns := row.get("conversations"), list):
         row = {"messages": [_message(turn) for turn in turns]}
     if isinstance(messages := row.get("messages"), list):
         place = next(at for at, message in enumerate(messages) if message["role"] == "user")
-        replies = [message for message in messages[place + 1 :] if message["role"] == "assistant"]
-        return _content(messages[place]), _of_message(replies[0]) if replies else None
+        turn = takewhile(lambda message: not _asks(message), messages[place + 1 :])
+        replies = [message for message in turn if message["role"] == "assistant"]
+        return _content(messages[place]), _of_messages(replies) if replies else None
     prompt = _named(row, _REQUESTS)
     if isinstance(prompt, list):
         prompt = _last_request(prompt)
@@ -98,7 +116,7 @@ def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
         answer = _answer(answer)
         return prompt, answer if isinstance(answer, dict) else None
     if isinstance(answer, list) and answer and isinstance(answer[-1], dict) and answer[-1].get("role") == "assistant":
-        return prompt, _of_message(answer[-1])
+        return prompt, _of_messages(answer[-1:])
     return prompt, _answer(answer)
 
 
@@ -130,15 +148,31 @@ def _content(message: Mapping[str, Any]) -> str:
     return "\n".join(part["text"] for part in content if isinstance(part.get("text"), str))
 
 
-def _of_message(message: Mapping[str, Any]) -> Any:
-    calls = message.get("tool_calls")
-    if not calls:
-        return _answer(_content(message))
-    if len(calls) > 1:
-        raise ValueError
-    function = calls[0]["function"]
-    arguments = function["arguments"]
-    return {"tool": function["name"], "args": strict_json(arguments) if isinstance(arguments, str) else arguments}
+def _asks(message: Mapping[str, Any]) -> bool:
+    """Does a user say something? Anthropic has what a tool returned in a user's message, too."""
+    content = message["content"] if message["role"] == "user" else ()
+    return isinstance(content, str) or any(part.get("type") != "tool_result" for part in content)
+
+
+def _of_messages(replies: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the answer of the messages that follow a request: the call that they make, or the first text."""
+    calls = [call for reply in replies for call in _calls(reply)]
+    if len({canonical_json(call) for call in calls}) > 1:
+        return _NoAnswer("needs several calls")
+    return next(_calls(replies[0]), None) or _answer(_content(replies[0]))
+
+
+def _calls(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the calls of a message: OpenAI's, its older single one, and the parts that are Anthropic's."""
+    functions = [call["function"] for call in message.get("tool_calls") or ()]
+    for function in (*functions, *filter(None, [message.get("function_call")])):
+        arguments = function["arguments"] or {}  # an empty text, where a tool takes none
+        arguments = strict_json(arguments) if isinstance(arguments, str) else arguments
+        yield {"tool": function["name"], "args": arguments}
+    content = message.get("content")
+    for part in content if isinstance(content, list) else ():
+        if part.get("type") == "tool_use":
+            yield {"tool": part["name"], "args": part["input"]}
 
 
 def _answer(value: Any) -> Any:

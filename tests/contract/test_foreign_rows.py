@@ -15,6 +15,13 @@ from skillpm.storage.row_files import read_rows
 CALL = {"tool": "dev", "args": {"port": 3, "quiet": None}}
 TEXT = json.dumps(CALL)
 NATIVE = {"id": "1", "type": "function", "function": {"name": "dev", "arguments": json.dumps(CALL["args"])}}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [NATIVE]}
+OTHER = {"role": "assistant", "tool_calls": [{"function": {"name": "dev", "arguments": ""}}]}
+DONE = {"role": "assistant", "content": "It has started."}
+USED = {
+    "role": "assistant",
+    "content": [{"type": "text", "text": "Yes."}, {"type": "tool_use", "name": "dev", "input": CALL["args"]}],
+}
 USER = {"role": "user", "content": "go"}
 ANSWER = {"role": "assistant", "content": TEXT}
 SYSTEM = {"role": "system", "content": "s"}
@@ -33,6 +40,10 @@ SYSTEM = {"role": "system", "content": "s"}
                 {"role": "assistant", "content": TEXT},
             ]
         },
+        {"messages": [USER, {"role": "assistant", "content": None, "function_call": NATIVE["function"]}]},
+        {"messages": [USER, USED, {"role": "user", "content": [{"type": "tool_result", "content": "on"}]}, DONE]},
+        {"messages": [USER, USED, DONE, {"role": "user", "content": "stop"}, CALLING]},
+        {"messages": [USER, CALLING, {"role": "tool", "content": "busy"}, CALLING, DONE]},  # tried again
         {"prompt": "go", "completion": TEXT},
         {"prompt": [SYSTEM, USER], "completion": [ANSWER]},
         {"prompt": [USER], "chosen": [ANSWER], "rejected": []},
@@ -60,6 +71,25 @@ SYSTEM = {"role": "system", "content": "s"}
 def test_each_form_gives_the_request_and_the_answer(row: dict[str, Any]) -> None:
     (read,) = foreign_rows([(7, row)], path="f")
     assert (read.line, read.request, read.expected) == (7, "go", CALL)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"messages": [USER, {"role": "assistant", "tool_calls": [NATIVE, *OTHER["tool_calls"]]}]}, "several calls"),
+        ({"messages": [USER, CALLING, {"role": "tool", "content": "on"}, OTHER]}, "several calls"),
+        ({"messages": [USER, USED, {"role": "user", "content": [{"type": "tool_result"}]}, OTHER]}, "several calls"),
+        ({"prompt": [USER], "expected": CALL, "first": [CALL]}, "follows from what others showed"),
+        ({"request": "go"}, "no expected answer"),
+    ],
+)
+def test_an_answer_that_is_not_all_of_it_is_left_out_with_its_reason(row: dict[str, Any], reason: str) -> None:
+    (read,) = foreign_rows([(7, row)], path="f")
+    assert (read.request, read.expected) == ("go", None) and reason in read.reason
+
+
+def test_what_a_tool_without_arguments_is_called_with_is_an_empty_object() -> None:
+    assert foreign_rows([(1, {"messages": [USER, OTHER]})], path="f")[0].expected == {"tool": "dev", "args": {}}
 
 
 def test_what_says_in_words_what_is_right_expects_nothing() -> None:
