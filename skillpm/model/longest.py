@@ -8,28 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from skillpm.model.synthesis import CLAUSE, SLOT, Entry, SynthesisDocument, TaskRule, scalars
+from skillpm.model.nouns import nouns
+from skillpm.model.synthesis import CLAUSE, SLOT, Entry, Pool, SynthesisDocument, TaskRule, scalars
 from skillpm.model.task import canonical_json
 
 MAX_VALUE = 4_096  # characters of a pool's template, filled in
 MAX_SAMPLED = 512  # characters of a value of a pool's schema; a form of days makes fewer
 MAX_PARTS = 64  # pools in one template
+_BETWEEN = " and "  # the longest text between two members of a list
 MAX_TEXT = 16_384  # characters of a request, or of a task's arguments
 
 
 def check_lengths(document: SynthesisDocument) -> None:
     """Check every pool and task. Raises ValueError if one can make a text that is too long."""
-    pools = {
-        name: MAX_SAMPLED
-        if pool.json_schema is not None or pool.dates is not None
-        else _longest_member(pool.choice, pool.integers)
-        for name, pool in document.values.items()
-    }
+    pools = {name: _longest_plain(pool) for name, pool in document.values.items()}
     for name, pool in document.values.items():
         if pool.template is not None:
             if len(SLOT.findall(pool.template)) > MAX_PARTS:
                 raise ValueError(f"the template of `{name}` holds more than {MAX_PARTS} pools")
             pools[name] = _filled(pool.template, pools)
+            _hold(pools[name], MAX_VALUE, f"a value of `{name}`")
+    for name, pool in document.values.items():
+        if pool.members is not None:
+            pools[name] = pool.length[1] * (pools[pool.members] + len(_BETWEEN))
             _hold(pools[name], MAX_VALUE, f"a value of `{name}`")
     frame = max(map(len, document.frames))
     for rule in document.rules:
@@ -53,6 +54,12 @@ def _longest_request(rule: TaskRule, slots: Mapping[str, int]) -> int:
 def _longest_draw(source: Any, otherwise: Any, pools: Mapping[str, int]) -> int:
     drawn = pools[source] if isinstance(source, str) else _longest_member(source, None)
     return max(drawn, _length(otherwise))
+
+
+def _longest_plain(pool: Pool) -> int:
+    if pool.json_schema is not None or pool.dates is not None:
+        return MAX_SAMPLED
+    return _longest_member(nouns() if pool.words is not None else pool.choice, pool.integers)
 
 
 def _longest_member(choice: Iterable[Any] | None, integers: tuple[int, int] | None) -> int:

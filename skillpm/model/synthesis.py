@@ -14,6 +14,8 @@ values:
   repository: {choice: [shop, acme/shop]}
   amount: {schema: {type: number, minimum: 0, maximum: 9}}              # any JSON Schema
   day: {dates: [2026-01-01, 2027-12-31], forms: ["%Y-%m-%d", "%A, %-d %B %Y"]}
+  topic: {words: nouns}                                                 # 1,477 common nouns
+  tags: {list: tag, length: [1, 4]}                                     # lists of values of another pool
   release: {choice: [v1, "2.0"]}
   span: {choice: [{value: 60, texts: [a minute, 60 seconds]}, {value: 300, texts: [five minutes]}]}
 tasks:
@@ -43,7 +45,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -99,8 +101,16 @@ def _form_of_days(text: str) -> str:
     return text
 
 
+Length = Annotated[int, Field(ge=1, le=16)]
+
+
 class Pool(Document):
-    """A named set of values: exactly one of five; ``forms`` are the ways in which a request says ``dates``."""
+    """A named set of values: exactly one of seven.
+
+    Attributes:
+        forms: the ways in which a request says ``dates``.
+        length: the fewest and the most members of a list.
+    """
 
     integers: tuple[Integer, Integer] | None = None
     dates: tuple[Day, Day] | None = None
@@ -108,14 +118,27 @@ class Pool(Document):
         tuple[Annotated[str, Field(max_length=100), AfterValidator(_form_of_days)], ...], Field(min_length=1)
     ] = ("%Y-%m-%d",)
     choice: Items | None = None
+    words: Literal["nouns"] | None = None
     template: str | None = None
     json_schema: dict[str, Json] | None = Field(default=None, alias="schema")
+    members: str | None = Field(default=None, alias="list")
+    length: tuple[Length, Length] = (1, 3)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The pools that its values are made of, by name."""
+        return (self.members,) if self.members is not None else tuple(SLOT.findall(self.template or ""))
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Pool:
-        every = (self.integers, self.dates, self.choice, self.template, self.json_schema)
+        every = (self.integers, self.dates, self.choice, self.words, self.template, self.json_schema, self.members)
         if sum(form is not None for form in every) != 1:
-            raise ValueError("needs exactly one of `integers`, `dates`, `choice`, `template`, `schema`")
+            forms = "`integers`, `dates`, `choice`, `words`, `template`, `schema`, `list`"
+            raise ValueError(f"needs exactly one of {forms}")
+        if "length" in self.model_fields_set and self.members is None:
+            raise ValueError("`length` is that of a `list`")
+        if self.length[0] > self.length[1]:
+            raise ValueError("`length` is [fewest, most]")
         if self.json_schema is not None:
             refuse_remote_references(self.json_schema)
             refuse_contradictions(self.json_schema)
@@ -380,10 +403,12 @@ class SynthesisDocument(Document):
             if not any(slot in rule.draw for rule in self.tasks):
                 raise PlacedValueError(f"`clauses` has `{slot}`, which no task draws", place=("clauses", slot))
         for name, pool in self.values.items():
-            for part in SLOT.findall(pool.template or ""):
-                if part not in self.values or self.values[part].template is not None:
-                    problem = f"the template of `{name}` needs `{part}` to be a pool that is not a template"
-                    raise PlacedValueError(problem, place=("values", name, "template"))
+            key, wanted = ("template", "a template or a list") if pool.members is None else ("list", "a list")
+            for part in pool.parts:
+                made = self.values.get(part)
+                if made is None or made.members is not None or (key == "template" and made.template is not None):
+                    problem = f"the {key} `{name}` needs `{part}` to be a pool that is not {wanted}"
+                    raise PlacedValueError(problem, place=("values", name, key))
         return self
 
     @model_validator(mode="after")

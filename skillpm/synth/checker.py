@@ -35,9 +35,9 @@ from skillpm.synth.pools import (
     is_constant,
     listed,
     members,
-    parts,
     pool_of,
     pool_with,
+    size,
     texts_of,
     used_pools,
     value_text,
@@ -73,7 +73,7 @@ def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                         ("tasks", place, "args", name),
                         f"task `{rule.name}`: `{name}` has no value for `{slot}` while that slot is not drawn",
                         f"give the draw of `{slot}` an `otherwise`, or write a task without it; for an optional list, "
-                        f"draw whole lists: `{{value: [a], texts: [a]}}` and `{name}: '{{{slot}}}'`",
+                        f"draw whole lists: from a pool with `list`, and `{name}: '{{{slot}}}'`",
                     )
 
 
@@ -209,8 +209,11 @@ def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Itera
 
 
 def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield pools of whose schema no value is made."""
+    """Yield pools of whose schema no value is made, and lists of more members than there are."""
     for name, pool in document.values.items():
+        if pool.members is not None and size(document.values[pool.members], document.values) < pool.length[0]:
+            message = f"pool `{name}`: `{pool.members}` has too few values for a list of {pool.length[0]}"
+            yield Flaw(("values", name, "length"), message, "make the shortest list shorter, or add values")
         if pool.json_schema is None:
             continue
         problem = "no value is made of its schema"
@@ -376,12 +379,12 @@ def _values(side: Side, draw: Draw) -> Iterator[Any]:
 
 def _shown(side: Side, name: str) -> Iterator[Any]:
     pools, division = side.document.values, side.division
-    every, names = listed(pools[name], pools), parts(pools[name].template or "")[1]
-    if every is None:
+    pool, every = pools[name], listed(pools[name], pools)
+    if every is None or pool.members is not None:
         with suppress(NoValueError):
             yield side.sources[name].draw(random.Random(0).random)[0]
-    elif any(division.pools[part].shared is None for part in names):  # made of what the side shows of its parts
-        yield from texts_of(pools[name], {part: pool_with(tuple(_shown(side, part))) for part in names})
+    elif any(division.pools[part].shared is None for part in pool.parts):  # made of what the side shows of its parts
+        yield from texts_of(pool, {part: pool_with(tuple(_shown(side, part))) for part in pool.parts})
     else:
         shared = division.pools[name].shared is not None
         yield from (item.value for item in every if shared or not division.is_held_out(value_text(item.value)))

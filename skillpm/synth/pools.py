@@ -11,19 +11,21 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import product
+from itertools import chain, permutations, product
 from typing import Any, Protocol
 
 import jsonschema_rs
 
 from skillpm.contract.schema_sampler import SchemaSampler
 from skillpm.model.longest import MAX_SAMPLED
+from skillpm.model.nouns import nouns
 from skillpm.model.synthesis import MAX_DATES, SLOT, Draw, Entry, Pool, SynthesisDocument
 from skillpm.model.task import canonical_json
 from skillpm.synth.days import written
 
 LISTED = MAX_DATES  # members; a longer range of integers or product of parts is never written out
 REDRAWS = 1_000  # draws before a filtered source gives up
+_ATTEMPTS = 20  # draws for each member of a list, which must differ from the others
 
 Chance = Callable[[], float]  # random.Random.random
 
@@ -64,23 +66,39 @@ def members(items: Iterable[Any]) -> tuple[Member, ...]:
     )
 
 
-def parts(template: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split a pool's template into its literals and the pools between them: one literal more than pools."""
-    pieces = SLOT.split(template)
-    return tuple(pieces[0::2]), tuple(pieces[1::2])
+def literals(template: str) -> tuple[str, ...]:
+    """Return what stands around the pools of a template: one literal more than pools."""
+    return tuple(SLOT.split(template)[0::2])
+
+
+def listing_texts(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the ways in which a person lists these texts."""
+    if len(texts) == 1:
+        return tuple(texts)
+    joined = (" and ".join(texts), ", ".join(texts))
+    return joined if len(texts) == 2 else (f"{', '.join(texts[:-1])} and {texts[-1]}", *joined)
 
 
 def size(pool: Pool, pools: Mapping[str, Pool]) -> int:
-    """Return how many values a pool has, counting a template's combinations."""
+    """Return how many values a pool has, counting the combinations of a template and the orders of a list."""
     if pool.choice is not None:
         return len(pool.choice)
     if pool.integers is not None:
         return pool.integers[1] - pool.integers[0] + 1
     if pool.dates is not None:
         return len(pool.days)
+    if pool.words is not None:
+        return len(nouns())
     if pool.json_schema is not None:
         return LISTED + 1  # more than are written out, as far as anybody knows
-    return math.prod(size(pools[name], pools) for name in parts(pool.template or "")[1])
+    counts = [size(pools[name], pools) for name in pool.parts]
+    if pool.members is not None:
+        return sum(math.perm(counts[0], length) for length in _lengths(pool))
+    return math.prod(counts)
+
+
+def _lengths(pool: Pool) -> range:
+    return range(pool.length[0], pool.length[1] + 1)
 
 
 def listed(pool: Pool, pools: Mapping[str, Pool]) -> tuple[Member, ...] | None:
@@ -94,10 +112,21 @@ def listed(pool: Pool, pools: Mapping[str, Pool]) -> tuple[Member, ...] | None:
         return None
     if pool.integers is not None:
         return members(range(pool.integers[0], pool.integers[1] + 1))
-    literals, names = parts(pool.template or "")
-    combinations = product(*(texts_of(pools[name], pools) for name in names))
-    pairs = (zip(combination, literals[1:], strict=True) for combination in combinations)
-    return members([literals[0] + "".join(text + tail for text, tail in pair) for pair in pairs])
+    if pool.words is not None:
+        return members(nouns())
+    if pool.members is not None:
+        every = listed(pools[pool.members], pools) or ()
+        orders = (order for length in _lengths(pool) for order in permutations(every, length))
+        return tuple(_list_of(order) for order in orders)
+    first, *tails = literals(pool.template or "")
+    combinations = product(*(texts_of(pools[name], pools) for name in pool.parts))
+    pairs = (zip(combination, tails, strict=True) for combination in combinations)
+    return members([first + "".join(text + tail for text, tail in pair) for pair in pairs])
+
+
+def _list_of(order: Sequence[Member]) -> Member:
+    texts = chain.from_iterable(map(listing_texts, product(*(member.texts for member in order))))
+    return Member([member.value for member in order], tuple(dict.fromkeys(texts)))
 
 
 def texts_of(pool: Pool, pools: Mapping[str, Pool]) -> list[str]:
@@ -114,7 +143,8 @@ def pool_of(document: SynthesisDocument, draw: Draw) -> Pool:
 
 def pool_with(values: Sequence[Any]) -> Pool:
     """Return a pool of these values."""
-    return Pool.made(choice=values, integers=None, dates=None, template=None, json_schema=None)
+    forms = ("integers", "dates", "choice", "words", "template", "json_schema", "members")
+    return Pool.made(**dict.fromkeys(forms) | {"choice": values})
 
 
 def is_constant(document: SynthesisDocument, draw: Draw) -> bool:
@@ -125,8 +155,8 @@ def is_constant(document: SynthesisDocument, draw: Draw) -> bool:
 def used_pools(document: SynthesisDocument) -> dict[str, Pool]:
     """Return the pools that some task draws from, and the parts of those, by name."""
     drawn = {draw.source for rule in document.tasks for draw in rule.draw.values() if isinstance(draw.source, str)}
-    for name in tuple(drawn):
-        drawn.update(parts(document.values[name].template or "")[1])
+    for _ in range(2):  # a list may be of templates, and these of plain pools
+        drawn.update([part for name in drawn for part in document.values[name].parts])
     return {name: document.values[name] for name in sorted(drawn)}
 
 
@@ -199,11 +229,10 @@ class Composed:
 
     __slots__ = ("_allowed", "_first", "_name", "_rest")
 
-    def __init__(self, name: str, template: str, sources: Mapping[str, Source], allowed: Callable[[str], bool]) -> None:
-        literals, names = parts(template)
+    def __init__(self, name: str, pool: Pool, sources: Mapping[str, Source], allowed: Callable[[str], bool]) -> None:
         self._name = name
-        self._first = literals[0]
-        self._rest = tuple((sources[part], tail) for part, tail in zip(names, literals[1:], strict=True))
+        self._first, *tails = literals(pool.template or "")
+        self._rest = tuple((sources[part], tail) for part, tail in zip(pool.parts, tails, strict=True))
         self._allowed = allowed
 
     def draw(self, chance: Chance) -> tuple[Any, str]:
@@ -216,4 +245,32 @@ class Composed:
                 text += said + tail
             if self._allowed(value):
                 return value, text
+        raise NoValueError(self._name)
+
+
+class Several:
+    """Lists values of another source, no two alike; ``allowed`` tells the side of the whole."""
+
+    __slots__ = ("_allowed", "_lengths", "_name", "_source")
+
+    def __init__(self, name: str, pool: Pool, sources: Mapping[str, Source], allowed: Callable[[str], bool]) -> None:
+        self._name = name
+        self._lengths = _lengths(pool)
+        self._source = sources[pool.parts[0]]
+        self._allowed = allowed
+
+    def draw(self, chance: Chance) -> tuple[Any, str]:
+        """Return a list by rejection; a shorter one where the source has too few values. Raises NoValueError."""
+        for _ in range(REDRAWS):
+            wanted = self._lengths[int(chance() * len(self._lengths))]
+            drawn = dict[str, tuple[Any, str]]()
+            for _ in range(wanted * _ATTEMPTS):
+                value, text = self._source.draw(chance)
+                drawn.setdefault(value_text(value), (value, text))
+                if len(drawn) == wanted:
+                    break
+            values = [value for value, _ in drawn.values()]
+            if len(drawn) in self._lengths and self._allowed(value_text(values)):
+                ways = listing_texts([text for _, text in drawn.values()])
+                return values, ways[int(chance() * len(ways))]
         raise NoValueError(self._name)

@@ -25,10 +25,10 @@ from skillpm.synth.pools import (
     Listed,
     Ranged,
     Sampled,
+    Several,
     Source,
     listed,
     members,
-    parts,
     size,
     texts_of,
     used_pools,
@@ -96,22 +96,23 @@ class Division:
         """Return a source for each used pool that draws from one side only."""
         sources: dict[str, Source] = {}
         pools = used_pools(document)
-        # templates last: they draw from the sources of their parts, and a part is never a template itself
-        for name, pool in sorted(pools.items(), key=lambda item: item[1].template is not None):
+        # templates draw from the sources of their parts, and lists from those of plain pools and templates
+        for name, pool in sorted(pools.items(), key=lambda item: (item[1].members is not None, bool(item[1].parts))):
             sources[name] = self._source(name, pool, split, sources)
         return sources
 
     def _source(self, name: str, pool: Pool, split: Split, sources: Mapping[str, Source]) -> Source:
         held, shared = split == "held_out", self.pools[name].shared is not None
-        if pool.template is not None:
-            by_parts = any(self.pools[part].shared is None for part in parts(pool.template)[1])
+        if pool.template is not None or pool.members is not None:
+            made = Several if pool.template is None else Composed
+            by_parts = any(self.pools[part].shared is None for part in pool.parts)
             if shared:
-                return Composed(name, pool.template, sources, lambda text: True)
+                return made(name, pool, sources, lambda text: True)
             if by_parts:
                 # Each part draws from this side only, and so the whole is on this side too. Only another pool that
                 # lists the same text may have put it on the other side: then it is not drawn here.
-                return Composed(name, pool.template, sources, lambda text: self.sides.get(text, held) == held)
-            return Composed(name, pool.template, sources, lambda text: self.is_held_out(text) == held)
+                return made(name, pool, sources, lambda text: self.sides.get(text, held) == held)
+            return made(name, pool, sources, lambda text: self.is_held_out(text) == held)
         if pool.json_schema is not None:
             return Sampled(name, pool.json_schema, lambda text: self.is_held_out(text) == held)
         if pool.integers is not None and size(pool, {}) > LISTED:
@@ -163,7 +164,7 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     plain = {
         name: texts_of(pool, pools)
         for name, pool in pools.items()
-        if pool.template is None and size(pool, pools) <= LISTED
+        if pool.template is None and pool.members is None and size(pool, pools) <= LISTED
     }
     # The words of the corpus go in whether or not a pool lists them: a value of an unlisted range or template is judged
     # by its rank alone, and must not be called held out where a phrasing says it.
@@ -175,8 +176,8 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     for name in plain:
         if name not in shared and held.isdisjoint(plain[name]):
             shared[name] = _SHOWN
-    # templates come after all plain pools: only now is it known which of their parts are split
-    _divide_templates(document, pools, shared, sides)
+    # what is made of other pools comes after them: only now is it known which of these are split
+    _divide_whole(document, pools, shared, sides)
     requests = [_words(seed.request) for seed in seeds]
     lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
     every = "\n".join(requests)  # a look at all of them at once tells most phrasings apart
@@ -194,24 +195,24 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     )
 
 
-def _divide_templates(
+def _divide_whole(
     document: SynthesisDocument, pools: Mapping[str, Pool], shared: dict[str, str], sides: dict[str, bool]
 ) -> None:
-    """Hold out whole values of those templates none of whose parts is split."""
-    whole = {
-        name: texts_of(pool, pools)
-        for name, pool in pools.items()
-        if pool.template is not None
-        and name not in shared
-        and size(pool, pools) <= LISTED
-        and all(part in shared for part in parts(pool.template)[1])
-    }
-    held = hold_out(whole.values(), document.held_out, [text for text, side in sides.items() if not side])
-    for name, texts in whole.items():
-        for text in texts:
-            sides[text] = sides.get(text, False) or text in held
-        if held.isdisjoint(texts):
-            shared[name] = _SHOWN
+    """Hold out whole values of those templates, and then of those lists, none of whose parts is split."""
+    for is_list in (False, True):
+        whole = {
+            name: texts_of(pool, pools)
+            for name, pool in pools.items()
+            if (pool.members if is_list else pool.template) is not None
+            and name not in shared
+            and size(pool, pools) <= LISTED
+            and all(part in shared for part in pool.parts)
+        }
+        held = hold_out(whole.values(), document.held_out, [text for text, side in sides.items() if not side])
+        for name, texts in whole.items():
+            sides.update({text: sides.get(text, False) or text in held for text in texts})
+            if held.isdisjoint(texts):
+                shared[name] = _SHOWN
 
 
 def _why_shared(pool: Pool, pools: Mapping[str, Pool]) -> str | None:
@@ -226,11 +227,11 @@ def _pool_split(
     values = size(pool, pools)
     if name in shared:
         return PoolSplit(values=values, train=values, held_out=values, shared=shared[name])
-    names = parts(pool.template or "")[1]
     train: int | None = None
     held: int | None = None
-    if any(part not in shared for part in names) and all(size(pools[part], pools) <= LISTED for part in names):
-        train, held = _template_sides(pool, pools, shared, sides)
+    if any(part not in shared for part in pool.parts):
+        if pool.members is None and all(size(pools[part], pools) <= LISTED for part in pool.parts):
+            train, held = _template_sides(pool, pools, shared, sides)
     elif values <= LISTED:
         held = sum(sides[text] for text in texts_of(pool, pools))
         train = values - held
@@ -246,7 +247,7 @@ def _template_sides(
     is held out, and a held-out row would have a part that training has seen.
     """
     train = held = 1
-    for part in parts(pool.template or "")[1]:
+    for part in pool.parts:
         texts = texts_of(pools[part], pools)
         out = sum(sides[text] for text in texts)
         train *= len(texts) if part in shared else len(texts) - out

@@ -269,6 +269,12 @@ def test_a_constraint_that_no_values_keep_is_a_flaw(form: str, values: list[list
     assert not [*unsayable_flaws(document(task | {"draw": kept}))]
 
 
+def test_a_list_of_more_members_than_there_are_is_a_flaw() -> None:
+    values = {"few": {"choice": ["a", "b"]}, "lists": {"list": "few", "length": [3, 4]}}
+    (flaw,) = unsayable_flaws(document({"draw": {"x": {"from": "lists"}}}, values=values))
+    assert flaw.location == ("values", "lists", "length") and "`few` has too few values for a list of 3" in flaw.message
+
+
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [

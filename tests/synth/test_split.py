@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
+import pytest
 from hypothesis import given as given_by_hypothesis
 from hypothesis import strategies as st
 
@@ -107,6 +109,68 @@ def test_a_template_is_held_out_through_its_parts_or_as_a_whole_where_they_are_s
     assert (split.values, split.train, split.held_out) == (12, 10, 2)
     whole = divide(of_pool({"template": "{p}:{q}"}, p={"choice": ["a", "b"]}, q=parts["q"])).pools["x"]
     assert (whole.values, whole.train, whole.held_out) == (4, 3, 1)
+
+
+MEMBERS = {
+    "choice": {"choice": [*"abcdefghijklmnop"]},
+    "texts": {"choice": [{"value": number, "texts": [f"no. {number}", f"nr {number}"]} for number in range(20)]},
+    "words": {"words": "nouns"},
+    "range": {"integers": [1, 99_999]},
+    "template": {"template": "{p}-{q}"},
+    "schema": {"schema": {"type": "string", "pattern": "^[a-z]{5}$"}},
+}
+
+
+@pytest.mark.parametrize("form", MEMBERS)
+def test_lists_hold_different_values_of_one_side_and_their_texts(form: str) -> None:
+    parts: dict[str, Any] = {"p": MEMBERS["words"], "q": {"choice": ["1", "2"]}, "m": MEMBERS[form]}
+    document = of_pool({"list": "m", "length": [2, 3]}, **parts)
+    division, chance = divide(document), random.Random(0).random
+    shown = []
+    for split in ("train", "held_out"):
+        sources = division.sources(document, split)
+        drawn = [sources["x"].draw(chance) for _ in range(200)]
+        for values, text in drawn:
+            assert len(values) in (2, 3) and len({*map(str, values)}) == len(values)
+            assert all(str(value) in text for value in values)
+        shown.append({str(value) for values, _ in drawn for value in values})
+        assert {len(values) for values, _ in drawn} == {2, 3}
+    assert not shown[0] & shown[1]
+
+
+def test_lists_of_a_shared_pool_are_held_out_whole() -> None:
+    document = of_pool({"list": "m"}, m={"choice": ["a", "b"]})
+    division, chance = divide(document), random.Random(0).random
+    assert (division.pools["x"].values, division.pools["x"].train, division.pools["x"].held_out) == (4, 3, 1)
+    sides = [
+        {str(division.sources(document, split)["x"].draw(chance)[0]) for _ in range(100)}
+        for split in ("train", "held_out")
+    ]
+    assert not sides[0] & sides[1] and {*map(len, sides)} == {3, 1}
+
+
+def test_a_list_is_shorter_where_a_side_has_too_few_values_for_it() -> None:
+    document = of_pool({"list": "m", "length": [1, 4]}, m={"choice": [*"abcdef"]})
+    source = divide(document).sources(document, "held_out")["x"]
+    assert {len(source.draw(random.Random(seed).random)[0]) for seed in range(50)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("pool", "problem"),
+    [
+        ({"choice": ["a"], "length": [1, 2]}, "`length` is that of a `list`"),
+        ({"list": "m", "length": [3, 2]}, "`length` is [fewest, most]"),
+        ({"list": "n"}, "the list `x` needs `n` to be a pool that is not a list"),
+        ({"list": "lists"}, "the list `x` needs `lists` to be a pool that is not a list"),
+        ({"template": "{lists}"}, "the template `x` needs `lists` to be a pool that is not a template or a list"),
+        ({"list": "m", "words": "nouns"}, "needs exactly one of"),
+        ({"words": "verbs"}, "Input should be 'nouns'"),
+        ({"list": "long", "length": [1, 16]}, "a value of `x` can have"),
+    ],
+)
+def test_a_pool_that_cannot_be_meant_is_refused(pool: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        of_pool(pool, m={"choice": [*"abc"]}, lists={"list": "m"}, long={"choice": ["a" * 300]})
 
 
 def test_phrasings_that_differ_in_case_or_closing_mark_are_one() -> None:

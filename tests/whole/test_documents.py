@@ -17,7 +17,7 @@ from skillpm.ops.machine.schema import DOCUMENTS, document_schema
 
 SOURCES = Path(__file__).parents[2] / "skillpm"
 
-_ALIASES = {"if": "condition", "from": "source"}  # a field whose name in YAML is a keyword of Python
+_ALIASES = {"list": "members", "if": "condition", "from": "source"}  # a field whose name in YAML is a keyword of Python
 _FOREIGN = "others define it; `validate` checks that it is one, and no command runs it yet"
 _FOR_PEOPLE = "a figure that people read: profile.json and `synth --json` show it"
 _VERSION = "the version of the format, which the model itself holds to what this skillpm can read"
