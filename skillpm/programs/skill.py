@@ -13,14 +13,12 @@ from typing import Any
 from skillpm.formats.yaml_text import yaml_text
 from skillpm.programs.draft import LONGEST_LIST, Draft, Slot
 from skillpm.programs.phrases import words_of
-from skillpm.programs.values import examples, pool
+from skillpm.programs.values import pool
 from skillpm.programs.words import words
 
 RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES: list[str] = words()["frames"]  # around the requests of rules
 _HEADS: list[str] = words()["heads"]  # of the requests of suites and seeds
-_MEMBERS = 16  # values of which lists are made
-_LISTS = {1: 12, 2: 14, 3: 14, LONGEST_LIST: 8}  # how many, by length
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
@@ -152,13 +150,10 @@ def _clauses(draft: Draft) -> dict[str, list[str]]:
 
 def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
     source: Any = slot.source if isinstance(slot.source, str) else list(slot.source)
-    if slot.many and isinstance(source, str):
-        values[f"{source}_list"] = {"choice": _several(slot)}
-        source = f"{source}_list"
-    elif slot.many:
-        source = _several(slot)
-    elif isinstance(source, str):
+    if isinstance(source, str):
         values |= pool(source)
+    if slot.many:
+        source = _list_pool(source, slot.name, values)
     return {
         "from": source,
         **({"probability": slot.probability} if slot.probability < 1 else {}),
@@ -166,26 +161,14 @@ def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _several(slot: Slot) -> list[Any]:
-    """Return lists of one to four values, each with the ways in which a person says them.
-
-    There are several of each length, so that some of each stay when a share of them is held out. No value has a fixed
-    neighbour: what stands behind another one has to be read.
-    """
-    source = slot.source
-    members = examples(source, _MEMBERS) if isinstance(source, str) else list(source)[:_MEMBERS]
-    chance = random.Random(0)
-    lists: dict[str, list[Any]] = {}
-    for length, number in _LISTS.items():
-        drawn = (chance.sample(members, length) for _ in range(number if length <= len(members) else 0))
-        lists |= {repr(items): items for items in drawn}
-    return [{"value": items, "texts": _listed(items)} for items in lists.values()]
-
-
-def _listed(items: list[Any]) -> list[str]:
-    words = [str(item) for item in items]
-    ways = [f"{', '.join(words[:-1])} and {words[-1]}", ", ".join(words), " and ".join(words)]
-    return words if len(words) == 1 else ways if len(words) > 2 else [ways[2], ways[1]]
+def _list_pool(source: Any, name: str, values: dict[str, Any]) -> str:
+    """Add the lists of a pool, or of the values of a slot, and return the name that they have."""
+    if not isinstance(source, str):
+        choice = {"choice": source}
+        names = (f"{name[:48]}_values{number}" for number in chain([""], count(2)))
+        source = next(item for item in names if values.setdefault(item, choice) == choice)
+    values[f"{source}_list"] = {"list": source, "length": [1, LONGEST_LIST]}
+    return f"{source}_list"
 
 
 def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
@@ -193,7 +176,7 @@ def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, An
     chance = random.Random(0)
     suite: list[tuple[str, Any]] = []
     seeds: list[tuple[str, Any]] = []
-    each = max(1, min(4, _SUITE_TASKS // len(drafts)))
+    each = max(1, _SUITE_TASKS // len(drafts))
     for draft in drafts:
         seeds += [(text, {"tool": draft.name, "args": args}) for text, args in draft.seeds[:_SEED_TASKS]]
         for turn in range(each + (0 if draft.seeds else 2)):
@@ -231,7 +214,7 @@ def _some_slots(draft: Draft, turn: int, chance: random.Random) -> list[Slot]:
 def _fresh(slot: Slot, turn: int) -> Any:
     values = slot.fresh or (slot.source if isinstance(slot.source, tuple) else ("owl",))
     value = values[turn % len(values)]
-    return [value] if slot.many else value
+    return list(dict.fromkeys((value, values[turn // 2 % len(values)]))) if slot.many else value
 
 
 def _filled(args: Any, values: Mapping[str, Any]) -> Any:

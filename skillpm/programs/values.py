@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from skillpm.model.nouns import nouns
 from skillpm.programs.words import words
 
 _WORDS = words()
-_PARTS: dict[str, list[str]] = _WORDS["parts"]
+_PARTS: dict[str, Any] = _WORDS["parts"]
 _HINTS = tuple((kind, re.compile(rf"(?:{hint})s?\d*$")) for kind, hint in _WORDS["hints"].items())
 _POOLS: dict[str, tuple[Any, list[Any]]] = {
     kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
@@ -18,6 +20,7 @@ _NO_FILE = re.compile(
 )
 GENERIC = frozenset(("arg", "argument", "list", "opt", "option", "str", "string", "text", "val", "value", "word"))
 _STEP = 11
+_SLOT = re.compile(r"\{(\w+)\}")
 _NUMBERS = {"integer": "count", "number": "number"}
 
 
@@ -56,9 +59,13 @@ def pool(kind: str) -> dict[str, dict[str, Any]]:
     """Return the pools that a kind needs, by name, as synthesis.yaml writes them; the first is its own."""
     values = _POOLS[kind][0]
     if isinstance(values, str):
-        parts = {part: {"choice": _PARTS[part]} for part in re.findall(r"\{(\w+)\}", values)}
-        return {kind: {"template": values}, **parts}
+        return {kind: {"template": values}, **{part: _pool_of(part) for part in _SLOT.findall(values)}}
     return {kind: {"integers": values} if kind in ("port", "count") else {"choice": values}}
+
+
+def _pool_of(part: str) -> dict[str, Any]:
+    item = _PARTS[part]
+    return item if isinstance(item, dict) else {"choice": item}
 
 
 def examples(kind: str, most: int = 8) -> list[Any]:
@@ -76,6 +83,9 @@ def fresh(kind: str) -> list[Any]:
 
 def _nth(template: str, turn: int) -> str:
     """Fill a template with parts, other ones each turn: no list of parts has a length that the step divides."""
-    return re.sub(
-        r"\{(\w+)\}", lambda part: _PARTS[part[1]][(turn * _STEP + len(part[1])) % len(_PARTS[part[1]])], template
-    )
+
+    def filled(slot: re.Match[str]) -> str:
+        texts: Sequence[str] = _pool_of(slot[1]).get("choice") or nouns()
+        return texts[(turn * _STEP + len(slot[1])) % len(texts)]
+
+    return _SLOT.sub(filled, template)
