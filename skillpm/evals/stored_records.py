@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,8 +13,7 @@ from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.formats.document import LONE_SURROGATE, surrogate_place
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
-from skillpm.model.evaluation import ROLLOUTS, Arm, Evaluation, Record
-from skillpm.model.task import canonical_json
+from skillpm.model.evaluation import ROLLOUTS, WHOLE, Arm, Evaluation, Record, changed
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import DiskErrors, read_text
 
@@ -98,14 +96,17 @@ def read_stored(path: Path) -> Evaluation:
     """
     with DiskErrors("read", path):
         rows = FileRows(path.open("rb"))
+        tasks = _Tasks()
         try:
-            evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows)).as_now()
+            evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows, tasks)).as_now()
         except _ChangedTaskError as error:
-            raise DocumentError(str(error), path=str(path)) from None
+            raise DocumentError(str(error), path=str(path), hint=WHOLE) from None
         except ValueError:  # read as a whole, it says what is wrong with it and where
             evaluation = Evaluation.parse(read_text(path), path=str(path))
     for problem in _contradictions(evaluation):
         raise DocumentError(problem, path=str(path))
+    for problem in tasks.changed:
+        raise DocumentError(problem, path=str(path), hint=WHOLE)
     return evaluation
 
 
@@ -137,23 +138,30 @@ class _ChangedTaskError(ValueError):
 
 
 class _Tasks:
-    """The tasks of all arms: their numbers, and of each the digest of what it asks and expects, in 8 bytes."""
+    """The tasks of all arms: their numbers, and of each the digest of what it asks and expects, in 8 bytes.
+
+    Attributes:
+        contents: the sum of the digests of all records so far.
+        changed: what is said of arms whose tasks are not those that they were written with.
+    """
 
     def __init__(self) -> None:
         self.numbers = TaskNumbers()
+        self.contents = 0
+        self.changed: list[str] = []
         self._contents = array("Q")
 
     def check(self, number: int, record: Record, place: str) -> None:
         """Raise _ChangedTaskError where a record's task asks or expects something else than it did before."""
-        content = int.from_bytes(blake2b(canonical_json([record.request, record.expected]).encode()).digest()[:8])
+        content = record.content
+        self.contents += content
         if number == len(self._contents):
             self._contents.append(content)
         elif self._contents[number] != content:
             raise _ChangedTaskError(f"`{place}`: another request or expected answer than its task has before")
 
 
-def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:
-    tasks = _Tasks()
+def _root(walk: JsonWalk, rows: FileRows, tasks: _Tasks) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for key in walk.keys(root):
         if key == "arms":
@@ -166,11 +174,14 @@ def _root(walk: JsonWalk, rows: FileRows) -> dict[str, Any]:
 
 def _arm(walk: JsonWalk, rows: FileRows, tasks: _Tasks, number: int) -> dict[str, Any]:
     arm: dict[str, Any] = {}
+    before = tasks.contents
     for key in walk.keys(arm):
         if key == "records":
             arm[key] = _records(walk, StoredRecords(rows.picked(()), tasks.numbers), tasks, number)
         else:
             arm[key] = _text(walk.value())
+    if problem := changed(str(arm.get("name")), arm.get("contents"), tasks.contents - before):
+        tasks.changed.append(problem)
     return arm
 
 

@@ -7,6 +7,7 @@ after a stage. Arms are compared on the tasks that they share, so a record names
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,10 +25,10 @@ from skillpm.formats.document import LONE_SURROGATE, Document, Json, model_error
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
-from skillpm.model.task import Message
+from skillpm.model.task import Message, canonical_json
 from skillpm.model.verdict import Reward, Verdict
 
-EVALUATION_VERSION = 4
+EVALUATION_VERSION = 5
 HELD_OUT = "held_out"
 ROLLOUTS = "rollouts"  # of a training run: it answers a task as often as it samples
 TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
@@ -38,6 +39,7 @@ TaskKey = tuple[str, str, str]
 
 Count = Annotated[int, Field(ge=0, lt=1 << 32)]
 MOST_REPEATS = 1000
+_NONE = '"contents": null'
 _EMPTY = '\n   "records": []'  # of an arm, in the text of an evaluation
 
 
@@ -82,6 +84,12 @@ class Record(Document):
         return (self.skill, self.suite, self.task)
 
     @property
+    def content(self) -> int:
+        """A digest in 8 bytes of its task: the key, what it asks and what it expects."""
+        text = canonical_json([*self.key, self.request, self.expected])
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+    @property
     def cluster(self) -> str:
         """The template that made the task; the task itself where its tags name none."""
         return next((tag for tag in self.tags if tag.startswith(TEMPLATE)), self.task)
@@ -115,6 +123,8 @@ class Arm(Document):
         settings: what else decides the answers: repeats, limits, data type, device, threads, digests of model and
             adapter. ``limit_reached`` names the limit for whose sake tasks were not asked.
         seconds: wall-clock time of completing and judging.
+        contents: in a file, a digest of what its records ask and expect, made where they are written and compared
+            where they are read.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -126,6 +136,7 @@ class Arm(Document):
     settings: dict[str, Json] = Field(default_factory=dict)
     records: Annotated[Sequence[Record], WrapValidator(_as_given), WrapSerializer(_as_list)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    contents: str | None = None
 
     @property
     def repeats(self) -> int:
@@ -202,27 +213,34 @@ class Evaluation(Document):
         if place := surrogate_place(root):
             raise DocumentError(f"`{place}`: {LONE_SURROGATE}", path=path)
         try:
-            return cls.model_validate(root).as_now()
+            evaluation = cls.model_validate(root)
         except ValidationError as error:
             raise model_errors(error, root, path=path)[0] from None
+        for arm in evaluation.arms:
+            if problem := changed(arm.name, arm.contents, sum(record.content for record in arm.records)):
+                raise DocumentError(problem, path=path, hint=WHOLE)
+        return evaluation.as_now()
 
     def as_now(self) -> Evaluation:
         """Return the same in the version that is written now."""
-        return self.model_copy(update={"evaluation": EVALUATION_VERSION})
+        arms = tuple(arm.model_copy(update={"contents": None}) for arm in self.arms)
+        return self.model_copy(update={"evaluation": EVALUATION_VERSION, "arms": arms})
 
     def chunks(self) -> Iterator[str]:
         """Yield the JSON text, which ends with a newline: a piece for each record, so that it need not be in memory."""
-        without = [arm.model_copy(update={"records": ()}) for arm in self.arms]
+        without = [arm.model_copy(update={"records": (), "contents": None}) for arm in self.arms]
         frame = self.model_copy(update={"arms": tuple(without)}).model_dump_json(indent=1)
         head, *others = frame.split(_EMPTY)  # what stands inside a setting of an arm is deeper
         yield head
         for arm, text in zip(self.arms, others, strict=True):
             yield _EMPTY[:-1]
-            separator = "\n    "
+            separator, contents = "\n    ", 0
             for record in arm.records:
+                contents += record.content
                 yield separator + record.model_dump_json(indent=1).replace("\n", "\n    ")
                 separator = ",\n    "
-            yield f"\n   ]{text}" if arm.records else f"]{text}"
+            rest = text.replace(_NONE, f'"contents": "{_contents_text(contents)}"', 1)
+            yield f"\n   ]{rest}" if arm.records else f"]{rest}"
         yield "\n"
 
     def text(self) -> str:
@@ -232,6 +250,26 @@ class Evaluation(Document):
     def arm(self, name: str) -> Arm | None:
         """Return the arm of a name."""
         return next((arm for arm in self.arms if arm.name == name), None)
+
+
+WHOLE = "take the file as it was written, or evaluate again"
+
+
+def changed(arm: str, written: str | None, contents: int) -> str | None:
+    """Return that an arm has other tasks than it was written with, or None.
+
+    Args:
+        arm: its name.
+        written: the contents that its file names; None where it names none, as before version 5.
+        contents: the sum of ``Record.content`` of all its records.
+    """
+    if written in (None, _contents_text(contents)):
+        return None
+    return f"arm `{arm}` has other requests, expected answers or tasks than it was written with"
+
+
+def _contents_text(contents: int) -> str:
+    return f"{contents % (1 << 64):016x}"
 
 
 class TaskRow(Document):

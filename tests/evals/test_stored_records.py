@@ -35,8 +35,9 @@ def test_an_evaluation_of_any_layout_is_read_as_it_was_written(
     evaluation = assembled(server, make_arm("base", [1], **answers), make_arm("sft", []))
     empty = evaluation.arms[0].model_copy(update={"name": "none", "records": ()})
     evaluation = evaluation.model_copy(update={"arms": (*evaluation.arms, empty)})
-    assert json.loads(evaluation.text()) == evaluation.model_dump(mode="json")
-    assert evaluation.text() == f"{evaluation.model_dump_json(indent=1)}\n"
+    contents = re.compile(r'(?<="contents": )"[0-9a-f]{16}"')
+    assert len(contents.findall(evaluation.text())) == 3
+    assert contents.sub("null", evaluation.text()) == f"{evaluation.model_dump_json(indent=1)}\n"
     file = tmp_path / "e.json"
     file.write_text(json.dumps(json.loads(evaluation.text()), indent=indent, ensure_ascii=indent == 4))
     stored = read_stored(file)
@@ -122,6 +123,32 @@ def test_an_evaluation_that_was_edited_into_what_none_can_be_is_refused_with_the
     with pytest.raises(DocumentError, match=f"`{re.escape(where)}.*`: {said}") as refused:
         read_stored(file)
     assert str(refused.value).encode()
+
+
+@pytest.mark.parametrize("key", ["request", "expected", "task", None])
+def test_a_task_that_was_changed_in_every_arm_is_noticed(
+    server: Server, make_arm: MakeArm, tmp_path: Path, key: str | None
+) -> None:
+    """An arm that is left out, and one that has no digest of its tasks, are no change."""
+    evaluation = assembled(server, make_arm("base", [1]), make_arm("sft", []))
+    document = json.loads(evaluation.text())
+    file = tmp_path / "e.json"
+    for arm in document["arms"]:
+        if key is None:
+            arm["records"].pop()
+        else:
+            arm["records"][3][key] = {"tool": "stop", "args": {}} if key == "expected" else "stop it"
+    file.write_text(json.dumps(document))
+    for read in (read_stored, lambda path: Evaluation.parse(path.read_text(), path="e")):
+        with pytest.raises(DocumentError, match="arm `base` has other requests, expected answers or tasks") as refused:
+            read(file)
+        assert refused.value.hint
+    for arm in document["arms"]:
+        del arm["contents"]
+    file.write_text(json.dumps(document))
+    assert len(read_stored(file).arms) == 2
+    file.write_text(json.dumps(json.loads(evaluation.text()) | {"arms": json.loads(evaluation.text())["arms"][1:]}))
+    assert read_stored(file).arms == evaluation.arms[1:]
 
 
 @given(st.lists(st.text("ab", max_size=3), max_size=40))

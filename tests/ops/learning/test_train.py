@@ -139,7 +139,8 @@ def test_thresholds_come_from_enough_answers_and_hold_for_the_content_that_was_e
     (record, _) = document["arms"][0]["records"]
     assert 0 < record["confidence"] <= 1, "a local model tells how sure it was"
     right = {**record, "exact": True, "confidence": 0.75, "tags": []}
-    document["arms"][0]["records"] = [{**right, "task": str(number)} for number in range(80)]
+    records = [{**right, "task": str(number)} for number in range(80)]
+    document["arms"][0] |= {"records": records, "contents": None}
     file.write_text(json.dumps(document))
     _, stored = calibrate(context, run, 0.95)
     assert stored == file.with_name("calibration.json") and find_answerer(context, skill, None, None).run == run
