@@ -31,6 +31,16 @@ class PackedLinear(torch.nn.Module):
         self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
         self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
 
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """While it lasts, multiply in float32, as a trial does that is to show more than rounding."""
+        packed = self._packed
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(packed.to_dense().float(), _ROWS)
+        try:
+            yield
+        finally:
+            self._packed = packed
+
     @property
     def weight(self) -> torch.Tensor:
         """The plain matrix, for models that look at it."""

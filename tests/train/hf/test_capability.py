@@ -15,6 +15,7 @@ from skillpm.train.hf import capability
 from skillpm.train.hf.batch import Way
 from skillpm.train.hf.capability import decoding_way, packing_way
 from skillpm.train.hf.decode import Sampling, decode
+from skillpm.train.hf.packed import pack
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_loss, encode_rows
 from tests.random_models import ARCHITECTURES, random_architecture
 
@@ -109,6 +110,28 @@ def test_rounding_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, weight in model.state_dict().items():
         assert weight.dtype == before[name].dtype
         assert torch.equal(weight, before[name])
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@torch.inference_mode()
+def test_rounding_decides_no_way_to_decode(monkeypatch: pytest.MonkeyPatch, is_packed: bool) -> None:
+    """It made a trained model of 135 M weights compute each answer anew at each token, in twenty times the time."""
+    monkeypatch.setattr(capability, "_ROUNDED", 0.0)
+    with torch.inference_mode(mode=False):
+        model = random_architecture("llama").to(torch.bfloat16)
+    if is_packed:
+        pack(model)
+    prompt = torch.arange(5, 40)[None]
+    before = model(input_ids=prompt).logits
+
+    assert decoding_way(model, [list(range(5, 40)), [5, 6, 7]], 2, room=8) is Way.SHARED
+    assert torch.equal(model(input_ids=prompt).logits, before)
+    assert not any(weight.is_inference() for weight in model.parameters()), "it can still be trained"
+
+
+def test_a_window_is_seen_in_bfloat16() -> None:
+    model = random_architecture("mistral, window").to(torch.bfloat16)
+    assert decoding_way(model, [list(range(10, 30)), list(range(10, 29))], 2, room=1) is Way.PADDED
 
 
 @pytest.mark.parametrize("name", ["mistral, window", "mamba"])
