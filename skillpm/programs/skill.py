@@ -229,11 +229,14 @@ def _filled(args: Any, values: Mapping[str, Any]) -> Any:
 
 def _worded(draft: Draft, drawn: list[Slot], values: Mapping[str, Any], turn: int) -> str:
     """Say a call in a manner of its own: a question with its settings behind it."""
+    options = [part for part in draft.argv or () if isinstance(part, dict) and "flag" in part]
+    flags = {part.get("if") or part.get("value"): part["flag"] for part in options}
     said = []
     for slot in drawn:
-        value = values[slot.name]
+        name, value = words_of(slot.name), values[slot.name]
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        said.append(words_of(slot.name) if value is True else f"{words_of(slot.name)} = {text}")
+        called = flags.get(slot.name, name) if len(name) == 1 else name  # nobody says "e" for -e
+        said.append(called if value is True else f"{called} = {text}")
     head = _HEADS[turn % len(_HEADS)].format(ask=draft.ask)
     return f"{head} {_sentence('; '.join(said))}" if said else head
 

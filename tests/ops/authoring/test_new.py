@@ -25,7 +25,7 @@ from skillpm.ops.authoring.new import create_from_program, runs_of
 from skillpm.ops.authoring.validate import validate
 from skillpm.programs.from_program import arguments_of, drafts
 from skillpm.programs.help_text import read_help
-from skillpm.programs.program import Program
+from skillpm.programs.program import Option, Program
 from skillpm.programs.read import parser_problems
 from skillpm.programs.skill import About, skill_files
 from tests.conftest import ROOT
@@ -91,6 +91,19 @@ def test_the_contract_says_types_choices_bounds_and_exclusions(tmp_path: Path) -
     assert tools.problems({"tool": "tar", "args": empty})
     assert not tools.problems({"tool": "tar", "args": {**empty, "create": True}})
     assert tools.problems({"tool": "tar", "args": {**empty, "create": True, "extract": True}})
+
+
+def test_the_suite_of_one_command_has_many_tasks_and_types_flags_of_one_letter(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case["file"] == "tar.txt")
+    program = recorded(case)
+    [command] = program.commands
+    terse = Option(names=("-q",), description="Be terse")
+    command = command.model_copy(update={"options": (terse, *command.options)})
+    folder = write(program.model_copy(update={"commands": (command,)}), tmp_path)
+    tasks = yaml.safe_load((folder / "suites" / "core.yaml").read_text())["tasks"]
+    assert len(tasks) >= 15
+    quiet = [task["request"] for task in tasks if task["expected"]["args"].get("q")]
+    assert quiet and all("-q" in request for request in quiet)
 
 
 def test_examples_of_the_documentation_become_seeds(tmp_path: Path) -> None:
