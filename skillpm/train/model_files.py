@@ -11,7 +11,8 @@ from typing import Any
 from skillpm.errors import UsageError
 from skillpm.storage.files import DiskErrors, file_sha256
 
-_COVERED = frozenset({".json", ".safetensors", ".bin", ".jinja", ".model"})
+_COVERED = frozenset({".json", ".safetensors", ".bin", ".jinja", ".model", ".tiktoken"})
+_VOCABULARIES = frozenset({"vocab.txt", "merges.txt", "vocab.bpe"})  # other texts are for people
 _NAMED = "transformers_weights"  # of config.json: weights under a name of their own
 
 
@@ -29,7 +30,7 @@ def model_digest(source: Path | str) -> str | None:
     digest = hashlib.sha256()
     with DiskErrors("read", folder):
         for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix in _COVERED:
+            if path.is_file() and (path.suffix in _COVERED or path.name in _VOCABULARIES):
                 digest.update(f"{file_sha256(path)}  {path.name}\n".encode())
     return digest.hexdigest()
 

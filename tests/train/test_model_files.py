@@ -49,5 +49,18 @@ def test_an_index_that_is_none_is_left_to_what_loads_the_model(tmp_path: Path, t
     assert model_digest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["vocab.txt", "merges.txt", "vocab.bpe", "qwen.tiktoken", "spiece.model", "vocab.json"]
+)
+def test_a_tokenizer_that_reads_words_otherwise_has_another_digest(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a b")
+    (tmp_path / "LICENSE.txt").write_text("do as you like")
+    before = model_digest(tmp_path)
+    (tmp_path / "LICENSE.txt").write_text("do as I say")
+    assert model_digest(tmp_path) == before
+    (tmp_path / name).write_text("b a")
+    assert model_digest(tmp_path) != before
+
+
 def test_a_hub_id_has_no_digest() -> None:
     assert model_digest("acme/tiny") is None
