@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from skillpm.model.contract import ArgvPart, CommandLine, Tool
 from skillpm.model.contract import Program as Grammar
+from skillpm.programs.help_options import choices_of
 from skillpm.programs.program import Command, Option, Program
 
 _FACTS = ("value", "kind", "choices", "minimum", "maximum", "default", "required", "many")
 _CODE = re.compile(r"```[^\n]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+_BETWEEN = re.compile(r"\n|&&|;|\|\||\s\|\s")
+_ALONE = re.compile(r"(--[a-z][\w-]+)(?:[ =](\S+))?")
+_WORDS = re.compile(r"`[\w.+-]+`(?:(?:,|/|\||,? (?:or|and))? ?`[\w.+-]+`)+")  # `a`, `b` or `c`
+_END = re.compile(r"\n\s*(?:\n|[-*|#+]|\d+\. )|`--?[A-Za-z]")  # of what is said of an option
 _FLAG = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 
 
@@ -40,6 +45,7 @@ class Use:
     """What a skill uses of a program: a command, the flags in it, and whether each takes a value.
 
     Attributes:
+        words: None where a text names an option and does not say of which command.
         flags: each with whether it takes a value; None where that is not said. Names of one option stand together,
             ``-n, --lines``: a program often takes one that its help does not list.
         choices: of a flag, where the skill lists them.
@@ -47,7 +53,7 @@ class Use:
 
     file: str
     program: str
-    words: tuple[str, ...]
+    words: tuple[str, ...] | None
     flags: dict[str, bool | None]
     choices: dict[str, tuple[str, ...]]
 
@@ -154,17 +160,45 @@ def _use_of_words(tool: Tool) -> Use:
 
 
 def uses_of_text(text: str, programs: Iterable[str]) -> Iterator[Use]:
-    """Yield what the command lines in the code of SKILL.md use; ``programs`` are those that the skill runs."""
+    """Yield what the code of SKILL.md uses, with the values that it lists; ``programs`` are those of the skill."""
     known = set(programs)
     for found in _CODE.finditer(text):
-        for line in re.split(r"\n|&&|\|\|?|;", found[1] or found[2]):
+        for line in _BETWEEN.split(found[1] or found[2]):
             words = line.strip().removeprefix("$ ").split()
+            alone = _ALONE.fullmatch(line.strip())
             if words and words[0] in known:
                 flags = {flag: None for word in words[1:] for flag in _FLAG.findall(word)[:1] if word.startswith(flag)}
                 bare = [word for word in words[1:] if re.fullmatch(r"[a-z][a-z-]+", word)]
-                yield Use("SKILL.md", words[0], tuple(bare[:1]), dict(flags), {})
-            elif len(known) == 1 and re.fullmatch(r"--[a-z][\w-]+", line.strip()):
-                yield Use("SKILL.md", next(iter(known)), (), {line.strip(): None}, {})
+                yield Use("SKILL.md", words[0], tuple(bare[:1]), dict(flags), dict(_values(words)))
+            elif len(known) == 1 and alone is not None:
+                listed = choices_of(alone[2] or "", "") or _listed(text[found.end() :])
+                yield Use("SKILL.md", next(iter(known)), None, {alone[1]: None}, {alone[1]: listed})
+
+
+def _values(words: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the flags of a command line, each with its value, or the alternatives that stand for it."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, _, value = word.partition("=")
+        value = (value or following).strip("\"'")
+        if _FLAG.fullmatch(flag):
+            yield flag, choices_of(value, "") or ((value,) if re.fullmatch(r"[a-z0-9][\w.+-]*", value) else ())
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Return the values that a paragraph, an item or a row of a table lists behind the name of an option."""
+    text = _END.split(text, maxsplit=1)[0]
+    found = _WORDS.search(text)
+    return tuple(re.findall(r"`([^`]+)`", found[0])) if found else choices_of("", re.sub(r"[`*]", "", text))
+
+
+def anywhere(commands: Iterable[Command]) -> Command:
+    """Return one command with the options of all; an option of several has the choices of each, if all list some."""
+    choices: dict[str, tuple[str, ...]] = {}
+    for option in (option for command in commands for option in command.options):
+        for name in option.names:
+            before = choices.get(name, option.choices)
+            choices[name] = tuple(dict.fromkeys((*before, *option.choices))) if before and option.choices else ()
+    return Command(options=tuple(Option(names=(name,), choices=listed) for name, listed in choices.items()))
 
 
 def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference]:
@@ -172,7 +206,7 @@ def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference
 
     A flag that stands in ``text``, which is all that the program says of itself, is not missing.
     """
-    line = " ".join((use.program, *use.words))
+    line = " ".join((use.program, *(use.words or ())))
     known = {name: option for option in (command.options if command else ()) for name in option.names}
     for flag, takes_value in use.flags.items():
         names = flag.split(", ")
@@ -182,9 +216,22 @@ def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference
         elif option and takes_value is not None and option.value == ("none" if takes_value else "required"):
             forms = {True: "takes a value", False: "takes none"}
             yield Difference(use.file, line, "changed value", flag, forms[takes_value], forms[not takes_value])
-        gone = [item for item in use.choices.get(flag, ()) if option and option.choices and item not in option.choices]
-        if gone and option is not None:
+        if option and (gone := _gone(use, option, flag)):
             yield Difference(use.file, line, "removed choices", flag, ", ".join(gone), ", ".join(option.choices))
+
+
+def _gone(use: Use, option: Option, flag: str) -> list[str]:
+    """Return the values of a flag that are no choices of an option; none where they may be something else.
+
+    What a text lists may be other words, unless a choice is among them. In a command line a word may be a place holder,
+    or the next operand.
+    """
+    listed = use.choices.get(flag, ())
+    if use.words is None and set(option.choices).isdisjoint(listed):
+        return []
+    if use.file == "SKILL.md" and option.value == "optional":
+        return []
+    return [item for item in listed if option.choices and item not in (*option.choices, option.label, flag.strip("-"))]
 
 
 def _stands(flag: str, text: str) -> bool:

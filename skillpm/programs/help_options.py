@@ -27,9 +27,13 @@ _DEFAULT = re.compile(
     r"[(\[]default(?:s to|:| is)?[ =]*[\"'`]?([^\"'`)\],;]+)[\"'`]?|default (?:is|value is) [\"'`]?([\w./:-]*\w)",
     re.IGNORECASE,
 )
+_MARKED = r"[\"'`]?[\w.-]+[\"'`]?"
+_COMMAS = rf"(?:{_MARKED}(?:, |\|))"  # a list ends with the word behind `or`
+_LIST = rf"[\(\[\{{]?({_COMMAS}{{0,12}}(?:{_MARKED},? or ){{1,12}}{_MARKED}|{_COMMAS}{{1,12}}{_MARKED})"
 _VALUES = re.compile(
-    r"\[?possible values: ([^\]]+)\]?|(?:one of|can be|must be|either)[:=]? "
-    r"[\(\[\{]?((?:[\"'`]?[\w.-]+[\"'`]?(?:, or |, | or |\|)){1,12}[\"'`]?[\w.-]+[\"'`]?)",
+    rf"\[?possible values: ([^\]]+)\]?|(?:one of|can be|must be|either)[:=]? {_LIST}"
+    r"|(?:\b(?:valid|allowed|supported|available|accepted|permitted) (?:values|choices|options|formats|types|modes"
+    rf"|levels)(?: are)?|\b(?:values|choices)(?: are|(?=:)))[:=]? {_LIST.replace(' or ', ' (?:or|and) ')}",
     re.IGNORECASE,
 )
 _RANGE = re.compile(r"(-?\d+)<=?x<=?(-?\d+)|[\[(](-?\d+)\s*(?:-|\.\.=?|to)\s*(-?\d+)[\])]")
@@ -86,7 +90,7 @@ def options_of(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Op
     least, most = _bounds(text) if kind == "integer" else (None, None)
     yield Option.model_validate({
         "names": names, "label": bare[:200], "description": sentence_of(text), "value": value, "kind": kind,
-        "choices": _choices(label, text) if value != "none" else (), "minimum": least, "maximum": most,
+        "choices": choices_of(label, text) if value != "none" else (), "minimum": least, "maximum": most,
         "default": _default(text, kind) if value != "none" else None,
         "many": value != "none" and (label.endswith("...") or bool(_MANY.search(text)) or "list" in label),
     })  # fmt: skip
@@ -116,21 +120,22 @@ def _default(text: str, kind: str) -> str | int | None:
     return int(value) if kind == "integer" and re.fullmatch(r"-?\d{1,15}", value) else value or None
 
 
-def _choices(label: str, text: str) -> tuple[str, ...]:
+def choices_of(label: str, text: str) -> tuple[str, ...]:
+    """Return the values that a place holder, such as ``{deck,cabin}``, or else a text lists as the only ones."""
     inner = label.strip("<>[]=")
     if re.fullmatch(r"\{[^{}]+\}|[\w.-]+(?:\|[\w.-]+)+", inner):
         values = re.split(r"[,|]", inner.strip("{}"))
     elif found := _VALUES.search(text):
-        values = re.split(r", or |, | or |\|", found[1] or found[2])
+        values = re.split(r", (?:or|and) |, | (?:or|and) |\|", found[1] or found[2] or found[3])
     elif found := re.search(
         rf"{re.escape(inner)} (?:is|can be|may be):? ((?:'[\w.-]+'(?:, or |, | or )?){{2,12}})", text
     ):
         values = re.split(r", or |, | or ", found[1])
     else:
         return ()
-    if values[-1].strip() in ("or", "and"):  # "a, b, or +FORMAT": any other value is right as well
+    if values[-1].strip() in ("or", "and", "etc", "etc."):  # "a, b, or +FORMAT": any other value is right as well
         return ()
-    plain = tuple(dict.fromkeys(value.strip().strip("\"'`") for value in values))
+    plain = tuple(dict.fromkeys(value.strip().rstrip(".").strip("\"'`") for value in values))
     return plain if 1 < len(plain) <= 40 and all(re.fullmatch(r"\w[\w.+:/-]{0,39}", value) for value in plain) else ()
 
 
@@ -177,7 +182,7 @@ def with_brackets(options: Sequence[Option], text: str) -> list[Option]:
         if not label or option.value != "none":
             return option
         bare = label.strip("<>")
-        said = {"value": "required", "label": bare, "choices": _choices(label, ""), "kind": kind_of(bare, "")}
+        said = {"value": "required", "label": bare, "choices": choices_of(label, ""), "kind": kind_of(bare, "")}
         return option.model_copy(update=said)
 
     return [*map(labelled, options)]

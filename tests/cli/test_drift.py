@@ -104,6 +104,17 @@ def test_drift_without_a_program_says_what_is_missing(skill: str, tmp_path: Path
     assert "is not a program" in str(CliRunner().invoke(main, ["drift", skill]).exception)
 
 
+def test_what_skill_md_says_of_an_option_is_compared(skill: str, tmp_path: Path) -> None:
+    with (Path(skill) / "SKILL.md").open("a") as file:
+        file.write("\nUse `--seats` for many. `--class` is one of deck, cabin or suite.\n")
+    result = CliRunner().invoke(main, ["drift", skill, "--json"])
+    (found,) = json.loads(result.stdout)["differences"]
+    assert (found["what"], found["subject"], found["before"]) == ("removed choices", "--class", "suite")
+    install(tmp_path, BOOK.replace("deck, cabin", "deck, cabin or suite."))
+    found = json.loads(CliRunner().invoke(main, ["drift", skill, "--json"]).stdout)["differences"]
+    assert [item["file"] for item in found] == ["references/program.json"]  # the skill lacks a choice
+
+
 SILENT = {
     "prints nothing": "#!/bin/sh\n",
     "pages its help with a program that is not there": "#!/bin/sh\ncat $0 | /no/such/pager\n",

@@ -11,7 +11,7 @@ import yaml
 
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
-from skillpm.programs.drift import Difference, Use, differences, missing, uses_of_text, uses_of_tools
+from skillpm.programs.drift import Difference, Use, anywhere, differences, missing, uses_of_text, uses_of_tools
 from skillpm.programs.help_text import read_help
 from skillpm.programs.program import Command, Exclusion, Option, Program
 from tests.conftest import ROOT
@@ -170,6 +170,50 @@ def test_a_contract_is_compared_with_what_the_program_has() -> None:
 )
 def test_the_code_of_skill_md_is_searched_for_flags(text: str, flags: list[str]) -> None:
     assert [flag for use in uses_of_text(text, ["parcel"]) for flag in use.flags] == flags
+
+
+SERVICE = Option(names=("--service",), label="service_name", value="required", choices=("post", "rail"))
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("`parcel send --service post`", ""),
+        ("`parcel send --service boat`", "boat"),
+        ("`parcel send --service='boat' x`", "boat"),
+        ("```\nparcel send --service post|boat | tee log\n```", "boat"),
+        ("`parcel send --service {rail,boat}`, `parcel send --service SERVICE`", "boat"),
+        ("`parcel send --service service`, `parcel send --service service_name`, `parcel send --service <one>`", ""),
+        ("With `--service`, one of post, rail or boat, it goes.", "boat"),
+        ("- `--service NAME`: one of `post`,\n  `rail` or `boat`\n- none of `x` or `y`", "boat"),
+        ("| `--service` | `post`, `rail`, `boat` |\n| `--other` | `x`, `y` |", "boat"),
+        ("`--service`: the carrier (`post`/`boat`)", "boat"),
+        ("`--service post|boat` names the carrier", "boat"),
+        ("`--service` can be used or combined with `--fast`, one of post or boat.", ""),
+        ("`--service` goes with `this`, `that` and `other`.", ""),
+        ("`--service` names the carrier.\n\nA parcel is one of post, rail or boat.", ""),
+    ],
+)
+def test_values_that_skill_md_lists_are_choices_of_the_program(text: str, gone: str) -> None:
+    command = Command(words=("send",), options=(SERVICE,))
+    whole = anywhere([command, Command(words=("take",), options=(SERVICE,))])
+    found = [
+        item
+        for use in uses_of_text(text, ["parcel"])
+        for item in missing(use, whole if use.words is None else command, "--other --fast")
+    ]
+    expected = [("removed choices", gone, "post, rail")] if gone else []
+    assert [(item.what, item.before, item.now) for item in found] == expected
+
+
+def test_an_option_that_a_text_names_may_be_of_any_command() -> None:
+    other = Option(names=("--service",), value="required", choices=("boat",))
+    free = other.model_copy(update={"choices": ()})
+    (use,) = uses_of_text("`--service` is one of post, boat or sled.", ["parcel"])
+    for second, gone in ((other, ["sled"]), (free, [])):
+        whole = anywhere([Command(words=("send",), options=(SERVICE,)), Command(words=("take",), options=(second,))])
+        assert [item.before for item in missing(use, whole, "")] == gone
+    assert [item.what for item in missing(use, anywhere([]), "usage: parcel [--fast]")] == ["removed option"]
 
 
 def test_a_flag_stands_alone_in_a_bundle_or_as_one() -> None:

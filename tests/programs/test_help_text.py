@@ -109,6 +109,26 @@ def test_a_place_holder_says_more_than_a_name(name: str, label: str, text: str, 
     assert kind_of(name, label, "text", text) == kind
 
 
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("one of deck, cabin or suite, whichever is free", "deck cabin suite"),
+        ("how to pay. Valid values are card, cash and invoice.", "card cash invoice"),
+        ('the meal (choices: "fish", "meat")', "fish meat"),
+        ("Supported formats: json, yaml, and toml", "json yaml toml"),
+        ("Accepted values: 1, 2, or 3", "1 2 3"),
+        ("can be red, green", "red green"),
+        ("values: a, b, etc.", ""),
+        ("one of a, b, ...", ""),
+        ("sets values and choices, or types and modes", ""),
+        ("choices are made by hand and stored", ""),
+    ],
+)
+def test_choices_in_a_sentence_are_those_of_the_option(text: str, choices: str) -> None:
+    (option,) = read_help(f"usage: x [--how HOW]\n\n  --how HOW   {text}\n").command("x", ()).options
+    assert option.choices == tuple(choices.split())
+
+
 def test_values_listed_below_an_option_are_its_choices() -> None:
     text = """Usage: x [OPTION...]
   -H, --format=FORMAT        write an archive of the format

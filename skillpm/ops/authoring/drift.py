@@ -13,7 +13,7 @@ from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
 from skillpm.ops.authoring.new import PROGRAM_FILE
 from skillpm.programs.ask import Asker
-from skillpm.programs.drift import Difference, Use, differences, missing, uses_of_text, uses_of_tools
+from skillpm.programs.drift import Difference, Use, anywhere, differences, missing, uses_of_text, uses_of_tools
 from skillpm.programs.program import Command, Program
 from skillpm.programs.read import CommandChoice, help_texts, read_program
 
@@ -92,7 +92,7 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
     """
     known = tuple(command.words for command in record.commands if command.words) if record else ()
     wanted = dict.fromkeys((*known, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
-    asked = dict.fromkeys(use.words for use in uses) or [()]
+    asked = dict.fromkeys(use.words or () for use in uses) or [()]
     texts = {words: help_texts(Asker(name), words) for words in asked}
     try:
         now = read_program(name, CommandChoice(tuple(wanted), missing_ok=True))
@@ -110,7 +110,11 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
         )
         found += differences(record, kept, PROGRAM_FILE)
     commands = {command.words: command for command in now.commands}
+    whole = anywhere(now.commands)
     for use in uses:
+        if use.words is None:
+            found += missing(use, whole, "".join(texts.values()) + _flags(whole))
+            continue
         if record is not None and use.words in known and use.words not in commands:
             continue  # the command is gone, which is said already
         command = commands.get(use.words)
