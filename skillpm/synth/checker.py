@@ -90,6 +90,7 @@ def _inner_slots(value: Any) -> Iterator[tuple[str, bool]]:
 def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield texts that say two values of one pool or none, and braces that no slot fills."""
     yield from _unfilled(document)
+    yield from _misplaced(document)
     for items, location, where in _lists(document):
         yield from _shared_texts(items, location, where)
     for name, pool in document.values.items():
@@ -165,6 +166,16 @@ def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
             message = f"`{left[0][:60]}` is not filled, so it stands in every row as it is"
             hint = "write a slot as {slot}: small letters, digits and `_`, with one brace on each side"
             yield Flaw(location, message, "write a place for clauses as [slot] or [*]" if left[0][0] == "[" else hint)
+
+
+def _misplaced(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield clauses and frames with a place for clauses, which only a request has: it would vanish, or stay there."""
+    drawn = {slot for rule in document.tasks for slot in rule.draw}
+    for location, text in placed_scalars(document.model_dump(include={"frames", "tasks"}, by_alias=True)):
+        if isinstance(text, str) and (location[0] == "frames" or location[2] == "clauses"):
+            for name in {*CLAUSE.findall(text)} & {*drawn, "*"}:
+                message = f"`[{name}]` is a place for clauses, which only a request has"
+                yield Flaw(location, message, "move it into a request, or write {slot} for the value")
 
 
 def _braces(text: str, slots: Container[str] | None) -> Iterator[str]:
