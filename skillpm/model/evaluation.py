@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -25,7 +26,7 @@ from skillpm.formats.document import LONE_SURROGATE, Document, Json, model_error
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
-from skillpm.model.task import Message, canonical_json
+from skillpm.model.task import Message, canonical_json, not_blank
 from skillpm.model.verdict import Reward, Verdict
 
 EVALUATION_VERSION = 5
@@ -279,7 +280,7 @@ class TaskRow(Document):
     __pydantic_extra__: dict[str, Json]
 
     id: Json = None
-    request: Annotated[str, Field(min_length=1, max_length=65536)]
+    request: Annotated[str, Field(min_length=1, max_length=65536), AfterValidator(not_blank)]
     expected: Json = None
     tags: tuple[str, ...] = ()
 

@@ -54,6 +54,7 @@ from skillpm.model.answer_kind import AnswerKind, RefusalReason
 from skillpm.model.json_schema import refuse_remote_references
 from skillpm.model.name import did_you_mean
 from skillpm.model.schema_contradictions import refuse_contradictions
+from skillpm.model.task import not_blank
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
@@ -62,7 +63,8 @@ MAX_DATES = 10_000  # of one pool
 Location = tuple[int | str, ...]
 SlotName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Phrasings = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...], Field(min_length=1)]
+Phrasing = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(not_blank)]
+Phrasings = Annotated[tuple[Phrasing, ...], Field(min_length=1)]
 
 
 class Entry(Document):

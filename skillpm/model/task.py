@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from skillpm.formats.document import Document, Json
 
@@ -27,6 +27,13 @@ def canonical_json(value: Any) -> str:
 def request_key(request: str) -> str:
     """Return the form in which two requests are compared: case and runs of white space do not count."""
     return " ".join(request.casefold().split())
+
+
+def not_blank(text: str) -> str:
+    """Return a text that says something. Raises ValueError where it has nothing but white space."""
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
 
 
 class Message(Document):
@@ -76,7 +83,7 @@ class Seed(Document):
     """One hand-written example of a skill: a request and its expected answer."""
 
     id: str | None = None
-    request: str = Field(min_length=1, max_length=8192)
+    request: Annotated[str, Field(min_length=1, max_length=8192), AfterValidator(not_blank)]
     expected: Json
     tags: tuple[str, ...] = ()
 

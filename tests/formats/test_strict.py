@@ -71,6 +71,11 @@ def test_no_damage_is_told_in_the_words_of_python() -> None:
             assert "Expecting" not in str(error) and "char" not in str(error).replace("character", ""), text
 
 
+def test_a_request_of_blanks_is_no_request() -> None:
+    with pytest.raises(DocumentError, match=r"rows.jsonl:1: `request`: must not be blank"):
+        list(read_json_lines(Seed, '{"request": " \\n\u2003", "expected": 1}\n', path="rows.jsonl"))
+
+
 def test_a_broken_row_is_named_by_its_line_and_column() -> None:
     with pytest.raises(DocumentError) as caught:
         list(read_json_lines(Seed, '{"request": "a", "expected": 1}\n{"request": }\n', path="rows.jsonl"))
