@@ -26,8 +26,18 @@ PART = 6  # words of a run: requests have fewer in common by chance, too
 
 
 def skeleton(form: str) -> str:
-    """Return a normal form with Latin letters for those of other alphabets that look like them."""
-    return form if form.isascii() else unicodedata.normalize("NFC", form.translate(_LATIN))
+    """Return a normal form with Latin letters for those of other alphabets that look like them.
+
+    Marks that are no value are left out where they stand alone: dashes, dots and pictures. ``-`` and ``.`` may be one.
+    """
+    if form.isascii() and "..." not in form:
+        return form
+    latin = unicodedata.normalize("NFC", form.translate(_LATIN))
+    return " ".join(filter(_says_something, latin.split())) or latin
+
+
+def _says_something(word: str) -> bool:
+    return word != "..." and (word.isascii() or any(map(str.isalnum, word)))
 
 
 class SuiteIndex:

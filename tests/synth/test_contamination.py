@@ -25,6 +25,7 @@ ALIKE = [
     ("COPY THE REPORT", "СОРУ ТНЕ RЕРОRТ"),
     ("Show A, B, E, H, K, T, X", "Show Α, Β, Ε, Η, Κ, Τ, Χ"),
     ("open the café", "open the caf\u0435\u0301"),  # a Cyrillic letter and a mark
+    ("copy it now", "copy it \u2014 now \u2026 \U0001f64f\u200d\u2642\ufe0f"),
 ]
 
 
@@ -43,7 +44,14 @@ def test_a_run_of_words_in_letters_that_look_alike_is_shared() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "trained"),
-    [("wait 5 ms", "wait 5 \u00b5s"), ("покажи журнал", "покажи журналы"), ("copy the report", "copy the reports")],
+    [
+        ("wait 5 ms", "wait 5 \u00b5s"),
+        ("покажи журнал", "покажи журналы"),
+        ("copy the report", "copy the reports"),
+        ("cd -", "cd"),
+        ("restore .", "restore"),
+        ("\U0001f64f", "\U0001f44d"),
+    ],
 )
 def test_other_requests_stay_apart(measured: str, trained: str) -> None:
     form = normal_form(trained)
