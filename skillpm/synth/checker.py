@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -24,11 +25,12 @@ from skillpm.model.synthesis import (
     TaskRule,
     placed_scalars,
 )
-from skillpm.model.task import Seed, canonical_json
+from skillpm.model.task import Seed, Split, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.days import day_after
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import (
+    BETWEEN,
     LISTED,
     NoValueError,
     Sampled,
@@ -37,7 +39,6 @@ from skillpm.synth.pools import (
     members,
     pool_of,
     pool_with,
-    size,
     texts_of,
     used_pools,
     value_text,
@@ -98,6 +99,7 @@ def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
             days = [Entry(value=member.value, texts=member.texts) for member in listed(pool, {}) or ()]
             for flaw in islice(_shared_texts(days, (), f"pool `{name}`"), 1):
                 yield flaw._replace(location=("values", name, "dates"))
+    yield from _run_together(document)
     yield from (flaw for flaw, item in silent_values(document) if item is None)
     yield from _timeless(document)
 
@@ -120,8 +122,10 @@ def _timeless(document: SynthesisDocument) -> Iterator[Flaw]:
             if draw.relative_to is None:
                 continue
             try:
-                days, spans = (_ends(document, rule.draw[name]) for name in (draw.relative_to, slot))
-                for day, span in product(days, spans):
+                days, spans = (_written_out(document, rule.draw[name]) for name in (draw.relative_to, slot))
+                reached = [day_after(day, 0) for day in days]
+                # later days lead to later ones, so the others lead to days between those of the two ends
+                for day, span in product({min(reached), max(reached)}, spans):
                     day_after(day, span)
             except ValueError as error:
                 message = f"task `{rule.name}`: `{slot}` leads to no day: {str(error)[:200]}"
@@ -129,21 +133,22 @@ def _timeless(document: SynthesisDocument) -> Iterator[Flaw]:
                 yield Flaw(("tasks", place, "draw", slot), message, hint)
 
 
-def _ends(document: SynthesisDocument, draw: Draw) -> list[Any]:
-    """Return all values of a slot; of days, and of a range of numbers, the ends. Later days lead to later ones."""
+def _written_out(document: SynthesisDocument, draw: Draw) -> list[Any]:
+    """Return all values of a slot; of a range of numbers too long for that, the ends. Raises ValueError for others."""
     pool = pool_of(document, draw)
     values = [member.value for member in listed(pool, document.values) or ()] or [*(pool.integers or ())]
     if not values:
         raise ValueError(f"its values are not listed: they are more than {LISTED:,}, or those of a schema")
-    return [values[0], values[-1]] if pool.dates is not None else values
+    return values
 
 
 def silent_values(document: SynthesisDocument) -> Iterator[tuple[Flaw, Any]]:
     """Yield values without a text, null or blanks: a request that holds one may say nothing.
 
-    A clause may say the only value of a slot. A pool that no slot draws from is a part of templates.
+    A clause may say the only value of a slot. A pool that neither a slot nor a list draws from is a part of templates.
     """
     drawn = {draw.source for rule in document.tasks for draw in rule.draw.values() if isinstance(draw.source, str)}
+    drawn |= {pool.members for pool in document.values.values() if pool.members is not None}
     for items, location, where in _lists(document):
         if len(items) == 1 or (location[0] == "values" and location[1] not in drawn):
             continue
@@ -219,12 +224,21 @@ def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Itera
             break
 
 
-def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield pools of whose schema no value is made, and lists of more members than there are."""
+def _run_together(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield lists of which two read alike, for a text begins as a list of others does: "salt and oil" beside "salt"."""
     for name, pool in document.values.items():
-        if pool.members is not None and size(document.values[pool.members], document.values) < pool.length[0]:
-            message = f"pool `{name}`: `{pool.members}` has too few values for a list of {pool.length[0]}"
-            yield Flaw(("values", name, "length"), message, "make the shortest list shorter, or add values")
+        every = listed(document.values[pool.members], document.values) if pool.members is not None else ()
+        said = {text.casefold(): text for member in every or () for text in member.texts}
+        for form, text in said.items():
+            if any(form[: found.start()] in said for found in BETWEEN.finditer(form)):
+                message = f"pool `{name}`: `{text[:60]}` reads as a list that begins with another member"
+                yield Flaw(("values", name, "list"), message, "give that member texts without a comma and `and`")
+                break
+
+
+def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield pools of whose schema no value is made."""
+    for name, pool in document.values.items():
         if pool.json_schema is None:
             continue
         problem = "no value is made of its schema"
@@ -239,6 +253,24 @@ def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
         yield Flaw(("values", name, "schema"), f"pool `{name}`: {problem}", "give the schema `examples`")
 
 
+def _unlisted_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield lists that are longer than a side of the split has values for."""
+    lists = {name: pool for name, pool in used_pools(document).items() if pool.members is not None}
+    if not lists:
+        return
+    division = divide(document)
+    sides: tuple[tuple[Split, str], ...] = (("train", "training"), ("held_out", "held-out"))
+    for (split, rows), (name, pool) in product(sides, lists.items()):
+        try:
+            division.sources(document, split)[name].draw(random.Random(0).random)
+        except NoValueError:
+            fewest = pool.length[0]
+            enough = math.ceil(fewest / min(document.held_out, 1 - document.held_out))
+            message = f"pool `{name}`: {rows} rows have too few values of `{pool.members}` for a list of {fewest}"
+            hint = f"make the shortest list shorter, or give `{pool.members}` {enough} values or more"
+            yield Flaw(("values", name, "length"), message, hint)
+
+
 def whole_side(document: SynthesisDocument) -> Side:
     """Return the one side of a document of which nothing is held out."""
     whole = PoolSplit(values=0, train=None, held_out=None, shared="whole")
@@ -247,9 +279,9 @@ def whole_side(document: SynthesisDocument) -> Side:
 
 def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield tasks that no draw can make, and slots that are never drawn because no request says them."""
-    unsampled = [*_unsampled_flaws(document)]
-    if unsampled:
-        yield from unsampled
+    unmade = [*_unsampled_flaws(document)] or [*_unlisted_flaws(document)]
+    if unmade:
+        yield from unmade
         return
     whole = whole_side(document)
     for place, rule in enumerate(document.tasks):
@@ -313,7 +345,9 @@ def own_words(text: str) -> Corpus:
 
 
 def value_test(pool: Pool, pools: Mapping[str, Pool]) -> Callable[[Corpus], bool]:
-    """Return the test whether a request says a value of a pool by itself."""
+    """Return the test whether a request says a value of a pool by itself, or a member of a list."""
+    if pool.members is not None:
+        return value_test(pools[pool.members], pools)
     every = listed(pool, pools)
     if every is not None:
         return SoughtTexts(said for member in every for said in member.texts).any_in

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, permutations, product
+from itertools import permutations, product
 from typing import Any, Protocol
 
 import jsonschema_rs
@@ -24,6 +25,7 @@ from skillpm.model.task import canonical_json
 from skillpm.synth.days import written
 
 LISTED = MAX_DATES  # members; a longer range of integers or product of parts is never written out
+BETWEEN = re.compile(", | and ")  # the members of a list, as a request says it
 REDRAWS = 1_000  # draws before a filtered source gives up
 _ATTEMPTS = 20  # draws for each member of a list, which must differ from the others
 
@@ -75,7 +77,7 @@ def listing_texts(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the ways in which a person lists these texts."""
     if len(texts) == 1:
         return tuple(texts)
-    joined = (" and ".join(texts), ", ".join(texts))
+    joined = (" and ".join(texts), ", ".join(texts))  # as BETWEEN has them
     return joined if len(texts) == 2 else (f"{', '.join(texts[:-1])} and {texts[-1]}", *joined)
 
 
@@ -125,8 +127,8 @@ def listed(pool: Pool, pools: Mapping[str, Pool]) -> tuple[Member, ...] | None:
 
 
 def _list_of(order: Sequence[Member]) -> Member:
-    texts = chain.from_iterable(map(listing_texts, product(*(member.texts for member in order))))
-    return Member([member.value for member in order], tuple(dict.fromkeys(texts)))
+    # of each member the first text alone: those of all together may be millions
+    return Member([member.value for member in order], listing_texts([member.texts[0] for member in order]))
 
 
 def texts_of(pool: Pool, pools: Mapping[str, Pool]) -> list[str]:
@@ -269,8 +271,10 @@ class Several:
                 drawn.setdefault(value_text(value), (value, text))
                 if len(drawn) == wanted:
                     break
+            if len(drawn) < self._lengths[0]:
+                break  # the source has too few values, and would have them again
             values = [value for value, _ in drawn.values()]
-            if len(drawn) in self._lengths and self._allowed(value_text(values)):
+            if self._allowed(value_text(values)):
                 ways = listing_texts([text for _, text in drawn.values()])
                 return values, ways[int(chance() * len(ways))]
         raise NoValueError(self._name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -108,7 +109,8 @@ def test_a_text_that_says_two_values_is_a_flaw(choice: list[Any], inline: bool) 
 def test_null_among_values_is_a_flaw_and_a_blank_is_doubtful(choice: list[Any], flaws: Any) -> None:
     drawn = {"x": {"from": "p", "probability": 0.5}}
     named = document({"draw": drawn}, values={"p": {"choice": choice}})
-    for one in (named, document({"draw": {"x": {"from": choice}}})):
+    in_lists = document({"draw": drawn}, values={"p": {"list": "member"}, "member": {"choice": choice}})
+    for one in (named, in_lists, document({"draw": {"x": {"from": choice}}})):
         for kind in (text_flaws, doubtful_wordings):
             assert any("nothing says" in flaw.message for flaw in kind(one)) == (kind is flaws)
     assert not [*flaws(document({}, values={"p": {"choice": choice}}))]  # it may be a part of a template
@@ -273,10 +275,41 @@ def test_a_constraint_that_no_values_keep_is_a_flaw(form: str, values: list[list
     assert not [*unsayable_flaws(document(task | {"draw": kept}))]
 
 
-def test_a_list_of_more_members_than_there_are_is_a_flaw() -> None:
-    values = {"few": {"choice": ["a", "b"]}, "lists": {"list": "few", "length": [3, 4]}}
-    (flaw,) = unsayable_flaws(document({"draw": {"x": {"from": "lists"}}}, values=values))
-    assert flaw.location == ("values", "lists", "length") and "`few` has too few values for a list of 3" in flaw.message
+@pytest.mark.parametrize(
+    ("members", "length", "rows"), [("ab", [3, 4], ["training", "held-out"]), ("abcde", [2, 3], ["held-out"])]
+)
+def test_a_list_of_more_members_than_a_side_of_the_split_has_is_a_flaw(
+    members: str, length: list[int], rows: list[str]
+) -> None:
+    values = {"few": {"choice": [*members]}, "lists": {"list": "few", "length": length}}
+    flaws = [*unsayable_flaws(document({"draw": {"x": {"from": "lists"}}}, values=values))]
+    assert {flaw.location for flaw in flaws} == {("values", "lists", "length")}
+    wanted = [f"pool `lists`: {side} rows have too few values of `few` for a list of {length[0]}" for side in rows]
+    assert [flaw.message for flaw in flaws] == wanted
+    enough = {"few": {"integers": [1, int(re.findall(r"\d+", flaws[0].hint)[0])]}, "lists": values["lists"]}
+    assert not [*unsayable_flaws(document({"draw": {"x": {"from": "lists"}}}, values=enough))], "the hint helps"
+
+
+@pytest.mark.parametrize(
+    ("members", "wrong"),
+    [
+        (["salt", "oil", {"value": 1, "texts": ["brine", "Salt and oil"]}], True),
+        (["salt", "oil", "salt, fine"], True),
+        (["salt", "oil and salt", "salty oil"], False),
+    ],
+)
+def test_a_member_that_reads_as_the_beginning_of_a_list_is_a_flaw(members: list[Any], wrong: bool) -> None:
+    values = {"few": {"choice": members}, "lists": {"list": "few"}}
+    flaws = [*text_flaws(document({"draw": {"x": {"from": "lists"}}}, values=values))]
+    assert [flaw.location for flaw in flaws] == [("values", "lists", "list")] * wrong
+
+
+def test_a_request_that_says_a_member_of_a_list_is_doubtful_however_many_texts_the_lists_have() -> None:
+    member = [{"value": name, "texts": [f"{name} {number}" for number in range(9)]} for name in "abcdef"]
+    values = {"few": {"choice": member}, "lists": {"list": "few", "length": [1, 6]}}  # 700 million texts of lists
+    task = {"draw": {"x": {"from": "lists"}}, "args": {"tag": "{x}"}, "requests": ["go [x]", "take b 3 [x]"]}
+    (flaw,) = doubtful_wordings(document(task, values=values))
+    assert flaw.location == ("tasks", 0, "requests", 1)
 
 
 @pytest.mark.parametrize(
