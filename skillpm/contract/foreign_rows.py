@@ -159,7 +159,7 @@ def _of_messages(replies: Sequence[Mapping[str, Any]]) -> Any:
     calls = [call for reply in replies for call in _calls(reply)]
     if len({canonical_json(call) for call in calls}) > 1:
         return _NoAnswer("needs several calls")
-    return next(_calls(replies[0]), None) or _answer(_content(replies[0]))
+    return calls[0] if calls else _answer(_content(replies[0]))
 
 
 def _calls(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -44,6 +44,7 @@ SYSTEM = {"role": "system", "content": "s"}
         {"messages": [USER, USED, {"role": "user", "content": [{"type": "tool_result", "content": "on"}]}, DONE]},
         {"messages": [USER, USED, DONE, {"role": "user", "content": "stop"}, CALLING]},
         {"messages": [USER, CALLING, {"role": "tool", "content": "busy"}, CALLING, DONE]},  # tried again
+        {"messages": [USER, {"role": "assistant", "content": "I start it."}, CALLING, DONE]},
         {"prompt": "go", "completion": TEXT},
         {"prompt": [SYSTEM, USER], "completion": [ANSWER]},
         {"prompt": [USER], "chosen": [ANSWER], "rejected": []},
