@@ -325,22 +325,23 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def _in_float32(model: Any, trial: Callable[[], list[float]]) -> list[float]:
-    """Return what a trial gives while the bfloat16 weights of a model are float32, which loses nothing.
+    """Return what a trial gives while copies in float32, which lose nothing, stand for the bfloat16 weights of a model.
 
     Nothing where it fails so, for memory lacks or a layer has no float32, and where weights have fewer bits or shares:
     they are multiplied in a way of their own. A system that lacks memory ends the process, so none is tried for a large
     model there.
     """
-    halves = [weight for weight in [*model.parameters(), *model.buffers()] if weight.dtype == torch.bfloat16]
+    halves = [tensor for _, _, tensor in _halves(model)]
     packed = [layer for layer in model.modules() if hasattr(layer, "in_float32")]
-    weights = sum(weight.numel() for weight in halves) + sum(layer.in_features * layer.out_features for layer in packed)
+    weights = sum(weight.numel() for weight in {*halves}) + sum(
+        layer.in_features * layer.out_features for layer in packed
+    )
     large = model.device.type == "cpu" and weights > MOST_COPIED
     odd = any(weight.dtype not in (torch.bfloat16, torch.float32) for weight in model.parameters())
     if large or odd or is_sharded(model):
         return []
     try:
-        _set_dtype(halves, torch.float32)
-        with ExitStack() as stack:
+        with _copies_in_float32(model), ExitStack() as stack:
             for layer in packed:
                 stack.enter_context(layer.in_float32())
             return trial()
@@ -348,15 +349,41 @@ def _in_float32(model: Any, trial: Callable[[], list[float]]) -> list[float]:
         if not halves:
             raise
         return []
+
+
+def _halves(model: Any) -> list[tuple[torch.nn.Module, str, torch.Tensor]]:
+    """Return each bfloat16 weight and buffer with the module and the name that it has there; tied ones repeatedly."""
+    return [
+        (module, name, tensor)
+        for module in model.modules()
+        for name, tensor in (
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        )
+        if tensor.dtype == torch.bfloat16
+    ]
+
+
+@contextmanager
+def _copies_in_float32(model: Any) -> Iterator[None]:
+    """While it lasts, the bfloat16 weights of a model stand aside, with the gradients and hooks that they have.
+
+    To put them back takes no memory, of which there may be none.
+    """
+    copies: dict[torch.Tensor, torch.Tensor] = {}
+    places = _halves(model)
+    try:
+        with torch.inference_mode(mode=False):
+            for module, name, tensor in places:
+                if tensor not in copies:
+                    copy = tensor.detach().float()
+                    is_weight = isinstance(tensor, torch.nn.Parameter)
+                    copies[tensor] = torch.nn.Parameter(copy, tensor.requires_grad) if is_weight else copy
+                setattr(module, name, copies[tensor])
+        yield
     finally:
-        model.zero_grad(set_to_none=True)
-        _set_dtype(halves, torch.bfloat16)
-
-
-def _set_dtype(weights: Iterable[torch.Tensor], dtype: torch.dtype) -> None:
-    with torch.inference_mode(mode=False):  # a weight that is set in that mode learns no more
-        for weight in weights:
-            weight.data = weight.data.to(dtype)
+        for module, name, tensor in places:
+            setattr(module, name, tensor)
 
 
 def same_scores(one: torch.Tensor, other: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> bool:

@@ -155,6 +155,35 @@ def test_a_model_that_has_no_room_or_no_layer_for_float32_is_tried_as_it_is(fail
     assert model.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("is_tied", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_trial_in_float32_leaves_the_weights_and_their_gradients(
+    is_tied: bool, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers may be sampled between two passes of one step, and then the gradient of the first stands."""
+    monkeypatch.setattr(capability, "_ROUNDED", 0.0)
+    shape = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    config = LlamaConfig(**shape, num_attention_heads=2, tie_word_embeddings=is_tied)
+    model, seen = LlamaForCausalLM(config).to(torch.bfloat16).eval(), set()
+
+    def look(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.add((inputs[0].dtype, model.lm_head.weight is model.model.embed_tokens.weight))
+        if fails and inputs[0].dtype == torch.float32:
+            raise RuntimeError("no room")
+
+    model.lm_head.register_forward_pre_hook(look)
+    model(input_ids=torch.tensor([[5, 6, 7]])).logits.sum().backward()
+    before = [(weight, weight.data_ptr(), weight.clone(), weight.grad) for weight in model.parameters()]
+
+    with torch.inference_mode():
+        assert (decoding_way(model, [[5, 6, 7, 8], [5, 6]], 2, room=2) is Way.SHARED) is not fails
+
+    assert seen == {(torch.bfloat16, is_tied), (torch.float32, is_tied)}
+    for weight, (same, place, value, gradient) in zip(model.parameters(), before, strict=True):
+        assert weight is same and weight.data_ptr() == place and torch.equal(weight, value)
+        assert weight.grad is gradient and gradient is not None
+
+
 def test_a_large_model_is_not_put_into_the_memory_of_the_system_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system ends a process that takes too much, and no error tells of it."""
     model, seen = random_architecture("llama").to(torch.bfloat16), set()
