@@ -19,6 +19,7 @@ from skillpm.synth.pools import listed, pool_of, value_text
 _MASK = "\0"
 _SHAPE = re.compile(r"\S*(?:\d|\w[/:_.@]\w|/\w)\S*")
 _MASKS = re.compile(rf"{_MASK}(?: {_MASK})+")
+_QUOTED = re.compile(r'"([^"]+)"')
 _HOLE = "{0}"  # a value of this form is masked by its shape
 
 
@@ -52,7 +53,7 @@ class RuleLanguage:
 
     def phrasing_of(self, request: str, expected: Any) -> str | None:
         """Return the request of a rule that has the masked form of this one, or None."""
-        masked = self._masked(request, _words(expected))
+        masked = self._masked(request, _words(expected), _quoted(expected))
         for before, after in self._frames:
             start, end = f"{before} " if before else "", f" {after}" if after else ""
             if masked.startswith(start) and masked.endswith(end) and len(masked) > len(start) + len(end):
@@ -61,8 +62,9 @@ class RuleLanguage:
                     return self._forms[form]
         return None
 
-    def _masked(self, text: str, answer: Iterable[str]) -> str:
-        form = self._values.sub(_MASK, _form(text)) if self._values else _form(text)
+    def _masked(self, text: str, answer: Iterable[str], quoted: re.Pattern[str] | None = None) -> str:
+        form = quoted.sub(_MASK, _form(text)) if quoted else _form(text)
+        form = self._values.sub(_MASK, form) if self._values else form
         known = {word for word in answer if word not in self._literals}
         words = (_MASK if word in known or _SHAPE.fullmatch(word) else word for word in _form(form).split())
         return " ".join(words)
@@ -87,6 +89,11 @@ def _pool_texts(document: SynthesisDocument) -> Iterator[str]:
             pool = pool_of(document, draw)
             written = listed(pool, {}) if pool.choice is not None or pool.dates is not None else None
             yield from (text for member in written or () for text in member.texts if text != "true")
+
+
+def _quoted(expected: Any) -> re.Pattern[str] | None:
+    """Return a pattern of what an expected answer quotes, as ``git commit -m "Fix it"`` does: each is one value."""
+    return _alternatives(text for value in scalars(expected) for text in _QUOTED.findall(value_text(value)))
 
 
 def _words(expected: Any) -> set[str]:

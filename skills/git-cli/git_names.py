@@ -98,6 +98,10 @@ def _read_revisions(names: Names, operands: list[str], _: set[str]) -> None:
         names.add_revision(operand)
 
 
+def _read_remote(names: Names, operands: list[str], options: set[str]) -> None:
+    _read_revisions(names, operands[1:], options)
+
+
 def _read_either(names: Names, operands: list[str], options: set[str]) -> None:
     for operand in operands:
         if _FILE.search(operand) and not re.fullmatch(r"v?[0-9.]+", operand):
@@ -125,7 +129,7 @@ def _read_stash(names: Names, operands: list[str], _: set[str]) -> None:
 
 _READERS = {
     "status": _read_paths, "add": _read_paths, "commit": _read_paths, "restore": _read_paths, "log": _read_either,
-    "reset": _read_either, "checkout": _read_either, "push": _read_revisions, "pull": _read_revisions,
+    "reset": _read_either, "checkout": _read_either, "push": _read_remote, "pull": _read_remote,
     "switch": _read_revisions, "merge": _read_revisions, "rebase": _read_revisions, "branch": _read_branch,
     "stash": _read_stash,
 }  # fmt: skip

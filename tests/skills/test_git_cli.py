@@ -83,6 +83,8 @@ def test_every_expected_command_of_the_skill_changes_something_or_only_prints(
         if not verifier.Expected((tuple(shlex.split(command)),)).changes()
     ]
     assert idle == []
+    for name in [name for name in sys.modules if name.startswith("git_") or name == "verifier"]:
+        del sys.modules[name]  # it runs commands in this test's folder
 
 
 def test_a_look_shows_the_name_that_the_request_does_not_say(
