@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from skillpm.model.nouns import nouns
-from skillpm.model.synthesis import CLAUSE, SLOT, Entry, Pool, SynthesisDocument, TaskRule, scalars
+from skillpm.model.synthesis import CLAUSE, DIRECTIVE, SLOT, Entry, Pool, SynthesisDocument, TaskRule, scalars
 from skillpm.model.task import canonical_json
 
 MAX_VALUE = 4_096  # characters of a pool's template, filled in
-MAX_SAMPLED = 512  # characters of a value of a pool's schema; a form of days makes fewer
+MAX_SAMPLED = 512  # characters of a value of a pool's schema
 MAX_PARTS = 64  # pools in one template
 _BETWEEN = " and "  # the longest text between two members of a list
 MAX_TEXT = 16_384  # characters of a request, or of a task's arguments
@@ -57,8 +57,10 @@ def _longest_draw(source: Any, otherwise: Any, pools: Mapping[str, int]) -> int:
 
 
 def _longest_plain(pool: Pool) -> int:
-    if pool.json_schema is not None or pool.dates is not None:
+    if pool.json_schema is not None:
         return MAX_SAMPLED
+    if pool.dates is not None:
+        return max(len(DIRECTIVE.sub("Wednesday", form)) for form in (*pool.forms, "%Y-%m-%d"))
     return _longest_member(nouns() if pool.words is not None else pool.choice, pool.integers)
 
 

@@ -113,6 +113,7 @@ def test_a_template_is_held_out_through_its_parts_or_as_a_whole_where_they_are_s
 
 MEMBERS = {
     "choice": {"choice": [*"abcdefghijklmnop"]},
+    "dates": {"dates": ["2026-01-01", "2026-03-01"], "forms": ["the %d/%b of %Y (%Y-%m-%d)"]},
     "texts": {"choice": [{"value": number, "texts": [f"no. {number}", f"nr {number}"]} for number in range(20)]},
     "words": {"words": "nouns"},
     "range": {"integers": [1, 99_999]},
@@ -136,6 +137,12 @@ def test_lists_hold_different_values_of_one_side_and_their_texts(form: str) -> N
         shown.append({str(value) for values, _ in drawn for value in values})
         assert {len(values) for values, _ in drawn} == {2, 3}
     assert not shown[0] & shown[1]
+
+
+def test_a_list_of_days_may_be_as_long_as_any() -> None:
+    assert (
+        of_pool({"list": "m", "length": [1, 16]}, m={"dates": ["2026-01-01", "2027-12-31"]}).values["x"].length[1] == 16
+    )
 
 
 def test_lists_of_a_shared_pool_are_held_out_whole() -> None:
