@@ -149,7 +149,8 @@ class Asker:
         plain = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "MANWIDTH": "100",
             "MANOPT": "--no-hyphenation --no-justification", "MAN_DISABLE_SECCOMP": "1",
                  "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}  # fmt: skip
-        return {**ours, **plain, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUSERBASE": str(self.path.parents[1])}
+        python = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}  # pip's help has a set: one order of it
+        return {**ours, **plain, **python, "PYTHONUSERBASE": str(self.path.parents[1])}
 
 
 def _read(file: IO[bytes]) -> bytes:

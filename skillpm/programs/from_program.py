@@ -37,6 +37,10 @@ _FORM = re.compile(
 _POPULAR = frozenset(words()["popular"].split())
 _PLAIN = ("call", "execute", "start", "invoke", "use", "launch", "type", "give me a call of", "write a command line of",
           "put together a call of", "make a call of", "do it with", "show me a command line of")  # fmt: skip
+_SHOW = {word for verb in ("show", "display", "list", "print") for word in (verb, *words()["synonyms"][verb])}
+_SHOWING = re.compile(rf"\A(?:{'|'.join(sorted(_SHOW, key=len, reverse=True))}) ")
+_KINDS = frozenset(("pattern", "glob", "regex", "regexp", "file", "filename", "path", "dir", "directory", "url", "uri",
+                    "host", "hostname", "name", "time"))  # fmt: skip
 _REQUIRED_GROUP = 5  # operations of a program such as tar
 _OPTIONAL = 8  # arguments of a tool
 
@@ -66,16 +70,28 @@ def _lowered(ask: str, command: Command) -> str:
 
 
 def _own(draft: Draft, drafts: list[Draft]) -> tuple[str, ...]:
-    """Return the phrasings of a tool without those that another tool's begin with: nobody could tell which is meant."""
-    others = [
-        f"{text.removesuffix(' [*]')} " for other in drafts if other.name != draft.name for text in other.requests
-    ]
-    kept = [
-        text
-        for text in draft.requests
-        if not any(other.startswith(f"{text.removesuffix(' [*]')} ") for other in others)
-    ]
-    return tuple(kept or draft.requests)
+    """Return the phrasings of a tool without those that another tool's begin with: nobody could tell which is meant.
+
+    Nor could anybody where the first part of what is asked is what another tool is asked, in another verb for showing:
+    "output installed packages" in some format, beside "list installed packages".
+    """
+    others = [f"{_bare(text)} " for other in drafts if other.name != draft.name for text in other.requests]
+    shown = {_shown(text.rstrip()) for text in others}
+    ask = _shown(draft.ask)
+
+    def is_own(text: str) -> bool:
+        is_part = _SHOWING.match(text) is not None and not _shown(text).startswith(ask)
+        return not (is_part and _shown(text) in shown) and not any(other.startswith(f"{text} ") for other in others)
+
+    return tuple(text for text in draft.requests if is_own(_bare(text))) or draft.requests
+
+
+def _shown(text: str) -> str:
+    return _SHOWING.sub("show ", text)
+
+
+def _bare(request: str) -> str:
+    return request.removesuffix(" [*]")
 
 
 def _shorter(phrase: str) -> list[str]:
@@ -103,16 +119,19 @@ def _draft(program: Program, command: Command, ask: str) -> Draft:
     texts = [imperative(option.description) for option in kept]
     slots = []
     optional = share_of_each(sum(not option.required for option in kept))
-    stand_ins = Counter(word for option in kept for word in {_placeholder(option), words_of(option.name)})
+    stand_ins = Counter(_one(word) for option in kept for word in {_placeholder(option), words_of(option.name)})
+    names = Counter(_one(words_of(option.name)) for option in kept)
     inlined = _inlined(ask, kept)
     for option in kept:
         is_plain = texts.count(imperative(option.description)) > 1 and option.value == "none"
+        has_twin = bool(option.names) and names[_one(words_of(option.name))] > 1
         in_group = any(required and option.name in names for names, required in exclusions)
         size = max((len(names) for names, required in exclusions if required), default=1)
         share = 1.0 if option.required else round(1 / size, 2) if in_group else optional
         slot = _slot(option, share, plain=is_plain)
-        noun = _placeholder(option) if stand_ins[_placeholder(option)] == 1 else ""
-        slots.append(replace(slot, clauses=(*slot.clauses, *noun_clauses(option.name, noun))))
+        noun = _placeholder(option) if stand_ins[_one(_placeholder(option))] == 1 else ""
+        clauses = [text for text in slot.clauses if not (has_twin and _names_it(text, option))]
+        slots.append(replace(slot, clauses=(*clauses, *noun_clauses(option.name, noun))))
     return Draft(
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(command.words) or program.name)[:64],
         description=clean(command.description, 200) or f"{ask} ({line})",
@@ -126,6 +145,17 @@ def _draft(program: Program, command: Command, ask: str) -> Draft:
         seeds=tuple(_seeds(program, command, kept)),
         left_out=left_out,
     )  # fmt: skip
+
+
+def _one(word: str) -> str:
+    """Return a word in the singular: "the file x" may be one of the FILEs of `grep --file=FILE [FILE]...`."""
+    return word.removesuffix("s")
+
+
+def _names_it(clause: str, option: Option) -> bool:
+    """Does a clause call an option by its name, and not as it is typed?"""
+    said = clause.replace(f"{{{option.name}}}", "")
+    return words_of(option.name) in said and option.flag not in said
 
 
 def _by_words(words: tuple[str, ...]) -> str:
@@ -302,6 +332,7 @@ def _argv(program: Program, command: Command, kept: list[Option]) -> Iterator[An
 
 def _slot(option: Option, share: float, *, plain: bool) -> Slot:
     if not _takes_value(option):
+        plain = plain or (option.label.isupper() and option.label in option.description)  # a value that nobody gives
         clauses = flag_clauses(option.name, option.flag, option.description, plain=plain)
         return Slot(option.name, (True,), tuple(clauses), share)
     clauses = value_clauses(option.name, option.flag, option.label, option.description, plain=plain,
@@ -319,10 +350,13 @@ def _slot(option: Option, share: float, *, plain: bool) -> Slot:
 
 
 def _placeholder(option: Option) -> str:
-    """Return the word that stands for a value in the usage line, ``archive`` of `--file=ARCHIVE`; empty for none."""
+    """Return the word that stands for a value in the usage line, ``archive`` of `--file=ARCHIVE`; empty for none.
+
+    What kind of value an option takes does not tell the option: the pattern of `--exclude=PATTERN` may be any.
+    """
     is_word = _takes_value(option) and re.fullmatch(r"<?[A-Za-z]{3,}>?", option.label) is not None
     noun = option.label.strip("<>").lower() if is_word else ""
-    return "" if noun in GENERIC else noun
+    return "" if noun in GENERIC or (option.names and noun in _KINDS) else noun
 
 
 def _seeds(program: Program, command: Command, kept: list[Option]) -> Iterator[tuple[str, dict[str, Any]]]:

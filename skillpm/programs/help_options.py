@@ -196,7 +196,9 @@ def distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
         if former is not None and former.names and not new.names:  # `--file=ARCHIVE ... [FILE]...`
             new = new.model_copy(update={"label": f"{new.label.lower()}{'s' if new.many else '_argument'}"})
         elif former is not None and former.value == "none" and new.value != "none" and former.names == new.names:
-            new = new.model_copy(update={"value": "optional"})  # `--time` and `--time=WORD`
+            # `--time` and `--time=WORD`; without words that are known, only the first is used
+            said = new if new.choices or new.kind == "integer" else former
+            new = new.model_copy(update={"value": "optional", "description": said.description})
         elif former is not None and former.names == new.names and _is_literal(former) and _is_literal(new):
             values = (*(former.choices or (former.label,)), new.label)  # `--format=gzip`, `--format=zstd`
             new = former.model_copy(update={"choices": tuple(dict.fromkeys(values)), "description": ""})

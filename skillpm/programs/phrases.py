@@ -21,7 +21,8 @@ _SHORT = {"dir": "directory", "workdir": "directory", "cwd": "directory", "out":
 _FILLERS = frozenset(("file", "path", "name", "dir", "directory", "number", "value", "string"))
 _CUT = re.compile(
     r"\s*(?:;|--|\bi\.e\.|\be\.g\.|, (?:but|although|unless|which|so|if|rather|whether|where|like|instead|not)\b|"
-    r"\b(?:instead of|rather than|Defaults? |if not|unless|This |Use this|Can be|May be|as opposed|Example: )).*$",
+    r"\b(?:even )?"
+    r"(?:instead of|rather than|Defaults? |if not\b|unless|This |Use this|Can be|May be|as opposed|Example: )).*$",
     re.DOTALL,
 )
 _TOOL = re.compile(

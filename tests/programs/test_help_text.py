@@ -182,6 +182,39 @@ def test_every_manner_of_giving_a_value_has_wordings_to_hold_out_and_to_keep() -
     assert not {"in {exclude_dir}", "without {exclude_dir}"} & set(clauses["exclude_dir"])
 
 
+def test_a_request_says_one_thing_and_says_it_whole() -> None:
+    """Each of these was said so that a reader sees another argument, a word of the help, or half a sentence."""
+    draft = read_as("""x [OPTION]... [FILE]...
+  -f, --file=FILE       take PATTERNS from FILE
+      --ignore-unmatch  exit with a zero status even if nothing matched
+      --keep            go on even unless it is asked for
+      --level=NUMBER    dump at this level
+      --skip=PATTERN    leave files out that match
+      --time            show time of the last change
+      --time=WORD       show time as WORD instead of that: atime, ctime
+  -w, --write           write counts to standard output
+""")
+    clauses = {slot.name: " | ".join(slot.clauses) for slot in draft.slots}
+    assert "the file" not in clauses["file"].replace("{file}", "") and "--file {file}" in clauses["file"]
+    assert "with the files {files}" in clauses["files"]
+    assert "even if nothing matched" in clauses["ignore_unmatch"]
+    assert "and go on |" in clauses["keep"]
+    assert "number" not in clauses["level"] and "pattern" not in clauses["skip"]
+    assert "show time of the last change" in clauses["time"] and "WORD" not in clauses["time"]
+    [hue] = read_as("x [OPTION]...\n  --hue[=WHEN]   dye the names WHEN\n").slots
+    assert "with --hue" in hue.clauses and "WHEN" not in str(hue.clauses)
+    assert "save counts" not in clauses["write"]
+
+
+def test_what_two_commands_show_is_told_apart_by_more_than_the_verb() -> None:
+    lines = {"freeze": "Output installed packages in a file format", "list": "List installed packages"}
+    commands = tuple(Command(words=(word,), description=text) for word, text in lines.items())
+    freeze, listed = drafts(Program(name="pip", source="help", commands=commands))
+    assert "output installed packages [*]" not in freeze.requests
+    assert "output installed packages in a file format [*]" in freeze.requests
+    assert {"list installed packages [*]", "print installed packages [*]"} <= {*listed.requests}
+
+
 def read_as(text: str) -> Draft:
     """Return the tool of the program `x` whose help this is."""
     command = read_help(f"Usage: {text}").command("x", ())
