@@ -60,6 +60,11 @@ def value_text(value: Any) -> str:
     return "" if value is None else canonical_json(value)
 
 
+def known_as(value: Any) -> str:
+    """Return the text by which the split knows a value: of a list it is the same in every order."""
+    return value_text(sorted(value, key=value_text) if isinstance(value, list) else value)
+
+
 def members(items: Iterable[Any]) -> tuple[Member, ...]:
     """Return the members of a list of entries and plain values."""
     return tuple(
@@ -274,7 +279,7 @@ class Several:
             if len(drawn) < self._lengths[0]:
                 break  # the source has too few values, and would have them again
             values = [value for value, _ in drawn.values()]
-            if self._allowed(value_text(values)):
+            if self._allowed(known_as(values)):
                 ways = listing_texts([text for _, text in drawn.values()])
                 return values, ways[int(chance() * len(ways))]
         raise NoValueError(self._name)

@@ -2,8 +2,8 @@
 
 What is held out follows from content alone, never from a seed, so that a value or a phrasing which training shows under
 one seed cannot be held out under another. A value is one value wherever it stands: what a seed, a phrasing, a constant
-or a shared pool shows is not held out of any other pool. Splitting by entity and by template instead of by row is what
-keeps the targets of training out of the evaluation.
+or a shared pool shows is not held out of any other pool, and a list is on one side in every order. Splitting by entity
+and by template instead of by row is what keeps the targets of training out of the evaluation.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from skillpm.synth.pools import (
     Sampled,
     Several,
     Source,
+    known_as,
     listed,
     members,
     size,
@@ -201,7 +202,7 @@ def _divide_whole(
     """Hold out whole values of those templates, and then of those lists, none of whose parts is split."""
     for is_list in (False, True):
         whole = {
-            name: texts_of(pool, pools)
+            name: _known_as(pool, pools)
             for name, pool in pools.items()
             if (pool.members if is_list else pool.template) is not None
             and name not in shared
@@ -213,6 +214,10 @@ def _divide_whole(
             sides.update({text: sides.get(text, False) or text in held for text in texts})
             if held.isdisjoint(texts):
                 shared[name] = _SHOWN
+
+
+def _known_as(pool: Pool, pools: Mapping[str, Pool]) -> list[str]:
+    return [known_as(member.value) for member in listed(pool, pools) or ()]
 
 
 def _why_shared(pool: Pool, pools: Mapping[str, Pool]) -> str | None:
@@ -233,7 +238,7 @@ def _pool_split(
         if pool.members is None and all(size(pools[part], pools) <= LISTED for part in pool.parts):
             train, held = _template_sides(pool, pools, shared, sides)
     elif values <= LISTED:
-        held = sum(sides[text] for text in texts_of(pool, pools))
+        held = sum(sides[text] for text in _known_as(pool, pools))
         train = values - held
     return PoolSplit(values=values, train=train, held_out=held)
 

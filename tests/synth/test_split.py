@@ -145,15 +145,17 @@ def test_a_list_of_days_may_be_as_long_as_any() -> None:
     )
 
 
-def test_lists_of_a_shared_pool_are_held_out_whole() -> None:
-    document = of_pool({"list": "m"}, m={"choice": ["a", "b"]})
+def test_lists_of_a_shared_pool_are_held_out_whole_and_in_every_order() -> None:
+    document = of_pool({"list": "m"}, m={"choice": ["a", "b", "c"]})
     division, chance = divide(document), random.Random(0).random
-    assert (division.pools["x"].values, division.pools["x"].train, division.pools["x"].held_out) == (4, 3, 1)
     sides = [
-        {str(division.sources(document, split)["x"].draw(chance)[0]) for _ in range(100)}
-        for split in ("train", "held_out")
+        [source.draw(chance)[0] for _ in range(200)]
+        for source in (division.sources(document, split)["x"] for split in ("train", "held_out"))
     ]
-    assert not sides[0] & sides[1] and {*map(len, sides)} == {3, 1}
+    shown, held_out = ({*map(tuple, lists)} for lists in sides)
+    assert not {frozenset(names) for names in shown} & {frozenset(names) for names in held_out}
+    pool = division.pools["x"]
+    assert (pool.values, pool.train, pool.held_out) == (15, len(shown), len(held_out))
 
 
 def test_a_list_is_shorter_where_a_side_has_too_few_values_for_it() -> None:
