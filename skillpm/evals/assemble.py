@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import skillpm
 from skillpm.evals.tasks import EvalTask
-from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, TaskSet
+from skillpm.model.evaluation import Arm, EvaluatedSkill, Evaluation, TaskSet
+from skillpm.model.suite import HELD_OUT
 from skillpm.model.task import canonical_json
 from skillpm.storage.temporary_database import DigestSet
 

@@ -30,7 +30,8 @@ from skillpm.evals.kinds import kind_figures
 from skillpm.evals.statistics import Interval
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.formats.printable import printable
-from skillpm.model.evaluation import HELD_OUT, Evaluation
+from skillpm.model.evaluation import Evaluation
+from skillpm.model.suite import HELD_OUT
 
 if TYPE_CHECKING:
     import jinja2

@@ -13,8 +13,9 @@ from skillpm.evals.records import judged_again
 from skillpm.evals.stored_records import StoredRecords, stored_records
 from skillpm.evals.tasks import TasksByKey
 from skillpm.model.episode import Episode, Usage
-from skillpm.model.evaluation import HELD_OUT, Arm, Evaluation, Record
+from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.ports import Judge
+from skillpm.model.suite import HELD_OUT
 from skillpm.model.task import Task
 
 if TYPE_CHECKING:

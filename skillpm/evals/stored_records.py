@@ -13,7 +13,8 @@ from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.formats.document import LONE_SURROGATE, surrogate_place
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
-from skillpm.model.evaluation import ROLLOUTS, WHOLE, Arm, Evaluation, Record, changed
+from skillpm.model.evaluation import WHOLE, Arm, Evaluation, Record, changed
+from skillpm.model.suite import ROLLOUTS
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import DiskErrors, read_text
 

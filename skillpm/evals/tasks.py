@@ -23,8 +23,9 @@ from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import label_of
 from skillpm.model.episode import Episode
-from skillpm.model.evaluation import HELD_OUT, TaskRow
+from skillpm.model.evaluation import TaskRow
 from skillpm.model.order import shuffle
+from skillpm.model.suite import HELD_OUT
 from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_json, request_key, skill_content
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import expect_file, read_lines

@@ -30,8 +30,6 @@ from skillpm.model.task import Message, canonical_json, not_blank
 from skillpm.model.verdict import Reward, Verdict
 
 EVALUATION_VERSION = 5
-HELD_OUT = "held_out"
-ROLLOUTS = "rollouts"  # of a training run: it answers a task as often as it samples
 TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
 

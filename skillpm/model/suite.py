@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from skillpm.formats.document import Document, Json
 from skillpm.model.task import Seed
@@ -29,6 +29,16 @@ SuiteTasks = Annotated[
 ]
 
 
+HELD_OUT = "held_out"  # the rows that a synthesis keeps from training
+ROLLOUTS = "rollouts"  # of a training run: it answers a task as often as it samples
+
+
+def _own_name(name: str) -> str:
+    if name in (HELD_OUT, ROLLOUTS):
+        raise ValueError(f"`{name}` is the name of tasks that are no suite's; call the suite otherwise")
+    return name
+
+
 class Suite(Document):
     """suites/*.yaml: tasks that nobody trains on. ``tasks`` is a list, or the path of a JSON Lines file of seeds.
 
@@ -36,7 +46,7 @@ class Suite(Document):
         blind: asked by ``eval --blind`` alone, for one candidate.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$"), AfterValidator(_own_name)]
     description: str = ""
     tasks: SuiteTasks
     metrics: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")

@@ -313,6 +313,7 @@ CASES: dict[str, Case] = {
         "suites/b.yaml",
         1,
     ),
+    "SK533": package("suites/core.yaml", "name: core\ntasks: []\n", SUITE, 2),
     "SK524": package("cases.jsonl", case_row("a") + case_row("b").replace("full_reward", "maybe"), case_row("a"), 2),
     "SK525": package("cases.jsonl", case_row("a") + case_row("a"), case_row("a") + case_row("b"), 2),
     "SK531": package("evals/evals.json", '[{"query": "a"}]', '[{"id": 1, "question": "a"}]'),

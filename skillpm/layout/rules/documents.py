@@ -173,6 +173,15 @@ def suite_twins(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"another suite is called `{name}`", line, path, hint="give each suite its own name")
 
 
+@RULES.warning("SK533", "a suite without tasks", why="It measures nothing, and `eval` refuses it.")
+def empty_suites(subject: Subject) -> Iterator[Problem]:
+    """Suites that list no task, or name a file without one."""
+    for suite in subject.package.suites if subject.package else ():
+        if suite.read.value and suite.tasks.value == () and not suite.tasks.errors:
+            line = suite.read.line_of(("tasks",))
+            yield Problem("has no task", line, suite.read.path, hint="add tasks, or remove the file")
+
+
 @RULES.install_error("SK525", "two cases of one name", why="A failing self-test could not name the one that failed.")
 def case_twins(subject: Subject) -> Iterator[Problem]:
     """Names in cases.jsonl."""

@@ -24,12 +24,12 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill, weights_digest
 from skillpm.model.calibration import Calibration
-from skillpm.model.evaluation import HELD_OUT
 from skillpm.model.lock import Lock
 from skillpm.model.name import parse_name
 from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.requirement import parse_version
 from skillpm.model.run import RunManifest
+from skillpm.model.suite import HELD_OUT
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, check_base, load_policy
 from skillpm.ops.learning.report import EVALUATION, read_evaluation

@@ -20,9 +20,10 @@ from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out
 from skillpm.formats.document import Json, read_json_lines, typed_values
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.episode import Episode
-from skillpm.model.evaluation import HELD_OUT, Arm, Evaluation
+from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.run import RunEvaluation, RunFigure, RunManifest, RunStage
 from skillpm.model.skill import Skill
+from skillpm.model.suite import HELD_OUT
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.answerer import Answerer

@@ -10,8 +10,9 @@ from skillpm.evals.assemble import assemble
 from skillpm.evals.records import record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
-from skillpm.model.evaluation import ROLLOUTS, Arm, Evaluation, Record
+from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.ports import Judge
+from skillpm.model.suite import ROLLOUTS
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
