@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from skillpm.model.nouns import nouns
-from skillpm.model.synthesis import CLAUSE, DIRECTIVE, SLOT, Entry, Pool, SynthesisDocument, TaskRule, scalars
+from skillpm.model.synthesis import CLAUSE, DIRECTIVE, SLOT, Pool, SynthesisDocument, TaskRule, entry_of, scalars
 from skillpm.model.task import canonical_json
 
 MAX_VALUE = 4_096  # characters of a pool's template, filled in
@@ -67,9 +67,7 @@ def _longest_plain(pool: Pool) -> int:
 def _longest_member(choice: Iterable[Any] | None, integers: tuple[int, int] | None) -> int:
     if choice is None:
         return max(map(_length, integers or ()), default=0)
-    return max(
-        max(_length(item.value), *map(len, item.texts)) if isinstance(item, Entry) else _length(item) for item in choice
-    )
+    return max(max(map(len, item.texts or ()), default=_length(item.value)) for item in map(entry_of, choice))
 
 
 def _length(value: Any) -> int:

@@ -16,7 +16,7 @@ values:
   day: {dates: [2026-01-01, 2027-12-31], forms: ["%Y-%m-%d", "%A, %-d %B %Y"]}
   topic: {words: nouns}                                                 # 1,477 common nouns
   tags: {list: tag, length: [1, 4]}                                     # lists of values of another pool
-  release: {choice: [v1, "2.0"]}
+  release: {choice: [{value: v1, weight: 5}, "2.0"]}
   span: {choice: [{value: 60, texts: [a minute, 60 seconds]}, {value: 300, texts: [five minutes]}]}
 tasks:
   - name: dev
@@ -68,15 +68,26 @@ Phrasings = Annotated[tuple[Phrasing, ...], Field(min_length=1)]
 
 
 class Entry(Document):
-    """A value and the ways in which a person says it."""
+    """A value of a pool.
+
+    Attributes:
+        texts: the ways in which a person says it; None where it is said as it is.
+        weight: how often it is drawn, beside the other members.
+    """
 
     value: Json
-    texts: Phrasings
+    texts: Phrasings | None = None
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+def entry_of(item: Any) -> Entry:
+    """Return a member of a pool as an entry."""
+    return item if isinstance(item, Entry) else Entry.made(value=item, texts=None, weight=1)
 
 
 def _item(value: Any) -> Any:
-    """Read one member of a pool: an Entry where it has texts of its own, else a JSON value."""
-    if isinstance(value, dict) and set(value) == {"value", "texts"}:
+    """Read one member of a pool: an Entry where it has texts or a weight of its own, else a JSON value."""
+    if isinstance(value, dict) and {"value"} < set(value) <= {*Entry.model_fields}:
         return Entry.model_validate(value)
     return value
 

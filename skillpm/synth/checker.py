@@ -23,6 +23,7 @@ from skillpm.model.synthesis import (
     Pool,
     SynthesisDocument,
     TaskRule,
+    entry_of,
     placed_scalars,
 )
 from skillpm.model.task import Seed, Split, canonical_json
@@ -152,11 +153,11 @@ def silent_values(document: SynthesisDocument) -> Iterator[tuple[Flaw, Any]]:
     for items, location, where in _lists(document):
         if len(items) == 1 or (location[0] == "values" and location[1] not in drawn):
             continue
-        for place, item in enumerate(items):
-            if not isinstance(item, Entry) and not value_text(item).strip():
-                message = f"{where}: nothing says the value {canonical_json(item)}"
+        for place, item in enumerate(map(entry_of, items)):
+            if item.texts is None and not value_text(item.value).strip():
+                message = f"{where}: nothing says the value {canonical_json(item.value)}"
                 hint = "give it `texts`, or draw the slot with a probability below 1"
-                yield Flaw((*location, place), message, hint), item
+                yield Flaw((*location, place), message, hint), item.value
 
 
 def _unfilled(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -208,12 +209,11 @@ def _halves(text: str, slots: Container[str]) -> Iterator[str]:
 
 def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:
     said: dict[str, tuple[str, str, bool]] = {}  # normal form -> value, text, has the value texts of its own?
-    for place, item in enumerate(items):
-        is_entry = isinstance(item, Entry)
-        value = item.value if is_entry else item
-        own = canonical_json(value)
+    for place, item in enumerate(map(entry_of, items)):
+        is_entry = item.texts is not None
+        own = canonical_json(item.value)
         # the value of an entry counts as a text of it: "beta" says alpha there and beta here
-        for text in dict.fromkeys([*(item.texts if is_entry else ()), value_text(value)]):
+        for text in dict.fromkeys([*(item.texts or ()), value_text(item.value)]):
             form = normal_form(text)
             other, written, other_is_entry = said.setdefault(form, (own, text, is_entry))
             # values that are their own texts may differ in case alone, as paths do

@@ -20,7 +20,7 @@ import jsonschema_rs
 from skillpm.contract.schema_sampler import SchemaSampler
 from skillpm.model.longest import MAX_SAMPLED
 from skillpm.model.nouns import nouns
-from skillpm.model.synthesis import MAX_DATES, SLOT, Draw, Entry, Pool, SynthesisDocument
+from skillpm.model.synthesis import MAX_DATES, SLOT, Draw, Pool, SynthesisDocument, entry_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.days import written
 
@@ -38,10 +38,11 @@ class NoValueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A value and the ways in which a request says it."""
+    """A value, the ways in which a request says it, and how often it is drawn beside others."""
 
     value: Any
     texts: tuple[str, ...]
+    weight: int = 1
 
 
 class Source(Protocol):
@@ -67,10 +68,8 @@ def known_as(value: Any) -> str:
 
 def members(items: Iterable[Any]) -> tuple[Member, ...]:
     """Return the members of a list of entries and plain values."""
-    return tuple(
-        Member(item.value, item.texts) if isinstance(item, Entry) else Member(item, (value_text(item),))
-        for item in items
-    )
+    entries = map(entry_of, items)
+    return tuple(Member(item.value, item.texts or (value_text(item.value),), item.weight) for item in entries)
 
 
 def literals(template: str) -> tuple[str, ...]:
@@ -173,10 +172,10 @@ class Listed:
     __slots__ = ("_members",)
 
     def __init__(self, chosen: Sequence[Member]) -> None:
-        self._members = tuple((member.value, member.texts) for member in chosen)
+        self._members = tuple((member.value, member.texts) for member in chosen for _ in range(member.weight))
 
     def draw(self, chance: Chance) -> tuple[Any, str]:
-        """Return a member, each with the same probability, in one of its texts."""
+        """Return a member, each as often as its weight says, in one of its texts."""
         value, texts = self._members[int(chance() * len(self._members))]
         return value, texts[0] if len(texts) == 1 else texts[int(chance() * len(texts))]
 

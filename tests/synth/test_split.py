@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed
+from skillpm.synth.checker import whole_side
 from skillpm.synth.split import divide, hold_out, rank
 
 TEXTS = st.text("abcdefgh", min_size=1, max_size=2)
@@ -137,6 +139,15 @@ def test_lists_hold_different_values_of_one_side_and_their_texts(form: str) -> N
         shown.append({str(value) for values, _ in drawn for value in values})
         assert {len(values) for values, _ in drawn} == {2, 3}
     assert not shown[0] & shown[1]
+
+
+def test_a_member_is_drawn_as_often_as_its_weight_says() -> None:
+    choice = [{"value": "", "weight": 6}, {"value": "b", "weight": 3, "texts": ["bee"]}, *"cdefgh"]
+    document = of_pool({"template": "x{m}"}, m={"choice": choice})
+    source, chance = whole_side(document).sources["x"], random.Random(0).random
+    drawn = Counter(source.draw(chance) for _ in range(6000))
+    shares = {value: round(count / 400) for value, count in drawn.items()}
+    assert shares == {("x", "x"): 6, ("xb", "xbee"): 3, **{(f"x{other}", f"x{other}"): 1 for other in "cdefgh"}}
 
 
 def test_a_list_of_days_may_be_as_long_as_any() -> None:
