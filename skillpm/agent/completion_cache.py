@@ -21,6 +21,8 @@ from skillpm.formats.lazy_sequence import LazySequence
 from skillpm.formats.printable import well_formed
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.task import Message, canonical_json
+from skillpm.storage.files import DiskErrors, storage_error
+from skillpm.storage.temporary_database import disk_error
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answer
 (key TEXT PRIMARY KEY, text TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, finish_reason TEXT,
@@ -102,6 +104,9 @@ class CachedPolicy:
     @contextmanager
     def _errors_told(self) -> Iterator[None]:
         try:
-            yield
-        except (sqlite3.Error, OSError) as error:
+            with DiskErrors("write", self._file):
+                yield
+        except sqlite3.Error as error:
+            if refused := disk_error(error):
+                raise storage_error("write", self._file, refused) from None
             raise StorageError(f"{self._file}: {error}", hint="remove this file; skillpm writes it again") from None

@@ -22,6 +22,12 @@ _UNKNOWN = object()
 _PLACES = (1 << 24) - 1  # of the bits of a filter, in 2 MiB
 # It is never read by another process, nor after a crash: so there are no locks, no journal and no waiting for the disk.
 _PRAGMAS = (f"cache_size=-{_CACHE}", "journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE")
+_DISK = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
 
 
 class TemporaryDatabase:
@@ -54,8 +60,13 @@ class TemporaryDatabase:
             raise self._refusal(error) from None
 
     def _refusal(self, error: sqlite3.Error) -> Exception:
-        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        return storage_error("write rows to", self._folder, OSError(errno.ENOSPC if is_full else errno.EIO, str(error)))
+        return storage_error("write rows to", self._folder, disk_error(error) or OSError(errno.EIO, str(error)))
+
+
+def disk_error(error: sqlite3.Error) -> OSError | None:
+    """Return the error of the system that SQLite met; None where the database itself is at fault."""
+    number = _DISK.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return None if number is None else OSError(number, str(error))
 
 
 class DigestMap:

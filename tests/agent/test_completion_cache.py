@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -60,3 +61,21 @@ def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"completions\.sqlite") as caught:
         list(CachedPolicy(Counting(), file).complete(prompts("a"), max_new_tokens=5))
     assert "remove this file" in str(caught.value.hint)
+
+
+def test_a_disk_that_refuses_is_no_damage_of_the_file(tmp_path: Path) -> None:
+    """The file has the answers that were paid for: nobody should be told to remove it."""
+    file = tmp_path / "completions.sqlite"
+    policy = CachedPolicy(Counting(), file)
+    list(policy.complete(prompts("a"), max_new_tokens=5))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*completions\.sqlite: disk I/O error") as caught:
+            list(policy.complete(prompts("b"), max_new_tokens=5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "check the disk" in str(caught.value.hint)
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write"):
+        list(CachedPolicy(Counting(), tmp_path / "file/answers.sqlite").complete(prompts("a"), max_new_tokens=5))
