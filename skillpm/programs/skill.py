@@ -185,8 +185,9 @@ def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, An
             call = {"tool": draft.name, "args": _filled(draft.args, filled)}
             if turn < each:
                 suite.append((_worded(draft, drawn, filled, turn), call))
-            else:  # a long sentence of what is asked stands in the suite already
-                brief = replace(draft, ask=f"call {draft.name}") if len(draft.ask.split()) > _LONG_ASK else draft
+            else:  # a long sentence of what is asked stands in the suite already, and so does "run jq? Jq filter = ..."
+                is_known = len(draft.ask.split()) > _LONG_ASK or draft.ask.startswith("run ")
+                brief = replace(draft, ask=f"call {draft.name}") if is_known else draft
                 seeds.append((_worded(brief, drawn, filled, turn), call))
     known = {request.casefold() for request, _ in seeds}
     suite = _distinct([item for item in suite if item[0].casefold() not in known])

@@ -57,7 +57,9 @@ def test_every_recorded_program_becomes_a_valid_skill(case: dict[str, Any], tmp_
     assert [(finding.code, finding.message) for finding in report.findings] == []
     suite = yaml.safe_load((folder / "suites" / "core.yaml").read_text())["tasks"]
     asked = {run for task in suite for run in runs_of(task["request"])}
-    for line in (folder / "seeds" / "examples.jsonl").read_text().splitlines():
+    lines = (folder / "seeds" / "examples.jsonl").read_text().splitlines()
+    assert lines, "without a seed SKILL.md has no example"
+    for line in lines:
         assert asked.isdisjoint(runs_of(json.loads(line)["request"])), line
 
 
