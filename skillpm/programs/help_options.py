@@ -19,6 +19,7 @@ _SPEC = re.compile(
     r"|[ ](?P<spaced>(?:\[[^\[\]]+\])?<[^<>]+>(?:\.\.\.)?|\[\([^\[\]]+\]\w+|\{[^{}\s]+\}|\[[A-Z<][^\[\]]*\]"
     r"|\[[^\[\]\s|]+\|[^\[\]]+\]"
     r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|[A-Z][A-Za-z]+(?=[ ]{2,}\S)"
+    r"|[a-z][a-z-]*(?=,[ ]--[a-z-]+=)"  # `-f script-file, --file=script-file`
     rf"|(?:{_TYPES})\b(?![ ]\w)))?(?P<more>\.\.\.)?"
 )
 _NEGATIVE = re.compile(r"(?:disable|do not|don't|never|skip|suppress|prevent|turn off|without)\b", re.IGNORECASE)

@@ -32,7 +32,12 @@ _THIRD = re.compile(r"^([a-z]+?)(es|s)$")
 
 
 def clean(text: str, longest: int = 90) -> str:
-    """Return the core of a description: one clause without brackets, quotes and explanations."""
+    """Return the core of a description: one clause without brackets, quotes and explanations.
+
+    It is empty where the clause would lose its end: "entries starting with ."
+    """
+    if re.search(r"(?:^|\s)\.{1,2}(?:\s|$)", text):
+        return ""
     text = re.sub(r"(?<=\w)\((e?s)\)|\((\w+)\)(?=\w)", r"\1\2", text)  # "the file(s)", "(de)compress"
     text = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", text)
     text = re.sub(r"[`\"{}\[\]()|\\<>*]|(?<!\w)'(?=\w)|(?<=\w)'(?!\w)", "", text)
@@ -55,6 +60,8 @@ def imperative(text: str) -> str:
         base = re.sub(r"ing$", "", verb)
         verb = next((item for item in (base, f"{base}e", base[:-1]) if item in _VERBS and item != verb), "")
     if re.match(r"(?:for|of|that|which|is|name)\b", rest) and verb not in _WITH_FOR:  # "Tag for the image" is a noun
+        return ""
+    if re.match(r"\w+[eo]r for \w+ing\b", rest):  # "stream editor for filtering text" is one, too
         return ""
     return f"{verb}{comma} {rest}".strip() if verb else ""
 

@@ -19,6 +19,9 @@ from skillpm.programs.words import words
 RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES: list[str] = words()["frames"]  # around the requests of rules
 _HEADS: list[str] = words()["heads"]  # of the requests of suites and seeds
+_DAYS = ("date", "day", "datetime")  # kinds of values
+_IN_ORDER = (("since", "until"), ("after", "before"), ("start", "end"), ("from", "to"), ("start_date", "end_date"),
+             ("start_time", "end_time"))  # fmt: skip
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
@@ -120,6 +123,8 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
         rules: list[Any] = [{"at_most_one": list(names)} for names, _ in draft.exclusions]
         rules += [{"at_least_one": list(names)} for names, required in draft.exclusions if required]
         rules += [{"at_least_one": list(draft.needed)}] if draft.needed else []
+        days = {slot.name for slot in draft.slots if slot.source in _DAYS}
+        rules += [{"ascending": list(pair)} for pair in _IN_ORDER if days.issuperset(pair)]
         task |= {"constraints": rules} if rules else {}
         tasks.append({key: item for key, item in task.items() if item})
     asked = {word for draft in drafts for request in draft.requests for word in re.findall(r"\w+", request.lower())}

@@ -201,6 +201,12 @@ def test_a_request_says_one_thing_and_says_it_whole() -> None:
     assert "and go on |" in clauses["keep"]
     assert "number" not in clauses["level"] and "pattern" not in clauses["skip"]
     assert "show time of the last change" in clauses["time"] and "WORD" not in clauses["time"]
+    assert not imperative("stream editor for filtering text") and imperative("search files for matching lines")
+    assert not clean("do not ignore entries starting with .") and not clean("do not list implied . and ..")
+    [script] = read_as(
+        "x [OPTION]...\n  -f script-file, --file=script-file\n     add the contents of script-file\n"
+    ).slots
+    assert (script.name, script.source) == ("file", "path")
     [hue] = read_as("x [OPTION]...\n  --hue[=WHEN]   dye the names WHEN\n").slots
     assert "with --hue" in hue.clauses and "WHEN" not in str(hue.clauses)
     assert "save counts" not in clauses["write"]

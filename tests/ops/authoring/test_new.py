@@ -63,6 +63,13 @@ def test_every_recorded_program_becomes_a_valid_skill(case: dict[str, Any], tmp_
         assert asked.isdisjoint(runs_of(json.loads(line)["request"])), line
 
 
+def test_what_begins_a_time_comes_before_what_ends_it(tmp_path: Path) -> None:
+    text = "Usage: x [OPTION]...\n  --until=DATE  not after it\n  --since=DATE  not before it\n"
+    folder = write(Program(name="x", source="help", commands=(read_help(text).command("x", ()),)), tmp_path)
+    [task] = yaml.safe_load((folder / "synthesis.yaml").read_text())["tasks"]
+    assert task["constraints"] == [{"ascending": ["since", "until"]}]
+
+
 def test_the_contract_says_types_choices_bounds_and_exclusions(tmp_path: Path) -> None:
     by_file = {case["file"]: case for case in CASES}
     parcel = write(recorded(by_file["click.txt"]), tmp_path / "parcel")
