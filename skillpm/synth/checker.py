@@ -33,8 +33,10 @@ from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import (
     BETWEEN,
     LISTED,
+    Chance,
     NoValueError,
     Sampled,
+    Source,
     is_constant,
     listed,
     members,
@@ -261,14 +263,21 @@ def _unlisted_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     division = divide(document)
     sides: tuple[tuple[Split, str], ...] = (("train", "training"), ("held_out", "held-out"))
     for (split, rows), (name, pool) in product(sides, lists.items()):
-        try:
-            division.sources(document, split)[name].draw(random.Random(0).random)
-        except NoValueError:
+        source, chance = division.sources(document, split)[name], random.Random(0).random
+        if not any(_gives_a_value(source, chance) for _ in range(_DRAWS)):
             fewest = pool.length[0]
             enough = math.ceil(fewest / min(document.held_out, 1 - document.held_out))
             message = f"pool `{name}`: {rows} rows have too few values of `{pool.members}` for a list of {fewest}"
             hint = f"make the shortest list shorter, or give `{pool.members}` {enough} values or more"
             yield Flaw(("values", name, "length"), message, hint)
+
+
+def _gives_a_value(source: Source, chance: Chance) -> bool:
+    try:
+        source.draw(chance)
+    except NoValueError:
+        return False
+    return True
 
 
 def whole_side(document: SynthesisDocument) -> Side:

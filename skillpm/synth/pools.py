@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import random
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import permutations, product
+from itertools import accumulate, permutations, product
 from typing import Any, Protocol
 
 import jsonschema_rs
@@ -27,7 +28,7 @@ from skillpm.synth.days import written
 LISTED = MAX_DATES  # members; a longer range of integers or product of parts is never written out
 BETWEEN = re.compile(", | and ")  # the members of a list, as a request says it
 REDRAWS = 1_000  # draws before a filtered source gives up
-_ATTEMPTS = 20  # draws for each member of a list, which must differ from the others
+_ATTEMPTS = 1_000  # draws for each member of a list, which must differ from the others: one may weigh 1,000
 
 Chance = Callable[[], float]  # random.Random.random
 
@@ -169,14 +170,15 @@ def used_pools(document: SynthesisDocument) -> dict[str, Pool]:
 class Listed:
     """Draws from members that are written out."""
 
-    __slots__ = ("_members",)
+    __slots__ = ("_ends", "_members")
 
     def __init__(self, chosen: Sequence[Member]) -> None:
-        self._members = tuple((member.value, member.texts) for member in chosen for _ in range(member.weight))
+        self._members = tuple((member.value, member.texts) for member in chosen)
+        self._ends = tuple(accumulate(member.weight for member in chosen))
 
     def draw(self, chance: Chance) -> tuple[Any, str]:
         """Return a member, each as often as its weight says, in one of its texts."""
-        value, texts = self._members[int(chance() * len(self._members))]
+        value, texts = self._members[bisect_right(self._ends, int(chance() * self._ends[-1]))]
         return value, texts[0] if len(texts) == 1 else texts[int(chance() * len(texts))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from skillpm.model.rule_fit import disagreements, exchanges
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
 from skillpm.synth.generate import synthesise
+from skillpm.synth.pools import Listed, Member
 from skillpm.synth.split import divide
 from skillpm.synth.wording import doubtful_wordings
 from tests.synth.conftest import Given, Judge
@@ -288,6 +290,21 @@ def test_a_list_of_more_members_than_a_side_of_the_split_has_is_a_flaw(
     assert [flaw.message for flaw in flaws] == wanted
     enough = {"few": {"integers": [1, int(re.findall(r"\d+", flaws[0].hint)[0])]}, "lists": values["lists"]}
     assert not [*unsayable_flaws(document({"draw": {"x": {"from": "lists"}}}, values=enough))], "the hint helps"
+
+
+def test_a_list_of_members_of_which_one_is_drawn_far_more_often_can_be_made() -> None:
+    members = [{"value": "common", "weight": 1000}, *"abcdefghi"]
+    values = {"few": {"choice": members}, "lists": {"list": "few", "length": [2, 2]}}
+    assert not [*unsayable_flaws(document({"draw": {"x": {"from": "lists"}}}, values=values))]
+
+
+def test_weights_take_no_memory() -> None:
+    members = [Member(number, (str(number),), 1000) for number in range(1000)]
+    tracemalloc.start()
+    source = Listed(members)
+    assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    tracemalloc.stop()
+    assert [source.draw([place].pop)[0] for place in (0.0, 0.0009, 0.001, 0.9999)] == [0, 0, 1, 999]
 
 
 @pytest.mark.parametrize(
