@@ -156,6 +156,9 @@ def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, .
     read = read_traces([typed_path(source)], command_context().skills(skills))
     for reason, number in read.left.most_common():
         note(f"left out: {reason}: {number}")
+    hidden = sum(trace.gold() is None and trace.negative() is None for trace in read.traces)
+    if hidden:
+        note(f"left out: a secret stands in it: {hidden}")
     if not read.traces:
         raise UsageError(
             f"{source} shows no request that a skill answers", hint="see what `skillpm traces import` takes"

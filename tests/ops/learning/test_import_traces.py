@@ -209,12 +209,14 @@ def test_rows_of_a_file_are_seeds_of_a_synthesis(place: Project) -> None:
         for n in (1, 2)
     ]
     bad = {"responses_create_params": {"input": "serve"}, "expected_output": {"tool": "dev", "args": {"port": "x"}}}
-    (place.root / "gym.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows, bad)))
+    secret = {"request": f"serve on 5 with {TOKEN}", "expected": {"tool": "dev", "args": {"port": 5}}}
+    (place.root / "gym.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows, bad, secret)))
     words = ("synth", "./server", "--from-traces", "gym.jsonl", "--rows", "2", "--held-out", "0")
     done = place.call(*words).ok()
     tasks = [json.loads(line) for line in done.out.splitlines()]
     assert [task["expected"]["args"] for task in tasks] == [{"port": n, "quiet": None} for n in (1, 2)]
     assert {task["origin"] for task in tasks} == {"trace"} and "left out: server: " in done.err
+    assert "left out: a secret stands in it: 1\n" in done.err
 
 
 def test_evals_json_is_a_task_set(place: Project) -> None:
