@@ -13,7 +13,7 @@ from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.formats.document import LONE_SURROGATE, surrogate_place
 from skillpm.formats.json_walk import JsonWalk
 from skillpm.formats.strict import strict_json
-from skillpm.model.evaluation import WHOLE, Arm, Evaluation, Record, changed
+from skillpm.model.evaluation import WHOLE, Arm, Evaluation, Record, changes
 from skillpm.model.suite import ROLLOUTS
 from skillpm.storage.file_rows import FileRows
 from skillpm.storage.files import DiskErrors, read_text
@@ -99,16 +99,17 @@ def read_stored(path: Path) -> Evaluation:
         rows = FileRows(path.open("rb"))
         tasks = _Tasks()
         try:
-            evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows, tasks)).as_now()
+            evaluation = Evaluation.model_validate(_root(JsonWalk(rows.file), rows, tasks))
+            changed = tuple(changes(evaluation, tasks.contents))
         except _ChangedTaskError as error:
             raise DocumentError(str(error), path=str(path), hint=WHOLE) from None
         except ValueError:  # read as a whole, it says what is wrong with it and where
-            evaluation = Evaluation.parse(read_text(path), path=str(path))
+            evaluation, changed = Evaluation.parse(read_text(path), path=str(path)), ()
     for problem in _contradictions(evaluation):
         raise DocumentError(problem, path=str(path))
-    for problem in tasks.changed:
+    for problem in changed:
         raise DocumentError(problem, path=str(path), hint=WHOLE)
-    return evaluation
+    return evaluation.as_now()
 
 
 def _contradictions(evaluation: Evaluation) -> Iterator[str]:
@@ -142,20 +143,18 @@ class _Tasks:
     """The tasks of all arms: their numbers, and of each the digest of what it asks and expects, in 8 bytes.
 
     Attributes:
-        contents: the sum of the digests of all records so far.
-        changed: what is said of arms whose tasks are not those that they were written with.
+        contents: of each arm so far, the sum of the digests of its records.
     """
 
     def __init__(self) -> None:
         self.numbers = TaskNumbers()
-        self.contents = 0
-        self.changed: list[str] = []
+        self.contents: list[int] = []
         self._contents = array("Q")
 
     def check(self, number: int, record: Record, place: str) -> None:
         """Raise _ChangedTaskError where a record's task asks or expects something else than it did before."""
         content = record.content
-        self.contents += content
+        self.contents[-1] += content
         if number == len(self._contents):
             self._contents.append(content)
         elif self._contents[number] != content:
@@ -175,14 +174,12 @@ def _root(walk: JsonWalk, rows: FileRows, tasks: _Tasks) -> dict[str, Any]:
 
 def _arm(walk: JsonWalk, rows: FileRows, tasks: _Tasks, number: int) -> dict[str, Any]:
     arm: dict[str, Any] = {}
-    before = tasks.contents
+    tasks.contents.append(0)
     for key in walk.keys(arm):
         if key == "records":
             arm[key] = _records(walk, StoredRecords(rows.picked(()), tasks.numbers), tasks, number)
         else:
             arm[key] = _text(walk.value())
-    if problem := changed(str(arm.get("name")), arm.get("contents"), tasks.contents - before):
-        tasks.changed.append(problem)
     return arm
 
 

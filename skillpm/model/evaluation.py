@@ -6,7 +6,7 @@ after a stage. Arms are compared on the tasks that they share, so a record names
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -30,6 +30,7 @@ from skillpm.model.task import Message, canonical_json, not_blank
 from skillpm.model.verdict import Reward, Verdict
 
 EVALUATION_VERSION = 5
+_FIRST_WITH_CONTENTS = 5
 TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
 
@@ -123,7 +124,7 @@ class Arm(Document):
             adapter. ``limit_reached`` names the limit for whose sake tasks were not asked.
         seconds: wall-clock time of completing and judging.
         contents: in a file, a digest of what its records ask and expect, made where they are written and compared
-            where they are read.
+            where they are read. Files before version 5 have none.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -215,9 +216,8 @@ class Evaluation(Document):
             evaluation = cls.model_validate(root)
         except ValidationError as error:
             raise model_errors(error, root, path=path)[0] from None
-        for arm in evaluation.arms:
-            if problem := changed(arm.name, arm.contents, sum(record.content for record in arm.records)):
-                raise DocumentError(problem, path=path, hint=WHOLE)
+        for problem in changes(evaluation, (sum(record.content for record in arm.records) for arm in evaluation.arms)):
+            raise DocumentError(problem, path=path, hint=WHOLE)
         return evaluation.as_now()
 
     def as_now(self) -> Evaluation:
@@ -254,17 +254,19 @@ class Evaluation(Document):
 WHOLE = "take the file as it was written, or evaluate again"
 
 
-def changed(arm: str, written: str | None, contents: int) -> str | None:
-    """Return that an arm has other tasks than it was written with, or None.
+def changes(evaluation: Evaluation, contents: Iterable[int]) -> Iterator[str]:
+    """Yield what is said of arms that do not have the tasks they were written with, or no digest that would tell it.
 
     Args:
-        arm: its name.
-        written: the contents that its file names; None where it names none, as before version 5.
-        contents: the sum of ``Record.content`` of all its records.
+        evaluation: as its file has it. An arm may have no digest only in the versions before there was one.
+        contents: of each arm, the sum of ``Record.content`` of all its records.
     """
-    if written in (None, _contents_text(contents)):
-        return None
-    return f"arm `{arm}` has other requests, expected answers or tasks than it was written with"
+    for arm, found in zip(evaluation.arms, contents, strict=True):
+        if arm.contents is None:
+            if evaluation.evaluation >= _FIRST_WITH_CONTENTS:
+                yield f"arm `{arm.name}` has no `contents`, which every arm is written with"
+        elif arm.contents != _contents_text(found):
+            yield f"arm `{arm.name}` has other requests, expected answers or tasks than it was written with"
 
 
 def _contents_text(contents: int) -> str:

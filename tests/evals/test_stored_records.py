@@ -125,11 +125,20 @@ def test_an_evaluation_that_was_edited_into_what_none_can_be_is_refused_with_the
     assert str(refused.value).encode()
 
 
+def assert_both_refuse(file: Path, document: dict[str, Any], said: str) -> None:
+    """Check that both readers refuse an evaluation, and say what to do."""
+    file.write_text(json.dumps(document))
+    for read in (read_stored, lambda path: Evaluation.parse(path.read_text(), path="e")):
+        with pytest.raises(DocumentError, match=said) as refused:
+            read(file)
+        assert refused.value.hint
+
+
 @pytest.mark.parametrize("key", ["request", "expected", "task", None])
 def test_a_task_that_was_changed_in_every_arm_is_noticed(
     server: Server, make_arm: MakeArm, tmp_path: Path, key: str | None
 ) -> None:
-    """An arm that is left out, and one that has no digest of its tasks, are no change."""
+    """An arm that is left out is no change; one without a digest of its tasks is, in a version that writes them."""
     evaluation = assembled(server, make_arm("base", [1]), make_arm("sft", []))
     document = json.loads(evaluation.text())
     file = tmp_path / "e.json"
@@ -138,15 +147,12 @@ def test_a_task_that_was_changed_in_every_arm_is_noticed(
             arm["records"].pop()
         else:
             arm["records"][3][key] = {"tool": "stop", "args": {}} if key == "expected" else "stop it"
-    file.write_text(json.dumps(document))
-    for read in (read_stored, lambda path: Evaluation.parse(path.read_text(), path="e")):
-        with pytest.raises(DocumentError, match="arm `base` has other requests, expected answers or tasks") as refused:
-            read(file)
-        assert refused.value.hint
+    assert_both_refuse(file, document, "arm `base` has other requests, expected answers or tasks")
     for arm in document["arms"]:
         del arm["contents"]
-    file.write_text(json.dumps(document))
-    assert len(read_stored(file).arms) == 2
+    assert_both_refuse(file, document, "arm `base` has no `contents`")
+    file.write_text(json.dumps(document | {"evaluation": 4}))
+    assert len(read_stored(file).arms) == len(Evaluation.parse(file.read_text(), path="e").arms) == 2
     file.write_text(json.dumps(json.loads(evaluation.text()) | {"arms": json.loads(evaluation.text())["arms"][1:]}))
     assert read_stored(file).arms == evaluation.arms[1:]
 
