@@ -4,7 +4,7 @@
 2. A family has a stable ``name`` (in ``--json``) and a stable ``exit_code``. The codes in use:
    0 ok, 1 a check found something, 2 usage, 3 no resolution, 4 integrity or signature, 5 network or registry,
    6 consent, policy, permission, 7 lock out of date, 8 busy, 9 plugin or verifier, 10 training,
-   11 no decision can be made (``skillpm gate``), 130/143 signals.
+   11 no decision can be made (``skillpm gate``, or a limit that left no answer), 130/143 signals.
 3. A message tells what happened and where, in one line; the hint, apart from it, tells what to do next.
 4. What is not a ``SkillpmError`` is a defect of skillpm: it keeps its traceback and exits 70.
 5. "Could not judge" is a value (``Verdict.errored``), never an exception that reaches a trainer.

@@ -35,9 +35,11 @@ def test_the_id_of_a_row_comes_back_as_it_was_given(evaluate: Evaluate, own: obj
 
 
 def test_a_limit_that_leaves_rows_out_is_told_with_the_way_on(evaluate: Evaluate) -> None:
-    ended = evaluate.answer(*ROWS, "--max-minutes", "1e-9").ok()
-    assert "answers: 0, in" in ended.err and "ended by `--max-minutes`: the rows that were not answered" in ended.err
-    assert "answers: 1, in" in evaluate.answer(*ROWS[:-1], "whole", "--resume").ok().err
+    evaluate.answer(*ROWS, "--max-minutes", "1e-9").fails(11, "`--max-minutes` was reached before any answer")
+    ended = evaluate.answer(*ROWS, "--repeats", "2", "--max-tokens-total", "1").ok()
+    assert "ended by `--max-tokens-total`: the rows that were not answered" in ended.err
+    assert "answers: 1, in" in ended.err
+    assert "answers: 2, in" in evaluate.answer(*ROWS[:-1], "whole", "--repeats", "2", "--resume").ok().err
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from skillpm.model.ports import Judge
 from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.learning.answerer import Answerer
-from skillpm.ops.learning.evaluate import Evaluator
+from skillpm.ops.learning.evaluate import Evaluator, refuse_unanswered
 from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
@@ -64,6 +64,7 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         UsageError: there is no such model or file, or the output exists.
         DocumentError: a row is wrong.
         TrainingError: no model can be loaded.
+        InconclusiveError: a limit ended it before any answer.
     """
     asking = evaluator.asking
     rows = read_task_rows(tasks)
@@ -84,8 +85,7 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         arm = examiner.ask(
             policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text, asking.tool_schemas)
         )
-        if examiner.interrupted and not examiner.answered:
-            raise KeyboardInterrupt
+        refuse_unanswered(examiner, [arm])
         given = (rows[at][1] for at in examiner.answered)
         counts = Counter[str](dict.fromkeys(_COUNTED, 0))
         lines = _lines(zip(given, arm.records, strict=True), counts, repeated=asking.repeats > 1)

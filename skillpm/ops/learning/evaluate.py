@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.agent.completion_cache import CachedPolicy
-from skillpm.errors import DocumentError, IntegrityError, UsageError
+from skillpm.errors import DocumentError, InconclusiveError, IntegrityError, UsageError
 from skillpm.evals.asking import ArmLabel, Asking
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Examiner
@@ -156,10 +156,10 @@ class Evaluator:
 
 
 def asked_arms(examiner: Examiner, arms: Iterable[Arm]) -> list[Arm]:
-    """Return the arms that were asked until the end or until Ctrl-C; a last one may have a part of the answers.
+    """Return the arms that were asked until the end, a limit or Ctrl-C; a last one may have a part of the answers.
 
     Raises:
-        KeyboardInterrupt: no answer had ended by then.
+        KeyboardInterrupt, InconclusiveError: no answer had ended by then.
     """
     asked: list[Arm] = []
     try:
@@ -169,11 +169,24 @@ def asked_arms(examiner: Examiner, arms: Iterable[Arm]) -> list[Arm]:
                 break
     except KeyboardInterrupt:
         examiner.interrupted = True
+    refuse_unanswered(examiner, asked)
+    return [arm for arm in asked if arm.records] if examiner.interrupted else asked
+
+
+def refuse_unanswered(examiner: Examiner, arms: Sequence[Arm]) -> None:
+    """Refuse arms that were ended before there was any answer.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C.
+        InconclusiveError: by a limit.
+    """
+    if any(arm.records for arm in arms):
+        return
     if examiner.interrupted:
-        asked = [arm for arm in asked if arm.records]
-        if not asked:
-            raise KeyboardInterrupt
-    return asked
+        raise KeyboardInterrupt
+    if limit := next((arm.settings["limit_reached"] for arm in arms if "limit_reached" in arm.settings), None):
+        flag = f"--{str(limit).replace('_', '-')}"
+        raise InconclusiveError(f"`{flag}` was reached before any answer, so nothing was written", hint="raise it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +225,7 @@ def evaluate_model(
         UsageError: there is no such model or file, nothing to ask, or the output exists.
         DocumentError: a row or a suite is wrong.
         TrainingError: no model can be loaded.
+        InconclusiveError: a limit ended it before any answer.
     """
     answerer = Answerer.of_model(evaluator.context, model)
     rows = () if held_out is None else read_held_out(held_out, [skill.name for skill in skills])

@@ -52,6 +52,7 @@ def evaluate_run(
         UsageError: there is no such run, it is unfinished, or the earlier evaluation shares no task with it.
         DocumentError: a document of the run or of a skill is wrong.
         TrainingError: no model can be loaded.
+        InconclusiveError: a limit ended it before any answer.
     """
     folder = RunFolder.open(run)
     manifest = folder.manifest
