@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Json, PlacedValueError
 from skillpm.model.task import Seed
 
 Metric = Literal["exact_match", "reward", "valid_json"]
@@ -39,6 +39,12 @@ def _own_name(name: str) -> str:
     return name
 
 
+def _reports_something(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    if not metrics:
+        raise PlacedValueError("names no metric to report", hint="remove the line: without it all metrics are reported")
+    return metrics
+
+
 class Suite(Document):
     """suites/*.yaml: tasks that nobody trains on. ``tasks`` is a list, or the path of a JSON Lines file of seeds.
 
@@ -49,7 +55,9 @@ class Suite(Document):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$"), AfterValidator(_own_name)]
     description: str = ""
     tasks: SuiteTasks
-    metrics: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
+    metrics: Annotated[
+        tuple[Metric, ...], AfterValidator(_reports_something), Field(json_schema_extra={"minItems": 1})
+    ] = ("exact_match", "reward", "valid_json")
     gate: Gate | None = None
     blind: bool = False
 
