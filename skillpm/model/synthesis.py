@@ -121,7 +121,7 @@ class Pool(Document):
     """A named set of values: exactly one of seven.
 
     Attributes:
-        forms: the ways in which a request says ``dates``.
+        forms: the ways in which a request says ``dates``; all of a list in the same one.
         length: the fewest and the most members of a list.
     """
 
@@ -419,7 +419,11 @@ class SynthesisDocument(Document):
             key, wanted = ("template", "a template or a list") if pool.members is None else ("list", "a list")
             for part in pool.parts:
                 made = self.values.get(part)
-                if made is None or made.members is not None or (key == "template" and made.template is not None):
+                if made is None:
+                    problem = f"the {key} `{name}` names `{part}`, which is not in `values`"
+                    hint = did_you_mean(part, self.values) or None
+                    raise PlacedValueError(problem, place=("values", name, key), hint=hint)
+                if made.members is not None or (key == "template" and made.template is not None):
                     problem = f"the {key} `{name}` needs `{part}` to be a pool that is not {wanted}"
                     raise PlacedValueError(problem, place=("values", name, key))
         return self

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from itertools import accumulate, permutations, product
 from typing import Any, Protocol
 
@@ -49,8 +50,13 @@ class Member:
 class Source(Protocol):
     """Draws values."""
 
-    def draw(self, chance: Chance) -> tuple[Any, str]:
-        """Return a value and its text. Raises NoValueError."""
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
+        """Return a value and its text. Raises NoValueError.
+
+        Args:
+            chance: chooses the value and its text.
+            form: chooses in which form of its pool a day is said; ``chance`` where None.
+        """
 
 
 def value_text(value: Any) -> str:
@@ -176,10 +182,21 @@ class Listed:
         self._members = tuple((member.value, member.texts) for member in chosen)
         self._ends = tuple(accumulate(member.weight for member in chosen))
 
-    def draw(self, chance: Chance) -> tuple[Any, str]:
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
         """Return a member, each as often as its weight says, in one of its texts."""
         value, texts = self._members[bisect_right(self._ends, int(chance() * self._ends[-1]))]
         return value, texts[0] if len(texts) == 1 else texts[int(chance() * len(texts))]
+
+
+class ListedDays(Listed):
+    """Draws from days that are written out, each in the same forms in the same order."""
+
+    __slots__ = ()
+
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
+        """Return a day in one of its forms."""
+        value, texts = self._members[int(chance() * len(self._members))]
+        return value, texts[0] if len(texts) == 1 else texts[int((form or chance)() * len(texts))]
 
 
 class Ranged:
@@ -193,7 +210,7 @@ class Ranged:
         self._span = integers[1] - integers[0] + 1
         self._allowed = allowed
 
-    def draw(self, chance: Chance) -> tuple[Any, str]:
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
         """Return an integer by rejection. Raises NoValueError."""
         for _ in range(REDRAWS):
             value = self._low + int(chance() * self._span)
@@ -214,7 +231,7 @@ class Sampled:
         self._allowed = allowed
         self._validator = validator_of(schema)
 
-    def draw(self, chance: Chance) -> tuple[Any, str]:
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
         """Return a value by rejection. Raises NoValueError."""
         for _ in range(REDRAWS):
             try:
@@ -243,12 +260,12 @@ class Composed:
         self._rest = tuple((sources[part], tail) for part, tail in zip(pool.parts, tails, strict=True))
         self._allowed = allowed
 
-    def draw(self, chance: Chance) -> tuple[Any, str]:
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
         """Return a string by rejection. Raises NoValueError."""
         for _ in range(REDRAWS):
             value = text = self._first
             for source, tail in self._rest:
-                part, said = source.draw(chance)
+                part, said = source.draw(chance, form)
                 value += value_text(part) + tail
                 text += said + tail
             if self._allowed(value):
@@ -267,13 +284,14 @@ class Several:
         self._source = sources[pool.parts[0]]
         self._allowed = allowed
 
-    def draw(self, chance: Chance) -> tuple[Any, str]:
+    def draw(self, chance: Chance, form: Chance | None = None) -> tuple[Any, str]:
         """Return a list by rejection; a shorter one where the source has too few values. Raises NoValueError."""
         for _ in range(REDRAWS):
             wanted = self._lengths[int(chance() * len(self._lengths))]
+            same = cache(chance)  # nobody says the days of one list in several forms
             drawn = dict[str, tuple[Any, str]]()
             for _ in range(wanted * _ATTEMPTS):
-                value, text = self._source.draw(chance)
+                value, text = self._source.draw(chance, form or same)
                 drawn.setdefault(value_text(value), (value, text))
                 if len(drawn) == wanted:
                     break

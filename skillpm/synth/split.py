@@ -23,6 +23,7 @@ from skillpm.synth.pools import (
     LISTED,
     Composed,
     Listed,
+    ListedDays,
     Ranged,
     Sampled,
     Several,
@@ -119,7 +120,8 @@ class Division:
         if pool.integers is not None and size(pool, {}) > LISTED:
             return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
         every = listed(pool, {}) or ()
-        return Listed([item for item in every if shared or self.is_held_out(value_text(item.value)) == held])
+        mine = [item for item in every if shared or self.is_held_out(value_text(item.value)) == held]
+        return Listed(mine) if pool.dates is None else ListedDays(mine)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given as given_by_hypothesis
 from hypothesis import strategies as st
 
+from skillpm.errors import DocumentError
+from skillpm.formats.document import read_model
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed
 from skillpm.synth.checker import whole_side
+from skillpm.synth.days import written
+from skillpm.synth.pools import listing_texts
 from skillpm.synth.split import divide, hold_out, rank
 
 TEXTS = st.text("abcdefgh", min_size=1, max_size=2)
@@ -180,7 +185,8 @@ def test_a_list_is_shorter_where_a_side_has_too_few_values_for_it() -> None:
     [
         ({"choice": ["a"], "length": [1, 2]}, "`length` is that of a `list`"),
         ({"list": "m", "length": [3, 2]}, "`length` is [fewest, most]"),
-        ({"list": "n"}, "the list `x` needs `n` to be a pool that is not a list"),
+        ({"list": "n"}, "the list `x` names `n`, which is not in `values`"),
+        ({"template": "{m}-{n}"}, "the template `x` names `n`, which is not in `values`"),
         ({"list": "lists"}, "the list `x` needs `lists` to be a pool that is not a list"),
         ({"template": "{lists}"}, "the template `x` needs `lists` to be a pool that is not a template or a list"),
         ({"list": "m", "words": "nouns"}, "needs exactly one of"),
@@ -191,6 +197,34 @@ def test_a_list_is_shorter_where_a_side_has_too_few_values_for_it() -> None:
 def test_a_pool_that_cannot_be_meant_is_refused(pool: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=re.escape(problem)):
         of_pool(pool, m={"choice": [*"abc"]}, lists={"list": "m"}, long={"choice": ["a" * 300]})
+
+
+def test_an_unknown_part_of_a_pool_has_a_near_name_as_its_hint() -> None:
+    tasks = "tasks: [{name: t, refuse: off_topic, requests: [r]}]"
+    for pool, key in (("list: month", "list"), ('template: "{month} {months}"', "template")):
+        with pytest.raises(DocumentError, match=f"`values.x.{key}`: the {key} `x` names `month`") as refused:
+            values = f"values:\n  months: {{choice: [a, b]}}\n  x: {{{pool}}}"
+            read_model(SynthesisDocument, f"synthesis: 1\n{values}\n{tasks}\n")
+        assert refused.value.hint == "did you mean `months`?"
+
+
+def test_the_days_of_a_list_are_said_in_one_form() -> None:
+    forms = ["%Y-%m-%d", "%-d/%-m/%Y", "%A the %-d of %B"]
+    days = {"dates": ["2026-01-01", "2026-12-31"], "forms": forms}
+    for parts in ({"m": days}, {"m": {"template": "{hour}h {day}"}, "hour": {"choice": [7, 8]}, "day": days}):
+        document = of_pool({"list": "m", "length": [2, 4]}, **parts)
+        source, chance = divide(document).sources(document, "train")["x"], random.Random(0).random
+        seen = set()
+        for _ in range(200):
+            values, text = source.draw(chance)
+            (form,) = (form for form in forms if text in listing_texts([said(value, form) for value in values]))
+            seen.add(form)
+        assert seen == {*forms}
+
+
+def said(value: str, form: str) -> str:
+    """Return a text with its day in a form."""
+    return re.sub(r"\d{4}-\d\d-\d\d", lambda day: written(date.fromisoformat(day[0]), form), value)
 
 
 def test_phrasings_that_differ_in_case_or_closing_mark_are_one() -> None:
