@@ -12,6 +12,7 @@ from skillpm.programs.words import words
 _WORDS = words()
 _PARTS: dict[str, Any] = _WORDS["parts"]
 _HINTS = tuple((kind, re.compile(rf"(?:{hint})s?\d*$")) for kind, hint in _WORDS["hints"].items())
+_PATTERNS = {part: re.compile(text) for part, text in _WORDS["patterns"].items()}
 _POOLS: dict[str, tuple[Any, list[Any]]] = {
     kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
 }
@@ -61,9 +62,23 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
         return chosen if chosen in ("path", "folder", "reference", "url") else kind
     if chosen in ("path", "folder") and (_NO_FILE.search(words[0]) or _NO_FILE.match(text.lower())):
         return "word"  # `--output <list>`: columns
-    if chosen == "pattern" and re.search(r"\b(?:number|id)s?\b", text.lower()):
-        return "word"  # `--exclude <list>`: major numbers
+    if chosen in ("glob", "regexp"):
+        return _pattern(" ".join(words), text.lower())
     return "word" if chosen == "port" else chosen  # ports are numbers, and this is not one
+
+
+def _pattern(words: str, text: str) -> str:
+    """Return which patterns an option takes: globs of `--include=GLOB`, regular expressions of `--regexp=PATTERN`.
+
+    ``words`` are its name and its place holder.
+    """
+    if re.search(r"\b(?:number|id)s?\b", text):
+        return "word"  # `--exclude <list>`: major numbers
+    for said in (words, text):
+        for kind in ("regexp", "glob"):
+            if _PATTERNS[kind].search(said):
+                return kind
+    return "glob" if _PATTERNS["named"].search(words) or _PATTERNS["said"].search(text) else "regexp"
 
 
 def _hint(words: str) -> str:

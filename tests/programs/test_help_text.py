@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from skillpm.programs.from_program import drafts, phrasings
 from skillpm.programs.help_text import read_help
 from skillpm.programs.phrases import clean, imperative
 from skillpm.programs.program import Command, Option, Program
-from skillpm.programs.values import kind_of
+from skillpm.programs.values import fresh, kind_of, pool
 from tests.conftest import ROOT
 
 HELP = ROOT / "tests" / "cases" / "help"
@@ -102,11 +103,27 @@ Flags:
         ("target", "BFDNAME", "specify the target object format", "word"),
         ("key", "KEYDEF", "sort via a key", "word"),
         ("exclude", "list", "exclude devices by major number", "word"),
-        ("exclude", "PATTERN", "exclude files", "pattern"),
+        ("exclude", "PATTERN", "exclude files", "glob"),
+        ("include", "GLOB", "search only files that match GLOB (a file pattern)", "glob"),
+        ("exclude-dir", "GLOB", "skip directories that match GLOB", "glob"),
+        ("hide", "PATTERN", "do not list implied entries matching shell PATTERN", "glob"),
+        ("patterns", "", "search for PATTERNS in each FILE", "regexp"),
+        ("regexp", "PATTERNS", "use PATTERNS for matching", "regexp"),
+        ("exclude", "REGEX", "leave out files", "regexp"),
+        ("exclude", "PATTERN", "leave out what the regular expression matches", "regexp"),
+        ("grep", "<pattern>", "limit the commits to ones with a matching message", "regexp"),
+        ("ignore-matching-lines", "RE", "ignore changes where all lines match RE", "regexp"),
     ],
 )
 def test_a_place_holder_says_more_than_a_name(name: str, label: str, text: str, kind: str) -> None:
     assert kind_of(name, label, "text", text) == kind
+
+
+def test_no_glob_is_among_the_regular_expressions_nor_the_other_way_round() -> None:
+    globs, regexps = ([*pool(kind)[kind]["choice"], *fresh(kind)] for kind in ("glob", "regexp"))
+    assert not [text for text in globs if re.search(r"[$^+]|\.\*", text)]
+    assert [re.compile(text) for text in regexps]
+    assert not [text for text in regexps if re.search(r"(?<![.\])])\*", text)]
 
 
 @pytest.mark.parametrize(
