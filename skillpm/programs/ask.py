@@ -10,10 +10,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from skillpm.errors import UsageError
 from skillpm.model.ports import Enclosure
@@ -24,7 +27,12 @@ _SECONDS = 10.0  # of one answer
 _START = "import sys; sys.path += sys.argv[2:]; from skillpm.programs.confined import main; main(sys.argv[1])"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/opt", "/etc/alternatives", "/etc/ld.so.cache",
            "/etc/manpath.config", "/etc/man_db.conf", "/etc/groff", "/etc/perl", "/etc/localtime")  # fmt: skip
+_MOST = 8  # calls at once
 _TREE = ("bin", "sbin", "shims", "Scripts")
+
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Asker:
-    """Calls one program.
+    """Calls one program. A call that was made before is not made again: its reply is remembered.
 
     ``seconds`` are for all calls together.
 
@@ -55,6 +63,9 @@ class Asker:
     path: Path = field(init=False)
     _sandbox: Sandbox = field(init=False)
     _deadline: float = field(init=False)
+    _replies: dict[tuple[tuple[str, ...], tuple[Path, ...]], Future[Reply]] = field(init=False, default_factory=dict)
+    _running: set[subprocess.Popen[bytes]] = field(init=False, default_factory=set)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         located = shutil.which(self.program)
@@ -85,7 +96,36 @@ class Asker:
 
     def call(self, *words: str, show: tuple[Path, ...] = ()) -> Reply:
         """Call a command that prints what the program is; ``show`` is what it may read beside the system."""
-        seconds = min(_SECONDS, self._deadline - time.monotonic())
+        with self._lock:
+            is_new = (words, show) not in self._replies
+            reply = self._replies.setdefault((words, show), Future())
+        if is_new:
+            try:
+                reply.set_result(self._called(words, show))
+            except BaseException as error:
+                reply.set_exception(error)
+                raise
+        return reply.result()
+
+    def side_by_side(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return what work on each item makes of calls, some at once. Where one fails, the calls of the others end."""
+        with ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as threads:
+            try:
+                return list(threads.map(work, items))
+            except BaseException:
+                self._stop()
+                raise
+
+    def _stop(self) -> None:
+        self._deadline = 0.0
+        for process in tuple(self._running):
+            _kill(process)
+
+    def _seconds_left(self) -> float:
+        return min(_SECONDS, self._deadline - time.monotonic())
+
+    def _called(self, words: tuple[str, ...], show: tuple[Path, ...]) -> Reply:
+        seconds = self._seconds_left()
         if seconds <= 0:
             return Reply("", f"no time is left of {self.seconds:.0f} seconds")
         with (
@@ -107,12 +147,13 @@ class Asker:
                 return Reply("", f"cannot be started: {failure.strerror}")
             problem = ""
             try:
-                process.wait(seconds)
+                self._running.add(process)
+                process.wait(max(0.0, self._seconds_left()))  # none, where the others were stopped by now
             except subprocess.TimeoutExpired:
                 problem = f"did not end within {seconds:.0f} seconds"
             finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                self._running.discard(process)
+                _kill(process)
                 process.wait()
             texts = [_read(file) for file in (out, error)]
             if any(len(text) > _BYTES for text in texts):  # it may have been ended for it: files are limited, too
@@ -151,6 +192,11 @@ class Asker:
                  "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}  # fmt: skip
         python = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}  # pip's help has a set: one order of it
         return {**ours, **plain, **python, "PYTHONUSERBASE": str(self.path.parents[1])}
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read(file: IO[bytes]) -> bytes:

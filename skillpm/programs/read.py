@@ -40,15 +40,14 @@ class CommandChoice:
     missing_ok: bool = False
 
 
-def read_program(program: str, choice: CommandChoice = CommandChoice(), warn: Warn = lambda _: None) -> Program:
+def read_program(asker: Asker, choice: CommandChoice = CommandChoice(), warn: Warn = lambda _: None) -> Program:
     """Read a program that is installed here. It is only asked for help, and nothing of it is run otherwise.
 
     ``warn`` takes a sentence about what was left out.
 
     Raises:
-        UsageError: there is no such program, or nothing can be read of it.
+        UsageError: nothing can be read of it.
     """
-    asker = Asker(program)
     read = _by_parser(asker, choice, warn) or _by_help(asker, choice)
     lost = [" ".join(words) for words in choice.commands if all(item.words != words for item in read.commands)]
     if lost and not choice.missing_ok:
@@ -169,6 +168,8 @@ def _by_help(asker: Asker, choice: CommandChoice) -> Program:
     names = tuple(root.commands)
     commands: list[Command] = []
     queue.sort(key=_idle)
+    ahead = queue if choice.commands else queue[: choice.most]
+    asker.side_by_side(lambda words: _help(asker, words), ahead)  # the asker remembers what they said
     while queue and (len(commands) < choice.most or choice.commands):
         words = queue.pop(0)
         found = _help(asker, words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,20 +59,21 @@ def test_a_program_that_a_skill_only_records_is_compared(skill: str, tmp_path: P
     assert "--covered" in CliRunner().invoke(main, ["drift", skill]).stdout
 
 
-def test_the_help_of_a_command_is_asked_for_once(skill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_helps_of_commands_are_asked_for_once_and_side_by_side(skill: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with (Path(skill) / "SKILL.md").open("a") as file:
         file.write("```\nferry book --seats 1\nferry book --insured\n```\n")
     asked: list[tuple[str, ...]] = []
+    both = threading.Barrier(2)
 
     def noted(asker: Asker, words: tuple[str, ...]) -> str:
         asked.append(words)
+        both.wait(60)  # breaks, unless both are asked for at the same time
         return help_texts(asker, words)
 
     monkeypatch.setattr(drift, "help_texts", noted)
-
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert CliRunner().invoke(main, ["drift", skill]).exit_code == 0
-    assert ("book",) in asked
-    assert len(asked) == len(set(asked))
+    assert sorted(asked) == [("book",), ("list",)]
 
 
 def test_drift_lists_what_changed_and_exits_1(skill: str, tmp_path: Path) -> None:

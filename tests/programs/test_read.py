@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import UsageError
+from skillpm.programs.ask import Asker
 from skillpm.programs.program import Program
 from skillpm.programs.read import CommandChoice, parser_problems, read_program
 
@@ -67,7 +68,7 @@ def options(program: Program, *words: str) -> dict[str, tuple[object, ...]]:
 
 
 def test_a_click_program_is_read_by_its_parser(tmp_path: Path) -> None:
-    read = read_program(script(tmp_path, CLICK))
+    read = read_program(Asker(script(tmp_path, CLICK)))
     assert (read.source, read.name, read.description, read.names) == (
         "click",
         "tool",
@@ -90,7 +91,7 @@ def test_a_click_program_is_read_by_its_parser(tmp_path: Path) -> None:
 
 
 def test_an_argparse_program_is_read_by_its_parser(tmp_path: Path) -> None:
-    read = read_program(script(tmp_path, ARGPARSE))
+    read = read_program(Asker(script(tmp_path, ARGPARSE)))
     assert (read.source, read.names) == ("argparse", ("show",))
     assert options(read, "show") == {
         "station": ("required", "text", (), None, True, True),
@@ -111,7 +112,7 @@ parser.add_argument("--port", type=int, choices=range(1, 65536))
 parser.add_argument("--mode", choices=["", "fast"])
 parser.parse_args()
 """
-    [command] = read_program(script(tmp_path, text)).commands
+    [command] = read_program(Asker(script(tmp_path, text))).commands
     port, mode = command.options
     assert (port.kind, port.choices, port.minimum, port.maximum) == ("integer", (), 1, 65535)
     assert mode.choices == ("fast",)
@@ -151,11 +152,11 @@ def test_subcommands_are_read_by_their_help_and_the_rest_is_said(tmp_path: Path)
     )
     path.chmod(0o755)
     notes: list[str] = []
-    read = read_program(str(path), CommandChoice(most=3), notes.append)
+    read = read_program(Asker(str(path)), CommandChoice(most=3), notes.append)
     assert [command.words for command in read.commands] == [(f"job{number}",) for number in range(3)]
     assert len(read.names) == 20
     assert "20 commands; these 3 were read" in notes[0]
-    chosen = read_program(str(path), CommandChoice((("job17",),)))
+    chosen = read_program(Asker(str(path)), CommandChoice((("job17",),)))
     assert [(command.words, command.description) for command in chosen.commands] == [(("job17",), "do the job 17")]
     with pytest.raises(UsageError, match="has no command `rest`"):
-        read_program(str(path), CommandChoice((("rest",),)))
+        read_program(Asker(str(path)), CommandChoice((("rest",),)))

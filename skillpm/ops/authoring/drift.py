@@ -18,6 +18,7 @@ from skillpm.programs.program import Command, Program
 from skillpm.programs.read import CommandChoice, help_texts, read_program
 
 _BYTES = 16 << 20  # of references/program.json
+_SECONDS = 90.0  # to read a command, and to read the program
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,11 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
     """
     known = tuple(command.words for command in record.commands if command.words) if record else ()
     wanted = dict.fromkeys((*known, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
-    asked = dict.fromkeys(use.words or () for use in uses) or [()]
-    texts = {words: help_texts(Asker(name), words) for words in asked}
+    asked = tuple(dict.fromkeys(use.words or () for use in uses)) or ((),)
+    asker = Asker(name, seconds=_SECONDS * (len(asked) + 1))
+    texts = dict(zip(asked, asker.side_by_side(lambda words: help_texts(asker, words), asked), strict=True))
     try:
-        now = read_program(name, CommandChoice(tuple(wanted), missing_ok=True))
+        now = read_program(asker, CommandChoice(tuple(wanted), missing_ok=True))
     except UsageError:  # it lists no option, as `top`: its text is searched all the same
         now = Program(name=name, commands=())
     said = next((line.strip()[:120] for text in texts.values() for line in text.splitlines() if line.strip()), "")
@@ -104,7 +106,7 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
         raise UsageError(f"`{name}` lists no option: it {printed}", hint=f"look at `{name} --help`")
     found: list[Difference] = []
     if record is not None:
-        _check_source(record, now)
+        _check_source(record, now, asker)
         kept = now.model_copy(
             update={"commands": tuple(item for item in now.commands if item.words in known or not known)}
         )
@@ -122,9 +124,9 @@ def _of_program(name: str, record: Program | None, uses: list[Use]) -> list[Diff
     return found
 
 
-def _check_source(record: Program, now: Program) -> None:
+def _check_source(record: Program, now: Program, asker: Asker) -> None:
     """Refuse to compare what a parser says with what its help says. Raises UsageError."""
-    if record.source != "help" and now.source == "help" and Asker(now.name).python() is not None:
+    if record.source != "help" and now.source == "help" and asker.python() is not None:
         raise UsageError(
             f"the parser of `{now.name}`, from which the skill was written, cannot be read now",
             hint=f"look at `{now.name} --help`; if it has another parser, write the skill again",

@@ -55,12 +55,13 @@ def create_from_program(
         StorageError: the disk refused; nothing is left behind.
     """
     from skillpm.programs.accepted import accepted
+    from skillpm.programs.ask import Asker
     from skillpm.programs.from_program import drafts
     from skillpm.programs.read import CommandChoice, parser_problems, read_program
     from skillpm.programs.skill import About, skill_files
 
     target = _target(name, directory)
-    read = read_program(program, CommandChoice(commands), warn)
+    read = read_program(Asker(program), CommandChoice(commands), warn)
     tools = accepted(drafts(read), partial(parser_problems, program)) if read.source != "help" else drafts(read)
     cut = [draft.name for draft in tools if draft.left_out]
     if cut:
