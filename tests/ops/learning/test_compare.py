@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,12 @@ def gated(shop: Project, candidate: Path, *options: str) -> Outcome:
     return shop.call("gate", candidate, *options, "--json")
 
 
+def edited(path: Path) -> dict[str, Any]:
+    """Return an evaluation to be changed, as of the last version that does not notice it."""
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document | {"evaluation": 4, "arms": [arm | {"contents": None} for arm in document["arms"]]}
+
+
 def test_a_loss_within_the_margin_is_let_through(shop: Project, stored: Stored) -> None:
     options = ("--baseline", str(stored("baseline", range(1, 41))))
     candidate = stored("candidate", range(1, 39))
@@ -97,9 +104,9 @@ def test_a_task_set_that_only_the_baseline_was_judged_on_keeps_a_candidate_back(
     baseline, candidate = stored("baseline", range(1, 21)), stored("candidate", range(1, 41))
     options = ("--baseline", str(baseline))
     assert gated(shop, candidate, *options).document["decision"] == "GO"
-    document = json.loads(baseline.read_text())
+    document = edited(baseline)
     document["task_sets"].append(document["task_sets"][0] | {"name": "harder"})
-    (arm,) = ({**arm, "contents": None} for arm in document["arms"])
+    (arm,) = document["arms"]
     errored = {"status": "errored", "score": None}
     unjudged = [record | {"suite": "harder", "verdict": errored} for record in arm["records"][:5]]
     baseline.write_text(json.dumps(document | {"arms": [arm | {"records": arm["records"] + unjudged}]}))
@@ -153,8 +160,8 @@ def test_a_candidate_may_not_fall_below_what_an_earlier_one_was_shown_to_reach(
 
 def test_a_floor_of_what_was_not_judged_lets_nothing_through(shop: Project, stored: Stored) -> None:
     before, candidate = stored("before", range(1, 41)), stored("candidate", range(1, 41))
-    document = json.loads(candidate.read_text())
-    (arm,) = ({**arm, "contents": None} for arm in document["arms"])
+    document = edited(candidate)
+    (arm,) = document["arms"]
     few = document | {"arms": [arm | {"records": arm["records"][:9]}]}
     candidate.write_text(json.dumps(few))
     (finding,) = gated(shop, candidate, "--floors", str(before)).document["findings"]
