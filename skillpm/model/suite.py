@@ -39,9 +39,12 @@ def _own_name(name: str) -> str:
     return name
 
 
-def _reports_something(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+def _reports_each_once(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
     if not metrics:
         raise PlacedValueError("names no metric to report", hint="remove the line: without it all metrics are reported")
+    for place, metric in enumerate(metrics):
+        if metric in metrics[:place]:
+            raise PlacedValueError(f"names `{metric}` twice", place=(place,), hint="remove one of the two")
     return metrics
 
 
@@ -56,7 +59,9 @@ class Suite(Document):
     description: str = ""
     tasks: SuiteTasks
     metrics: Annotated[
-        tuple[Metric, ...], AfterValidator(_reports_something), Field(json_schema_extra={"minItems": 1})
+        tuple[Metric, ...],
+        AfterValidator(_reports_each_once),
+        Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
     ] = ("exact_match", "reward", "valid_json")
     gate: Gate | None = None
     blind: bool = False

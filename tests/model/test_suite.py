@@ -18,8 +18,10 @@ def test_a_suite_has_no_name_of_tasks_that_are_counted_in_another_way(name: str)
     assert Suite.model_validate({"name": f"{name}_2", "tasks": []}).name == f"{name}_2"
 
 
-def test_a_suite_that_reports_nothing_is_refused() -> None:
+def test_a_suite_that_reports_nothing_or_a_metric_twice_is_refused() -> None:
     text = "name: a\ntasks: []\n"
+    with pytest.raises(DocumentError, match="names `reward` twice"):
+        read_model(Suite, f"{text}metrics: [reward, valid_json, reward]\n")
     with pytest.raises(DocumentError, match="`metrics`: names no metric to report") as refused:
         read_model(Suite, f"{text}metrics: []\n")
     assert (refused.value.line, refused.value.hint) == (3, "remove the line: without it all metrics are reported")
