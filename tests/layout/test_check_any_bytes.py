@@ -8,7 +8,7 @@ import json
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skillpm.cli.sarif import sarif
@@ -53,6 +53,7 @@ def zip_of(*names: str) -> bytes:
     return buffer.getvalue()
 
 
+@example(b"---(: \xe2\x80\xa8!---", Level.LENIENT)  # the reference ends it earlier, and what is left is no YAML
 @given(HOSTILE, st.sampled_from(list(Level)))
 def test_any_skill_file_gives_a_report(data: bytes, level: Level) -> None:
     report = check(MappingTree({"SKILL.md": data}), path="x", folder="x", level=level)

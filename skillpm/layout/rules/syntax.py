@@ -121,13 +121,17 @@ def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for token in yaml.scan(text.replace("\r\n", "\n"), Loader=loader):
-        merge = isinstance(token, yaml.ScalarToken) and token.value == "<<"
-        what = "`<<`" if merge else _BEYOND.get(type(token).__name__)
-        if what:
-            line = subject.parts.line + token.start_mark.line
-            yield Problem(f"{what} is YAML that the reference validator refuses", line, hint="write one item a line")
-            return
+    try:
+        for token in yaml.scan(text.replace("\r\n", "\n"), Loader=loader):
+            merge = isinstance(token, yaml.ScalarToken) and token.value == "<<"
+            what = "`<<`" if merge else _BEYOND.get(type(token).__name__)
+            if what:
+                line = subject.parts.line + token.start_mark.line
+                message = f"{what} is YAML that the reference validator refuses"
+                yield Problem(message, line, hint="write one item a line")
+                return
+    except yaml.MarkedYAMLError:
+        return  # its values were read as if quoted, and the rule for that says so
 
 
 @RULES.strict_error(
