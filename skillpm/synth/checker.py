@@ -262,8 +262,9 @@ def _unlisted_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
         return
     division = divide(document)
     sides: tuple[tuple[Split, str], ...] = (("train", "training"), ("held_out", "held-out"))
+    sources = {split: division.sources(document, split) for split, _ in sides}
     for (split, rows), (name, pool) in product(sides, lists.items()):
-        source, chance = division.sources(document, split)[name], random.Random(0).random
+        source, chance = sources[split][name], random.Random(0).random
         if not any(_gives_a_value(source, chance) for _ in range(_DRAWS)):
             fewest = pool.length[0]
             enough = math.ceil(fewest / min(document.held_out, 1 - document.held_out))
