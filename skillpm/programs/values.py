@@ -19,24 +19,7 @@ _POOLS: dict[str, tuple[Any, list[Any]]] = {
 _NO_FILE = re.compile(
     r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when)\b"
 )
-GENERIC = frozenset(
-    (
-        "arg",
-        "argument",
-        "list",
-        "num",
-        "number",
-        "opt",
-        "option",
-        "sec",
-        "str",
-        "string",
-        "text",
-        "val",
-        "value",
-        "word",
-    )
-)
+GENERIC = frozenset(_WORDS["generic"].split())
 _STEP = 11
 _SLOT = re.compile(r"\{(\w+)\}")
 _NUMBERS = {"integer": "count", "number": "number"}
