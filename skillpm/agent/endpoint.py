@@ -20,6 +20,7 @@ from itertools import count, islice
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from skillpm.contract.content import PartError, content_text
 from skillpm.contract.native import call_text
 from skillpm.contract.tool_forms import openai_tool
 from skillpm.errors import RegistryError, UsageError
@@ -190,11 +191,13 @@ class EndpointPolicy:
             choice = answer["choices"][0]
             message, reason = choice["message"], choice.get("finish_reason")
             calls = message.get("tool_calls") or ()
-            text = message.get("content") or ""
-            if not isinstance(text, str) or not isinstance(calls, list | tuple):
+            text = content_text(message.get("content") or "")
+            if not isinstance(calls, list | tuple):
                 raise TypeError
             texts = [call_text(self._tools, call["function"]) for call in calls]
             text = "\n".join([*([text] if text or not calls else []), *texts])
+        except PartError as error:
+            raise self._failed(f"answers with {error}", "name a model that answers with text alone") from None
         except (KeyError, IndexError, TypeError, AttributeError):
             raise self._failed("does not answer in the form of chat completions", None) from None
         self._check_model(answer.get("model"))

@@ -26,6 +26,7 @@ from skillpm.agent.local_server import RefusedError, local_application, read_obj
 from skillpm.agent.proposal import Proposal, read_proposal
 from skillpm.agent.reply import reply_text
 from skillpm.agent.together import Together, UnwantedError
+from skillpm.contract.content import PartError, content_text
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError
 from skillpm.model.calibration import SkillCalibration, Word
@@ -178,11 +179,12 @@ def _messages(rows: Any, system: str) -> list[Message]:
             content = "\n".join(map(json.dumps, texts)) or row.get("content")
             if content is None and row["role"] == "assistant":
                 content = ""
-            if isinstance(content, list):
-                content = "".join(part["text"] for part in content)
+            content = content_text(content)
             content.encode()  # a lone surrogate is no text
             role = "system" if row["role"] == "developer" else "user" if row["role"] == "tool" else row["role"]
             messages.append(Message(role=role, content=content))
+        except PartError as error:
+            raise RefusedError(400, f"message {len(messages) + 1} has {error}") from None
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise RefusedError(400, f"message {len(messages) + 1} is not in the form of chat completions") from None
     if system and messages[0].role != "system":

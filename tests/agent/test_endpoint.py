@@ -42,6 +42,11 @@ def test_a_servers_text_and_its_native_calls_become_one_form_of_answer(chat: Mak
     assert last["body"]["tools"][0]["function"]["name"] == "dev" and last["authorization"] is None
 
 
+def test_a_text_in_parts_is_one_text(chat: MakeChat) -> None:
+    parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
+    assert ask(f"{chat({'go': {'text': parts}})}#tiny") == Completion("hello", 7, 3, "stop")
+
+
 @pytest.mark.parametrize("tokens", [10**30, -1, "7", None])
 def test_a_count_of_tokens_that_cannot_be_is_none(chat: MakeChat, tokens: object) -> None:
     assert ask(f"{chat({'go': {'text': 'hello', 'tokens': tokens}})}#tiny") == Completion("hello", 0, 3, "stop")
@@ -154,6 +159,11 @@ FAULTS = {
     "answers with a list": ({"fault": "garbage", "body": [1]}, "not answer in the form"),
     "answers without a choice": ({"fault": "garbage", "body": {"choices": []}}, "not answer in the form"),
     "answers with a number": ({"fault": "garbage", "body": {"choices": [{"message": {"content": 3}}]}}, "not answer"),
+    "answers with a picture": (
+        {"text": [{"type": "image_url", "image_url": {}}]},
+        "answers with a part of the type `image",
+    ),
+    "answers with a part that lacks its text": ({"text": [{"type": "text"}]}, "not answer in the form"),
     "answers too deeply": ({"fault": "garbage", "body": "[" * 100_000}, "not answer in the form"),
     "is another model": ({"model": "huge-9b"}, "answers as `huge-9b`, not as `tiny`"),
 }

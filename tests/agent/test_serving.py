@@ -145,6 +145,7 @@ def test_an_answer_that_calls_nothing_is_a_plain_message() -> None:
         ({"content": b"x" * (2 << 20), "headers": {"content-type": "application/json"}}, 413),
         ({"json": {}}, 400),
         ({"json": {"messages": [{"role": "root", "content": "x"}]}}, 400),
+        ({"json": {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}}, 400),
         ({"json": {"messages": [3]}}, 400),
         ({"json": {"messages": [{"role": "user"}]}}, 400),
         ({"json": {**ASKED, "stream": "yes"}}, 400),
