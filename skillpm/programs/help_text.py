@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from skillpm.programs.help_options import distinct, options_of, sentence_of, specs_of, with_brackets, with_values
 from skillpm.programs.program import Command, Example, Exclusion, Option
 from skillpm.programs.usage_line import exclusions, operands
+from skillpm.programs.values import kind_of
 
 _MOST_LINES = 8000
 _HEADED = re.compile(r"\s*--?[\w-]+(?:, [\w-]+)*:")  # a name above its text, which does not say whether it has a value
@@ -62,7 +63,7 @@ class Help:
     def command(self, name: str, words: tuple[str, ...]) -> Command:
         """Return it as a command of a program of this name."""
         said = with_values(operands(self.usage, name, words, self.arguments), self.defined)
-        options = (*self.options, *said)
+        options = (*self.options, *map(self._as_of_option, said))
         is_first = any(re.search(r"\.\.\.\] \[(?:expression|options?)\b", line) for line in self.usage[:1])
         return Command(
             words=words,
@@ -72,6 +73,13 @@ class Help:
             exclusions=(*self.exclusions, *exclusions(self.usage, self.options)),
             examples=tuple(self.examples[:20]),
         )
+
+    def _as_of_option(self, operand: Option) -> Option:
+        """Return an operand with the patterns of the option that has its place holder: `grep [-e] PATTERNS`."""
+        same = [option for option in self.options if option.label == operand.label and not operand.description]
+        kinds = {kind_of(option.name, option.label, option.kind, option.description) for option in same}
+        patterns = kinds & {"glob", "regexp"}
+        return operand.model_copy(update={"kind": patterns.pop()}) if len(patterns) == 1 else operand
 
 
 def is_manual(text: str) -> bool:

@@ -30,7 +30,7 @@ class Option(Document):
     label: Text = ""
     description: Text = ""
     value: Literal["none", "required", "optional"] = "none"
-    kind: Literal["text", "integer", "number", "path", "folder"] = "text"
+    kind: Literal["text", "integer", "number", "path", "folder", "glob", "regexp"] = "text"
     choices: tuple[Word, ...] = ()
     minimum: int | float | None = None
     maximum: int | float | None = None

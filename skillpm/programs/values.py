@@ -31,6 +31,8 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
     The last word decides: an ``output-delimiter`` is not a file. ``label`` stands for the value, such as ``FILE``;
     ``kind`` is what its reader says, and ``text`` what is said of it.
     """
+    if kind in ("glob", "regexp"):
+        return kind
     label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[USER@]HOST`
     words = [re.sub(r"[_/-]+", " ", part.lower()).strip() for part in (name, label.strip("<>"))]
     if kind in _NUMBERS:
@@ -46,22 +48,25 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
     if chosen in ("path", "folder") and (_NO_FILE.search(words[0]) or _NO_FILE.match(text.lower())):
         return "word"  # `--output <list>`: columns
     if chosen in ("glob", "regexp"):
-        return _pattern(" ".join(words), text.lower())
+        is_named = own in ("glob", "regexp") or not words[1] or words[1] in GENERIC  # not `--exclude <thing>`
+        return _pattern(" ".join(words), text.lower()) if is_named else "word"
     return "word" if chosen == "port" else chosen  # ports are numbers, and this is not one
 
 
 def _pattern(words: str, text: str) -> str:
     """Return which patterns an option takes: globs of `--include=GLOB`, regular expressions of `--regexp=PATTERN`.
 
+    Where nothing tells, or both are named, it is ``pattern``: plain words, which are right as either.
     ``words`` are its name and its place holder.
     """
     if re.search(r"\b(?:number|id)s?\b", text):
         return "word"  # `--exclude <list>`: major numbers
     for said in (words, text):
-        for kind in ("regexp", "glob"):
-            if _PATTERNS[kind].search(said):
-                return kind
-    return "glob" if _PATTERNS["named"].search(words) or _PATTERNS["said"].search(text) else "regexp"
+        kinds = [kind for kind in ("regexp", "glob") if _PATTERNS[kind].search(said)]
+        if kinds:
+            return kinds[0] if len(kinds) == 1 else "pattern"
+    is_of_files = _PATTERNS["named"].search(words)
+    return "glob" if is_of_files or _PATTERNS["said"].search(text) else "pattern"
 
 
 def _hint(words: str) -> str:

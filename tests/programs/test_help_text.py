@@ -112,6 +112,14 @@ Flags:
         ("exclude", "REGEX", "leave out files", "regexp"),
         ("exclude", "PATTERN", "leave out what the regular expression matches", "regexp"),
         ("grep", "<pattern>", "limit the commits to ones with a matching message", "regexp"),
+        ("perl-regexp", "PATTERN", "use globs or not", "regexp"),
+        ("match", "PATTERN", "a PCRE", "regexp"),
+        ("match", "PATTERN", "as of fnmatch", "glob"),
+        ("match", "<pattern>", "only consider tags that match <pattern>", "pattern"),
+        ("iname", "PATTERN", "", "pattern"),
+        ("pattern", "", "the search pattern (a regular expression, unless '--glob' is used)", "pattern"),
+        ("select", "PATTERN", "re-run what matches PATTERN", "pattern"),
+        ("exclude", "<thing>", "leave this thing out", "word"),
         ("ignore-matching-lines", "RE", "ignore changes where all lines match RE", "regexp"),
     ],
 )
@@ -124,6 +132,12 @@ def test_no_glob_is_among_the_regular_expressions_nor_the_other_way_round() -> N
     assert not [text for text in globs if re.search(r"[$^+]|\.\*", text)]
     assert [re.compile(text) for text in regexps]
     assert not [text for text in regexps if re.search(r"(?<![.\])])\*", text)]
+    assert all(text.isalnum() for text in [*pool("pattern")["pattern"]["choice"], *fresh("pattern")])  # right as both
+
+
+def test_an_operand_takes_the_patterns_of_the_option_with_its_place_holder() -> None:
+    grep = read_help((HELP / "grep.txt").read_text(encoding="utf-8")).command("grep", ())
+    assert {option.label: option.kind for option in grep.options if not option.names}["PATTERNS"] == "regexp"
 
 
 @pytest.mark.parametrize(
