@@ -14,7 +14,8 @@ Data Designer            ``wording``, else ``request``                          
 evals.json               ``prompt``, ``question``                                     ``expected_output``, ...
 ======================== ============================================================ =============================
 
-An answer is a call in the form of OpenAI or Anthropic, else a JSON object, else a text.
+An answer is a call in the form of OpenAI or Anthropic, else a JSON object, else a text. A text does not tell the number
+42 from the text "42": a row of ours with such an answer has its JSON in ``expected_json``, too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _ANSWERS = (
 _OF_EVALS = frozenset(
     {"assertions", "expectations", "expected_behavior", "expected_script", "expected_skill", "files", "should_trigger"}
 )
+_TYPED = "expected_json"
+_OF_DATA_DESIGNER = frozenset({"request", "answer", "said"})  # whose answer is JSON, as the bridge writes it
 _ROLES = {"human": "user", "gpt": "assistant"}  # of ShareGPT; others write those of OpenAI
 _HINT = "a row has a request and the expected answer; docs/data.md lists the forms"
 
@@ -95,6 +98,12 @@ def _row(number: int, value: Any, path: str) -> ForeignRow:
 
 def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     """Return request and expected answer."""
+    request, expected = _shown(row)
+    typed = row["answer"] if row.keys() >= _OF_DATA_DESIGNER else row.get(_TYPED)
+    return request, expected if typed is None else strict_json(typed)
+
+
+def _shown(row: dict[str, Any]) -> tuple[Any, Any]:
     if row.get("first") and "expected" in row:
         return _last_request(row["prompt"]), _NoAnswer("its answer follows from what others showed")
     if isinstance(gym := row.get("responses_create_params"), dict):
@@ -184,5 +193,11 @@ def _answer(value: Any) -> Any:
 
 
 def encode(expected: Any) -> str:
-    """Return the text of an expected answer, of which ``_answer`` makes the same again."""
+    """Return the text of an expected answer, as a model writes it."""
     return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
+
+
+def typed_column(expected: Any) -> dict[str, str]:
+    """Return what a row has beside the text of an expected answer, so that the same value is read again."""
+    is_told = type(_answer(encode(expected))) is type(expected)
+    return {} if is_told else {_TYPED: json.dumps(expected, ensure_ascii=False)}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from skillpm.contract.foreign_rows import foreign_rows
 from skillpm.errors import PluginError, UsageError
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.skill import Skill
@@ -143,6 +144,8 @@ def test_an_answer_of_any_form_has_values_for_data_designer(expected: Any, said:
     files["seeds/seeds.jsonl"] = json.dumps({"request": "serve a.log on 8123", "expected": expected})
     (row,) = lines(export("data-designer", tmp_path, files) / "skill_serving/tasks.jsonl")
     assert json.loads(row["said"]) == said and json.loads(row["answer"]) == expected
+    (read,) = foreign_rows([(1, {**row, "wording": "do it"})], path="f")
+    assert (read.request, read.expected) == ("do it", expected)
 
 
 @pytest.mark.parametrize("exporter", ["data-designer", "nat", "nemo-gym", "openenv", "verifiers"])

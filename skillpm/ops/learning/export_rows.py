@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from skillpm.contract.foreign_rows import encode
+from skillpm.contract.foreign_rows import encode, typed_column
 from skillpm.errors import UsageError
 from skillpm.formats.parquet import write_parquet
 from skillpm.model.task import Task, canonical_json
@@ -66,25 +66,27 @@ def _prompt(task: Task) -> list[dict[str, str]]:
 def _messages(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
     """Yield conversations whose answer is the text that the skill's prompt asks for."""
     for task in tasks:
-        yield {"messages": [*_prompt(task), {"role": "assistant", "content": encode(task.expected)}]}
+        answer = {"role": "assistant", "content": encode(task.expected)}
+        yield {"messages": [*_prompt(task), answer], **typed_column(task.expected)}
 
 
 def _tool_calls(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
     """Yield conversations whose answer is a native call of a tool, where it is a call."""
     for task in tasks:
         answer: dict[str, Any] = {"role": "assistant", "content": encode(task.expected)}
+        typed = typed_column(task.expected)
         if isinstance(task.expected, dict) and task.expected.keys() == {"tool", "args"}:
             arguments = json.dumps(task.expected["args"], ensure_ascii=False)
             function = {"name": task.expected["tool"], "arguments": arguments}
             call = {"id": "call_1", "type": "function", "function": function}
-            answer = {"role": "assistant", "content": None, "tool_calls": [call]}
-        yield {"messages": [*_prompt(task), answer]}
+            answer, typed = {"role": "assistant", "content": None, "tool_calls": [call]}, {}
+        yield {"messages": [*_prompt(task), answer], **typed}
 
 
 def _prompt_completion(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
     for task in tasks:
         completion = [{"role": "assistant", "content": encode(task.expected)}]
-        yield {"prompt": _prompt(task), "completion": completion}
+        yield {"prompt": _prompt(task), "completion": completion, **typed_column(task.expected)}
 
 
 def _preferences(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
@@ -114,7 +116,7 @@ def _pairs(window: list[Task]) -> Iterator[dict[str, Any]]:
             wrong = next(like, others[0])
             sides = {"chosen": task.expected, "rejected": wrong.expected}
             answers = {side: [{"role": "assistant", "content": encode(value)}] for side, value in sides.items()}
-            yield {"prompt": _prompt(task), **answers}
+            yield {"prompt": _prompt(task), **answers, **typed_column(task.expected)}
 
 
 def _tool(expected: Any) -> Any:
@@ -122,11 +124,12 @@ def _tool(expected: Any) -> Any:
 
 
 def _texts(tasks: Iterator[Task]) -> Iterator[dict[str, str]]:
-    """Yield rows of texts: a table gives a column one type, so an answer is a text of JSON."""
+    """Yield rows of texts: a table gives a column one type, so the value of an answer is a text of JSON."""
     for task in tasks:
         system = "\n\n".join(message.content for message in task.prompt if message.role == "system")
         words = {"key": task.key, "skill": task.skill, "system": system, "request": task.request}
-        yield {**words, "expected": encode(task.expected), "origin": task.origin, "tags": json.dumps(task.tags)}
+        answer = {"expected": encode(task.expected), "expected_json": json.dumps(task.expected, ensure_ascii=False)}
+        yield {**words, **answer, "origin": task.origin, "tags": json.dumps(task.tags)}
 
 
 ROW_FORMS: dict[str, Callable[[Iterator[Task]], Iterator[dict[str, Any]]]] = {

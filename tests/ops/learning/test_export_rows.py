@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.contract.foreign_rows import foreign_rows
+from skillpm.contract.foreign_rows import foreign_rows, typed_column
 from skillpm.errors import UsageError
 from skillpm.model.task import Task
 from skillpm.ops.learning.export_rows import ROW_FORMS, export_rows
@@ -24,6 +24,8 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 CALLS = st.builds(lambda args: {"tool": "dev", "args": args}, st.dictionaries(TEXTS, VALUES, max_size=4))
+ANSWERS = VALUES.filter(lambda value: value is not None) | st.sampled_from(["42", "[1]", '{"tool": "dev", "args": {}}'])
+"""What a skill's own verifier may expect: a number is not its text, and a text is not the object that it spells."""
 
 
 def task(number: int, expected: Any) -> Task:
@@ -40,8 +42,12 @@ def written(folder: Path, calls: list[Any]) -> Path:
     return data
 
 
+def test_calls_and_texts_have_no_more_columns_than_other_trainers_know() -> None:
+    assert not typed_column({"tool": "dev", "args": {}}) and not typed_column("hello")
+
+
 @pytest.mark.parametrize("form", ROW_FORMS)
-@given(calls=st.lists(CALLS, min_size=2, max_size=4, unique_by=lambda call: json.dumps(call, sort_keys=True)))
+@given(calls=st.lists(CALLS | ANSWERS, min_size=2, max_size=4, unique_by=lambda call: json.dumps(call, sort_keys=True)))
 def test_out_and_in_again_is_the_same(form: str, calls: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "out"
