@@ -23,7 +23,7 @@ tasks:
     weight: 3
     tool: dev
     draw:                         # slots: from which pool, how often at all, and the value while not drawn (else null);
-                                  # `relative_to: SLOT` counts days from those of another slot
+                                  # `relative_to: SLOT` counts days and times from those of another slot
       port: {from: port, probability: 0.7}
       no_browser: {from: [true], probability: 0.25}
     args: {port: "{port}", no_browser: "{no_browser}"}    # "{slot}" alone keeps the type; with more text it is a string
@@ -121,7 +121,7 @@ class Pool(Document):
     """A named set of values: exactly one of seven.
 
     Attributes:
-        forms: the ways in which a request says ``dates``; all of a list in the same one.
+        forms: the ways in which a request says ``dates``; all of one request in the same one.
         length: the fewest and the most members of a list.
     """
 
@@ -183,8 +183,8 @@ class Draw(Document):
     """How a slot is filled; ``source`` is a pool's name or an inline list of values.
 
     Attributes:
-        relative_to: a slot of days. The values of the source are then spans (``3 days``, ``friday``), and that of the
-            slot is the day to which the span leads from there.
+        relative_to: a slot of days or times. The values of the source are then spans (``3 days``, ``friday``,
+            ``09:00``), and that of the slot is the day or the time to which the span leads from there.
     """
 
     source: Source = Field(alias="from")
@@ -246,6 +246,17 @@ class TaskRule(Document):
         return ()
 
     @property
+    def relative(self) -> tuple[tuple[str, str], ...]:
+        """The slots that count from another one, each with that one, and behind it; no slots of a circle."""
+        bases = {slot: draw.relative_to for slot, draw in self.draw.items() if draw.relative_to is not None}
+        ordered: dict[str, str] = {}
+        while ready := {
+            s: base for s, base in bases.items() if s not in ordered and (base in ordered or base not in bases)
+        }:
+            ordered |= ready
+        return tuple(ordered.items())
+
+    @property
     def kind(self) -> AnswerKind:
         """The kind of its answers."""
         return "call" if self.tool is not None else "refuse" if self.refuse is not None else "answer"
@@ -281,13 +292,17 @@ class TaskRule(Document):
             if draw.relative_to is None:
                 continue
             base = self.draw.get(draw.relative_to)
-            if base is None or base.probability < 1 or base.relative_to is not None:
-                problem = f"`{draw.relative_to}` must be a slot that is always drawn, and not relative itself"
+            if base is None or base.probability < 1:
+                problem = f"`{draw.relative_to}` must be a slot that is always drawn"
                 raise PlacedValueError(problem, place=("draw", slot, "relative_to"))
             if self.ask and draw.relative_to in self.ask.slots:
                 raise ValueError(
                     f"`ask`: a request without `{draw.relative_to}` leaves open which day `{slot}` is, too"
                 )
+            if slot not in dict(self.relative):
+                problem = f"`{draw.relative_to}` counts in a circle, and never from a day"
+                hint = "draw one of these slots from `dates`, without `relative_to`"
+                raise PlacedValueError(problem, place=("draw", slot, "relative_to"), hint=hint)
         return self
 
     @model_validator(mode="after")

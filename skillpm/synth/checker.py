@@ -28,7 +28,7 @@ from skillpm.model.synthesis import (
 )
 from skillpm.model.task import Seed, Split, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
-from skillpm.synth.days import day_after
+from skillpm.synth.days import time_after
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import (
     BETWEEN,
@@ -121,19 +121,26 @@ def _lists(document: SynthesisDocument) -> Iterator[tuple[Sequence[Any], Locatio
 def _timeless(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield slots that are relative to what is no day, or have a value that leads to none."""
     for place, rule in enumerate(document.tasks):
-        for slot, draw in rule.draw.items():
-            if draw.relative_to is None:
-                continue
+        reached: dict[str, list[str]] = {}
+        for slot, base in rule.relative:
             try:
-                days, spans = (_written_out(document, rule.draw[name]) for name in (draw.relative_to, slot))
-                reached = [day_after(day, 0) for day in days]
-                # later days lead to later ones, so the others lead to days between those of the two ends
-                for day, span in product({min(reached), max(reached)}, spans):
-                    day_after(day, span)
+                if base not in reached:
+                    reached[base] = _ends(time_after(day, 0) for day in _written_out(document, rule.draw[base]))
+                spans = _written_out(document, rule.draw[slot])
+                reached[slot] = _ends(time_after(*pair) for pair in product(reached[base], spans))
             except ValueError as error:
+                reached[slot] = []  # what counts from it has no fault of its own
                 message = f"task `{rule.name}`: `{slot}` leads to no day: {str(error)[:200]}"
-                hint = f"draw `{draw.relative_to}` from `dates`, and for `{slot}` values such as `3 days` and `friday`"
+                hint = f"draw `{base}` from `dates`, and for `{slot}` values such as `3 days` and `friday`"
                 yield Flaw(("tasks", place, "draw", slot), message, hint)
+
+
+def _ends(times: Iterable[str]) -> list[str]:
+    """Return the first and the last of some days, and of some times: later ones lead to later ones."""
+    kinds: dict[bool, list[str]] = {}
+    for each in times:
+        kinds.setdefault("T" in each, []).append(each)
+    return [end for kind in kinds.values() for end in (min(kind), max(kind))]
 
 
 def _written_out(document: SynthesisDocument, draw: Draw) -> list[Any]:

@@ -288,10 +288,10 @@ class Several:
         """Return a list by rejection; a shorter one where the source has too few values. Raises NoValueError."""
         for _ in range(REDRAWS):
             wanted = self._lengths[int(chance() * len(self._lengths))]
-            same = cache(chance)  # nobody says the days of one list in several forms
+            same = form or cache(chance)
             drawn = dict[str, tuple[Any, str]]()
             for _ in range(wanted * _ATTEMPTS):
-                value, text = self._source.draw(chance, form or same)
+                value, text = self._source.draw(chance, same)
                 drawn.setdefault(value_text(value), (value, text))
                 if len(drawn) == wanted:
                     break

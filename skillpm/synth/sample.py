@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise, product
 from typing import Any
 
 from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import Split
-from skillpm.synth.days import day_after
+from skillpm.synth.days import time_after
 from skillpm.synth.offer import Offer
 from skillpm.synth.phrase import Phrasing, Plan
 from skillpm.synth.pools import Chance, Listed, NoValueError, Source, is_constant, members, value_text
@@ -46,7 +46,7 @@ class _Way:
         names: of the slots.
         plan: how they can be said.
         sources: what draws the value and the text of each.
-        relative: the slots whose days count from those of another one, and that one.
+        relative: the slots that count from another one, with that one, as ``TaskRule.relative`` has them.
         told: the slots whose values rows of the other side may not show.
         news: what a held-out row has that training never shows, as a tag.
     """
@@ -54,7 +54,7 @@ class _Way:
     drawn: int
     names: frozenset[str]
     plan: Plan
-    sources: tuple[tuple[str, Callable[[Chance], tuple[Any, str]]], ...]
+    sources: tuple[tuple[str, Callable[[Chance, Chance], tuple[Any, str]]], ...]
     relative: tuple[tuple[str, str], ...]
     told: tuple[str, ...]
     news: str | None
@@ -93,7 +93,6 @@ class Sampler:
         self._sometimes = tuple((slot.bit, slot.probability) for slot in self._slots if slot.probability < 1)
         self._unsaid = tuple(self._bits[slot] for slot in dict.fromkeys(rule.unsaid))
         self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
-        self._bases = {name: draw.relative_to for name, draw in rule.draw.items()}
         self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
         self._constraints = [self._compile(constraint) for constraint in rule.constraints]
         self._target = _target(rule)
@@ -114,7 +113,8 @@ class Sampler:
         self._proof = 0 if new_phrasing else sum(slot.bit for slot in held_out)
         shown = () if rule.unsaid else (rule.args, rule.answer)
         answered = set(SLOT.findall(str(shown)))  # a new value that the answer leaves out makes no new answer
-        answered |= {str(self._bases[slot]) for slot in answered}
+        for slot, base in reversed(rule.relative):
+            answered |= {base} if slot in answered else set()
         self._new_values = sum(slot.bit for slot in held_out if slot.name in answered)
         self._news = None if split == "train" else ("both", "phrasing") if new_phrasing else ("value", "value")
         self.possible = split == "train" or new_phrasing or self._proof != 0
@@ -202,19 +202,20 @@ class Sampler:
             names=frozenset(slot.name for slot in slots),
             plan=plan,
             sources=tuple((slot.name, slot.source.draw) for slot in slots),
-            relative=tuple((slot.name, base) for slot in slots if (base := self._bases[slot.name]) is not None),
+            relative=tuple(pair for pair in self.rule.relative if self._bits[pair[0]] & drawn),
             told=tuple(slot.name for slot in slots if slot.split or self._news is None),
             news=self._news and f"new:{self._news[0 if drawn & self._new_values else 1]}",
         )
 
     def _fill(self, way: _Way, chance: Chance) -> Offer | None:
         values, texts = self._otherwise.copy(), self._texts.copy()
+        same = cache(chance)  # nobody says the days of one request in several forms
         try:
             for name, draw in way.sources:
-                values[name], texts[name] = draw(chance)
+                values[name], texts[name] = draw(chance, same)
             told = tuple([values[name] for name in way.told])
             for name, base in way.relative:
-                values[name] = day_after(values[base], values[name])
+                values[name] = time_after(values[base], values[name])
         except NoValueError as error:
             self.rejected[f"pool `{error}` has no value on this side of the split"] += 1
             return None

@@ -221,9 +221,9 @@ def _answer(document: SynthesisDocument, rule: TaskRule, slots: Sequence[str], d
         slot: f"\ufffc{slots.index(slot)}" if slot in slots else _unsaid(document, rule, slot, slot in drawn)
         for slot in rule.draw
     }
-    for slot, draw in rule.draw.items():
-        if draw.relative_to is not None and (draw.probability >= 1 or slot in (*slots, *drawn)):
-            texts[slot] = f"{texts[slot]}\ufffc{texts[draw.relative_to]}"
+    for slot, base in rule.relative:
+        if rule.draw[slot].probability >= 1 or slot in (*slots, *drawn):
+            texts[slot] = f"{texts[slot]}\ufffc{texts[base]}"
 
     def filled(value: Any) -> Any:
         if isinstance(value, str):

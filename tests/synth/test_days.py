@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from skillpm.errors import DocumentError
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import text_flaws
-from skillpm.synth.days import day_after
+from skillpm.synth.days import time_after
 from skillpm.synth.generate import synthesise
 from skillpm.synth.split import divide
 from skillpm.synth.wording import contradictions
@@ -35,6 +35,9 @@ POOLS: dict[str, Any] = {
     "spans": {"choice": [FRIDAY, {"value": "1 week", "texts": ["in a week"]}, {"value": -1, "texts": ["yesterday"]},
                          {"value": "end of month, 1 day", "texts": ["on the first of next month"]}]},
 }  # fmt: skip
+CIRCLE = {"a": {"from": "spans", "relative_to": "b"}, "b": {"from": "spans", "relative_to": "a"}}
+CLOCKS = [{"value": "09:00", "texts": ["at nine"]}, {"value": "14:30", "texts": ["at half past two"]}]
+LATER = [{"value": "90 minutes", "texts": ["an hour and a half"]}, {"value": "-2 hours", "texts": ["two hours before"]}]
 
 
 def document(task: dict[str, Any] | None = None, **pools: Any) -> SynthesisDocument:
@@ -52,7 +55,7 @@ def test_a_span_leads_to_the_day_of_a_calendar(day: date, count: int, name: str)
         return near.isoformat()
 
     def led(span: str | int) -> str:
-        return day_after(day.isoformat(), span)
+        return time_after(day.isoformat(), span)
 
     assert led(count) == led(f"{count} days") == (day + timedelta(days=count)).isoformat()
     assert led(name) == walk(1, lambda near: near.weekday() == NAMES.index(name), 1)
@@ -66,6 +69,53 @@ def test_a_span_leads_to_the_day_of_a_calendar(day: date, count: int, name: str)
     assert reached.day == day.day or (reached.day < day.day and (reached + timedelta(days=1)).day == 1)
 
 
+@pytest.mark.parametrize(
+    ("start", "span", "reached"),
+    [
+        ("2026-03-01", "friday, 09:30", "2026-03-06T09:30:00"),
+        ("2026-03-01T23:30", "45 minutes", "2026-03-02T00:15:00"),
+        ("2026-03-01T09:00:00+01:00", "tuesday, -10 hours", "2026-03-02T23:00:00+01:00"),
+        ("2026-01-31T12:00:00Z", "1 month", "2026-02-28T12:00:00Z"),
+        ("2026-01-31T12:00:00Z", "end of year, 18:00", "2026-12-31T18:00:00Z"),
+        ("2026-01-31", "08:00-05:00, 30 seconds", "2026-01-31T08:00:30-05:00"),
+    ],
+)
+def test_a_time_keeps_its_hour_and_its_offset(start: str, span: str, reached: str) -> None:
+    assert time_after(start, span) == reached
+
+
+def test_a_slot_may_count_from_one_that_counts_from_another(given: Given, judge: Judge) -> None:
+    """In whatever order they are drawn: the answer has the sum of both spans."""
+    draw = {"due": {"from": "later", "relative_to": "clock"}, "clock": {"from": "clocks", "relative_to": "today"},
+            "today": {"from": "today"}}  # fmt: skip
+    task = TASK | {
+        "draw": draw,
+        "args": {"tag": "{due}"},
+        "requests": ["{today} {clock}, {due}", "{due}; {clock}, {today}"],
+    }
+    pools = {"today": {"dates": ["2026-01-01", "2026-12-31"]}, "clocks": {"choice": CLOCKS}, "later": {"choice": LATER}}
+    made = synthesise([given({"values": pools, "tasks": [task]})], judge, rows=60, held_out=0, seed=0)
+    assert len(made.train) == 60
+    for row in made.train:
+        day = re.search(r"2026-\d\d-\d\d", row.request)
+        (clock,), (later,) = (
+            [item["value"] for item in items if item["texts"][0] in row.request.casefold()] for items in (CLOCKS, LATER)
+        )
+        assert day and row.expected["args"]["tag"] == time_after(day[0], f"{clock}, {later}")
+
+
+def test_all_days_of_a_request_are_said_in_one_form(given: Given, judge: Judge) -> None:
+    draw = {"today": {"from": "today"}, "other": {"from": "today"}}
+    task = TASK | {
+        "draw": draw,
+        "args": {"tag": "{today} {other}"},
+        "requests": ["{today} then {other}", "{today}, {other}"],
+    }
+    made = synthesise([given({"values": POOLS, "tasks": [task]})], judge, rows=80, held_out=0, seed=0)
+    counts = {len(re.findall(r"\d{4}-\d\d-\d\d", row.request)) for row in made.train}
+    assert counts == {0, 2}
+
+
 def test_rows_say_the_day_and_have_the_day_that_is_meant(given: Given, judge: Judge) -> None:
     made = synthesise([given({"values": POOLS, "tasks": [TASK]})], judge, rows=150, held_out=30, seed=0)
     assert len(made.train) == 150 and len(made.held_out) == 30
@@ -77,7 +127,7 @@ def test_rows_say_the_day_and_have_the_day_that_is_meant(given: Given, judge: Ju
         (text,) = (text for text in spans if text.casefold() in task.request.casefold())
         due = date.fromisoformat(task.expected["args"]["tag"])
         (base,) = {day for day, text in known.items() if text in task.request or day in task.request}
-        assert due.isoformat() == day_after(base, spans[text]), task.request
+        assert due.isoformat() == time_after(base, spans[text]), task.request
         seen.add(said.search(task.request)[0].casefold())  # type: ignore[index]
     assert seen == {text.casefold() for text in spans}
 
@@ -87,6 +137,8 @@ def test_rows_say_the_day_and_have_the_day_that_is_meant(given: Given, judge: Ju
     [
         ({"spans": {"choice": ["one month", "friday"]}}, "`one month` is no step such as"),
         ({"spans": {"integers": [1, 10**9]}}, "`1000000000` is no step"),
+        ({"spans": {"choice": ["friday", "2 hours"]}}, "`2 hours` counts from a time, and 2026-01-01 is a day"),
+        ({"spans": {"choice": ["24:00"]}}, "`24:00` is no step"),
         ({"spans": {"schema": {"type": "string"}}}, "not listed"),
         ({"today": {"choice": ["2026-03-01", 20260302]}}, "`20260302` is no day such as"),
         ({"today": {"choice": ["2026-03-01", "2026-02-30"]}}, "day is out of range"),
@@ -111,7 +163,8 @@ def test_what_leads_to_no_day_is_a_flaw(pools: dict[str, Any], message: str, giv
         ({}, {"today": POOLS["today"] | {"forms": ["day"]}}, "is written with %Y"),
         ({}, {"spans": POOLS["spans"] | {"forms": ["%Y"]}}, "`forms` needs `dates`"),
         ({"draw": TASK["draw"] | {"today": {"from": "today", "probability": 0.5}}}, {}, "always drawn"),
-        ({"draw": TASK["draw"] | {"due": {"from": "spans", "relative_to": "due"}}}, {}, "not relative itself"),
+        ({"draw": TASK["draw"] | {"due": {"from": "spans", "relative_to": "due"}}}, {}, "`due` counts in a circle"),
+        ({"draw": TASK["draw"] | CIRCLE}, {}, "`b` counts in a circle"),
         ({"args": {"tag": "{due} {today}"}, "ask": {"slots": ["today"]}}, {}, "leaves open which day `due` is"),
     ],
 )
