@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +73,15 @@ class Trace(Document):
     outcome: Outcome = "asking"
     report: str | None = None
 
+    @property
+    def moment(self) -> datetime:
+        """When it began; before all others where an imported one does not say so."""
+        try:
+            when = datetime.fromisoformat(self.when)
+        except ValueError:
+            return datetime.min.replace(tzinfo=UTC)
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+
     def messages(self) -> list[dict[str, Any]]:
         """Return the episode as OpenAI's messages, with tool calls and what tools returned."""
         rows: list[dict[str, Any]] = [{"role": "system", "content": self.system}] if self.system else []
@@ -134,29 +144,42 @@ class Traces:
 
     def all(self, skill: str | None = None) -> Iterator[Trace]:
         """Yield the episodes, oldest first. Raises DocumentError where a file is wrong."""
-        for identity in self.identities():
-            trace = _read(self._folder / f"{identity}.json")
-            if skill is None or trace.skill == skill:
-                yield trace
+        every = map(self._read, self.identities())
+        yield from sorted((trace for trace in every if skill in (None, trace.skill)), key=lambda trace: trace.moment)
 
     def identities(self) -> list[str]:
-        """Return the ids of the episodes, oldest first, whatever their files hold."""
+        """Return the ids of the episodes in their order, whatever their files hold."""
         return sorted(path.stem for path in self._folder.glob("*.json"))
 
     def find(self, word: str) -> Trace:
         """Return the episode that ``identity`` names. Raises UsageError, DocumentError where its file is wrong."""
-        return _read(self._folder / f"{self.identity(word)}.json")
+        return self._read(self.identity(word))
 
     def identity(self, word: str) -> str:
-        """Return the one id that begins with a word, or the newest for ``latest``. Raises UsageError."""
+        """Return the one id that begins with a word, or that of the newest episode for ``latest``.
+
+        Raises:
+            UsageError: there is none, or there are several.
+            DocumentError: a file among which the newest is looked for is wrong.
+        """
         names = self.identities()
-        fitting = names[-1:] if word == "latest" else [name for name in names if word and name.startswith(word)]
         if not names:
             raise UsageError("there is no trace yet", hint="`skillpm run` stores one for each request")
+        if word == "latest":
+            return max(names, key=lambda name: (self._read(name).moment, name))
+        fitting = [name for name in names if word and name.startswith(word)]
         if len(fitting) != 1:
             problem = "several traces begin" if fitting else "no trace begins"
             raise UsageError(f"{problem} with `{word[:80]}`", hint="run `skillpm traces list` to see them")
         return fitting[0]
+
+    def _read(self, identity: str) -> Trace:
+        path = self._folder / f"{identity}.json"
+        try:
+            return Trace.model_validate_json(read_text(path))
+        except ValidationError as error:
+            problem = f"not a trace: {problem_words(error.errors()[0])}"
+            raise DocumentError(problem, path=str(path), hint=f"run `skillpm traces prune {identity}`") from None
 
     def remove(self, identities: Sequence[str]) -> None:
         """Delete episodes."""
@@ -243,11 +266,3 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, list | tuple):
         return [mapped(item, change) for item in value]
     return {key: mapped(item, change) for key, item in value.items()} if isinstance(value, dict) else value
-
-
-def _read(path: Path) -> Trace:
-    try:
-        return Trace.model_validate_json(read_text(path))
-    except ValidationError as error:
-        problem = f"not a trace: {problem_words(error.errors()[0])}"
-        raise DocumentError(problem, path=str(path), hint=f"run `skillpm traces prune {path.stem}`") from None

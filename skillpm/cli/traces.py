@@ -145,8 +145,8 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
     elif older_than is None:
         chosen = traces.identities()
     else:
-        day = (datetime.now(UTC) - timedelta(days=older_than)).isoformat()
-        chosen = [trace.id for trace in traces.all() if trace.when < day]
+        day = datetime.now(UTC) - timedelta(days=older_than)
+        chosen = [trace.id for trace in traces.all() if trace.moment < day]
     traces.remove(chosen)
     note(f"removed {count(len(chosen), 'trace')}")
 

@@ -107,6 +107,19 @@ def test_traces_are_removed_by_name_by_age_and_all_at_once(place: Project) -> No
     place.call("traces", "show", "latest").fails(2, "there is no trace yet")
 
 
+def test_latest_is_the_episode_that_began_last_whatever_it_is_called(place: Project) -> None:
+    traces = Traces(Path(place.environment["SKILLPM_HOME"]) / "data" / "traces")
+    for identity, when in (
+        ("a-new-5", "2026-02-01T00:30:00+01:00"),
+        ("z-imported-6", ""),
+        ("b-7", "2026-01-31T23:00:00Z"),
+    ):
+        traces.save(trace(identity, "yes").model_copy(update={"when": when}))
+    assert place.call("traces", "show", "latest", "--json").ok().document["id"] == "a-new-5"
+    listed = [row["id"] for row in place.call("traces", "list", "--json").ok().document]
+    assert listed == ["z-imported-6", "t1", "t2", "t3", "t4", "b-7", "a-new-5"]
+
+
 def test_only_its_owner_can_read_a_trace(place: Project) -> None:
     files = list((Path(place.environment["SKILLPM_HOME"]) / "data" / "traces").iterdir())
     assert len(files) == 4 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
