@@ -330,13 +330,13 @@ class StoppablePolicy(Policy, Protocol):
 
 @runtime_checkable
 class BoundedPolicy(Policy, Protocol):
-    """A policy whose answers somebody pays for, and waits for."""
+    """A policy that is told when nothing more is to be asked, because answers are paid for, or waited for."""
 
     def bounded(self, ended: Callable[[], bool], deadline: float | None) -> Policy:
         """Return the same policy, which asks only what may still be asked.
 
         Args:
-            ended: once it is true nothing more is asked; answers that are under way are paid for, so they still come.
+            ended: once it is true nothing more is asked. Answers that are under way still come where they are paid for.
             deadline: in seconds of ``time.monotonic``; no answer is waited for any longer.
         """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -82,6 +83,7 @@ class TransformersPolicy:
         self._grammar: Grammar | None = None
         self._temperature, self._seed = 0.0, 0
         self._unwanted: Callable[[int], bool] = lambda prompt: False
+        self._ended: Callable[[], bool] = lambda: False
 
     def sampled(self, temperature: float, seed: int) -> Self:
         """Return this model, whose answers are drawn; an answer does not depend on those that are drawn beside it."""
@@ -105,6 +107,12 @@ class TransformersPolicy:
         stopped._unwanted = unwanted
         return stopped
 
+    def bounded(self, ended: Callable[[], bool], deadline: float | None) -> Self:
+        """Return this model, which leaves out what it has not answered once it is ended: nobody pays for that."""
+        held = copy.copy(self)
+        held._ended = ended if deadline is None else lambda: ended() or time.monotonic() >= deadline
+        return held
+
     def _decoded(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Decoded]:
         """Yield answers as they end. Raises TrainingError where the memory is not enough."""
         try:
@@ -121,9 +129,12 @@ class TransformersPolicy:
     ) -> Iterator[tuple[int, Completion]]:
         """Yield ``(index of the prompt, completion)`` as they finish.
 
-        A prompt that leaves no room for the answer in the model's window is not asked: it is ``too_long``.
+        A prompt that leaves no room for the answer in the model's window is not asked: it is ``too_long``. Prompts that
+        a bound leaves out have no answer.
         """
         for start in range(0, len(prompts), _RENDERED):
+            if self._ended():
+                return
             yield from self._answered(range(start, min(start + _RENDERED, len(prompts))), prompts, max_new_tokens)
 
     def _answered(
@@ -153,9 +164,11 @@ class TransformersPolicy:
             seed=self._seed,
             confidence=True,
             grammar=self._grammar,
-            unwanted=lambda prompt: self._unwanted(fitting[prompt]),
+            unwanted=lambda prompt: self._ended() or self._unwanted(fitting[prompt]),
         )
         for answer in self._decoded(list(tokens.values()), sampling):
+            if not answer.stopped and len(answer.tokens) < max_new_tokens and self._ended():
+                continue
             if self._skip_special_tokens:
                 text = self._conversation.text(answer.tokens)
             else:

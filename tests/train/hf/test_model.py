@@ -22,6 +22,7 @@ from skillpm.agent.together import Together
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import TrainingError, UsageError
 from skillpm.formats.lazy_sequence import LazySequence
+from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.train.hf import model
 from skillpm.train.hf.model import load_conversation, load_model, with_adapter
@@ -227,6 +228,24 @@ def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_mod
     assert answers[1].finish_reason in {"stop", "length"}
     room = 512 - answers[1].prompt_tokens
     assert next(policy.complete(prompts[1:], max_new_tokens=room + 1))[1].finish_reason == "too_long"
+
+
+def test_a_bounded_model_ends_in_the_middle_of_a_batch_without_its_unfinished_answers(tiny_model: Path) -> None:
+    policy = TransformersPolicy(tiny_model, dtype="float32")
+    prompts = [(Message(role="user", content=f"start {number}"),) for number in range(8)]
+    whole = dict(policy.complete(prompts, max_new_tokens=60))
+    given: dict[int, Completion] = {}
+    asked = 0
+
+    def ended() -> bool:
+        nonlocal asked
+        asked += bool(given)
+        return bool(given)
+
+    given.update(policy.bounded(ended, None).complete(prompts, max_new_tokens=60))
+    assert 0 < len(given) < 8 and asked < 3 * 8  # it is asked for each answer at each token
+    assert all(whole[place] == completion for place, completion in given.items())
+    assert not [*policy.bounded(lambda: False, 0.0).complete(prompts, max_new_tokens=60)]
 
 
 def test_the_first_answer_waits_for_some_prompts_and_not_for_all(tiny_model: Path) -> None:
