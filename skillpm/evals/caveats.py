@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from skillpm.evals.figures import arm_label, figures, task_set_label
 from skillpm.evals.outcomes import Profile
@@ -28,7 +28,15 @@ def _shown(value: Json) -> str:
 
 def caveats(evaluation: Evaluation) -> list[str]:
     """Return one sentence for each thing that may decide a figure beside the model."""
-    return [*_samples(evaluation), *_endings(evaluation), *_arms(evaluation)]
+    return [*unchecked(evaluation.arms), *_samples(evaluation), *_endings(evaluation), *_arms(evaluation)]
+
+
+def unchecked(arms: Iterable[Arm]) -> list[str]:
+    """Return one sentence for all arms whose tasks cannot be checked, if there are such."""
+    names = [arm_label(arm.name) for arm in arms if arm.unchecked]
+    said = "was read from a file" if len(names) == 1 else "were read from files"
+    why = "of a version without digests: nothing shows whether requests and expected answers were changed since"
+    return [f"{', '.join(names)} {said} {why}"] if names else []
 
 
 def _samples(evaluation: Evaluation) -> Iterator[str]:

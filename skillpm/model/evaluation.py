@@ -121,7 +121,8 @@ class Arm(Document):
         constrained: could answers only be what the contract accepts?
         adapter: the adapter on top of the model, relative to the run folder, or None.
         settings: what else decides the answers: repeats, limits, data type, device, threads, digests of model and
-            adapter. ``limit_reached`` names the limit for whose sake tasks were not asked.
+            adapter. ``limit_reached`` names the limit for whose sake tasks were not asked, and ``unchecked`` says that
+            the arm was read from a file without ``contents``.
         seconds: wall-clock time of completing and judging.
         contents: in a file, a digest of what its records ask and expect, made where they are written and compared
             where they are read. Files before version 5 have none.
@@ -153,6 +154,17 @@ class Arm(Document):
     def stopped(self) -> bool:
         """Was it ended before every task was asked?"""
         return bool(self.settings.get("interrupted") or self.settings.get("limit_reached"))
+
+    @property
+    def unchecked(self) -> bool:
+        """Could its tasks have been changed since they were asked, with nothing to show it?"""
+        return bool(self.settings.get("unchecked"))
+
+    def as_now(self, version: int) -> Arm:
+        """Return an arm of a file of this version as it is written now: that it was unchecked stays with it."""
+        is_checked = self.contents is not None or version >= _FIRST_WITH_CONTENTS
+        more = {} if is_checked else {"settings": {**self.settings, "unchecked": True}}
+        return self.model_copy(update={"contents": None, **more})
 
 
 class EvaluatedSkill(Document):
@@ -222,7 +234,7 @@ class Evaluation(Document):
 
     def as_now(self) -> Evaluation:
         """Return the same in the version that is written now."""
-        arms = tuple(arm.model_copy(update={"contents": None}) for arm in self.arms)
+        arms = tuple(arm.as_now(self.evaluation) for arm in self.arms)
         return self.model_copy(update={"evaluation": EVALUATION_VERSION, "arms": arms})
 
     def chunks(self) -> Iterator[str]:

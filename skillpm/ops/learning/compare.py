@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import UsageError
-from skillpm.evals.caveats import different_settings
+from skillpm.evals.caveats import different_settings, unchecked
 from skillpm.evals.compare import Comparison, Paired, compare
-from skillpm.evals.decision import Decision, decide
+from skillpm.evals.decision import Decision, Finding, decide
 from skillpm.evals.figures import task_set_label
 from skillpm.evals.floor import Floor, floors
 from skillpm.evals.gate import check_gates
@@ -139,6 +139,7 @@ def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
         if trees.get(skill.name, skill.tree) != skill.tree
     ]
     differences = [text for text in different_settings(first.arm, second.arm) if not text.startswith("model digest")]
+    notes += [f"{side.file}: {text}" for side in (first, second) for text in unchecked([side.arm])]
     return notes + ([f"they were asked differently: {'; '.join(differences)}"] if differences else [])
 
 
@@ -158,9 +159,11 @@ def decide_candidate(
             hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION` or `--floors EVALUATION`",
         )
     least = [] if earlier is None else _floors(earlier, candidate)
-    if compared is None:
-        return decide(gates, (), margin, floors=least)
-    return decide(gates, compared.comparisons, margin, compared.unpaired, least)
+    pairs, unpaired = ((), ()) if compared is None else (compared.comparisons, compared.unpaired)
+    decision = decide(gates, pairs, margin, unpaired, least)
+    sides = [side for side in (candidate, baseline, earlier) if side is not None]
+    open_ = [f"{side.file}: {text}; evaluate again" for side in sides for text in unchecked([side.arm])]
+    return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)))
 
 
 def _floors(earlier: ChosenArm, candidate: ChosenArm) -> list[Floor]:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from skillpm.evals.assemble import assemble
+from skillpm.evals.stored_records import read_stored
+from skillpm.model.evaluation import Evaluation
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from tests.conftest import Outcome, Project
@@ -88,10 +90,9 @@ def gated(shop: Project, candidate: Path, *options: str) -> Outcome:
     return shop.call("gate", candidate, *options, "--json")
 
 
-def edited(path: Path) -> dict[str, Any]:
-    """Return an evaluation to be changed, as of the last version that does not notice it."""
-    document: dict[str, Any] = json.loads(path.read_text())
-    return document | {"evaluation": 4, "arms": [arm | {"contents": None} for arm in document["arms"]]}
+def rewritten(path: Path, document: dict[str, Any], **arm: Any) -> None:
+    """Write another evaluation with its only arm changed, as if it had been asked so."""
+    path.write_text(Evaluation.model_validate(document | {"arms": [document["arms"][0] | arm]}).text())
 
 
 def test_a_loss_within_the_margin_is_let_through(shop: Project, stored: Stored) -> None:
@@ -104,18 +105,37 @@ def test_a_task_set_that_only_the_baseline_was_judged_on_keeps_a_candidate_back(
     baseline, candidate = stored("baseline", range(1, 21)), stored("candidate", range(1, 41))
     options = ("--baseline", str(baseline))
     assert gated(shop, candidate, *options).document["decision"] == "GO"
-    document = edited(baseline)
+    document = json.loads(baseline.read_text())
     document["task_sets"].append(document["task_sets"][0] | {"name": "harder"})
     (arm,) = document["arms"]
     errored = {"status": "errored", "score": None}
     unjudged = [record | {"suite": "harder", "verdict": errored} for record in arm["records"][:5]]
-    baseline.write_text(json.dumps(document | {"arms": [arm | {"records": arm["records"] + unjudged}]}))
+    rewritten(baseline, document, records=arm["records"] + unjudged)
     assert gated(shop, candidate, *options).document["decision"] == "GO", "nobody was judged on it"
     judged = [record | {"verdict": arm["records"][0]["verdict"]} for record in unjudged]
-    baseline.write_text(json.dumps(document | {"arms": [arm | {"records": arm["records"] + judged}]}))
+    rewritten(baseline, document, records=arm["records"] + judged)
     assert "harder: only the baseline was judged on it" in shop.call("gate", candidate, *options).fails(11).out
     assert "harder: only A was judged on it" in shop.call("compare", baseline, candidate).ok().err
     assert gated(shop, baseline, "--baseline", str(candidate)).document["decision"] == "NO-GO"
+
+
+def test_what_was_read_without_its_digests_is_called_unchecked_and_never_let_through(
+    shop: Project, stored: Stored, tmp_path: Path
+) -> None:
+    """Rescoring it writes digests of what it finds, which show nothing of before: it stays unchecked."""
+    baseline, candidate = stored("baseline", range(1, 21)), stored("candidate", range(1, 41), 0.9)
+    options = ("--baseline", str(baseline), "--floors", str(baseline))
+    assert gated(shop, candidate, *options).document["decision"] == "GO"
+    document = json.loads(candidate.read_text())
+    arms = [arm | {"contents": None} for arm in document["arms"]]
+    candidate.write_text(json.dumps(document | {"evaluation": 4, "arms": arms}))
+    said = "nothing shows whether requests and expected answers were changed since"
+    (tmp_path / "again.json").write_text(read_stored(candidate).text())
+    for file in (candidate, tmp_path / "again.json"):
+        assert said in shop.call("gate", file, *options).fails(11).out
+        assert said in shop.call("gate", baseline, "--baseline", file).fails(1).out
+        assert said in shop.call("compare", baseline, file).ok().err
+        assert any(said in caveat for caveat in shop.call("report", file, "--json").ok().document["caveats"])
 
 
 def test_what_cannot_be_compared_is_a_usage_error(
@@ -160,13 +180,12 @@ def test_a_candidate_may_not_fall_below_what_an_earlier_one_was_shown_to_reach(
 
 def test_a_floor_of_what_was_not_judged_lets_nothing_through(shop: Project, stored: Stored) -> None:
     before, candidate = stored("before", range(1, 41)), stored("candidate", range(1, 41))
-    document = edited(candidate)
+    document = json.loads(candidate.read_text())
     (arm,) = document["arms"]
-    few = document | {"arms": [arm | {"records": arm["records"][:9]}]}
-    candidate.write_text(json.dumps(few))
+    rewritten(candidate, document, records=arm["records"][:9])
     (finding,) = gated(shop, candidate, "--floors", str(before)).document["findings"]
     assert (finding["word"], "9 answers were judged" in finding["sentence"]) == ("INCONCLUSIVE", True)
     document["task_sets"][0]["name"] = "other"
     records = [record | {"suite": "other"} for record in arm["records"]]
-    candidate.write_text(json.dumps(document | {"arms": [arm | {"records": records}]}))
+    rewritten(candidate, document, records=records)
     assert "0 answers were judged" in shop.call("gate", candidate, "--floors", before).fails(11).out
