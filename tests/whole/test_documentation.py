@@ -87,6 +87,13 @@ def test_every_option_that_stands_alone_is_of_some_command() -> None:
         assert alone <= every, f"{page}: {alone - every}"
 
 
+def test_no_line_of_prose_is_longer_than_140_characters() -> None:
+    pages = PAGES | {"CHANGELOG.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")}
+    for name, page in pages.items():
+        prose = re.sub(r"^ *```.*?^ *```", "", page, flags=re.MULTILINE | re.DOTALL)
+        assert not [f"{name}: {line}" for line in prose.splitlines() if len(line) > 140 and not line.startswith("|")]
+
+
 def test_every_link_to_a_file_leads_to_one() -> None:
     links = [(page, link) for page, text in PAGES.items() for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)]
     assert not [(page, link) for page, link in links if not (ROOT / page).parent.joinpath(link).is_file()]
