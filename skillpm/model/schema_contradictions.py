@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from skillpm.formats.document import PlacedValueError
+from skillpm.model.name import did_you_mean
 
 _BOUNDS = (
     (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")),
@@ -45,8 +46,21 @@ def refuse_invalid(schema: dict[str, Any]) -> None:
         return
     place = tuple(worst.absolute_path)
     if place[-1:] == ("type",) and isinstance(worst.instance, str):
-        raise PlacedValueError(f"`{worst.instance[:_SHOWN]}` is not one of {', '.join(sorted(_TYPES))}", place=place)
+        problem = f"`{worst.instance[:_SHOWN]}` is not one of {', '.join(sorted(_TYPES))}"
+        raise PlacedValueError(problem, place=place, hint=did_you_mean(worst.instance, _TYPES) or None)
     raise PlacedValueError(worst.message[:300], place=place)
+
+
+def refuse_uncompiled(schema: dict[str, Any]) -> None:
+    """Raise PlacedValueError, with its place, where no validator is made of a schema: a pattern of it is wrong."""
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
+    except ValueError as error:
+        place = tuple(getattr(error, "instance_path", ()))
+        words = str(error).splitlines()[0][:300].replace('is not a "regex"', "is not a regular expression")
+        raise PlacedValueError(words, place=place) from None
 
 
 def refuse_contradictions(schema: Any) -> None:

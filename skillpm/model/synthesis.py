@@ -53,7 +53,7 @@ from skillpm.formats.document import Document, Json, PlacedValueError
 from skillpm.model.answer_kind import AnswerKind, RefusalReason
 from skillpm.model.json_schema import refuse_remote_references
 from skillpm.model.name import did_you_mean
-from skillpm.model.schema_contradictions import refuse_contradictions
+from skillpm.model.schema_contradictions import refuse_contradictions, refuse_invalid, refuse_uncompiled
 from skillpm.model.task import not_blank
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
@@ -114,6 +114,13 @@ def _form_of_days(text: str) -> str:
     return text
 
 
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    refuse_remote_references(schema)
+    for refuse in (refuse_contradictions, refuse_invalid, refuse_uncompiled):
+        refuse(schema)
+    return schema
+
+
 Length = Annotated[int, Field(ge=1, le=16)]
 
 
@@ -133,7 +140,7 @@ class Pool(Document):
     choice: Items | None = None
     words: Literal["nouns"] | None = None
     template: str | None = None
-    json_schema: dict[str, Json] | None = Field(default=None, alias="schema")
+    json_schema: Annotated[dict[str, Json], AfterValidator(_schema)] | None = Field(default=None, alias="schema")
     members: str | None = Field(default=None, alias="list")
     length: tuple[Length, Length] = (1, 3)
 
@@ -152,9 +159,6 @@ class Pool(Document):
             raise ValueError("`length` is that of a `list`")
         if self.length[0] > self.length[1]:
             raise ValueError("`length` is [fewest, most]")
-        if self.json_schema is not None:
-            refuse_remote_references(self.json_schema)
-            refuse_contradictions(self.json_schema)
         if self.integers is not None and self.integers[0] > self.integers[1]:
             raise ValueError("`integers` is [lowest, highest]")
         if self.dates is None and "forms" in self.model_fields_set:

@@ -334,10 +334,24 @@ def test_a_request_that_says_a_member_of_a_list_is_doubtful_however_many_texts_t
     [
         ({"type": "string", "pattern": "^q{900}$"}, "no value is made"),
         ({"type": "integer", "multipleOf": 50, "minimum": 1, "maximum": 49}, "no value is made"),
-        ({"type": "nope"}, "nope"),
     ],
 )
 def test_a_schema_of_which_no_value_is_made_is_a_flaw(schema: dict[str, Any], reason: str) -> None:
     values = {"word": {"schema": schema}}
     (flaw,) = unsayable_flaws(document({"draw": {"x": {"from": "word", "probability": 0.5}}}, values=values))
     assert flaw.location == ("values", "word", "schema") and reason in flaw.message
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"type": "strng"}, "`strng` is not one of"),
+        ({"type": "string", "pattern": "([a-z"}, "is not a regular expression"),
+        ({"type": "array", "items": {"pattern": "(?<"}}, "is not a regular expression"),
+    ],
+)
+def test_a_schema_of_which_no_validator_is_made_is_refused_where_it_is_read(
+    schema: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        document({"draw": {"x": {"from": "word"}}}, values={"word": {"schema": schema}})
