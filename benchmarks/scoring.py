@@ -421,7 +421,7 @@ def ours(passes: int) -> dict[str, Any]:
         judge = BatchJudge(SkillFiles(skill).contract())
 
         def inside(batch: list[Any]) -> None:
-            request = judge_request(0, batch, None)
+            request = judge_request(batch, None)
             judge.judge(request["tasks"], request["items"])
 
         found["in process"] = measured(inside)

@@ -142,7 +142,7 @@ class InProcess:
         return Described.model_validate({"number": 0, **self._loaded.describe({})})
 
     def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
-        reply = self._loaded.judge(judge_request(0, episodes, None))
+        reply = self._loaded.judge(judge_request(episodes, None))
         payable = self.describe(self._skill).payable(has_code=bool(self._loaded.files.code()))
         judged = Judged.model_validate({"number": 0, **reply}).judgements(len(episodes), payable)
         return [paid(episode, item) for episode, item in zip(episodes, judged, strict=True)]

@@ -107,8 +107,8 @@ def answer(services: Services, identity: Identity, number: int, state: str, text
         return row
 
 
-def reports(services: Services, name: str = "", *, limit: int = 200) -> list[Report]:
-    """Return the reports of a skill, or all, newest first."""
-    query = select(Report).order_by(Report.id.desc()).limit(limit)
+def reports(services: Services, name: str = "") -> list[Report]:
+    """Return the newest reports of a skill, or of all, newest first."""
+    query = select(Report).order_by(Report.id.desc()).limit(200)
     with services.database.reading() as session:
         return list(session.scalars(query.where(Report.name == name) if name else query))

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
     from skillpm.ops.learning.synth import Shown, SynthesisRequest
-    from skillpm.synth.generate import Synthesis
     from skillpm.synth.profile import Profile, SplitProfile
     from skillpm.synth.rephrase import Rephrasing
 
@@ -103,7 +102,7 @@ def command(skills: tuple[str, ...], output: Path | None, show: int | None, forc
             note(f"note: {name}: {text}")
     check_rows(synthesis.profile, strict=options["strict"])
     if output is None:
-        _print_tasks(synthesis)
+        sys.stdout.writelines(line.decode() for line in synthesis.lines["train"])
         return
     write_synthesis(synthesis, output, force=force)
     if not print_json({"output": output, **synthesis.profile.model_dump(mode="json")}):
@@ -180,11 +179,6 @@ def _print_preview(rows: Sequence[Shown]) -> None:
         return
     for row in rows:
         click.echo(f"{safe(row.request)}\n    {safe(row.answer)}")
-
-
-def _print_tasks(synthesis: Synthesis) -> None:
-    for line in synthesis.lines["train"]:
-        sys.stdout.write(line.decode())
 
 
 def _print_profile(profile: Profile) -> None:

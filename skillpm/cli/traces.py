@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from skillpm.agent.trace import Step, Trace, Traces
+    from skillpm.agent.trace import Trace, Traces
 
 _REQUEST = 60  # characters in a table
 
@@ -41,10 +40,10 @@ def list_traces(skill: str | None) -> None:
     traces = _of_skill(skill)
     if print_json([trace.model_dump(mode="json", exclude={"steps", "system"}) for trace in traces]):
         return
-    rows = [
-        (trace.id, trace.skill, trace.outcome, _decisions(trace.steps), clipped(trace.request, _REQUEST))
-        for trace in traces
-    ]
+    rows = []
+    for trace in traces:
+        decisions = ", ".join(step.decision or "refused by the contract" for step in trace.steps)
+        rows.append((trace.id, trace.skill, trace.outcome, decisions, clipped(trace.request, _REQUEST)))
     nothing = "there is no trace yet; `skillpm run` stores one for each request"
     listing(("trace", "skill", "outcome", "decisions", "request"), rows, nothing)
 
@@ -180,7 +179,3 @@ def _of_skill(skill: str | None) -> list[Trace]:
     known = {trace.skill for trace in traces} | {entry.name for entry in command_context().lock().skills}
     demand_known([skill], known, "installed or has a trace")
     return [trace for trace in traces if trace.skill == skill]
-
-
-def _decisions(steps: Sequence[Step]) -> str:
-    return ", ".join(step.decision or "refused by the contract" for step in steps)

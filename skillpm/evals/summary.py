@@ -41,15 +41,10 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "by_tag": figures_document(tag_figures(evaluation), "tag"),
         "by_kind": kinds_document(kind_figures(evaluation)),
         "comparisons": as_json(comparisons(evaluation)),
-        "spent": spent_document(evaluation),
+        "spent": [{"arm": arm.name, **as_json(spent(arm)), "seconds": arm.seconds} for arm in evaluation.arms],
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
     }
-
-
-def spent_document(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return the tokens, seconds and, where a price is known, the money of each arm."""
-    return [{"arm": arm.name, **as_json(spent(arm)), "seconds": arm.seconds} for arm in evaluation.arms]
 
 
 def figures_document(rows: Iterable[Row], part: str = "") -> list[dict[str, Any]]:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from skillpm.index.signed_pages import OpenSigned, SignedPages
 
 _FOUND = 100  # skills that a registry's own search is asked for
-_DAY = 24 * 3600.0  # seconds
 _BY_NAME = "use `skillpm show NAME` or `skillpm install NAME`"
 
 
@@ -108,7 +107,7 @@ class HttpIndex(RegistryIndex):
             answer = self._transport.get(f"{url}?{query}", limit=MAX_PAGE)
             if answer.status == 200:
                 listings = read_ranking(answer.body, f"{self._label}: its search")
-                if self._cache.is_older(f"{self.url}/{LISTING}", _DAY):
+                if self._cache.is_old(f"{self.url}/{LISTING}"):
                     with contextlib.suppress(RegistryError):
                         self._listing()
                 return listings
@@ -118,7 +117,7 @@ class HttpIndex(RegistryIndex):
         """Return the listing; one that was too large is left for a day. Raises RegistryError."""
         refused = f"{self.url}/{LISTING}#too-large"
         try:
-            if self._transport.offline or self._cache.is_older(refused, _DAY):
+            if self._transport.offline or self._cache.is_old(refused):
                 return self._document(LISTING)
         except TooLargeError:
             self._cache.put(refused, b"", {})

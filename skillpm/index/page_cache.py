@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PAGES = "pages-v1"  # the folder of the cache
+_DAY = 24 * 3600.0  # seconds
 _MAX_AGE = re.compile(r"(?:\A|[,\s])max-age=(\d{1,9})(?:\Z|[,\s])")
 
 
@@ -80,10 +81,10 @@ class PageCache:
             except OSError:
                 temporary.unlink(missing_ok=True)
 
-    def is_older(self, url: str, seconds: float) -> bool:
-        """Is the page of a URL missing, or was it stored or ``touch``ed longer ago than this?"""
+    def is_old(self, url: str) -> bool:
+        """Is the page of a URL missing, or was it stored or ``touch``ed more than a day ago?"""
         try:
-            return time.time() - self._path(url).stat().st_mtime > seconds
+            return time.time() - self._path(url).stat().st_mtime > _DAY
         except OSError:
             return True
 

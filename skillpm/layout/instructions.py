@@ -74,7 +74,8 @@ def instructions(text: str) -> Iterator[Sighting]:
         for begin, end in _near(lower, [word for word in words if word in present]):
             for match in _compiled(pattern).finditer(joined, begin, end):
                 if not _excused(match):
-                    yield Sighting(what, match.start() + _leading(match[0]), _quoted(match[0]))
+                    start = match.end() - len(match[0].lstrip())
+                    yield Sighting(what, start, _quoted(match[0]))
     if "<!--" in text or "]:" in text or "hidden" in lower or "style=" in lower:
         yield from _hidden_orders(text)
 
@@ -129,10 +130,6 @@ def _excused(match: re.Match[str]) -> bool:
     """Is what was downloaded looked at before it runs?"""
     between = match.groupdict().get("between")
     return between is not None and _compiled(REVIEWED).search(between) is not None
-
-
-def _leading(text: str) -> int:
-    return len(text) - len(text.lstrip())
 
 
 def _quoted(text: str) -> str:

@@ -20,7 +20,7 @@ _NO_FILE = re.compile(
     r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when)\b"
 )
 GENERIC = frozenset(_WORDS["generic"].split())
-_STEP = 11
+_STEP, _FEW = 11, 8
 _SLOT = re.compile(r"\{(\w+)\}")
 _NUMBERS = {"integer": "count", "number": "number"}
 
@@ -88,12 +88,12 @@ def _pool_of(part: str) -> dict[str, Any]:
     return item if isinstance(item, dict) else {"choice": item}
 
 
-def examples(kind: str, most: int = 8) -> list[Any]:
-    """Return some values of the pool of a kind, at most so many."""
+def examples(kind: str) -> list[Any]:
+    """Return a few values of the pool of a kind."""
     values = _POOLS[kind][0]
     if isinstance(values, str):
-        return list(dict.fromkeys(_nth(values, turn) for turn in range(most)))
-    return list(range(3, 60, 8)) if kind == "count" else [2024, 8080, 3000, 5432] if kind == "port" else values[:most]
+        return list(dict.fromkeys(_nth(values, turn) for turn in range(_FEW)))
+    return list(range(3, 60, 8)) if kind == "count" else [2024, 8080, 3000, 5432] if kind == "port" else values[:_FEW]
 
 
 def fresh(kind: str) -> list[Any]:

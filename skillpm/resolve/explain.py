@@ -104,7 +104,8 @@ class _Argument:
         if len(_clauses(known)) <= _AT_ONCE:
             self._sentences.append(f"Because {_joined(known)}, {conclusion}.")
             return
-        first, second = sorted(self._causes(clause), key=self._weight, reverse=True)
+        causes = (cause for cause in (clause.cause_left, clause.cause_right) if cause is not None)
+        first, second = sorted(causes, key=self._weight, reverse=True)
         if self._is_open(first):
             self._prove(first)
             if self._is_open(second) and self._weight(second) > _AT_ONCE:
@@ -114,9 +115,6 @@ class _Argument:
             self._sentences.append(f"And because {self._said(second)}, {conclusion}.")
             return
         self._sentences.append(f"Because {self._said(first)} and {self._said(second)}, {conclusion}.")
-
-    def _causes(self, clause: Clause) -> list[Clause]:
-        return [cause for cause in (clause.cause_left, clause.cause_right) if cause is not None]
 
     def _is_open(self, clause: Clause) -> bool:
         return clause.cause is IncompatibilityCause.DERIVED and id(clause) not in self._proved

@@ -52,7 +52,7 @@ class Repeatability:
         left, bits = list(range(len(probes))), [_bits(judgement) for judgement in first]
         checks: tuple[tuple[str, _Judge, Callable[[list[Probe]], Smaller | None]], ...] = (
             ("SK731", self._judge.judge, lambda _: self._smaller_repeat),
-            ("SK732", self._backwards, self._smaller_batch),
+            ("SK732", lambda probes: self._judge.judge(probes[::-1])[::-1], self._smaller_batch),
             ("SK733", self._in_small_batches, self._smaller_batch),
             ("SK734", self._judge.judge_by_new_workers, lambda _: None),
         )
@@ -92,9 +92,6 @@ class Repeatability:
         if moved:
             items = [(probes[n], f"after about {judged} answers {then}") for n, then in moved.items()]
             self._results.add("SK735", items)
-
-    def _backwards(self, probes: list[Probe]) -> list[Judgement]:
-        return self._judge.judge(probes[::-1])[::-1]
 
     def _in_small_batches(self, probes: list[Probe]) -> list[Judgement]:
         """Judge some alone and all in small batches; a difference between the two is one from the whole, too."""

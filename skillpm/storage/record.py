@@ -61,10 +61,6 @@ class Record:
     named: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
-    def by_folder(self) -> dict[str, Placement]:
-        """Return the placement of each folder."""
-        return {item.folder: item for item in self.placements}
-
     def of(self, skill: str) -> list[Placement]:
         """Return the placements of a skill."""
         return [item for item in self.placements if item.skill == skill]

@@ -106,12 +106,9 @@ def _pay(judgement: Judgement, weights: Mapping[str, float]) -> float:
     return sum(weight * (judgement.rewards.get(name) or 0.0) for name, weight in weights.items())
 
 
-def reward_functions(columns: Sequence[RewardColumn], rewarder: Rewarder) -> list[Callable[..., list[float | None]]]:
-    """Return what ``GRPOTrainer(reward_funcs=…)`` takes, in the order of the columns."""
-    return [_reward_function(column, rewarder) for column in columns]
+def reward_function(column: RewardColumn, rewarder: Rewarder) -> Callable[..., list[float | None]]:
+    """Return one of the functions that ``GRPOTrainer(reward_funcs=…)`` takes."""
 
-
-def _reward_function(column: RewardColumn, rewarder: Rewarder) -> Callable[..., list[float | None]]:
     def rewards(*, episode: Sequence[Episode], **_: Any) -> list[float | None]:
         """Return one reward for each episode, None where this column does not apply."""
         judgements = rewarder.remembered(episode)

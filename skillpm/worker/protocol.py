@@ -184,7 +184,7 @@ def read_reply(kind: type[R], payload: bytes, number: int, budget: ReplyBudget) 
     return reply
 
 
-def judge_request(number: int, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None) -> dict[str, Any]:
+def judge_request(episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None) -> dict[str, Any]:
     """Build the request for these episodes: each task once, each answer as short as it can be said.
 
     ``verdicts`` are what a host's verifier decided; the worker then only pays rewards.
@@ -206,7 +206,7 @@ def judge_request(number: int, episodes: Sequence[Episode], verdicts: Sequence[V
             answer = [[message.role, message.content] for message in messages]
         verdict = None if verdicts is None else verdict_document(verdicts[index])
         items.append((place, answer, episode.finish_reason, verdict))
-    return {"do": "judge", "number": number, "tasks": tasks, "items": items}
+    return {"do": "judge", "tasks": tasks, "items": items}
 
 
 def task_document(task: Task) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Supervisor:
     def observe(self, episodes: Sequence[Episode], call: Call) -> list[Shown]:
         """Return what the environment shows after each answer; one that ends the worker does so for itself alone."""
         try:
-            request = {**judge_request(0, episodes, None), "do": "observe"}
+            request = {**judge_request(episodes, None), "do": "observe"}
             reply = self.ask(Observed, request, len(episodes), call)
             if reply.error is None and len(reply.shown) == len(episodes):
                 return list(reply.shown)
@@ -154,7 +154,7 @@ class Supervisor:
         return [shown for episode in episodes for shown in self.observe([episode], call)]
 
     def _ask(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None, call: Call) -> list[Judgement]:
-        reply = self.ask(Judged, judge_request(0, episodes, verdicts), len(episodes), call)
+        reply = self.ask(Judged, judge_request(episodes, verdicts), len(episodes), call)
         if reply.error is not None:
             raise VerifierError(reply.error, kind=Fault.REFUSED)
         try:

@@ -428,7 +428,7 @@ def test_a_worker_ends_with_its_host_whatever_it_ignores(
     """A host that is killed cannot do anything; the kernel and the watcher of the group do it."""
     skill = copies.seal(make_skill({"verifier.py": STUBBORN}))
     script = tmp_path / "host.py"
-    message = encode(judge_request(1, [episode()], None))
+    message = encode({**judge_request([episode()], None), "number": 1})
     script.write_text(f"""
 import os, signal, threading, time
 from pathlib import Path

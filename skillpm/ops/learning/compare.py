@@ -15,7 +15,7 @@ from skillpm.evals.figures import task_set_label
 from skillpm.evals.floor import Floor, floors
 from skillpm.evals.gate import check_gates
 from skillpm.evals.stored_records import outcomes_of, stored_records
-from skillpm.model.evaluation import Arm, Evaluation, Record
+from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.name import did_you_mean
 from skillpm.ops.learning.report import stored_evaluation
 from skillpm.settings import Settings
@@ -124,11 +124,9 @@ class Flips:
             right = difference > 0  # of several answers, one that shows the change
             then = next(place for place in pair.first if pairs.first.profile(place).exact is not right)
             now = next(place for place in pair.second if pairs.second.profile(place).exact is right)
-            yield _flip("gained" if right else "lost", self._first[then], self._second[now])
-
-
-def _flip(change: Literal["gained", "lost"], then: Record, now: Record) -> Flip:
-    return Flip(now.skill, now.suite, change, now.request, now.expected, then.completion, now.completion)
+            old, new = self._first[then], self._second[now]
+            change: Literal["gained", "lost"] = "gained" if right else "lost"
+            yield Flip(new.skill, new.suite, change, new.request, new.expected, old.completion, new.completion)
 
 
 def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
@@ -158,13 +156,11 @@ def decide_candidate(
             f"{candidate.file}: no suite has a gate, and there is no baseline and no floor",
             hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION` or `--floors EVALUATION`",
         )
-    least = [] if earlier is None else _floors(earlier, candidate)
+    least: list[Floor] = []
+    if earlier is not None:
+        least = floors(earlier.evaluation, earlier.arm.name, candidate.evaluation, candidate.arm.name)
     pairs, unpaired = ((), ()) if compared is None else (compared.comparisons, compared.unpaired)
     decision = decide(gates, pairs, margin, unpaired, least)
     sides = [side for side in (candidate, baseline, earlier) if side is not None]
     open_ = [f"{side.file}: {text}; evaluate again" for side in sides for text in unchecked([side.arm])]
     return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)))
-
-
-def _floors(earlier: ChosenArm, candidate: ChosenArm) -> list[Floor]:
-    return floors(earlier.evaluation, earlier.arm.name, candidate.evaluation, candidate.arm.name)

@@ -15,7 +15,7 @@ from skillpm.settings import Settings
 from skillpm.train.base_model import locate_model
 from skillpm.train.kinds import SFT
 from skillpm.train.launch import Launch
-from skillpm.train.plan import PlannedStage, TrainPlan
+from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
 
 _FLOAT = 4  # bytes: what is trained, its gradient, and the two moments of the optimiser
@@ -119,12 +119,13 @@ def _time(settings: Settings, plan: TrainPlan, processes: int) -> tuple[float | 
             if stage.get("steps") and stage.get("name") in asked
         }
         if wanted <= speed.keys():
-            return sum(speed[stage.settings.kind] * _planned_rows(stage) for stage in plan.stages), name
+            planned = (
+                speed[stage.settings.kind]
+                * _rows(stage.settings.model_dump(), stage.plan.steps, trains=stage.trainer.trains)
+                for stage in plan.stages
+            )
+            return sum(planned), name
     return None, None
-
-
-def _planned_rows(stage: PlannedStage) -> int:
-    return _rows(stage.settings.model_dump(), stage.plan.steps, trains=stage.trainer.trains)
 
 
 def _rows(stage: Mapping[str, Any], steps: int, *, trains: bool) -> int:

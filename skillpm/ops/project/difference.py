@@ -94,7 +94,7 @@ class SkillState:
 
 def difference(context: Context, places: Places, record: Record, lock: Lock, to: Linking) -> dict[str, SkillState]:
     """Return the state of every name in the lock or in the folders, by name."""
-    recorded = record.by_folder()
+    recorded = {item.folder: item for item in record.placements}
     wanted = {item.folder: item for item in placements(lock, to, record)}
     of: dict[str, list[Place]] = {entry.name: [] for entry in lock.skills}
     for item in wanted.values():

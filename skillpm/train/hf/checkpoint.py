@@ -10,7 +10,6 @@ Ctrl-C during a step is obeyed when the step has ended and is saved; the second 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import threading
@@ -30,6 +29,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from skillpm.errors import SkillpmError, StorageError
 from skillpm.formats.document import Json
 from skillpm.model.training import StageInput
+from skillpm.storage.durable import flush
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.model import reason_of
@@ -115,7 +115,7 @@ class Resumable:
             if place() > 0:
                 meet()
                 return
-            _write_through(folder)
+            flush([folder])  # the files are on the disk before the name says that they are there
             older = _checkpoints(work)
             folder.replace(work / folder.name)
             meet()
@@ -291,13 +291,3 @@ def _rollout(process: int) -> str:
 
 def _number(path: Path) -> int:
     return int(path.name.removeprefix(_PREFIX))
-
-
-def _write_through(folder: Path) -> None:
-    """Have the files on the disk before the name says that they are there."""
-    for path in folder.rglob("*"):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

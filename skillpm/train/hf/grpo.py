@@ -18,7 +18,7 @@ from trl.trainer import utils
 
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
-from skillpm.train.columns import reward_functions
+from skillpm.train.columns import reward_function
 from skillpm.train.grpo import Grpo, Rloo, Sampled
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
@@ -64,7 +64,7 @@ def _run(
         rollouts,
         model=given.model,
         args=on_one_device(configuration(**_arguments(stage, given, len(learned)))),
-        reward_funcs=reward_functions(plan.columns, rewarder),
+        reward_funcs=[reward_function(column, rewarder) for column in plan.columns],
         train_dataset=Dataset.from_list([example(row.task) for row in learned]),
         processing_class=conversation.tokenizer,
     )
