@@ -60,11 +60,6 @@ def router(services: Services) -> APIRouter:
         wanted = Wanted(q, tuple(dict.fromkeys(has or ())), owner[:64], _HITS, _page(start))
         return pages.answer(request, lambda: _results(catalogue, wanted))
 
-    @routes.get("/skill/{place:path}")
-    def skill(request: Request, place: str) -> Response:
-        """Show one release of a skill, by default the one by which it is listed."""
-        return pages.answer(request, lambda: _skill(services, place))
-
     @routes.get("/owner/{owner}")
     def of_owner(request: Request, owner: str) -> Response:
         """Show the skills of an owner."""
@@ -76,6 +71,23 @@ def router(services: Services) -> APIRouter:
             return "owner.html.j2", {"owner": owner, "rows": rows}
 
         return pages.answer(request, make)
+
+    @routes.get("/events")
+    def done(request: Request, subject: str = "", before: Number | None = None) -> Response:
+        """Show what was done, newest first."""
+        return pages.answer(request, lambda: _events(services, subject, before), keep=False)
+
+    _add_skills(routes, services, pages)
+    _add_pictures(routes, services, pages)
+    routes.routes += [*account.router(services, pages).routes, *approvals.router(services, pages).routes]
+    return routes
+
+
+def _add_skills(routes: APIRouter, services: Services, pages: Pages) -> None:
+    @routes.get("/skill/{place:path}")
+    def skill(request: Request, place: str) -> Response:
+        """Show one release of a skill, by default the one by which it is listed."""
+        return pages.answer(request, lambda: _skill(services, place))
 
     @routes.get("/files/{place:path}")
     def file(request: Request, place: str) -> Response:
@@ -93,15 +105,6 @@ def router(services: Services) -> APIRouter:
     def comparison(request: Request, a: str = "", b: str = "") -> Response:
         """Show two skills side by side."""
         return pages.answer(request, lambda: _compared(services, a.strip(), b.strip()))
-
-    @routes.get("/events")
-    def done(request: Request, subject: str = "", before: Number | None = None) -> Response:
-        """Show what was done, newest first."""
-        return pages.answer(request, lambda: _events(services, subject, before), keep=False)
-
-    _add_pictures(routes, services, pages)
-    routes.routes += [*account.router(services, pages).routes, *approvals.router(services, pages).routes]
-    return routes
 
 
 def _add_pictures(routes: APIRouter, services: Services, pages: Pages) -> None:

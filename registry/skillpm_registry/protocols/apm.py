@@ -33,7 +33,14 @@ _DOCUMENTS = ("README.md", "CHANGELOG.md", "LICENSE")
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the protocol."""
-    routes, catalogue = reading_router("apm", "/apm/v1"), services.catalogue
+    routes = reading_router("apm", "/apm/v1")
+    _add_packages(routes, services)
+    _add_publishing(routes, services)
+    return routes
+
+
+def _add_packages(routes: APIRouter, services: Services) -> None:
+    catalogue = services.catalogue
 
     @routes.get("/packages/{owner}/{repo}/versions")
     def versions(owner: str, repo: str) -> dict[str, Any]:
@@ -65,24 +72,6 @@ def router(services: Services) -> APIRouter:
         services.downloads.count(release.archive)
         return Response(data, headers={"Cache-Control": "max-age=86400, immutable"}, media_type="application/gzip")
 
-    @routes.put(
-        "/packages/{owner}/{repo}/versions/{version}",
-        status_code=201,
-        responses={202: {"description": "It waits for an owner or the gate."}},
-    )
-    async def publish(
-        owner: str, repo: str, version: str, request: Request, identity: Writer, answer: Response
-    ) -> dict[str, str]:
-        """Publish the skill in a package: 201, or 202 while it waits for an owner or the gate."""
-        data, name = await request.body(), _name(owner, repo)
-        state = await publication.publish(services, identity, lambda: Sent(name, version, _skill(data, repo)))
-        answer.status_code = 201 if state == "live" else 202
-        return {
-            "package": f"{owner}/{repo}",
-            "version": version,
-            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
-        }
-
     @routes.get("/search")
     def find(
         q: Annotated[str, Query(max_length=1000)],
@@ -101,7 +90,25 @@ def router(services: Services) -> APIRouter:
         ]  # fmt: skip
         return {"query": q, "total": found.total, "results": results}
 
-    return routes
+
+def _add_publishing(routes: APIRouter, services: Services) -> None:
+    @routes.put(
+        "/packages/{owner}/{repo}/versions/{version}",
+        status_code=201,
+        responses={202: {"description": "It waits for an owner or the gate."}},
+    )
+    async def publish(
+        owner: str, repo: str, version: str, request: Request, identity: Writer, answer: Response
+    ) -> dict[str, str]:
+        """Publish the skill in a package: 201, or 202 while it waits for an owner or the gate."""
+        data, name = await request.body(), _name(owner, repo)
+        state = await publication.publish(services, identity, lambda: Sent(name, version, _skill(data, repo)))
+        answer.status_code = 201 if state == "live" else 202
+        return {
+            "package": f"{owner}/{repo}",
+            "version": version,
+            "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        }
 
 
 def _skill(data: bytes, name: str) -> dict[str, bytes]:

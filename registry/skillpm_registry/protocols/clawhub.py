@@ -81,6 +81,7 @@ def router(services: Services) -> APIRouter:
     routes = reading_router("clawhub", "/clawhub/api/v1")
     _add_lists(routes, services.catalogue)
     _add_releases(routes, services)
+    _add_content(routes, services)
     _add_publishing(routes, services)
     return routes
 
@@ -92,6 +93,16 @@ def _row(catalogue: Catalogue, slug: str, owner: str) -> Row:
     if row is None:
         raise HTTPException(404, f"skill not found: {name[:80]}")  # a client looks for these words
     return row
+
+
+def _page(catalogue: Catalogue, slug: str, owner: str) -> Page:
+    return page_of(catalogue, _row(catalogue, slug, owner).name)
+
+
+def _chosen(page: Page, version: str = "") -> Release:
+    """Return the release of a version, or the one by which the skill is listed. Raises HTTPException 404."""
+    listed = page.shown()
+    return release_of(page, version or (listed.version if listed else ""))
 
 
 def _add_lists(routes: APIRouter, catalogue: Catalogue) -> None:
@@ -123,17 +134,10 @@ def _add_lists(routes: APIRouter, catalogue: Catalogue) -> None:
 def _add_releases(routes: APIRouter, services: Services) -> None:
     catalogue, url = services.catalogue, services.configuration.url
 
-    def page(slug: str, owner: str) -> Page:
-        return page_of(catalogue, _row(catalogue, slug, owner).name)
-
-    def chosen(found: Page, version: str) -> Release:
-        listed = found.shown()
-        return release_of(found, version or (listed.version if listed else ""))
-
     @routes.get("/skills/{slug}/install")
     def install(slug: str, owner: Owner = "") -> dict[str, Any]:
         """Say what an install of the newest release downloads."""
-        version = semantic(chosen(page(slug, owner), "").version)
+        version = semantic(_chosen(_page(catalogue, slug, owner)).version)
         wanted = {"slug": slug, "version": version} | ({"ownerHandle": owner} if owner else {})
         archive = {"version": version, "downloadUrl": f"{url}/clawhub/api/v1/download?{urlencode(wanted)}"}
         return {"ok": True, "slug": slug, "installKind": "archive", "archive": archive}
@@ -141,12 +145,15 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
     @routes.get("/skills/{slug}/versions")
     def versions(slug: str, owner: Owner = "") -> dict[str, Any]:
         """List the releases of a skill."""
-        return {"items": [_version(release) for release in available(page(slug, owner))], "nextCursor": None}
+        return {
+            "items": [_version(release) for release in available(_page(catalogue, slug, owner))],
+            "nextCursor": None,
+        }
 
     @routes.get("/skills/{slug}/versions/{version}")
     def one(slug: str, version: str, owner: Owner = "") -> dict[str, Any]:
         """Return one release with its files."""
-        found = page(slug, owner)
+        found = _page(catalogue, slug, owner)
         release = release_of(found, version)
         tree = tree_of(catalogue, found.name, release)
         files = [
@@ -154,12 +161,16 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
         ]
         return {"version": _version(release) | {"files": files}, "skill": {"slug": slug, "displayName": slug}}
 
+
+def _add_content(routes: APIRouter, services: Services) -> None:
+    catalogue = services.catalogue
+
     @routes.get("/skills/{slug}/file")
     def file(slug: str, path: str, version: str = "", owner: Owner = "") -> Response:
         """Return a text file."""
-        found = page(slug, owner)
+        found = _page(catalogue, slug, owner)
         try:
-            data = tree_of(catalogue, found.name, chosen(found, version)).read(path)
+            data = tree_of(catalogue, found.name, _chosen(found, version)).read(path)
         except UnreadableFileError:
             raise HTTPException(404, f"there is no file `{path[:80]}`") from None
         if len(data) > _LARGEST or b"\0" in data:
@@ -169,20 +180,20 @@ def _add_releases(routes: APIRouter, services: Services) -> None:
     @routes.get("/resolve")
     def resolve(slug: str, hash: str = "", owner: Owner = "") -> dict[str, Any]:  # noqa: A002  the name in the protocol
         """Say which release an installed folder is."""
-        found = page(slug, owner)
+        found = _page(catalogue, slug, owner)
         releases = available(found)[:_COMPARED] if hash else []
         trees = ((release, tree_of(catalogue, found.name, release)) for release in releases)
         match = next((release for release, tree in trees if hash in _fingerprints(tree, release)), None)
         return {
             "match": {"version": semantic(match.version)} if match else None,
-            "latestVersion": {"version": semantic(chosen(found, "").version)},
+            "latestVersion": {"version": semantic(_chosen(found).version)},
         }
 
     @routes.get("/download")
     def download(slug: str, version: str = "", owner: Owner = "") -> Response:
         """Send a release as a zip."""
-        found = page(slug, owner)
-        release = chosen(found, version)
+        found = _page(catalogue, slug, owner)
+        release = _chosen(found, version)
         tree = tree_of(catalogue, found.name, release)
         services.downloads.count(release.archive)
         return Response(zipped(tree), media_type="application/zip")
