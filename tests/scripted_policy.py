@@ -11,11 +11,12 @@ import pytest
 
 from skillpm.contract.rewards import BUILTIN
 from skillpm.evals.asking import ArmLabel, Asking
+from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Examiner
 from skillpm.evals.tasks import EvalTask, suite_tasks
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
-from skillpm.model.evaluation import Arm
+from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Completion
 from skillpm.model.progress import Figure
 from skillpm.model.skill import Skill
@@ -119,6 +120,10 @@ class Server:
     def policy(self, right: Sequence[int] = (), **others: str) -> ScriptedPolicy:
         """Answer these ports rightly, and other requests as given."""
         return ScriptedPolicy({**{self.request(port): self.answer(port) for port in right}, **others})
+
+    def assembled(self, *arms: Arm) -> Evaluation:
+        """Return the evaluation of these arms on the suite."""
+        return assemble(build_catalogue([self.skill], Host()), self.tasks(), arms)
 
     def task(self, port: int) -> Task:
         """A held-out task."""

@@ -13,14 +13,35 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 Answer = Callable[["Handler"], bool]
+S = TypeVar("S", bound=http.server.HTTPServer)
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
+class Replying(http.server.BaseHTTPRequestHandler):
+    """Answers in one call, and writes no log."""
+
+    def reply(self, status: int, body: bytes = b"", *, length: int | None = None, **headers: str) -> None:
+        """Send an answer; ``length`` may promise more than the body has, and then the connection ends."""
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key.replace("_", "-"), value)
+        if status != 304:
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        if self.command != "HEAD" and status != 304:
+            self.wfile.write(body)
+        if length is not None and length != len(body):
+            self.close_connection = True
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+class Handler(Replying):
     """Serves a folder with ETags, 304 and ranges, unless the server's ``answers`` say otherwise for a path."""
 
     protocol_version = "HTTP/1.1"
@@ -51,20 +72,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         else:
             self.reply(200, data, ETag=etag)
 
-    def reply(self, status: int, body: bytes = b"", *, length: int | None = None, **headers: str) -> None:
-        """Send an answer; ``length`` may promise more than the body has, and then the connection ends."""
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key.replace("_", "-"), value)
-        if status != 304:
-            self.send_header("Content-Length", str(len(body) if length is None else length))
-        self.end_headers()
-        self.wfile.write(body)
-        if length is not None and length != len(body):
-            self.close_connection = True
 
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
+def answering(status: int, body: bytes = b"", **headers: Any) -> Answer:
+    """Return what answers so."""
+
+    def answer(handler: Handler) -> bool:
+        handler.reply(status, body, **headers)
+        return True
+
+    return answer
 
 
 class Shop(http.server.ThreadingHTTPServer):
@@ -117,14 +133,27 @@ def _certified(folder: Path) -> ssl.SSLContext:
 @contextmanager
 def serving(root: Path, *, tls: bool = False) -> Iterator[Shop]:
     """Serve a folder while the context lasts, by https where ``tls``."""
-    shop = Shop(root, tls=tls)
-    thread = threading.Thread(target=shop.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    with running(Shop(root, tls=tls)) as shop:
+        yield shop
+
+
+@contextmanager
+def served(handler: type[Replying]) -> Iterator[str]:
+    """Have a handler answer while the context lasts; yield the address."""
+    with running(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@contextmanager
+def running(server: S) -> Iterator[S]:
+    """Let a server answer in a thread of its own while the context lasts."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield shop
+        yield server
     finally:
-        shop.shutdown()
-        shop.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.attacks.world import World
+from tests.servers import Shop, serving
 from tests.shop import MakeProject, SkillFiles
 
 
@@ -18,3 +20,10 @@ def world(project: MakeProject, skill_files: SkillFiles, tmp_path: Path) -> Worl
     made = World(place, tmp_path)
     made.offer_skill("good")
     return made
+
+
+@pytest.fixture
+def site(world: World) -> Iterator[Shop]:
+    """The world's registry behind a server."""
+    with serving(world.shop) as shop:
+        yield shop

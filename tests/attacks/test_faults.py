@@ -12,25 +12,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from tests.attacks.world import World
-from tests.servers import Handler, Shop, serving
+from tests.servers import Handler, Shop, answering
 from tests.shop import MakeProject
 
 FRESH = "fresh"  # a home that has nothing stored
 HTML = b"<!DOCTYPE html><html><title>Sign in to the network</title></html>"
-
-
-@pytest.fixture
-def site(world: World) -> Iterator[Shop]:
-    """The world's registry behind a server."""
-    with serving(world.shop) as shop:
-        yield shop
 
 
 def archive_path(world: World, name: str = "good") -> str:
@@ -38,20 +31,12 @@ def archive_path(world: World, name: str = "good") -> str:
     return f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
 
 
-def answer(status: int, body: bytes = b"", **more: Any) -> Callable[[Handler], bool]:
-    def give(handler: Handler) -> bool:
-        handler.reply(status, body, **more)
-        return True
-
-    return give
-
-
 @pytest.mark.attack(61)
 def test_a_cut_download_is_completed_and_an_install_succeeds(world: World, site: Shop) -> None:
     path = archive_path(world)
     data = (world.shop / path[1:]).read_bytes()
     etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-    left = [answer(200, data[: len(data) // 2], length=len(data), ETag=etag)]
+    left = [answering(200, data[: len(data) // 2], length=len(data), ETag=etag)]
     site.answers[path] = lambda handler: left.pop()(handler) if left else False
     world.place.call("install", "good", "--registry", site.url).ok()
     ranges = [headers.get("Range") for seen, headers in site.seen if seen == path]
@@ -61,11 +46,11 @@ def test_a_cut_download_is_completed_and_an_install_succeeds(world: World, site:
 
 @pytest.mark.attack(62)
 def test_the_page_of_a_captive_portal_is_told(world: World, site: Shop) -> None:
-    site.answers["/skills/good.json"] = answer(200, HTML)
+    site.answers["/skills/good.json"] = answering(200, HTML)
     world.refuses("install", "good", "--registry", site.url, code=5, says=("skills/good.json", "it is HTML"))
     site.answers["/skills/good.json"] = lambda handler: False
     size = world.releases["good"][0]["size"]
-    site.answers[archive_path(world)] = answer(200, HTML.ljust(size)[:size])
+    site.answers[archive_path(world)] = answering(200, HTML.ljust(size)[:size])
     fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / FRESH)}
     world.refuses(
         "install",
@@ -82,7 +67,7 @@ def test_the_page_of_a_captive_portal_is_told(world: World, site: Shop) -> None:
 def test_what_is_stored_installs_while_the_registry_is_down(world: World, site: Shop) -> None:
     world.place.call("install", "good", "--registry", site.url).ok()
     for path, _ in list(site.seen):
-        site.answers[path] = answer(503, Retry_After="86400")
+        site.answers[path] = answering(503, Retry_After="86400")
     shutil.rmtree(world.place.root / UNIVERSAL)
     world.place.call("install").ok()
     assert (world.place.root / UNIVERSAL / "good/SKILL.md").is_file()

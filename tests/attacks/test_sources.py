@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,8 @@ import pytest
 from skillpm.model.key import PrivateKey
 from skillpm.model.name import look_alike
 from tests.attacks.world import World, attacks, skill_text
-from tests.servers import Handler, Shop, serving
+from tests.servers import Shop, answering
 from tests.shop import MakeProject
-
-
-@pytest.fixture
-def site(world: World) -> Iterator[Shop]:
-    """The world's registry behind a server."""
-    with serving(world.shop) as shop:
-        yield shop
-
-
-def answer(status: int, body: bytes = b"", **headers: Any) -> Callable[[Handler], bool]:
-    def give(handler: Handler) -> bool:
-        handler.reply(status, body, **headers)
-        return True
-
-    return give
-
 
 LOOK_ALIKES: dict[str, tuple[str, str]] = {
     "42 a digit for a letter": ("log-query", "1og-query"),
@@ -151,7 +134,7 @@ def test_a_redirect_leads_nowhere_else(world: World, site: Shop, attack: str, wh
     location, says = REDIRECTS[attack]
     digest = world.releases["good"][0]["archive"]
     path = "/skills/good.json" if what == "page" else f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
-    site.answers[path] = answer(302, Location=location)
+    site.answers[path] = answering(302, Location=location)
     world.refuses("install", "good", "--registry", site.url, code=5, says=(path, says))
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import click
@@ -16,6 +11,7 @@ import pytest
 
 from skillpm.cli import other_managers
 from skillpm.cli.main import SECTIONS, main
+from tests.cli.test_process import on_a_terminal
 from tests.shop import MakeProject
 
 
@@ -37,18 +33,8 @@ def test_a_wrong_command_line_is_one_json_document_too(project: MakeProject, wor
 
 
 def test_a_narrow_terminal_folds_what_is_long_and_hides_nothing(project: MakeProject) -> None:
-    place = project()
-    master, slave = pty.openpty()
-    environment = os.environ | {"COLUMNS": "80", "TERM": "dumb"}
-    command = [sys.executable, "-m", "skillpm", "config"]
-    process = subprocess.Popen(command, cwd=place.root, stdout=slave, stderr=subprocess.DEVNULL, env=environment)
-    os.close(slave)
-    shown = b""
-    with contextlib.suppress(OSError):  # the terminal is closed: all is read
-        while read := os.read(master, 65536):
-            shown += read
-    os.close(master)
-    assert process.wait() == 0
+    code, shown = on_a_terminal(project(), "config", COLUMNS="80", TERM="dumb")
+    assert code == 0
     assert "…" not in shown.decode()
 
 

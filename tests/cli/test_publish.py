@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,14 +11,9 @@ import pytest
 
 from skillpm.storage.archive import archive_digest
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, SkillFiles, snapshot
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def content(root: Path) -> dict[str, str]:
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture
@@ -36,7 +30,7 @@ def test_a_published_skill_can_be_installed(place: Project, project: MakeProject
     assert "published in" in done.err
     other = project()
     other.call("install", "mine", "--registry", place.root / "shop").ok()
-    assert content(other.root / ".agents/skills/mine") == content(place.root / "mine")
+    assert snapshot(other.root / ".agents/skills/mine") == snapshot(place.root / "mine")
 
 
 def test_without_a_registry_there_must_be_only_one_that_is_meant(place: Project) -> None:
@@ -61,7 +55,7 @@ def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict
     place: Project, skill_files: SkillFiles
 ) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
-    before = content(place.root / "shop")
+    before = snapshot(place.root / "shop")
     again = place.call("publish", "mine", "--registry", "shop").ok()
     assert "nothing changed" in again.err
     assert again.out == ""
@@ -69,7 +63,7 @@ def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict
     taken = place.call("publish", "mine", "--registry", "shop", "--json")
     taken.fails(5, "mine 1.0 is published", "skillpm version bump")
     assert taken.document["error"] == "conflict"
-    assert content(place.root / "shop") == before
+    assert snapshot(place.root / "shop") == before
     place.call("version", "bump", "patch", "mine").ok()
     place.call("publish", "mine", "--registry", "shop").ok()
 
@@ -82,10 +76,10 @@ def test_a_lower_version_is_allowed_but_said(place: Project, skill_files: SkillF
 
 
 def test_a_dry_run_writes_nothing_and_finds_the_same(place: Project, skill_files: SkillFiles) -> None:
-    before = content(place.root)
+    before = snapshot(place.root)
     done = place.call("publish", "mine", "--registry", "shop", "--dry-run", "--json").ok().document
     assert (done["change"], done["dry_run"]) == ("published", True)
-    assert content(place.root) == before
+    assert snapshot(place.root) == before
     place.call("publish", "mine", "--registry", "shop").ok()
     place.write({"mine": skill_files("mine", body="Other.\n")})
     place.call("publish", "mine", "--registry", "shop", "--dry-run").fails(5, "different content")
@@ -100,12 +94,12 @@ def test_an_owner_stands_in_front_of_the_name(place: Project, project: MakeProje
 
 def test_all_findings_are_told_at_once_and_nothing_is_written(place: Project) -> None:
     place.write({"mine": {"skill.yaml": "manifest: 1\nversion: one\nverison: 2\n", "seeds": {"a.jsonl": "{\n"}}})
-    before = content(place.root / "shop")
+    before = snapshot(place.root / "shop")
     for command in (["publish", "mine", "--registry", "shop"], ["pack", "mine"]):
         refused = place.call(*command, "--json")
         refused.fails(1, "is not a version", "verison", "a.jsonl", "it is not packed")
         assert len(refused.document["details"]["findings"]) >= 3
-    assert content(place.root / "shop") == before
+    assert snapshot(place.root / "shop") == before
     assert not list(place.root.glob("*.tar.gz"))
 
 
@@ -217,9 +211,9 @@ def test_a_yanked_release_is_not_taken_until_it_is_back(place: Project, project:
 )
 def test_what_cannot_be_yanked_is_said(place: Project, arguments: list[str], code: int, text: str) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
-    before = content(place.root / "shop")
+    before = snapshot(place.root / "shop")
     place.call(*arguments, "--registry", "shop").fails(code, text)
-    assert content(place.root / "shop") == before
+    assert snapshot(place.root / "shop") == before
 
 
 QUICK = "shell-tools"  # tests/whole/test_skills.py finds the others strictly valid

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from skillpm.evals.assemble import assemble
 from skillpm.evals.caveats import caveats, different_settings
 from skillpm.evals.figures import figures
 from skillpm.evals.report import ReportData, render_report
 from skillpm.evals.summary import arm_table, evaluation_document, metric_table
-from skillpm.model.evaluation import Arm, Evaluation
-from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.host import Host
+from skillpm.model.evaluation import Arm
 from tests.scripted_policy import MakeArm, Server
 
 LONG = "x" * 300  # the scripted policy counts characters; 200 are allowed
-
-
-def assembled(server: Server, *arms: Arm) -> Evaluation:
-    return assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
 
 
 def ending(arm: Arm, reason: str, count: int) -> Arm:
@@ -41,7 +34,7 @@ def ending(arm: Arm, reason: str, count: int) -> Arm:
 def test_answers_cut_off_and_prompts_too_long_stand_in_every_form_of_the_figures(
     server: Server, make_arm: MakeArm, reason: str, column: str, sentence: str
 ) -> None:
-    evaluation = assembled(server, ending(make_arm("base", [1]), reason, 2))
+    evaluation = server.assembled(ending(make_arm("base", [1]), reason, 2))
     columns, lines = arm_table(figures(evaluation))
     assert dict(zip(columns, lines[0], strict=True))[column] == "2"
     assert ["server", "handwritten", "", column, "2"] in metric_table(figures(evaluation), ["base"])[1]
@@ -55,22 +48,22 @@ def test_answers_cut_off_and_prompts_too_long_stand_in_every_form_of_the_figures
 
 def test_an_answer_that_reached_the_limit_is_counted_as_cut_off(server: Server, make_arm: MakeArm) -> None:
     arm = make_arm("base", [], **{server.request(1): LONG})
-    assert figures(assembled(server, arm))[0].cells["base"].truncated == 1
+    assert figures(server.assembled(arm))[0].cells["base"].truncated == 1
 
 
 def test_at_most_one_in_twenty_is_no_caveat(server: Server, make_arm: MakeArm) -> None:
     server.write(range(1, 21))
-    assert caveats(assembled(server, ending(make_arm("base", []), "length", 1))) == []
-    assert len(caveats(assembled(server, ending(make_arm("base", []), "length", 2)))) == 1
+    assert caveats(server.assembled(ending(make_arm("base", []), "length", 1))) == []
+    assert len(caveats(server.assembled(ending(make_arm("base", []), "length", 2)))) == 1
 
 
 def test_arms_that_were_asked_differently_are_named_with_what_differs(server: Server, make_arm: MakeArm) -> None:
     base, sft = make_arm("base", []), make_arm("sft", [])
-    assert caveats(assembled(server, base, sft)) == []
+    assert caveats(server.assembled(base, sft)) == []
     here = base.model_copy(update={"settings": {**base.settings, "dtype": "float32", "threads": 2}})
     there = sft.model_copy(update={"settings": {**sft.settings, "dtype": "bfloat16", "threads": 2}})
     assert different_settings(here, there) == ["dtype float32, bfloat16"]
-    assert caveats(assembled(server, here, there)) == [
+    assert caveats(server.assembled(here, there)) == [
         "base and after SFT were asked differently: dtype float32, bfloat16"
     ]
     assert different_settings(base, there) == ["dtype not recorded, bfloat16", "threads not recorded, 2"]

@@ -20,10 +20,6 @@ from tests.present import present
 from tests.scripted_policy import MakeArm, Server
 
 
-def assembled(server: Server, *arms: Arm) -> Evaluation:
-    return assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
-
-
 def paired(first: Arm, second: Arm) -> Comparison:
     return compare(first, second, skill="server", task_set="handwritten", reward="graded")
 
@@ -66,33 +62,27 @@ def test_a_task_that_one_arm_was_not_judged_on_is_no_pair(make_arm: MakeArm) -> 
 
 def test_every_arm_is_compared_with_the_first_and_with_the_one_before_it(server: Server, make_arm: MakeArm) -> None:
     arms = [make_arm(name, []) for name in ("base", "base+skill", "sft", "grpo")]
-    pairs = [(item.first, item.second) for item in comparisons(assembled(server, *arms))]
-    assert pairs == [
-        ("base", "base+skill"),
-        ("base", "sft"),
-        ("base+skill", "sft"),
-        ("base", "grpo"),
-        ("sft", "grpo"),
-    ]
+    pairs = [(item.first, item.second) for item in comparisons(server.assembled(*arms))]
+    assert pairs == [("base", "base+skill"), ("base", "sft"), ("base+skill", "sft"), ("base", "grpo"), ("sft", "grpo")]
 
 
 def test_merging_keeps_the_earlier_arms_on_the_tasks_that_both_asked(server: Server, make_arm: MakeArm) -> None:
-    earlier = assembled(server, make_arm("base", [1]), make_arm("sft", []))
+    earlier = server.assembled(make_arm("base", [1]), make_arm("sft", []))
     server.write(range(1, 5))
-    later = assembled(server, make_arm("sft", [1, 2]))
+    later = server.assembled(make_arm("sft", [1, 2]))
     merged = merge(earlier, later)
     assert [(arm.name, len(arm.records)) for arm in merged.arms] == [("base", 4), ("sft", 4)]
     assert sum(record.exact for record in present(merged.arm("sft")).records) == 2
 
 
 def test_merging_leaves_out_an_arm_that_shares_no_task(server: Server, make_arm: MakeArm) -> None:
-    earlier = assembled(server, make_arm("base", [1]))
+    earlier = server.assembled(make_arm("base", [1]))
     server.write(range(100, 105))
-    assert [arm.name for arm in merge(earlier, assembled(server, make_arm("sft", []))).arms] == ["sft"]
+    assert [arm.name for arm in merge(earlier, server.assembled(make_arm("sft", []))).arms] == ["sft"]
 
 
 def test_an_evaluation_survives_being_written_and_read(server: Server, make_arm: MakeArm) -> None:
-    evaluation = assembled(server, make_arm("base", [1], **{"start it on 2": "ü \u202e <script>"}))
+    evaluation = server.assembled(make_arm("base", [1], **{"start it on 2": "ü \u202e <script>"}))
     assert Evaluation.parse(evaluation.text(), path="x") == evaluation
 
 
@@ -110,14 +100,14 @@ def test_a_gate_is_held_against_the_ends_of_the_interval(
 ) -> None:
     """Of 12 tasks: 12 right is [0.757, 1], 11 right [0.646, 0.985], 5 right [0.193, 0.680]."""
     server.write(range(1, 13), gate={"metric": "exact_match", "at_least": 0.7})
-    (gate,) = check_gates(assembled(server, make_arm("sft", list(range(1, right + 1)))), "sft")
+    (gate,) = check_gates(server.assembled(make_arm("sft", list(range(1, right + 1)))), "sft")
     assert (gate.outcome, gate.passed) == (outcome, outcome == "passed")
     assert "the gate asks for 0.7" in gate.sentence
 
 
 def test_a_gate_on_one_task_is_inconclusive(server: Server, make_arm: MakeArm) -> None:
     server.write([1], gate={"metric": "exact_match", "at_least": 0.1})
-    (gate,) = check_gates(assembled(server, make_arm("sft", [1])), "sft")
+    (gate,) = check_gates(server.assembled(make_arm("sft", [1])), "sft")
     assert (gate.outcome, gate.passed) == ("inconclusive", False)
 
 
@@ -151,16 +141,16 @@ def test_a_gate_does_not_pass_while_an_answer_could_not_be_judged(server: Server
     arm = make_arm("sft", list(range(1, 13)))
     errored = arm.records[0].model_copy(update={"verdict": Verdict.errored("out"), "exact": False})
     arm = arm.model_copy(update={"records": (errored, *arm.records[1:])})
-    (gate,) = check_gates(assembled(server, arm), "sft")
+    (gate,) = check_gates(server.assembled(arm), "sft")
     assert not gate.passed
     assert "1 answer could not be judged" in gate.sentence
-    (gate,) = check_gates(assembled(server, arm), "grpo")
+    (gate,) = check_gates(server.assembled(arm), "grpo")
     assert not gate.passed
     assert "nothing could be judged" in gate.sentence
 
 
 def test_a_wrong_record_of_a_stored_evaluation_is_named_with_its_place(server: Server, make_arm: MakeArm) -> None:
-    stored = assembled(server, make_arm("base", [1]))
+    stored = server.assembled(make_arm("base", [1]))
     assert Evaluation.parse(stored.text(), path="e") == stored
     document = json.loads(stored.text())
     document["arms"][0]["records"][2]["exact"] = "perhaps"

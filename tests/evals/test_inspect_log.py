@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.evals.assemble import assemble
 from skillpm.evals.inspect_log import write_inspect_logs
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.verdict import Verdict
-from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.host import Host
 from tests.scripted_policy import MakeArm, Server
 
 WHEN = "2026-01-01T00:00:00+00:00"
@@ -38,7 +35,7 @@ def evaluation(server: Server, make_arm: MakeArm) -> Evaluation:
     again = arm.records[0].model_copy(update={"repeat": 1})
     records = (arm.records[0], again, *arm.records[1:-1], lost)
     arm = arm.model_copy(update={"records": records, "settings": {"repeats": 2}})
-    return assemble(build_catalogue([server.skill], Host()), server.tasks(), [arm])
+    return server.assembled(arm)
 
 
 def test_a_log_has_each_answer_once_and_the_same_bytes_again(server: Server, make_arm: MakeArm, tmp_path: Path) -> None:

@@ -14,15 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.evals import failure_list as failure_list_module
-from skillpm.evals.assemble import assemble
 from skillpm.evals.curves import Curve, Series, learning_curves, line_chart, round_ticks
 from skillpm.evals.failure_list import failure_list
 from skillpm.evals.failures import confusions, reasons
 from skillpm.evals.report import ReportData, Setting, render_report, visible
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Arm
-from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.host import Host
 from tests.scripted_policy import MakeArm, Server
 
 VOID = {"meta", "input", "line", "rect", "circle", "polyline", "br"}
@@ -62,8 +59,7 @@ def read(page: str) -> Checker:
 
 
 def data(server: Server, *arms: Arm, **more: Any) -> ReportData:
-    evaluation = assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
-    return ReportData("server", evaluation, **more)
+    return ReportData("server", server.assembled(*arms), **more)
 
 
 def test_a_page_loads_nothing_and_runs_nothing(server: Server, make_arm: MakeArm) -> None:

@@ -14,17 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.errors import DocumentError
-from skillpm.evals.assemble import assemble
 from skillpm.evals.outcomes import Outcomes, TaskNumbers
 from skillpm.evals.stored_records import StoredRecords, read_stored
-from skillpm.model.evaluation import Arm, Evaluation
-from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.host import Host
+from skillpm.model.evaluation import Evaluation
 from tests.scripted_policy import MakeArm, Server
-
-
-def assembled(server: Server, *arms: Arm) -> Evaluation:
-    return assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
 
 
 @pytest.mark.parametrize("indent", [None, 1, 4])
@@ -32,7 +25,7 @@ def test_an_evaluation_of_any_layout_is_read_as_it_was_written(
     server: Server, make_arm: MakeArm, tmp_path: Path, indent: int | None
 ) -> None:
     answers = {server.request(2): 'ü \u202e "records": []\n]'}
-    evaluation = assembled(server, make_arm("base", [1], **answers), make_arm("sft", []))
+    evaluation = server.assembled(make_arm("base", [1], **answers), make_arm("sft", []))
     empty = evaluation.arms[0].model_copy(update={"name": "none", "records": ()})
     evaluation = evaluation.model_copy(update={"arms": (*evaluation.arms, empty)})
     contents = re.compile(r'(?<="contents": )"[0-9a-f]{16}"')
@@ -49,7 +42,7 @@ def test_an_evaluation_of_any_layout_is_read_as_it_was_written(
 def test_a_broken_evaluation_is_refused_as_if_it_were_read_at_once(
     server: Server, make_arm: MakeArm, tmp_path: Path
 ) -> None:
-    text = assembled(server, make_arm("base", [1])).text()
+    text = server.assembled(make_arm("base", [1])).text()
     file = tmp_path / "e.json"
     for old, new in [("true", '"perhaps"'), ('"stop"', '"ended"'), ('"task":', '"task": 1, "task":'), ("]", "")]:
         file.write_text(text.replace(old, new))
@@ -61,7 +54,7 @@ def test_a_broken_evaluation_is_refused_as_if_it_were_read_at_once(
 
 
 def test_answers_of_no_task_set_are_refused(server: Server, make_arm: MakeArm, tmp_path: Path) -> None:
-    document = json.loads(assembled(server, make_arm("base", [1])).text())
+    document = json.loads(server.assembled(make_arm("base", [1])).text())
     document["task_sets"] = []
     (tmp_path / "e.json").write_text(json.dumps(document))
     with pytest.raises(DocumentError, match="arm `base` has answers of `"):
@@ -80,7 +73,7 @@ def test_answers_of_no_task_set_are_refused(server: Server, make_arm: MakeArm, t
 def test_what_would_be_counted_twice_or_beyond_all_measure_is_refused(
     server: Server, make_arm: MakeArm, tmp_path: Path, change: Callable[[list[Any]], None], said: str
 ) -> None:
-    document = json.loads(assembled(server, make_arm("base", [1])).text())
+    document = json.loads(server.assembled(make_arm("base", [1])).text())
     change(document["arms"])
     (tmp_path / "e.json").write_text(json.dumps(document))
     with pytest.raises(DocumentError, match=said):
@@ -109,7 +102,7 @@ EDITS: list[tuple[str, Any, str]] = [
 def test_an_evaluation_that_was_edited_into_what_none_can_be_is_refused_with_the_place(
     server: Server, make_arm: MakeArm, tmp_path: Path, place: str, value: Any, said: str
 ) -> None:
-    document = json.loads(assembled(server, make_arm("base", [1]), make_arm("sft", [])).text())
+    document = json.loads(server.assembled(make_arm("base", [1]), make_arm("sft", [])).text())
     file = tmp_path / "e.json"
     file.write_text(json.dumps(document))
     read_stored(file)
@@ -139,7 +132,7 @@ def test_a_task_that_was_changed_in_every_arm_is_noticed(
     server: Server, make_arm: MakeArm, tmp_path: Path, key: str | None
 ) -> None:
     """An arm that is left out is no change; one without a digest of its tasks is, in a version that writes them."""
-    evaluation = assembled(server, make_arm("base", [1]), make_arm("sft", []))
+    evaluation = server.assembled(make_arm("base", [1]), make_arm("sft", []))
     document = json.loads(evaluation.text())
     file = tmp_path / "e.json"
     for arm in document["arms"]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from skillpm.cli.output import PlainProgress
-from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
-from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import make_plan
@@ -21,6 +18,7 @@ from skillpm.train.processes import Job
 from skillpm.train.recipe import Data, Recipe
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
+from tests.train.hf.test_stages_kinds import pay_by_text
 
 SYSTEM = "Answer with one JSON object that names a tool and its arguments. Ports are numbers. Nothing else is said."
 
@@ -34,12 +32,6 @@ def make_rows(count: int) -> list[TrainRow]:
         task = Task.of(skill="x", system=SYSTEM, request=request, expected=expected, split="train", origin="rule")
         rows.append(TrainRow(task, json.dumps(expected)))
     return rows
-
-
-def pay_by_text(episodes: Sequence[Episode]) -> list[Judgement]:
-    """Judge by a checksum: answers that differ get different pay, whatever the model has learned to answer."""
-    pays = [zlib.crc32(episode.completion.encode()) / 2**32 for episode in episodes]
-    return [Judgement(verdict=Verdict(status="failed", score=pay), rewards={"graded": pay}) for pay in pays]
 
 
 def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judge: Any = pay_by_text) -> list[Any]:

@@ -74,7 +74,8 @@ def test_a_grpo_step_learns_from_rewards(source: Path, device: str, tmp_path: Pa
     import torch
     from safetensors.torch import load_file
 
-    from tests.gpu.stages import pay_by_text, run
+    from tests.gpu.stages import run
+    from tests.train.hf.test_stages_kinds import pay_by_text
 
     judged: list[Episode] = []
 

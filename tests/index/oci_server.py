@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.servers import Replying, served
 
 LOGIN = "Basic " + base64.b64encode(b"ana:secret").decode()
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -56,7 +56,7 @@ class Content:
         return root
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Replying):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     content: Content
@@ -88,7 +88,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.handle_any()
 
-    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815  the names in http.server
+    do_HEAD = do_POST = do_PUT = do_GET
 
     def allowed(self, secret: str, name: str) -> bool:
         """Has a request what the registry demands?"""
@@ -102,8 +102,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = tags.index(query["last"][0]) + 1 if "last" in query else 0
         shown = tags[start : start + self.content.page]
         more = f'</v2/{name}/tags/list?n=1000&last={shown[-1]}>; rel="next"' if start + len(shown) < len(tags) else ""
-        answer = json.dumps({"name": name, "tags": shown}).encode()
-        self.reply(200 if name in self.content.tags else 404, answer, **({"Link": more} if more else {}))
+        answer, link = json.dumps({"name": name, "tags": shown}).encode(), dict[str, Any](Link=more) if more else {}
+        self.reply(200 if name in self.content.tags else 404, answer, **link)
 
     def get_manifests(self, name: str, last: str, query: dict[str, list[str]], body: bytes) -> None:
         digest = self.content.tags.get(name, {}).get(last, last)
@@ -157,32 +157,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.content.blobs[digest] = body
         self.reply(201 if right else 400)
 
-    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key.replace("_", "-"), value)
-        body = b"" if status in (304, 404) else body
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
-
 
 @contextmanager
 def oci_registry(**options: Any) -> Iterator[Content]:
     """Serve an empty registry while the context lasts; ``options`` are fields of ``Content``."""
     content = Content(**options)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"content": content}))
-    server.daemon_threads = True
-    content.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with served(type("Handler", (_Handler,), {"content": content})) as content.url:
         yield content
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

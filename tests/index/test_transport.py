@@ -19,7 +19,7 @@ from skillpm.index.credentials import Credentials, token_variable
 from skillpm.index.http import cached_get
 from skillpm.index.page_cache import PageCache
 from skillpm.index.transport import Patience, Transport, followed
-from tests.servers import Handler, Shop, in_the_future, serving
+from tests.servers import Handler, Shop, answering, in_the_future, serving
 
 BODY = bytes(range(256)) * 4000
 
@@ -49,18 +49,10 @@ def in_turn(*answers: Any) -> Any:
     return lambda handler: left.pop(0)(handler) if left else False
 
 
-def says(status: int, body: bytes = b"", **headers: Any) -> Any:
-    def answer(handler: Handler) -> bool:
-        handler.reply(status, body, **headers)
-        return True
-
-    return answer
-
-
 @pytest.mark.attack(61)
 def test_a_cut_download_is_continued_under_the_same_etag(shop: Shop, transport: Transport) -> None:
     etag = f'"{hashlib.sha256(BODY).hexdigest()[:16]}"'
-    shop.answers["/file"] = in_turn(says(200, BODY[:500_000], length=len(BODY), ETag=etag))
+    shop.answers["/file"] = in_turn(answering(200, BODY[:500_000], length=len(BODY), ETag=etag))
     assert transport.download(f"{shop.url}/file", limit=2 << 20, size=len(BODY)) == BODY
     (_, first), (_, second) = shop.seen
     assert "Range" not in first
@@ -72,15 +64,15 @@ def test_a_cut_download_is_continued_under_the_same_etag(shop: Shop, transport: 
 @pytest.mark.parametrize(
     "second",
     [
-        says(206, BODY[500_000:], ETag='"other"', Content_Range=f"bytes 500000-{len(BODY) - 1}/{len(BODY)}"),
-        says(206, BODY[400_000:], ETag='"one"', Content_Range=f"bytes 400000-{len(BODY) - 1}/{len(BODY)}"),
-        says(206, BODY[500_000:], ETag='"one"'),
-        says(416),
+        answering(206, BODY[500_000:], ETag='"other"', Content_Range=f"bytes 500000-{len(BODY) - 1}/{len(BODY)}"),
+        answering(206, BODY[400_000:], ETag='"one"', Content_Range=f"bytes 400000-{len(BODY) - 1}/{len(BODY)}"),
+        answering(206, BODY[500_000:], ETag='"one"'),
+        answering(416),
     ],
     ids=["another ETag", "another offset", "no offset", "out of range"],
 )
 def test_what_does_not_continue_the_same_bytes_is_begun_anew(shop: Shop, transport: Transport, second: Any) -> None:
-    shop.answers["/file"] = in_turn(says(200, b"x" * 500_000, length=len(BODY), ETag='"one"'), second)
+    shop.answers["/file"] = in_turn(answering(200, b"x" * 500_000, length=len(BODY), ETag='"one"'), second)
     assert transport.download(f"{shop.url}/file", limit=2 << 20, size=len(BODY)) == BODY
     assert "Range" not in shop.seen[-1][1]
 
@@ -88,14 +80,14 @@ def test_what_does_not_continue_the_same_bytes_is_begun_anew(shop: Shop, transpo
 @pytest.mark.attack(61)
 @pytest.mark.parametrize("etag", [{}, {"ETag": 'W/"weak"'}])
 def test_without_a_strong_etag_nothing_is_continued(shop: Shop, transport: Transport, etag: dict[str, str]) -> None:
-    shop.answers["/file"] = in_turn(says(200, BODY[:500_000], length=len(BODY), **etag))
+    shop.answers["/file"] = in_turn(answering(200, BODY[:500_000], length=len(BODY), **etag))
     assert transport.download(f"{shop.url}/file", limit=2 << 20, size=len(BODY)) == BODY
     assert all("Range" not in headers for _, headers in shop.seen)
 
 
 @pytest.mark.attack(63)
 def test_a_download_that_is_always_cut_ends_with_an_error(shop: Shop, transport: Transport, waits: list[float]) -> None:
-    shop.answers["/file"] = says(200, BODY[:1000], length=len(BODY), ETag='"one"')
+    shop.answers["/file"] = answering(200, BODY[:1000], length=len(BODY), ETag='"one"')
     with pytest.raises(RegistryError, match=r"cannot be used"):
         transport.download(f"{shop.url}/file", limit=2 << 20)
     assert shop.asked("/file") == 4
@@ -108,13 +100,13 @@ def test_a_download_that_is_always_cut_ends_with_an_error(shop: Shop, transport:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (says(404), "404"),
-        (says(418), "418"),
-        (says(401), "SKILLPM_TOKEN_127_0_0_1_"),
-        (says(302), "leads to"),
-        (says(302, Location="file:///etc/passwd"), "leads to"),
-        (says(302, Location="https://me:secret@example.org/"), "leads to"),
-        (says(302, Location="/file"), "redirects more than"),
+        (answering(404), "404"),
+        (answering(418), "418"),
+        (answering(401), "SKILLPM_TOKEN_127_0_0_1_"),
+        (answering(302), "leads to"),
+        (answering(302, Location="file:///etc/passwd"), "leads to"),
+        (answering(302, Location="https://me:secret@example.org/"), "leads to"),
+        (answering(302, Location="/file"), "redirects more than"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_refused(shop: Shop, transport: Transport, answer: Any, words: str) -> None:
@@ -128,9 +120,9 @@ def test_an_answer_that_cannot_be_used_is_refused(shop: Shop, transport: Transpo
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (says(200, BODY), "is too long: its page says 100 bytes"),
-        (says(200, b"x", length=1 << 40), "is too long: its page says 100 bytes"),
-        (says(200, b"x" * 50), "is too short: it has 50 of 100 bytes"),
+        (answering(200, BODY), "is too long: its page says 100 bytes"),
+        (answering(200, b"x", length=1 << 40), "is too long: its page says 100 bytes"),
+        (answering(200, b"x" * 50), "is too short: it has 50 of 100 bytes"),
     ],
 )
 def test_an_archive_of_another_length_than_its_page_says_is_not_what_was_published(
@@ -160,14 +152,14 @@ def test_a_body_without_an_announced_length_is_stopped_at_the_limit(shop: Shop, 
 
 
 def test_a_compressed_bomb_is_stopped_at_the_limit(shop: Shop, transport: Transport) -> None:
-    shop.answers["/page"] = says(200, gzip.compress(b"0" * (64 << 20)), Content_Encoding="gzip")
+    shop.answers["/page"] = answering(200, gzip.compress(b"0" * (64 << 20)), Content_Encoding="gzip")
     with pytest.raises(RegistryError, match="more than the allowed"):
         transport.get(f"{shop.url}/page", limit=1 << 20)
 
 
 def test_an_archive_that_a_server_calls_an_encoding_is_taken_as_it_lies(shop: Shop, transport: Transport) -> None:
     data = gzip.compress(b"a tar")
-    shop.answers["/x.tar.gz"] = says(200, data, Content_Encoding="gzip")
+    shop.answers["/x.tar.gz"] = answering(200, data, Content_Encoding="gzip")
     assert transport.download(f"{shop.url}/x.tar.gz", limit=1000) == data
 
 
@@ -199,15 +191,15 @@ def test_a_drop_at_a_time_is_not_waited_for_without_end(shop: Shop, transport: T
 def test_a_busy_server_is_waited_for_as_it_asks(
     shop: Shop, transport: Transport, waits: list[float], after: Any, least: float, most: float
 ) -> None:
-    shop.answers["/file"] = in_turn(says(429, Retry_After=after()), says(503, Retry_After=after()))
+    shop.answers["/file"] = in_turn(answering(429, Retry_After=after()), answering(503, Retry_After=after()))
     assert transport.get(f"{shop.url}/file", limit=2 << 20).body == BODY
     assert len([wait for wait in waits if least <= wait <= most]) == 2
 
 
 def test_a_server_that_stays_busy_and_says_why_is_heard(shop: Shop, transport: Transport) -> None:
     why = b'{"detail": "it waits for a witness"}'
-    shop.answers["/why"] = says(503, why, Content_Type="application/problem+json")
-    shop.answers["/busy"] = says(503, why)
+    shop.answers["/why"] = answering(503, why, Content_Type="application/problem+json")
+    shop.answers["/busy"] = answering(503, why)
     answer = transport.send("GET", f"{shop.url}/why")
     assert (answer.status, answer.body) == (503, why)
     assert len(shop.seen) == Patience().tries
@@ -217,7 +209,7 @@ def test_a_server_that_stays_busy_and_says_why_is_heard(shop: Shop, transport: T
 
 @pytest.mark.attack(63)
 def test_a_server_that_asks_for_too_much_patience_is_left(shop: Shop, transport: Transport, waits: list[float]) -> None:
-    shop.answers["/file"] = says(503, Retry_After="86400")
+    shop.answers["/file"] = answering(503, Retry_After="86400")
     with pytest.raises(RegistryError, match="86400 seconds"):
         transport.get(f"{shop.url}/file", limit=100)
     assert waits == []
@@ -257,7 +249,7 @@ def test_a_secret_goes_to_its_own_host_and_not_along_with_a_redirect(tmp_path: P
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").write_bytes(b"theirs")
     with serving(tmp_path / "other") as other:
-        shop.answers["/file"] = says(302, Location=f"{other.url}/file")
+        shop.answers["/file"] = answering(302, Location=f"{other.url}/file")
         asking = Transport(Credentials({token_variable(shop.url): "s3cret"}), environment={})
         assert asking.download(f"{shop.url}/file", limit=100) == b"theirs"
         assert shop.seen[0][1]["Authorization"] == "Bearer s3cret"
@@ -333,7 +325,7 @@ def test_a_page_is_asked_for_again_by_its_etag_and_offline_not_at_all(
 def test_a_server_says_how_long_a_page_may_be_kept(shop: Shop, transport: Transport, tmp_path: Path) -> None:
     cache = PageCache(tmp_path / "cache")
     for path, control in (("/a", "public, max-age=60"), ("/b", "no-cache, max-age=60"), ("/c", "no-store")):
-        shop.answers[path] = says(200, b"page", Cache_Control=control, ETag='"x"')
+        shop.answers[path] = answering(200, b"page", Cache_Control=control, ETag='"x"')
         for _ in range(2):
             assert cached_get(shop.url + path, transport, cache) == b"page"
     assert [shop.asked(path) for path in ("/a", "/b", "/c")] == [1, 2, 2]
@@ -359,7 +351,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(shop: Shop, transport: T
 def test_a_proxy_of_the_environment_is_used(shop: Shop, tmp_path: Path) -> None:
     environment = {"http_proxy": shop.url, "no_proxy": "inside.example.org, .lan"}
     through = Transport(Credentials({}), environment=environment)
-    shop.answers["http://example.org/x"] = says(200, b"by proxy")
+    shop.answers["http://example.org/x"] = answering(200, b"by proxy")
     assert through.get("http://example.org/x", limit=100).body == b"by proxy"
     assert proxy_for("http://inside.example.org", environment) is None
     assert proxy_for("http://a.lan", environment) is None
@@ -392,7 +384,7 @@ def test_an_archive_travels_compressed_and_is_what_it_was(shop: Shop, transport:
     stored = gzip.compress(b"a tar " * 5000, compresslevel=0, mtime=0)
     sent = gzip.compress(stored)
     assert len(sent) < len(stored) // 10
-    shop.answers["/x.tar.gz"] = says(200, sent, Content_Encoding="gzip", ETag='"one"')
+    shop.answers["/x.tar.gz"] = answering(200, sent, Content_Encoding="gzip", ETag='"one"')
     assert transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=len(stored)) == stored
     assert transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20) == stored
     assert shop.seen[0][1]["Accept-Encoding"] == "gzip"
@@ -401,13 +393,13 @@ def test_an_archive_travels_compressed_and_is_what_it_was(shop: Shop, transport:
 def test_a_compressed_transfer_that_grows_beyond_the_size_of_its_page_is_refused(
     shop: Shop, transport: Transport
 ) -> None:
-    shop.answers["/x.tar.gz"] = says(200, gzip.compress(b"0" * (1 << 20)), Content_Encoding="gzip")
+    shop.answers["/x.tar.gz"] = answering(200, gzip.compress(b"0" * (1 << 20)), Content_Encoding="gzip")
     with pytest.raises(IntegrityError, match="its page says 5000"):
         transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=5000)
 
 
 def test_a_web_page_in_place_of_an_archive_is_called_so(shop: Shop, transport: Transport) -> None:
-    shop.answers["/x.tar.gz"] = says(200, b"<!doctype html><title>Log in</title>")
+    shop.answers["/x.tar.gz"] = answering(200, b"<!doctype html><title>Log in</title>")
     with pytest.raises(RegistryError, match="is a web page, not an archive"):
         transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=3095)
 
@@ -429,7 +421,7 @@ def is_silent(handler: Handler) -> bool:
     return hangs_up(handler)
 
 
-@pytest.mark.parametrize("answer", [hangs_up, talks_another_protocol, is_silent, says(200, b"abc", length=9)])
+@pytest.mark.parametrize("answer", [hangs_up, talks_another_protocol, is_silent, answering(200, b"abc", length=9)])
 def test_failures_of_the_network_are_told_in_words(shop: Shop, answer: Any) -> None:
     shop.answers["/page"] = answer
     patience = Patience(idle=0.5, whole=9, tries=1, sleep=lambda _: None)

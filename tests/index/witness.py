@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from skillpm.index.note import Checkpoint, WitnessKey, open_checkpoint
 from skillpm.index.tile_log import is_consistent
 from skillpm.model.key import PrivateKey, PublicKey
 from skillpm.storage.keys import Keys
+from tests.servers import Replying, served
 
 
 def public_keys(keys: Keys) -> list[PublicKey]:
@@ -82,28 +82,14 @@ class Witness:
 def listening(witness: Witness) -> Iterator[Witness]:
     """Let a witness answer until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Replying):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             witness.asked.set()
             assert witness.goes_on.wait(20)
             status, text = (500, "away\n") if witness.away else witness.answer(body)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.reply(status, text.encode())
 
     witness.goes_on.set()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    witness.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with served(Handler) as witness.url:
         yield witness
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import zipfile
 
 import pytest
 from hypothesis import example, given
@@ -22,6 +20,7 @@ from skillpm.layout.signature import office_parts
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.ops.authoring.validate import RULES
+from tests.layout.test_rules import zipped
 
 SKILL = b"---\nname: a\ndescription: b\n---\nbody\n"
 DOCUMENTS = (
@@ -42,15 +41,6 @@ HOSTILE = st.one_of(
         st.sampled_from(["name", "tasks", "tools", "evals", "question", "id", "expected", "request", "values"]), x
     ), max_leaves=12).map(lambda value: json.dumps(value).encode()),
 )  # fmt: skip
-
-
-def zip_of(*names: str) -> bytes:
-    """Return a zip with these members."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in names:
-            archive.writestr(name, "x")
-    return buffer.getvalue()
 
 
 @example(b"---(: \xe2\x80\xa8!---", Level.LENIENT)  # the reference ends it earlier, and what is left is no YAML
@@ -101,7 +91,7 @@ def test_any_tree_can_be_scanned(files: dict[str, bytes], level: Level) -> None:
 
 @given(
     st.binary(max_size=400),
-    st.sampled_from([zip_of("[Content_Types].xml", "a/b.xml"), zip_of("mimetype", "x.sh"), zip_of()]),
+    st.sampled_from([zipped("[Content_Types].xml", "a/b.xml"), zipped("mimetype", "x.sh"), zipped()]),
 )
 def test_any_zip_is_an_archive_or_a_document(noise: bytes, archive: bytes) -> None:
     for data in (archive + noise, noise + archive, archive[:-1] + noise, archive[: len(noise)] + noise[:3]):

@@ -26,7 +26,6 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def world(project: MakeProject) -> Project:
     made = project({})
-    (made.root / "site").mkdir()
     install(FOLDER, made.root / "site")
     return made
 

@@ -42,7 +42,6 @@ OWN = "def verify(attempts, contract):\n    return [attempt.verdict for attempt 
 def world(project: MakeProject) -> Project:
     """A project with a skill that has code, and the plugin in its folder ``site``."""
     made = project({"serving": skill(verifier_py=OWN)})
-    (made.root / "site").mkdir()
     install(ROOT / "plugins" / "skillpm-bridges", made.root / "site")
     return made
 

@@ -20,6 +20,7 @@ def install(folder: Path, site: Path) -> None:
     """Put a distribution of one package into a folder: what an installer writes of it (PyPA, recorded projects)."""
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     package = project["name"].replace("-", "_")
+    site.mkdir(exist_ok=True)
     shutil.copytree(folder / package, site / package)
     information = site / f"{package}-{project['version']}.dist-info"
     information.mkdir()
@@ -35,7 +36,6 @@ def install(folder: Path, site: Path) -> None:
 def world(project: MakeProject, skill_files: SkillFiles) -> Project:
     """A project with a skill, and a folder ``site`` in which the plugin is installed."""
     made = project({"demo": {**skill_files(version="1.2"), "README.md": "# demo\n"}})
-    (made.root / "site").mkdir()
     install(FOLDER, made.root / "site")
     return made
 

@@ -23,8 +23,7 @@ def world(project: MakeProject, skill_files: SkillFiles) -> Project:
         "    right = [attempt.completion == attempt.expected for attempt in attempts]\n"
         "    return [Verdict(status='passed' if it else 'failed', score=float(it)) for it in right]\n"
     )
-    world = project({"demo": {**skill_files(), "verifier.py": verifier}, "rows.jsonl": lines, "site": {}})
-    (world.root / "site").mkdir(exist_ok=True)
+    world = project({"demo": {**skill_files(), "verifier.py": verifier}, "rows.jsonl": lines})
     install(ROOT / "plugins" / "skillpm-journal", world.root / "site")
     return world
 

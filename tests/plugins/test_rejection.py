@@ -42,7 +42,6 @@ def world(project: MakeProject, skill_files: SkillFiles) -> Project:
     seeds = "".join(json.dumps({"request": f"do {n}", "expected": f"done {n}"}) + "\n" for n in range(6))
     demo = {**skill_files(), "verifier.py": LENIENT, "seeds/seeds.jsonl": seeds}
     made = project({"demo": demo, "recipe.yaml": RECIPE})
-    (made.root / "site").mkdir()
     install(ROOT / "plugins" / "skillpm-rejection", made.root / "site")
     return made
 

@@ -33,7 +33,6 @@ def test_each_submodule_with_skills_is_a_requirement_at_its_commit(project: Make
     world = project({".gitmodules": MODULES, "vendor": {"pack": skills, "empty": {"README.md": "-"}}})
     for words in (["init", "-q"], ["update-index", "--add", "--cacheinfo", f"160000,{COMMIT},.claude/skills/one"]):
         subprocess.run(["git", *words], cwd=world.root, check=True)
-    (world.root / "site").mkdir()
     install(ROOT / "plugins" / "skillpm-submodules", world.root / "site")
 
     document = run(world, "import", ".gitmodules", "--json").document

@@ -42,7 +42,6 @@ def test_the_same_seeds_and_seed_give_the_same_tasks_for_training_only() -> None
 def test_the_plugin_s_rows_are_synthesised_beside_those_of_the_skill(project: MakeProject) -> None:
     world = project({})
     world.call("new", "finder").ok()
-    (world.root / "site").mkdir()
     install(ROOT / "plugins" / "skillpm-typos", world.root / "site")
 
     done = run(world, "synth", "./finder", "--rows", "30", "--held-out", "4", "-o", "data", "--yes").ok()

@@ -33,7 +33,6 @@ def world(project: MakeProject, skill_files: SkillFiles, monkeypatch: pytest.Mon
         pytest.skip("this machine lets nobody make namespaces")
     rows = '{"expected": {}, "completion": "x"}\n'
     world = project({"demo": {**skill_files(), "verifier.py": VERIFIER, "rows.jsonl": rows}})
-    (world.root / "site").mkdir()
     install(ROOT / "plugins" / "skillpm-unshare", world.root / "site")
     return world
 

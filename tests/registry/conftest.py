@@ -191,6 +191,13 @@ def serve(
 
 
 @pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    """The address of a real server over the ``folder`` of a module."""
+    with listening(folder) as url:
+        yield url
+
+
+@pytest.fixture
 def server(serve: Callable[..., Server]) -> Server:
     """A server over an empty registry."""
     return serve()

@@ -7,11 +7,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -29,6 +27,7 @@ from skillpm_registry import upkeep
 from skillpm_registry.blobs import Blobs, StoredRegistry, open_registry, record_blobs
 from skillpm_registry.command import group
 from tests.registry.conftest import Server, listening, parcel, problem
+from tests.servers import Replying, served
 from tests.shop import tree
 
 pytest.importorskip("obstore")
@@ -202,22 +201,15 @@ def test_what_is_no_address_of_a_store_is_refused(tmp_path: Path, url: str) -> N
 def test_a_store_that_refuses_is_named_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, says: str
 ) -> None:
-    class Refusing(BaseHTTPRequestHandler):
+    class Refusing(Replying):
         def do_PUT(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"] or 0))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.reply(status)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        as_s3(monkeypatch, f"http://127.0.0.1:{server.server_port if status else port()}")
+    with served(Refusing) as url:
+        as_s3(monkeypatch, url if status else f"http://127.0.0.1:{port()}")
         with pytest.raises(StorageError, match=says) as caught:
             record_blobs(tmp_path, "s3://bucket/x")
-        server.shutdown()
     assert SECRET not in f"{caught.value}{caught.value.hint}"
     assert type(open_registry(tmp_path, "x")) is not StoredRegistry
 

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from skillpm.index.http_registry import HttpRegistry
 from skillpm.index.page_cache import PageCache
 from skillpm.index.path import release_of
 from skillpm.index.transport import Patience, Transport
+from skillpm.model.ports import Index
 from skillpm.ops.project.fetch import open_release
 from skillpm.storage.archive import build_archive
 from skillpm_registry.command import main
@@ -178,6 +180,18 @@ class Publisher(threading.Thread):
                     break
 
 
+def demand_whole(publishers: Sequence[Publisher], index: Index, logged: Any) -> None:
+    """Demand that all which was acknowledged is there, whole and logged once."""
+    for publisher in publishers:
+        page = index.page(publisher.skill)
+        assert page is not None
+        assert publisher.acknowledged == ["1.0", "2.0", "3.0"] == sorted(item.version for item in page.releases)
+        for release in page.releases:
+            open_release(publisher.skill, release, index)  # raises: lost or damaged
+    published = [event["subject"] for event in logged if event["action"] == "publish"]
+    assert len(published) == len(set(published)) == 3 * len(publishers)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("store", "count"), [("sqlite", 1), ("sqlite", 2), ("postgresql", 2)])
 def test_what_was_acknowledged_is_there_after_servers_were_killed_among_twenty_publishers(
@@ -208,15 +222,7 @@ def test_what_was_acknowledged_is_there_after_servers_were_killed_among_twenty_p
         server.process.kill()
         server.process.communicate()
 
-    index = DirectoryIndex(data, "team")
-    for publisher in publishers:
-        page = index.page(publisher.skill)
-        assert page is not None
-        assert publisher.acknowledged == ["1.0", "2.0", "3.0"] == sorted(item.version for item in page.releases)
-        for release in page.releases:
-            open_release(publisher.skill, release, index)  # raises: lost or damaged
-    published = [event["subject"] for event in logged if event["action"] == "publish"]
-    assert len(published) == len(set(published)) == 3 * len(publishers)
+    demand_whole(publishers, DirectoryIndex(data, "team"), logged)
 
 
 @pytest.mark.slow

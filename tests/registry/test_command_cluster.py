@@ -22,7 +22,7 @@ from skillpm.index.http_registry import HttpRegistry
 from skillpm.index.page_cache import PageCache
 from skillpm.index.transport import Patience, Transport
 from skillpm.ops.project.fetch import open_release
-from tests.registry.test_command import Publisher, Running, start
+from tests.registry.test_command import Publisher, Running, demand_whole, start
 from tests.shop import SkillFiles
 
 NGINX = """
@@ -142,13 +142,6 @@ def test_two_of_three_servers_die_and_nothing_is_lost_doubled_or_half(
         transport = publishers[0]._transport
         index = HttpIndex(url, transport, PageCache(tmp_path / "last"))
         logged = HttpRegistry(url, transport, PageCache(tmp_path / "last")).ask("GET", "events")
-        for publisher in publishers:
-            page = index.page(publisher.skill)
-            assert page is not None
-            assert publisher.acknowledged == ["1.0", "2.0", "3.0"] == sorted(item.version for item in page.releases)
-            for release in page.releases:
-                open_release(publisher.skill, release, index)
-    published = [event["subject"] for event in logged if event["action"] == "publish"]
-    assert len(published) == len(set(published)) == 3 * len(publishers)
+        demand_whole(publishers, index, logged)
     assert not [wrong for reader in readers for wrong in reader.wrong]
     assert sum(reader.read for reader in readers) > 0

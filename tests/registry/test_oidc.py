@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from skillpm_registry import oidc
 from tests.registry.conftest import Person, Server, parcel, problem
+from tests.servers import Replying, served
 from tests.shop import SkillFiles
 
 API_ONLY = True
@@ -26,14 +25,10 @@ AUDIENCE = "https://skills.example.org"
 class Issuer:
     """An OIDC issuer on this machine: its keys by their numbers, and what it answers."""
 
-    server: ThreadingHTTPServer
+    url: str = ""
     keys: dict[str, Any] = field(default_factory=dict)
     documents: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
 
     def new_key(self, number: str, kind: str = "EdDSA") -> None:
         """Add a key, and publish its public half."""
@@ -64,29 +59,18 @@ class Issuer:
 def issuer() -> Iterator[Issuer]:
     """An issuer with one key."""
 
-    class Handler(BaseHTTPRequestHandler):
+    made = Issuer()
+
+    class Handler(Replying):
         def do_GET(self) -> None:
             made.asked.append(self.path)
             document = made.documents.get(self.path)
-            body = json.dumps(document).encode()
-            self.send_response(200 if document is not None else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(200 if document is not None else 404, json.dumps(document).encode())
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Issuer(server)
-    made.documents["/.well-known/openid-configuration"] = {"issuer": made.url, "jwks_uri": f"{made.url}/keys"}
-    made.new_key("one")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield made
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Handler) as made.url:
+        made.documents["/.well-known/openid-configuration"] = {"issuer": made.url, "jwks_uri": f"{made.url}/keys"}
+        made.new_key("one")
+        yield made
 
 
 @pytest.fixture

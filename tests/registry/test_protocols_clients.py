@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree
 from skillpm.storage.archive import build_archive
-from tests.registry.conftest import listening, skill_tree
+from tests.registry.conftest import skill_tree
 from tests.shop import write_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
@@ -47,12 +47,6 @@ def folder(tmp_path: Path) -> Path:
     ]
     write_registry(root, trees, name="shelf", yanked={"base==1.1": "broken"}, published="2026-11-03T10:00:00Z")
     return root
-
-
-@pytest.fixture
-def address(folder: Path) -> Iterator[str]:
-    with listening(folder) as url:
-        yield url
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from skillpm_registry.catalogue.search import FILTERS, Query, search
 from skillpm_registry.catalogue.sqlite import SqliteEngine
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.search import Filter
-from tests.registry.conftest import listening
 from tests.shop import MakeProject, publish
 
 CONTRACT = """contract: 1
@@ -341,13 +340,6 @@ def test_a_transaction_that_cannot_be_kept_is_nobody_elses(tmp_path: Path) -> No
     with engine.writing() as execute:
         execute("INSERT INTO one VALUES (1)")
     assert engine.rows("SELECT id FROM one") == [(1,)]
-
-
-@pytest.fixture
-def address(folder: Path) -> Iterator[str]:
-    """The address of a real server over the folder."""
-    with listening(folder) as url:
-        yield url
 
 
 def test_the_command_asks_the_servers_search_and_offline_the_listing(address: str, project: MakeProject) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.plugins.test_changelog import run
 from tests.shop import MakeProject, SkillFiles
 
 PLUGIN = """
@@ -47,11 +48,6 @@ def installed(source: str, name: str = "acme") -> dict[str, Any]:
         f"site/{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         f"site/{name}-1.0.dist-info/entry_points.txt": f"[skillpm]\n{name} = {name}_plugin\n",
     }
-
-
-def run(world: Any, *arguments: Any, **environment: str) -> Any:
-    path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
-    return world.call(*arguments, PYTHONPATH=path, **environment)
 
 
 def test_a_plugin_s_rule_is_checked(project: MakeProject, skill_files: SkillFiles) -> None:

@@ -58,7 +58,6 @@ def test_the_page_of_the_plain_path_ends_with_a_training_plan(project: MakeProje
 @pytest.mark.timeout(3600)
 def test_the_three_steps_end_with_a_model_that_is_better_than_before(project: MakeProject) -> None:
     world = project()
-    (world.root / "site").mkdir()
     install(ROOT / "plugins/skillpm-bridges", world.root / "site")
     python_path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
     follow("langgraph.md", replace(world, environment={**world.environment, "PYTHONPATH": python_path}), 3000)

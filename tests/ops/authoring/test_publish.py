@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.release import Page, Release
 from skillpm.storage import process_lock
 from skillpm.storage.archive import build_archive, read_archive
-from tests.shop import MakeProject
+from tests.shop import MakeProject, snapshot
 
 PUBLISHER = """
 import sys
@@ -174,12 +173,7 @@ def test_publishing_again_completes_what_a_killed_publisher_left(shop: Path, lef
     assert seen is (left in ("page", "everything"))
     assert publish(shop, "1.0") is not seen
     assert is_whole(shop)
-    assert content(shop) == content(whole)
-
-
-def content(root: Path) -> dict[str, str]:
-    files = (path for path in sorted(root.rglob("*")) if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    assert snapshot(shop) == snapshot(whole)
 
 
 def test_a_page_from_elsewhere_is_kept_when_its_skill_is_published(shop: Path) -> None:

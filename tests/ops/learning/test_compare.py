@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from skillpm.evals.assemble import assemble
 from skillpm.evals.stored_records import read_stored
 from skillpm.model.evaluation import Evaluation
-from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.host import Host
 from tests.conftest import Outcome, Project
 from tests.scripted_policy import MakeArm, Server
 from tests.shop import MakeProject
@@ -28,7 +25,7 @@ def stored(server: Server, make_arm: MakeArm, tmp_path: Path) -> Stored:
     def make(name: str, right: Iterable[int], at_least: float | None = None) -> Path:
         suite = {} if at_least is None else {"gate": {"at_least": at_least}}
         server.write(range(1, 41), **suite)
-        evaluation = assemble(build_catalogue([server.skill], Host()), server.tasks(), [make_arm("sft", list(right))])
+        evaluation = server.assembled(make_arm("sft", list(right)))
         path = tmp_path / f"{name}.json"
         path.write_text(evaluation.text())
         return path
@@ -70,13 +67,7 @@ def test_arms_of_two_files_are_paired_and_their_flips_are_listed(shop: Project, 
     ],
 )
 def test_the_far_end_of_an_interval_refuses_and_the_near_end_lets_through(
-    shop: Project,
-    stored: Stored,
-    right: range,
-    at_least: float | None,
-    baseline: range | None,
-    word: str,
-    code: int,
+    shop: Project, stored: Stored, right: range, at_least: float | None, baseline: range | None, word: str, code: int
 ) -> None:
     options = [] if baseline is None else ["--baseline", str(stored("baseline", baseline))]
     candidate = stored("candidate", right, at_least)
@@ -146,7 +137,7 @@ def test_what_cannot_be_compared_is_a_usage_error(
     shop.call("compare", whole, whole, "--arm", "sfd").fails(2, "no arm `sfd`", "did you mean `sft`?")
     shop.call("compare", whole, tmp_path / "none.json").fails(2)
     server.write(range(100, 120))
-    other = assemble(build_catalogue([server.skill], Host()), server.tasks(), [make_arm("sft", [])])
+    other = server.assembled(make_arm("sft", []))
     (tmp_path / "other.json").write_text(other.text())
     shop.call("compare", whole, tmp_path / "other.json").fails(2, "share no task")
 

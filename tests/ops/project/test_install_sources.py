@@ -23,7 +23,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.storage.archive import build_archive
 from skillpm.storage.store import folder_digest
 from tests.conftest import Project, write_tree
-from tests.servers import Handler, Shop, commit_all, git, serving
+from tests.servers import Shop, answering, commit_all, git, serving
 from tests.shop import MakeProject, SkillFiles, publish, snapshot, tree
 
 
@@ -47,17 +47,15 @@ def locked(place: Project) -> dict[str, dict[str, Any]]:
     return {item["name"]: item for item in json.loads((place.root / "skillpm.lock").read_text())["skills"]}
 
 
+def restore(place: Project, other: Project) -> None:
+    """Install by the lock of another project, with an empty store."""
+    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
+    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+
+
 def archive_of(site: Shop, name: str) -> str:
     digest = json.loads((site.root / f"skills/{name}.json").read_text())["releases"][-1]["archive"]
     return f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
-
-
-def says(status: int, body: bytes = b"", **headers: Any) -> Callable[[Handler], bool]:
-    def answer(handler: Handler) -> bool:
-        handler.reply(status, body, **headers)
-        return True
-
-    return answer
 
 
 def test_a_registry_behind_http_installs_locks_and_restores(project: MakeProject, site: Shop) -> None:
@@ -70,8 +68,7 @@ def test_a_registry_behind_http_installs_locks_and_restores(project: MakeProject
     for name, item in lock.items():
         assert folder_digest(place.root / UNIVERSAL / name) == item["tree"]
     assert all(site.asked(path) == 1 for path, _ in site.seen), "everything is asked for once"
-    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
-    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    restore(place, other)
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
 
 
@@ -116,17 +113,17 @@ def edited(site: Shop, name: str, **changes: Any) -> None:
 
 ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
     "an archive that was changed": (lambda site: changed(site, b"?"), 4, "expected"),
-    "a login page for an archive": (lambda site: answers(site, says(200, b"<html>Log in")), 5, "is a web page"),
+    "a login page for an archive": (lambda site: answers(site, answering(200, b"<html>Log in")), 5, "is a web page"),
     "a cut archive": (
         lambda site: answers(site, lambda h: h.reply(200, b"x", length=100) or True),
         5,
         "cannot be used",
     ),
-    "an archive that never ends": (lambda site: answers(site, says(200, b"x" * 99_999)), 4, "is too long"),
+    "an archive that never ends": (lambda site: answers(site, answering(200, b"x" * 99_999)), 4, "is too long"),
     "an archive of more than any skill has": (lambda site: edited(site, "many-00", size=1 << 40), 5, "allowed"),
-    "no archive": (lambda site: answers(site, says(404)), 5, "404"),
-    "a refused archive": (lambda site: answers(site, says(403)), 5, "SKILLPM_TOKEN_127_0_0_1"),
-    "an archive from nowhere": (lambda site: answers(site, says(302, Location="ftp://x/y")), 5, "leads to"),
+    "no archive": (lambda site: answers(site, answering(404)), 5, "404"),
+    "a refused archive": (lambda site: answers(site, answering(403)), 5, "SKILLPM_TOKEN_127_0_0_1"),
+    "an archive from nowhere": (lambda site: answers(site, answering(302, Location="ftp://x/y")), 5, "leads to"),
     "a lie about the tree": (lambda site: edited(site, "many-00", tree="0" * 64), 4, "content of many-00"),
     "a lie about requirements": (lambda site: edited(site, "many-00", requires={}), 4, "claims requirements none"),
     "the page of another name": (lambda site: page(site, (site.root / "skills/top.json").read_bytes()), 5, "`top`"),
@@ -136,7 +133,7 @@ ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
     "a page without releases": (lambda site: page(site, b'{"name": "many-00", "x": 1}'), 3, "has no release"),
     "a registry of the future": (lambda site: (site.root / "config.json").write_text('{"registry": 2}'), 5, "config"),
     "no registry": (lambda site: (site.root / "config.json").unlink(), 5, "is not a registry"),
-    "a busy registry": (lambda site: page(site, says(503, Retry_After="9999")), 5, "9999 seconds"),
+    "a busy registry": (lambda site: page(site, answering(503, Retry_After="9999")), 5, "9999 seconds"),
 }
 
 
@@ -145,7 +142,7 @@ def answers(site: Shop, answer: Any) -> None:
 
 
 def page(site: Shop, content: Any) -> None:
-    site.answers["/skills/many-00.json"] = content if callable(content) else says(200, content)
+    site.answers["/skills/many-00.json"] = content if callable(content) else answering(200, content)
 
 
 def changed(site: Shop, byte: bytes) -> None:
@@ -220,8 +217,7 @@ def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project: Make
     assert locked(other)["pack"]["source"] == f"well-known:{address}"
     place.call("install", address, "--all").ok()
     assert set(locked(place)) == {"note", "pack"}
-    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
-    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    restore(place, other)
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
 
 
@@ -322,8 +318,7 @@ def test_git_sources_are_locked_by_commit_and_restored_by_it(project: MakeProjec
     write_tree(collection / "skills/alpha", {"SKILL.md": "---\nname: alpha\ndescription: Changed.\n---\nx\n"})
     commit_all(collection)
     git(collection, "tag", "--force", "v1")
-    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
-    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    restore(place, other)
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
     done = place.call("install", f"git+file:{collection}@v1#subdirectory=skills/alpha", "--json").ok().document
     assert [item["change"] for item in done["skills"]] == ["replaced"]
@@ -381,8 +376,7 @@ def test_an_archive_file_is_installed_and_restored(
     place.call("install", "mine-1.2.tar.gz").ok()
     entry = locked(place)["mine"]
     assert (entry["source"], entry["archive"]) == ("archive:mine-1.2.tar.gz", hashlib.sha256(data).hexdigest())
-    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
-    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    restore(place, other)
     other.write({"mine-1.2.tar.gz": build_archive(tree(skill_files("mine", "1.2", body="changed\n")))})
     other.call("install", SKILLPM_HOME=str(other.root / "fresh")).fails(7, "no longer has")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from tests.conftest import Project, write_tree
 from tests.servers import commit_all, git
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, SkillFiles, locked, publish
 
 
 @pytest.fixture
@@ -34,18 +33,13 @@ def place(project: MakeProject, upstream: Path, skill_files: SkillFiles) -> Proj
     return made
 
 
-def versions(place: Project) -> dict[str, str]:
-    lock = json.loads((place.root / "skillpm.lock").read_text())
-    return {item["name"]: item["version"] for item in lock["skills"]}
-
-
 def test_the_others_are_updated_and_what_is_unchanged_is_no_change(place: Project) -> None:
     dry = place.call("update", "--dry-run", "--json").ok().document
     assert {item["name"]: item["change"] for item in dry["skills"]} == {
         "aa": "kept", "bb": "kept", "cc": "replaced", "dd": "kept"
     }  # fmt: skip
     done = place.call("update").ok()
-    assert versions(place) == {"aa": "1.0", "bb": "1.0", "cc": "2.0", "dd": "1.0"}
+    assert locked(place) == {"aa": "1.0", "bb": "1.0", "cc": "2.0", "dd": "1.0"}
     assert "aa 1.0 stays as it is locked" in done.err and "it is in `moved/aa` now" in done.err
     assert "bb 1.0 stays as it is locked" in done.err
     assert "1 replaced, 3 up to date" in done.err
@@ -89,7 +83,7 @@ def test_a_branch_or_a_repository_that_went_stops_no_other(
     commit_all(other)
     git(upstream, "branch", "-D", "side") if kind == "branch" else shutil.rmtree(upstream)
     done = place.call("update").ok()
-    assert versions(place) == {"aa": "1.0", "ee": "2.0"}
+    assert locked(place) == {"aa": "1.0", "ee": "2.0"}
     assert "aa 1.0 stays as it is locked" in done.err
 
 
@@ -102,7 +96,7 @@ def test_a_registry_that_no_longer_has_a_name_is_told(
     (shop / "skills/one.json").unlink()
     publish(shop, skill_files("two", "2.0"))
     done = place.call("update").ok()
-    assert versions(place) == {"one": "1.0", "two": "2.0"}
+    assert locked(place) == {"one": "1.0", "two": "2.0"}
     assert "one 1.0 stays as it is locked: registry:../shop no longer has it" in done.err
 
 
@@ -113,7 +107,7 @@ def test_a_folder_that_went_stops_no_other(project: MakeProject, skill_files: Sk
     shutil.rmtree(place.root / "one")
     place.write({"two": skill_files("two", "2.0")})
     assert "one 1.0 stays as it is locked" in place.call(command).ok().err
-    assert versions(place) == {"one": "1.0", "two": "2.0"}
+    assert locked(place) == {"one": "1.0", "two": "2.0"}
     assert "stays" not in place.call("sync", "--frozen").ok().err
 
 

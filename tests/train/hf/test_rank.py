@@ -52,6 +52,12 @@ class Watched(PlainProgress):
         self._watch(self._done)
 
 
+def interrupt(step: int) -> None:
+    """Press Ctrl-C at the third step."""
+    if step == 3:
+        signal.raise_signal(signal.SIGINT)
+
+
 def run_several(
     plan: TrainPlan,
     model: Path,
@@ -161,10 +167,6 @@ def test_an_interrupted_run_of_processes_goes_on_to_the_same_bytes(tiny_model: P
     """Ctrl-C is for the person's process; the others end with it."""
     plan = each_step(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-3))
     run_several(plan, tiny_model, tmp_path / "straight")
-
-    def interrupt(step: int) -> None:
-        if step == 3:
-            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         run_several(plan, tiny_model, tmp_path / "ended", watch=interrupt)

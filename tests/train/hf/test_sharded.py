@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from skillpm.train.grpo import Grpo, Rloo
 from skillpm.train.launch import Launch
 from skillpm.train.plan import TrainPlan
 from skillpm.train.sft import Sft
-from tests.train.hf.test_rank import PAIRS, run_several
+from tests.train.hf.test_rank import PAIRS, interrupt, run_several
 from tests.train.hf.test_stages import plan_of, run
 from tests.train.hf.test_stages_kinds import pay_by_text
 
@@ -60,10 +59,6 @@ def test_an_interrupted_run_of_shares_goes_on_to_the_same_bytes(tiny_model: Path
     """Its checkpoints are whole, so one process can go on, too."""
     plan = full(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-4))
     run_several(plan, tiny_model, tmp_path / "straight", launch=SHARDED)
-
-    def interrupt(step: int) -> None:
-        if step == 3:
-            signal.raise_signal(signal.SIGINT)
 
     for name in ("ended", "alone"):
         with pytest.raises(KeyboardInterrupt):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from skillpm.train.grpo import Grpo
 from skillpm.train.launch import Launch
 from skillpm.train.sft import Sft
 from tests.train.hf.test_checkpoint import each_step
-from tests.train.hf.test_rank import PAIRS, assert_same, run_several
+from tests.train.hf.test_rank import PAIRS, assert_same, interrupt, run_several
 from tests.train.hf.test_sharded import assert_same_weights, figures, full
 from tests.train.hf.test_stages import plan_of, run
 from tests.train.hf.test_stages_kinds import pay_by_text
@@ -66,10 +65,6 @@ def test_an_interrupted_run_of_zero_goes_on_to_the_same_bytes_and_with_as_many_p
     plan = each_step(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-3), grpo)
     straight, ended = tmp_path / "straight", tmp_path / "ended"
     run_several(plan, tiny_model, straight, launch=ZERO[1])
-
-    def interrupt(step: int) -> None:
-        if step == 3:
-            signal.raise_signal(signal.SIGINT)
 
     for stage in ("sft", "grpo"):
         with pytest.raises(KeyboardInterrupt):
