@@ -263,12 +263,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "minimax": (
         "MiniMax",
-        {
-            **_EXPERTS,
-            "num_local_experts": 4,
-            "block_size": 8,
-            "layer_types": ["linear_attention", "full_attention"],
-        },
+        {**_EXPERTS, "num_local_experts": 4, "block_size": 8, "layer_types": ["linear_attention", "full_attention"]},
     ),
     "glm4 moe": (
         "Glm4Moe",

@@ -224,13 +224,7 @@ class Bench:
         recipe = Recipe(stages=(stage,), data=Data(refine=0))
         return self._ours(recipe, self._rows, self.adapter, size.steps)
 
-    def _ours(
-        self,
-        recipe: Any,
-        rows: Sequence[Any],
-        adapter: Path | None = None,
-        most: int | None = None,
-    ) -> Steps:
+    def _ours(self, recipe: Any, rows: Sequence[Any], adapter: Path | None = None, most: int | None = None) -> Steps:
         from skillpm.model.progress import NoProgress
         from skillpm.model.verdict import Judgement, Verdict
         from skillpm.train.hf.stages import Training, open_model, run_stages

@@ -108,11 +108,7 @@ _present = click.option("--data", type=_Folder(exists=True), required=True, help
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
 @click.option("--blobs", default="", metavar="URL", help="Keep new archives in s3://BUCKET/PREFIX, gs:, az: or file:.")
 @click.option(
-    "--behind-proxy",
-    default="",
-    metavar="ADDRESSES",
-    callback=_proxies,
-    help="Trust X-Forwarded-For of these proxies.",
+    "--behind-proxy", default="", metavar="ADDRESSES", callback=_proxies, help="Trust X-Forwarded-For of these proxies."
 )
 def serve(
     data: Path,

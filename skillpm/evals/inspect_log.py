@@ -110,12 +110,7 @@ def _sample(arm: Arm, record: Record) -> dict[str, Any]:
         "input": record.request,
         "target": record.expected if isinstance(record.expected, str) else json.dumps(record.expected),
         "messages": [{"role": "user", "content": record.request, "source": "input"}, answer],
-        "output": {
-            "model": arm.model,
-            "choices": [choice],
-            "completion": record.completion,
-            "usage": usage[arm.model],
-        },
+        "output": {"model": arm.model, "choices": [choice], "completion": record.completion, "usage": usage[arm.model]},
         "scores": _scores(record),
         "metadata": {"skill": record.skill, "task_set": record.suite, "tags": list(record.tags), "argv": record.argv},
         "store": {},

@@ -117,8 +117,4 @@ def _task(record: Record, prompt: str) -> Task:
 
 
 def _judgement(record: Record) -> dict[str, Any]:
-    return {
-        "verdict": record.verdict.model_dump(mode="json"),
-        "rewards": record.rewards,
-        "argv": record.argv,
-    }
+    return {"verdict": record.verdict.model_dump(mode="json"), "rewards": record.rewards, "argv": record.argv}

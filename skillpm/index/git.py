@@ -96,8 +96,7 @@ class GitRepository:
                 commit = self._resolved(reference)
                 if commit is None:
                     raise RegistryError(
-                        f"{self.url} is not in the cache, and `--offline` forbids fetching it",
-                        hint=ONLINE_ONCE,
+                        f"{self.url} is not in the cache, and `--offline` forbids fetching it", hint=ONLINE_ONCE
                     )
                 return commit
             return self._fetched(wanted, reference)

@@ -17,10 +17,7 @@ from skillpm.synth.rule_language import RuleLanguage
 
 # Small letters that look like Latin ones, or whose capitals do: the letters of Cyrillic and Greek in confusables.txt of
 # Unicode Technical Standard 39. Where the two differ (ν: v, Ν: N), the small one counts. Without μ, which is a unit.
-_LATIN = str.maketrans(
-    "авгекмнорстухѕіјѡѵүһҽԁԍԛԝӏαβγεζηικνορστυχϳ",
-    "abrekmhopctyxsijwvyhedgqwlabyezhikvopotuxj",
-)
+_LATIN = str.maketrans("авгекмнорстухѕіјѡѵүһҽԁԍԛԝӏαβγεζηικνορστυχϳ", "abrekmhopctyxsijwvyhedgqwlabyezhikvopotuxj")
 RUN = 8  # words
 PART = 6  # words of a run: requests have fewer in common by chance, too
 

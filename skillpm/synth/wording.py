@@ -10,25 +10,9 @@ from typing import Any, NamedTuple
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import Flaw, disagreements, exchanges
-from skillpm.model.synthesis import (
-    CLAUSE,
-    SLOT,
-    AskingRule,
-    Draw,
-    Location,
-    SynthesisDocument,
-    TaskRule,
-    slots_of,
-)
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
-from skillpm.synth.checker import (
-    label_flaws,
-    own_words,
-    silent_values,
-    text_flaws,
-    unsayable_flaws,
-    value_test,
-)
+from skillpm.synth.checker import label_flaws, own_words, silent_values, text_flaws, unsayable_flaws, value_test
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import LISTED, is_constant, listed, pool_of, size, texts_of, value_text
 from skillpm.synth.refusals import refused_tasks

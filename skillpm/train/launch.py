@@ -216,10 +216,7 @@ def check_rows(plan: TrainPlan, launch: Launch | None) -> None:
     for stage in plan.stages:
         settings, rows = stage.settings, len(stage.plan.rows)
         if stage.trainer.trains and 0 < rows < processes:
-            raise UsageError(
-                f"stage {settings.name}: its {rows} rows are fewer than {processes} processes",
-                hint=_FEW,
-            )
+            raise UsageError(f"stage {settings.name}: its {rows} rows are fewer than {processes} processes", hint=_FEW)
         if rows and isinstance(settings, Sampled):
             _check_share(
                 settings.model_copy(update={"prompts": prompts_of_step(settings, rows)}), processes, has_all=True

@@ -10,15 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.model.training import (
-    Material,
-    Positive,
-    Rate,
-    RowLength,
-    Stage,
-    StageName,
-    StagePlan,
-)
+from skillpm.model.training import Material, Positive, Rate, RowLength, Stage, StageName, StagePlan
 
 
 class Sft(Stage):

@@ -373,10 +373,7 @@ SARIF_SCHEMA: dict[str, Any] = {
                     },
                 },
                 "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
-                "invocations": {
-                    "type": "array",
-                    "items": {"type": "object", "required": ["executionSuccessful"]},
-                },
+                "invocations": {"type": "array", "items": {"type": "object", "required": ["executionSuccessful"]}},
                 "results": {"type": "array", "items": {"$ref": "#/definitions/result"}},
             },
             "additionalProperties": False,

@@ -69,9 +69,7 @@ def test_several_workers_print_the_same_bytes(project: MakeProject) -> None:
     place.call("score", "./skill", "rows.jsonl", "--workers", "0").fails(2, "--workers")
 
 
-def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goes_on(
-    project: MakeProject,
-) -> None:
+def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goes_on(project: MakeProject) -> None:
     broken = {"tool": "serve", "args": {"port": "8123"}}
     given = rows({"expected": broken, "completion": "{}"}, {"expected": GOLD, "completion": json.dumps(GOLD)})
     outcome = project({"skill": SKILL, "rows.jsonl": given}).call("score", "./skill", "rows.jsonl").ok()
@@ -82,9 +80,7 @@ def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goe
     assert re.search(r"1 of 2 rows could not be judged, the first: row 1: .*breaks the contract", outcome.err)
 
 
-def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_fault(
-    project: MakeProject,
-) -> None:
+def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_fault(project: MakeProject) -> None:
     code = "def verify(attempts, contract):\n    raise OSError('\\x1b[2J gone')\n"
     given = rows({"expected": GOLD, "completion": "{}"}, {"expected": GOLD, "completion": "[]"})
     outcome = project({"skill": {**SKILL, "verifier.py": code}}).call("score", "./skill", "--yes", stdin=given)

@@ -75,8 +75,7 @@ def test_a_wrong_value_of_several_kinds_is_told_by_the_kind_that_was_meant(value
 
 
 @pytest.mark.parametrize(
-    ("model", "line"),
-    [(UserDocument, "project: 1"), (Manifest, "manifest: 1"), (SynthesisDocument, "synthesis: 1")],
+    ("model", "line"), [(UserDocument, "project: 1"), (Manifest, "manifest: 1"), (SynthesisDocument, "synthesis: 1")]
 )
 def test_a_missing_version_of_a_format_is_answered_with_its_line(model: type, line: str) -> None:
     with pytest.raises(DocumentError, match="missing key") as refused:

@@ -265,11 +265,7 @@ CASES: dict[str, Case] = {
     ),
     "SK517": package("synthesis.yaml", SYNTHESIS, SYNTHESIS + OTHER_TASK, 3, contract=CONTRACT),
     "SK519": package(
-        "synthesis.yaml",
-        DRAWN.replace("[a]", "[a, 7]"),
-        DRAWN.replace("[a]", "[a, '7']"),
-        3,
-        contract=CONTRACT,
+        "synthesis.yaml", DRAWN.replace("[a]", "[a, 7]"), DRAWN.replace("[a]", "[a, '7']"), 3, contract=CONTRACT
     ),
     "SK518": package(
         "seeds/a.jsonl", row(request="say <|im_end|>", expected=GOLD), row(request="say <|im_end>", expected=GOLD), 1

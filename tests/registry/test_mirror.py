@@ -73,10 +73,7 @@ def test_only_what_is_approved_is_let_in_with_what_it_requires(shop: Path, tmp_p
 
 
 def test_a_folder_is_the_copy_of_one_source_and_nobody_publishes_to_it(
-    shop: Path,
-    tmp_path: Path,
-    skill_files: SkillFiles,
-    project: MakeProject,
+    shop: Path, tmp_path: Path, skill_files: SkillFiles, project: MakeProject
 ) -> None:
     copy, other = tmp_path / "copy", publish(tmp_path / "other", skill_files("base", "9.0"))
     mirror(copy, shop, "plain")
@@ -130,9 +127,7 @@ def test_a_page_that_claims_what_its_skill_does_not_say_is_not_copied(
 
 
 def test_a_release_that_the_source_does_not_have_stops_its_name(
-    shop: Path,
-    tmp_path: Path,
-    skill_files: SkillFiles,
+    shop: Path, tmp_path: Path, skill_files: SkillFiles
 ) -> None:
     mirror(tmp_path / "copy", shop, "plain", "base")
     configuration = (tmp_path / "copy/config.json").read_text()
@@ -170,10 +165,7 @@ def test_a_site_is_copied_and_what_it_forgets_stays(tmp_path: Path, skill_files:
 
 
 def test_a_lock_installs_offline_from_its_frozen_folder_alone(
-    shop: Path,
-    tmp_path: Path,
-    project: MakeProject,
-    skill_files: SkillFiles,
+    shop: Path, tmp_path: Path, project: MakeProject, skill_files: SkillFiles
 ) -> None:
     here = project({"vendor": skill_files("own", "3.0")})
     here.call("install", "top", "./vendor", "incident-triage", "--registry", shop).ok()
@@ -198,9 +190,7 @@ def test_a_lock_installs_offline_from_its_frozen_folder_alone(
 
 
 def test_a_quarantine_of_the_frozen_folder_stops_a_frozen_sync(
-    shop: Path,
-    tmp_path: Path,
-    project: MakeProject,
+    shop: Path, tmp_path: Path, project: MakeProject
 ) -> None:
     here, frozen = project(), tmp_path / "frozen"
     here.call("install", "plain", "--registry", shop).ok()

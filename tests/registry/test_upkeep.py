@@ -81,13 +81,7 @@ def test_only_old_archives_that_no_release_has_are_removed(shop: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["gc"], 5),
-        (["check"], 5),
-        (["account", "add", "ana"], 5),
-        (["account", "token", "ana"], 5),
-    ],
+    ("words", "code"), [(["gc"], 5), (["check"], 5), (["account", "add", "ana"], 5), (["account", "token", "ana"], 5)]
 )
 def test_a_folder_that_is_no_registry_is_refused(tmp_path: Path, words: list[str], code: int) -> None:
     data = tmp_path / "data"

@@ -120,9 +120,7 @@ def test_every_broken_distribution_is_named_with_its_version_and_the_rest_is_loa
     assert "typo 1.2" in messages and "skillpm_run_finnished" in messages and "rum" in messages
 
 
-def test_two_plugins_of_one_name_are_an_error_that_names_both_distributions(
-    distribution: Callable[..., None],
-) -> None:
+def test_two_plugins_of_one_name_are_an_error_that_names_both_distributions(distribution: Callable[..., None]) -> None:
     distribution("acme", acme_same=GOOD)
     distribution("bolt", bolt_same=GOOD)
     host = load_host()

@@ -101,14 +101,8 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
         "<11>Oct  4 03:07:02 node-17 app: all is well",
         {"time": "2026-10-04T03:07:02.000Z", "program": "app", "pid": None, "severity": "err"},
     ),
-    "rfc3164-of-last-year": (
-        "Dec 31 23:59:59 node-17 app: bye",
-        {"time": "2025-12-31T23:59:59.000Z"},
-    ),
-    "rfc3164-on-a-leap-day": (
-        "Feb 29 10:00:00 node-17 app: rare",
-        {"time": "2024-02-29T10:00:00.000Z"},
-    ),
+    "rfc3164-of-last-year": ("Dec 31 23:59:59 node-17 app: bye", {"time": "2025-12-31T23:59:59.000Z"}),
+    "rfc3164-on-a-leap-day": ("Feb 29 10:00:00 node-17 app: rare", {"time": "2024-02-29T10:00:00.000Z"}),
     "rfc3164-without-a-tag": (
         "Oct 14 03:07:02 node-17 last message repeated 2 times",
         {"host": "node-17", "program": None, "message": "last message repeated 2 times"},

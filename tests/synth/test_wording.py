@@ -168,11 +168,7 @@ def test_a_value_that_never_fits_is_seen_without_drawing_thousands_of_rows(sourc
 
 TIED = {
     "type": "object",
-    "properties": {
-        "port": {"type": "integer", "maximum": 9000},
-        "tag": {"enum": NAMES},
-        "note": {"type": "string"},
-    },
+    "properties": {"port": {"type": "integer", "maximum": 9000}, "tag": {"enum": NAMES}, "note": {"type": "string"}},
     "if": {"properties": {"tag": {"const": "ada"}}, "required": ["tag"]},
     "then": {"properties": {"port": {"minimum": 8990}}},
     "else": {"not": {"required": ["note"]}},

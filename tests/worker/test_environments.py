@@ -184,8 +184,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=() if kind == "sdist" else pytest.mark.slow) for kind in HOSTILE],
+    "kind", [pytest.param(kind, marks=() if kind == "sdist" else pytest.mark.slow) for kind in HOSTILE]
 )
 def test_what_a_wheel_needs_is_a_wheel_too_or_is_refused_by_name_and_nothing_runs(
     make_skill: MakeSkill,

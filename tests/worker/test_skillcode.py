@@ -124,12 +124,7 @@ def test_a_plugin_file_may_import_a_sibling_but_not_what_lies_beside_the_skill(
         assert scorer.describe(skill).hooks == ()
 
 
-@pytest.mark.parametrize(
-    ("manifest", "message", "hint"),
-    [
-        ("hooks: 99\n", "version 99 of the hooks", "upgrade"),
-    ],
-)
+@pytest.mark.parametrize(("manifest", "message", "hint"), [("hooks: 99\n", "version 99 of the hooks", "upgrade")])
 def test_what_a_plugin_file_needs_and_does_not_find_is_said_before_it_runs(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, manifest: str, message: str, hint: str
 ) -> None:

@@ -196,9 +196,7 @@ def declared_binary(subject: Subject) -> Iterator[Problem]:
 
 
 @RULES.install_error(
-    "SK417",
-    "archive that cannot be scanned",
-    why="Its content was not scanned, and a script can unpack and run it.",
+    "SK417", "archive that cannot be scanned", why="Its content was not scanned, and a script can unpack and run it."
 )
 def inner_archive(subject: Subject) -> Iterator[Problem]:
     """An archive of another format or under another name, with a password, damaged, too large, or with a link.

@@ -114,10 +114,7 @@ def selftests(context: Context, skills: Sequence[Skill], progress: Progress = NO
 
 
 def selftest(
-    contributions: Contributions,
-    scorer: Scorer,
-    progress: Progress = NO_PROGRESS,
-    say: Say = lambda sentence: None,
+    contributions: Contributions, scorer: Scorer, progress: Progress = NO_PROGRESS, say: Say = lambda sentence: None
 ) -> Selftest:
     """Check one skill; ``say`` is told how long it takes, if that is long.
 

@@ -128,8 +128,7 @@ def _fitting(
     ranked = index.ranked(text, has) if isinstance(index, RankingIndex) else None
     if ranked is None and has:
         raise RegistryError(
-            "it cannot search by what skills have",
-            hint="search a registry with a server, online, or leave out `--has`",
+            "it cannot search by what skills have", hint="search a registry with a server, online, or leave out `--has`"
         )
     for item in index.listings() if ranked is None else ranked:
         fit = rank(words, item)

@@ -178,8 +178,5 @@ def _canonical_digest(data: Bytes, limits: Limits) -> str | None:
 
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:
     return IntegrityError(
-        f"{what}: sha256 is {found[:16]}…, expected {expected[:16]}…",
-        hint=CHANGED,
-        expected=expected,
-        found=found,
+        f"{what}: sha256 is {found[:16]}…, expected {expected[:16]}…", hint=CHANGED, expected=expected, found=found
     )

@@ -20,12 +20,7 @@ import torch
 from skillpm.errors import TrainingError
 from skillpm.train.hf.model import reason_of
 
-JSON_FORM: Any = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-    "lenient": True,
-}
+JSON_FORM: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "lenient": True}
 """As contracts write answers. A keyword that the engine does not know is left to the verifier."""
 _LIMIT_BYTES = 1 << 20  # of a schema
 

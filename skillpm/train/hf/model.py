@@ -122,10 +122,7 @@ def _four_bits(dtype: torch.dtype, device: str) -> dict[str, Any]:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise TrainingError("`quantization: nf4` needs bitsandbytes", hint="pip install 'skillpm-core[qlora]'")
     config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
     place = torch.cuda.current_device() if device == "cuda" else device
     return {"quantization_config": config, "device_map": {"": place}}

@@ -177,9 +177,7 @@ class SeparateRows:
         rows = [(list(feature["input_ids"]), int(feature["answer"])) for feature in features]
         return {
             "input_ids": torch.tensor([ids + [self._pad] * (width - len(ids)) for ids, _ in rows]),
-            "labels": torch.tensor(
-                [[IGNORED] * at + ids[at:] + [IGNORED] * (width - len(ids)) for ids, at in rows],
-            ),
+            "labels": torch.tensor([[IGNORED] * at + ids[at:] + [IGNORED] * (width - len(ids)) for ids, at in rows]),
             "attention_mask": torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows]),
         }
 

@@ -73,12 +73,7 @@ Sampler = Callable[..., list[list[Answer]]]
 
 
 def sample_groups(
-    model: Any,
-    conversation: Conversation,
-    prompts: Sequence[Sequence[int]],
-    *,
-    ended: Ended | None = None,
-    **how: Any,
+    model: Any, conversation: Conversation, prompts: Sequence[Sequence[int]], *, ended: Ended | None = None, **how: Any
 ) -> list[list[list[int]]]:
     """Return the token ids of the answers that ``sample_answers`` returns; ``how`` makes a ``Drawing``."""
     groups = sample_answers(model, conversation, prompts, Drawing(**how), ended=ended)

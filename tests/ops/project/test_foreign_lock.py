@@ -264,13 +264,7 @@ def test_whatever_stands_in_an_apm_lock_is_taken_plainly_or_left(entry: dict[str
 def test_an_import_installs_what_lies_here_and_says_what_does_not(
     project: MakeProject, skill_files: SkillFiles
 ) -> None:
-    lock = {
-        "version": 1,
-        "skills": {
-            "mine": {"source": "skills/mine", "sourceType": "local"},
-            "\x1b[31mred": github(),
-        },
-    }
+    lock = {"version": 1, "skills": {"mine": {"source": "skills/mine", "sourceType": "local"}, "\x1b[31mred": github()}}
     place = project({"skills": {"mine": skill_files("mine")}, "skills-lock.json": json.dumps(lock)})
     shown = place.call("import", "skills-lock.json").fails(1, "not imported", "1 of 2 entries")
     assert "./skills/mine" in shown.out

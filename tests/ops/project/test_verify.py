@@ -172,31 +172,18 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
         {("demo", f"{UNIVERSAL}/demo", "changed", "a link to another place")},
         1,
     ),
-    "a file for a folder": (
-        file_for_folder,
-        {("demo", f"{UNIVERSAL}/demo", "changed", "not a folder")},
-        1,
-    ),
+    "a file for a folder": (file_for_folder, {("demo", f"{UNIVERSAL}/demo", "changed", "not a folder")}, 1),
     "a link into the store for a copy": (
         link_into_the_store,
         {("demo", f"{UNIVERSAL}/demo", "changed", "another version, or another way of linking")},
         1,
     ),
-    "the record lost": (
-        lambda place: (place.root / ".skillpm/installed.json").unlink(),
-        set(),
-        0,
-    ),
+    "the record lost": (lambda place: (place.root / ".skillpm/installed.json").unlink(), set(), 0),
     "a skill of one's own beside": (lambda place: place.write({f"{UNIVERSAL}/mine/SKILL.md": "x"}), set(), 0),
     "all that could tell": (
         edit_all_copies,
         {
-            (
-                "demo",
-                place,
-                "changed",
-                "no intact copy is left to compare the files with",
-            )
+            ("demo", place, "changed", "no intact copy is left to compare the files with")
             for place in ("store", f"{UNIVERSAL}/demo", ".claude/skills/demo")
         },
         4,
