@@ -11,8 +11,6 @@ from skillpm.formats.document import Document, PlacedValueError
 from skillpm.model.python_requirement import python_requirement
 from skillpm.model.requirement import Requirement, parse_version
 
-__all__ = ["Frontmatter", "Manifest", "Permissions", "Promises"]
-
 Text = Annotated[str, Field(max_length=4096)]
 
 

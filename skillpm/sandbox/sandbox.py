@@ -35,9 +35,6 @@ from skillpm.sandbox import bubblewrap, landlock, privileges, seccomp
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.programs import libraries, loaders
 
-__all__ = ["LEVELS", "PLUGIN", "Confinement", "Level", "Sandbox", "choose", "confine", "interpreter", "probed",
-           "readable", "runnable", "tasks"]  # fmt: skip
-
 Level = Literal["bubblewrap", "landlock", "limits"]
 LEVELS: tuple[Level, ...] = ("bubblewrap", "landlock", "limits")  # the strongest first
 PLUGIN = "plugin:"  # in front of the name of a level that a plugin brings

@@ -20,8 +20,6 @@ from skillpm.storage.archive import build_archive
 from skillpm.trust.signature import sign
 from tests.conftest import Outcome, Project
 
-__all__ = ["World", "attacks", "skill_text"]
-
 _KEPT = ("project", "home/skillpm/data", "home/skillpm/config")  # caches may grow by what was fetched
 
 
