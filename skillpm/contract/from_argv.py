@@ -90,8 +90,9 @@ def _option(word: str, options: Mapping[str, ArgvPart]) -> tuple[ArgvPart | None
     if word in options:
         return options[word], None
     flag, equals, value = word.partition("=")
-    if equals and flag in options:
-        return options[flag], value
+    for name in (flag, f"{flag}=") if equals else ():
+        if name in options:
+            return options[name], value
     short = word[:2]
     if not word.startswith("--") and short in options and options[short].value is not None:
         return options[short], word[2:]

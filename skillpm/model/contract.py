@@ -36,7 +36,7 @@ class ArgvPart(Document):
     a flag with its value, for each of its items.
 
     Attributes:
-        flag: the option, such as ``--port``.
+        flag: the option, such as ``--port``; ``if=`` for an operand of ``dd``.
         value: the argument whose value follows.
         condition: ``if``: a boolean argument; the piece stands there only while it is true.
         when: arguments and the values that they must have for the piece to stand there.
@@ -44,7 +44,7 @@ class ArgvPart(Document):
         join: what joins the items of a list into one value.
     """
 
-    flag: Annotated[str, Field(pattern=r"^-")] | None = None
+    flag: Annotated[str, Field(pattern=r"^-|^[A-Za-z][\w.-]*=$")] | None = None
     value: str | None = None
     condition: str | None = Field(default=None, alias="if")
     when: Annotated[dict[str, Json], Field(min_length=1)] | None = None
@@ -57,6 +57,10 @@ class ArgvPart(Document):
             raise ValueError("needs `value`, or `flag` with `if` or `when`")
         if self.attached and (self.flag is None or self.value is None):
             raise ValueError("`attached` needs `flag` and `value`")
+        if self.flag is not None and not self.flag.startswith("-") and not self.attached:
+            raise ValueError(
+                f"a flag such as `{self.flag}` needs `attached` and `value`: it is one word with its value"
+            )
         if self.join is not None and self.value is None:
             raise ValueError("`join` needs `value`")
         return self

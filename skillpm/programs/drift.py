@@ -152,7 +152,8 @@ def _use_of_words(tool: Tool) -> Use:
     choices = {}
     for part in tool.argv:
         if isinstance(part, ArgvPart) and part.flag is not None:
-            flags[part.flag.partition("=")[0]] = None if "=" in part.flag else part.value is not None
+            bare = part.flag.partition("=")[0] if part.flag.startswith("-") else part.flag  # `-lock=false`, but `bs=`
+            flags[bare] = None if bare != part.flag else part.value is not None
             listed = tool.properties.get(part.value or "", {}).get("enum")
             if listed:
                 choices[part.flag] = tuple(str(item) for item in listed if item is not None)

@@ -29,7 +29,9 @@ TEXT = {"type": "string", "minLength": 1, "maxLength": 400, "pattern": r"^[^-\x0
 _IDLE = re.compile(
     r"verbose|quiet|silent|debug|color|colour|log|config|help|version|progress|telemetry|usage|completion"
 )
-_ALIAS = re.compile(r"^(?:same as|alias|like -|equivalent|deprecated|synonym|obsolete|.*\bdeprecated\b)", re.IGNORECASE)
+_ALIAS = re.compile(
+    r"^(?:same as|alias|like -|equivalent|deprecated|synonym|obsolete|ignored|.*\bdeprecated\b)", re.IGNORECASE
+)
 _FORM = re.compile(
     r"^(?:use|output|print|produce|give|show|display|set)\b.*\b(?:format|output mode to \S+|output in \w+)\b",
     re.IGNORECASE,
@@ -214,7 +216,7 @@ def _kept(command: Command, *, is_parsed: bool) -> tuple[list[Option], tuple[str
         return (not option.required, bool(option.names), not in_group, idle, not used, not popular, negative, not short)
 
     alone = {group.names[0] for group in command.exclusions if len(group.names) == 1}  # another mode of the command
-    usable = [o for o in command.options if not re.fullmatch(r"-[\d#]", o.flag) and o.name not in alone]
+    usable = [_needed(o) for o in command.options if not re.fullmatch(r"-[\d#]", o.flag) and o.name not in alone]
     told = (option for option in usable if _is_told(option, is_parsed=is_parsed))
     ranked = sorted(told, key=rank)
     in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
@@ -227,12 +229,20 @@ def _kept(command: Command, *, is_parsed: bool) -> tuple[list[Option], tuple[str
     return kept, tuple(option.flag or option.label for option in usable if option.name not in chosen)
 
 
+def _needed(option: Option) -> Option:
+    """Return an option, required where it is an operand without which nothing is asked for: ``wget [URL]...``."""
+    is_needed = not option.names and not option.required and _kind(option) == "url"
+    return option.model_copy(update={"required": True}) if is_needed else option
+
+
 def _is_told(option: Option, *, is_parsed: bool) -> bool:
     """Is it known which values an option takes? Made-up ones would teach what the program refuses."""
     if option.required:
         return True
     if not _takes_value(option):
         return is_parsed or bool(option.description) or option.flag.startswith("--")
+    if not {"a", "i"}.isdisjoint(option.choices):  # every request says these
+        return False
     return bool(option.choices) or _kind(option) != "word" or (is_parsed and not option.names)
 
 
@@ -325,7 +335,7 @@ def _argv(program: Program, command: Command, kept: list[Option]) -> Iterator[An
             yield {
                 "flag": option.flag,
                 "value": option.name,
-                **({"attached": True} if option.value == "optional" else {}),
+                **({"attached": True} if option.value == "optional" or option.flag.endswith("=") else {}),
             }
     yield from () if command.operands_first else operands
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from skillpm.programs.phrases import imperative, one_side
 from skillpm.programs.program import Option
 
-_NAME = r"--?(?:\[no-?\])?[A-Za-z0-9?#@][\w-]*(?:\.\w[\w-]*)*"
+_NAME = r"--?(?:\[no-?\])?[A-Za-z0-9?#@][\w-]*(?:\.\w[\w-]*)*|[a-z]+(?==[A-Z])"
 _META = r"<[^<>]+>(?:\.\.\.)?|\{[^{}\s]+\}|\[[^\[\]]+\]|[A-Za-z'\"][\w'\"./|-]*(?:\.\.\.)?"
 _TYPES = (
     "string|strings|stringArray|stringToString|int|ints|uint|float|duration|list|bytes|filter|file|path|dir|name|"
@@ -15,13 +17,14 @@ _TYPES = (
 )
 _SPEC = re.compile(
     rf"(?P<name>{_NAME})(?:(?:[ ]?\[=|\[)(?P<optional>[^\]]+)\]"
-    rf"|[ ]?=[ ]?(?P<equals>{_META}|''|\"\"|\[\]|\d+m?s?)(?P<colon>:)?"
+    rf"|[ ]?=[ ]?(?P<equals>{_META}|''|\"\"|\[\]|-?\d+m?s?|\.\.\.)(?P<colon>:)?"
     r"|[ ](?P<spaced>(?:\[[^\[\]]+\])?<[^<>]+>(?:\.\.\.)?|\[\([^\[\]]+\]\w+|\{[^{}\s]+\}|\[[A-Z<][^\[\]]*\]"
     r"|\[[^\[\]\s|]+\|[^\[\]]+\]"
-    r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|[A-Z][A-Za-z]+(?=[ ]{2,}\S)"
+    r"|[A-Z][A-Z0-9_/:|.-]*(?:\.\.\.)?(?![a-z])|\+?[A-Za-z][\w.=:/|-]*(?=[ ]{2,}\S)"
     r"|[a-z][a-z-]*(?=,[ ]--[a-z-]+=)"  # `-f script-file, --file=script-file`
     rf"|(?:{_TYPES})\b(?![ ]\w)))?(?P<more>\.\.\.)?"
 )
+_LONGEST_GRAMMAR = 20_000
 _NEGATIVE = re.compile(r"(?:disable|do not|don't|never|skip|suppress|prevent|turn off|without)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:,|/|\||\bor\b)?\s*(?=--?[A-Za-z0-9?#@\[])")
 _DEFAULT = re.compile(
@@ -33,6 +36,7 @@ _COMMAS = rf"(?:{_MARKED}(?:, |\|))"  # a list ends with the word behind `or`
 _LIST = rf"[\(\[\{{]?({_COMMAS}{{0,12}}(?:{_MARKED},? or ){{1,12}}{_MARKED}|{_COMMAS}{{1,12}}{_MARKED})"
 _VALUES = re.compile(
     rf"\[?possible values: ([^\]]+)\]?|(?:one of|can be|must be|either)[:=]? {_LIST}"
+    r"|\{([\w.-]+(?:\|[\w.-]+)+)\}"
     r"|(?:\b(?:valid|allowed|supported|available|accepted|permitted) (?:values|choices|options|formats|types|modes"
     rf"|levels)(?: are)?|\b(?:values|choices)(?: are|(?=:)))[:=]? {_LIST.replace(' or ', ' (?:or|and) ')}",
     re.IGNORECASE,
@@ -45,7 +49,9 @@ _INTEGER = re.compile(
     re.IGNORECASE,
 )
 _FOLDER = re.compile(r"^(?:dir|directory|folder|.*_dir|.*directory)$", re.IGNORECASE)
-_PATH = re.compile(r"(?:^|[_ -])(?:file|files|filename|path|paths|pathspec|archive|script)s?$", re.IGNORECASE)
+_PATH = re.compile(
+    r"(?:^|[_ -]|\b(?:in|out))(?:file|files|filename|path|paths|pathspec|archive|script)s?$", re.IGNORECASE
+)
 
 
 def specs_of(rest: str) -> tuple[list[re.Match[str]], int]:
@@ -84,16 +90,20 @@ def options_of(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Op
     if label in ("false", "true"):
         label = ""
     if is_kubectl:
-        label = {"''": "string", '""': "string", "[]": "list"}.get(label, "int" if label.isdecimal() else label)
-    value = "optional" if is_optional else "none" if label in ("", "...") else "required"
-    bare = label.strip("<>[]='\"").removesuffix("...")
-    kind = kind_of(bare, text)
+        label = {"''": "string", '""': "string", "[]": "list"}.get(
+            label, "int" if re.fullmatch(r"-?\d+", label) else label
+        )
+    is_told = label not in ("", "...") or any(found["equals"] == "..." for found in specs)  # `--require=...`
+    value = "optional" if is_optional else "required" if is_told else "none"
+    bare = label.strip("<>[]='\"+").removesuffix("...")
+    choices = choices_of(label, text) if value != "none" else ()
+    kind = "text" if choices and not all(map(str.isdecimal, choices)) else kind_of(bare, text)
     least, most = _bounds(text) if kind == "integer" else (None, None)
     yield Option.model_validate({
-        "names": names, "label": bare[:200], "description": sentence_of(text), "value": value, "kind": kind,
-        "choices": choices_of(label, text) if value != "none" else (), "minimum": least, "maximum": most,
+        "names": names, "label": bare[:200], "description": one_side(sentence_of(text), off=False), "value": value,
+        "kind": kind, "choices": choices, "minimum": least, "maximum": most,
         "default": _default(text, kind) if value != "none" else None,
-        "many": value != "none" and (label.endswith("...") or bool(_MANY.search(text)) or "list" in label),
+        "many": value != "none" and label != "..." and bool(re.search(r"\.\.\.$|list", label) or _MANY.search(text)),
     })  # fmt: skip
 
 
@@ -104,7 +114,7 @@ def _all_names(specs: list[re.Match[str]]) -> list[str]:
 
 def _names(name: str) -> list[str]:
     found = re.match(r"--\[no-?\](.+)", name)
-    return [f"--{found[1]}"] if found else [name]
+    return [f"--{found[1]}"] if found else [name] if name.startswith("-") else [f"{name}="]
 
 
 def _bounds(text: str) -> tuple[int | None, int | None]:
@@ -127,11 +137,13 @@ def choices_of(label: str, text: str) -> tuple[str, ...]:
     if re.fullmatch(r"\{[^{}]+\}|[\w.-]+(?:\|[\w.-]+)+", inner):
         values = re.split(r"[,|]", inner.strip("{}"))
     elif found := _VALUES.search(text):
-        values = re.split(r", (?:or|and) |, | (?:or|and) |\|", found[1] or found[2] or found[3])
+        values = re.split(r", (?:or|and) |, | (?:or|and) |\|", next(filter(None, found.groups())))
     elif found := re.search(
         rf"{re.escape(inner)} (?:is|can be|may be):? ((?:'[\w.-]+'(?:, or |, | or )?){{2,12}})", text
     ):
         values = re.split(r", or |, | or ", found[1])
+    elif len(told := re.findall(r"'([\w.-]+)' [a-z]+s\b", text)) > 1:  # 'none' suppresses all, 'progress' shows more
+        values = told
     else:
         return ()
     if values[-1].strip() in ("or", "and", "etc", "etc."):  # "a, b, or +FORMAT": any other value is right as well
@@ -162,8 +174,9 @@ def sentence_of(text: str) -> str:
 def with_values(options: Sequence[Option], defined: Mapping[str, tuple[str, ...]]) -> list[Option]:
     """Return options with the values of their place holders, if there are several plain ones."""
     values = {
-        label: tuple(dict.fromkeys(words))
+        name: tuple(dict.fromkeys(words))
         for label, words in defined.items()
+        for name in (label, f"{label}S")  # `conv=CONVS`: each CONV symbol may be one of these
         if 1 < len(set(words)) <= 40 and all(re.fullmatch(r"\w[\w.+-]*", word) for word in words)
     }
     return [
@@ -174,11 +187,43 @@ def with_values(options: Sequence[Option], defined: Mapping[str, tuple[str, ...]
     ]
 
 
+def without_grammar(text: str) -> tuple[str, list[Option]]:
+    """Return a text without its grammar of options, as of ip and tc, and these: ``{ -j[son] | -n[etns] name }``."""
+    head, _, rest = text.partition("OPTIONS := {")
+    depth, ends = 0, [-1]
+    for place, letter in enumerate(rest[:_LONGEST_GRAMMAR]):
+        depth += (letter in "{[") - (letter in "}]")
+        if depth < 0 or (letter == "|" and not depth):
+            ends.append(place)
+        if depth < 0:
+            parts = [" ".join(rest[begin + 1 : end].split()) for begin, end in itertools.pairwise(ends)]
+            return head + rest[place + 1 :], [option for part in parts for option in _grammar_option(part)]
+    return text, []
+
+
+def _grammar_option(part: str) -> Iterator[Option]:
+    found = re.fullmatch(r"-(\w+)(?:\[([\w-]+)\])?(?: [\[{]? ?(\w[^\]}]*?) ?[\]}]?)?", part)
+    if found is None or found[2] == "ersion":
+        return
+    names = [f"-{found[1]}", *([f"-{found[1]}{found[2]}"] if found[2] else [])]
+    label = found[3] or ""
+    choices = tuple(label.split(" | ")) if "|" in label else ()
+    value = "required" if label else "none"
+    yield Option.model_validate({"names": names, "label": label[:200], "value": value, "choices": choices})
+
+
 def with_brackets(options: Sequence[Option], text: str) -> list[Option]:
     """Return options with the place holders that they have in ``[--omit <dev|optional>]`` alone."""
     labels = dict(re.findall(r"[\[|](--?[\w-]+)[ =](<[^<>\n]+>)", text))
+    listed = set(re.findall(r"[\[|](--[\w-]+)", text))
 
     def labelled(option: Option) -> Option:
+        negated = f"--no-{option.flag[2:]}"
+        if option.value == "none" and negated in listed and option.flag not in listed:  # `[--no-audit]` above `--audit`
+            off = re.match(r"If set to false, then (\w.*)", option.description)
+            deed = imperative(option.description)
+            text = off[1] if off else f"do not {deed}" if deed else ""
+            return option.model_copy(update={"names": (negated,), "description": text})
         label = next((labels[name] for name in option.names if name in labels), "")
         if not label or option.value != "none":
             return option
@@ -200,7 +245,7 @@ def distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
             # `--time` and `--time=WORD`; without words that are known, only the first is used
             said = new if new.choices or new.kind == "integer" else former
             new = new.model_copy(update={"value": "optional", "description": said.description})
-        elif former is not None and former.names == new.names and _is_literal(former) and _is_literal(new):
+        elif former is not None and former.names == new.names != () and _is_literal(former) and _is_literal(new):
             values = (*(former.choices or (former.label,)), new.label)  # `--format=gzip`, `--format=zstd`
             new = former.model_copy(update={"choices": tuple(dict.fromkeys(values)), "description": ""})
         elif former is not None and not new.names and new.many:  # `URL [URL...]`

@@ -11,29 +11,48 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from skillpm.programs.help_options import distinct, options_of, sentence_of, specs_of, with_brackets, with_values
+from skillpm.programs.help_options import (
+    distinct,
+    options_of,
+    sentence_of,
+    specs_of,
+    with_brackets,
+    with_values,
+    without_grammar,
+)
 from skillpm.programs.program import Command, Example, Exclusion, Option
 from skillpm.programs.usage_line import exclusions, operands
 from skillpm.programs.values import kind_of
 
 _MOST_LINES = 8000
 _HEADED = re.compile(r"\s*--?[\w-]+(?:, [\w-]+)*:")  # a name above its text, which does not say whether it has a value
-_HEAD = re.compile(r"^(?P<indent>[ \t]*)(?=-)(?P<rest>-\S.*)$")
+_HEAD = re.compile(r"^(?P<indent>[ \t]*)(?P<rest>-\S.*|[a-z]+=[A-Z]+ {2,}\S.*)$")  # `  bs=BYTES   read ...` of dd
 _GAP = re.compile(r"(?:[ ]{2,}|\t|: (?=[A-Z]))")
 _COMMAND = re.compile(
-    r"^[ ]{1,8}([a-z][a-z0-9:_.-]*)\*?(?:, [a-z][\w-]*)*((?: [\[<A-Z]\S*)*)(?:[ ]{2,}|\t|[ ]+- |(?<=[\]>.]) )\s*(\S.*)$"
+    r"^[ ]{1,8}([a-z](?:[a-z0-9:_.-]*\w)?):?\*?(?:, [a-z][\w-]*)*((?: [\[<A-Z]\S*)*)"
+    r"(?:[ ]{2,}|\t|[ ]+- |(?<=[\]>.]) )\s*(\S.*)$"
 )
-_NAMES = re.compile(r"^ +[a-z][\w-]*(?:, [a-z][\w-]*)+,?$")
+_NAMES = re.compile(r"^ +[a-z][\w-]*(?:, [a-z][\w-]*)+,?$|^[a-z][\w.-]*(?: {2,}[a-z][\w.-]*)*$")  # npm, openssl
+_COMMANDS = re.compile(r"^[A-Z][A-Za-z ]*commands(?: \(.*\))?:?$")
 _BARE = re.compile(r"^[ ]{1,8}([a-z][a-z0-9_-]+)$")
 _HEADING = re.compile(
     r"^[ ]{0,2}(?:[A-Z][^.]{0,60}|[a-z ]*commands):\s*$|^[A-Z][A-Z &/()-]{2,40}$|^[a-z][^-:.]{4,60}(?:\(see also.*\))?$"
 )
+_BANNER = re.compile(
+    r"copyright|warranty|free software|licen[cs]e|\bversion \d|^\S+ v?\d+\.\d|^(?-i:[A-Z]{2,}) (?:is|are) "
+    r"|:=|^defaults? |:$",
+    re.IGNORECASE,
+)
+# `jq - ...`, `GNU Wget 1.2, a ...`
+_NAMED = re.compile(r"^(?:[\w.-]+ - (?=\S)|[\w ]+ \d+(?:\.\d+)+, (?=an? ))(.*?)(?: \[version.*\])?$")
+_ONE_OF = re.compile(r"[\])] \{([a-z][\w-]*(?:,[a-z][\w-]*)+)\}(?: \.\.\.)?$")  # of argparse, which lists commands so
 _USAGE = re.compile(r"^\s*usage:?\s*(.*)$", re.IGNORECASE)
 _PLAIN_USAGE = re.compile(r"^(\S+(?: \S+)* \[(?:OPTION|FLAG).*)$")
 _OR = re.compile(r"^\s+or:\s+(.*)$")
-_MANUAL = re.compile(r"^[A-Z0-9_.:+-]+\(\w+\)\s")
+_MANUAL = re.compile(r"^[\w.:+-]+\(\w+\)\s")
 _DEFINES = re.compile(
-    r"^ *([A-Z][A-Z_-]+)(?: (?:is|can be|may be|must be) (?:one|any) of the following| (?:options|values)):?$"
+    r"^ *(?:Each )?([A-Z][A-Z_-]+)(?: symbol)?(?: (?:is|can be|may be|must be) (?:one|any) of the following| may be"
+    r"| (?:options|values)):?$"
 )
 _VALUE_ROW = re.compile(r"^ +(\w[\w.+-]{0,39})(?: {2,}\S.*)?$")
 
@@ -90,9 +109,10 @@ def is_manual(text: str) -> bool:
 def read_help(text: str) -> Help:
     """Read a help text or a rendered manual page; what it does not say stays empty. Never raises."""
     text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", text).replace("\r", "").replace("’", "'").expandtabs(8)
+    text, listed = without_grammar(text)
     lines = [line.rstrip() for line in text.split("\n")[:_MOST_LINES] if len(line) < 2000]
     lines = [part for line in lines for part in _columns(line)]
-    help_text = Help(defined=dict(_defined("\n".join(lines))))
+    help_text = Help(defined=dict(_defined("\n".join(lines))), options=listed)
     if is_manual(text):
         lines = _manual(lines, help_text)
     heading, place = "", 0
@@ -102,10 +122,11 @@ def read_help(text: str) -> Help:
         if found and not help_text.usage:
             place = _usage(lines, place, found[1], help_text)
             continue
-        if _HEAD.match(line) and not _HEADED.fullmatch(line) and not line.lstrip().startswith(("---", "- ")):
+        is_prose = _HEADED.fullmatch(line) or line.lstrip().startswith(("---", "- ")) or _is_wrapped(lines, place)
+        if _HEAD.match(line) and not is_prose:
             place = _option(lines, place, heading, help_text)
             continue
-        if _HEADING.match(line) and _has_inner(lines, place):
+        if (_HEADING.match(line) and _has_inner(lines, place)) or _COMMANDS.match(line):
             heading = line.strip().rstrip(":").lower()
         elif heading.startswith("example"):
             _example(lines, place, help_text)
@@ -117,11 +138,21 @@ def read_help(text: str) -> Help:
         help_text.description = _description(lines)
     if not help_text.sure and not re.search(r"command|\{|<action>", " ".join(help_text.usage), re.IGNORECASE):
         help_text.commands = {}
+    form = rf"^[\w.-]+ [\w-]+ ([a-z][a-z-]+)(?: .*<{'|$' if len(help_text.usage) > 1 else ''})"
     for line in help_text.usage:
+        if found := _ONE_OF.search(line):
+            help_text.commands = {**dict.fromkeys(found[1].split(","), ""), **help_text.commands}
         is_call = line.split()[:1] == help_text.usage[0].split()[:1]
-        if is_call and (found := re.match(r"^[\w.-]+ [\w-]+ ([a-z][a-z-]+) .*<", line)):  # `git remote add <name>`
+        if is_call and (found := re.match(form, line)):  # `git remote add <name>`, `npm cache verify`
             help_text.commands.setdefault(found[1], "")
     return help_text
+
+
+def _is_wrapped(lines: list[str], place: int) -> bool:
+    """Is a line the rest of a sentence, which happens to begin with an option?"""
+    before, line = (lines[place - 1] if place else ""), lines[place]
+    depth = len(line) - len(line.lstrip())
+    return len(before) > 60 and re.match(rf" {{{depth}}}[A-Za-z]", before) is not None and not _HEAD.match(before)
 
 
 def _columns(line: str) -> list[str]:
@@ -164,7 +195,7 @@ def _usage(lines: list[str], place: int, first: str, help_text: Help) -> int:
         line = lines[place]
         if found := _OR.match(line) or _USAGE.match(line):
             parts.append(found[1])
-        elif len(line) - len(line.lstrip()) <= indent or line.lstrip().startswith("-"):
+        elif len(line) - len(line.lstrip()) < indent + bool(first.strip()) or line.lstrip().startswith("-"):
             break
         elif parts and line.split()[0] != parts[0].split()[0] and len(line) - len(line.lstrip()) > indent + 6:
             parts[-1] += " " + line.strip()
@@ -212,7 +243,7 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
         [([item], "") for item in specs] if is_list else [(specs, " ".join(text))]
     )  # `-nouser -nogroup -path PATTERN`
     for option in itertools.chain(*(options_of(names, words, after) for names, words in said)):
-        if option.flag not in ("--help", "--version", "-h"):
+        if option.flag not in ("--help", "--version", "-h", "-help", "-version"):
             help_text.options.append(option)
     if re.search(r"operation mode|^operations$", heading) and specs:
         _add_mode(help_text)
@@ -232,7 +263,8 @@ def _defined(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     lines = text.split("\n")
     for place, line in enumerate(lines):
         if head := _DEFINES.match(line):
-            rows = [_VALUE_ROW.match(row) for row in itertools.takewhile(str.strip, lines[place + 1 :])]
+            below = place + (1 if any(lines[place + 1 : place + 2]) else 2)  # dd has an empty line first
+            rows = [_VALUE_ROW.match(row) for row in itertools.takewhile(str.strip, lines[below:])]
             depth = rows[0].start(1) if rows and rows[0] else 0  # what is deeper explains a value
             yield head[1], tuple(row[1] for row in rows if row is not None and row.start(1) == depth)
 
@@ -254,11 +286,11 @@ def _row(line: str, heading: str, help_text: Help) -> None:
             help_text.arguments[found[1].lower()] = sentence_of(found[2])
             if not re.search(r"^positional", heading):
                 return
-    if heading.endswith("commands") and _NAMES.match(line):  # npm
+    if re.search(r"commands(?: \(.*)?$", heading) and _NAMES.match(line):
         help_text.sure = True
         help_text.commands |= dict.fromkeys(re.findall(r"[a-z][\w-]*", line), "")
         return
-    if found and not re.search(r"option|environment|variable|example|alias|^format|exit|column", heading):
+    if found and not re.search(r"option|environment|variable|example|alias|^format|exit|column|topic", heading):
         text = found[3] if (found.lastindex or 0) > 2 else ""
         help_text.sure = help_text.sure or "command" in heading
         if found[1] not in ("help", "usage", "or") and (text or "command" in heading):
@@ -276,22 +308,29 @@ def _example(lines: list[str], place: int, help_text: Help) -> None:
 
 
 def _description(lines: list[str]) -> str:
-    """Return the first paragraph that is prose: not indented much, and neither a heading nor an option."""
+    """Return the first paragraph that says what the program does: no version, licence or default."""
+    texts = (re.sub(_NAMED, r"\1", text) for text in _paragraphs(lines))
+    return sentence_of(next((text for text in texts if not _BANNER.search(text)), ""))
+
+
+def _paragraphs(lines: list[str]) -> Iterator[str]:
+    """Yield paragraphs of prose before the first option: not indented much, and no headings."""
     paragraph: list[str] = []
-    for before, line in zip(["", *lines], lines, strict=False):
+    for before, line in zip(["", *lines], [*lines, ""], strict=True):
         if _HEAD.match(line):
             break
         prose = re.match(r"^ {0,4}[A-Za-z]", line) and not _HEADING.match(line) and not _USAGE.match(line)
         if (
             prose
             and not line.rstrip().endswith(("options", "flags"))
+            and not _COMMANDS.match(line)
             and not _COMMAND.match(line)
             and not _OR.match(line)
         ):
             if paragraph or not before.strip():  # what follows another kind of line is the rest of a sentence
                 paragraph.append(line.strip())
         elif paragraph:
-            break
-    text = " ".join(paragraph)
-    named = re.match(r"^[\w.-]+ - (\S.*?)(?: \[version.*\])?$", text)
-    return sentence_of(named[1] if named else text)
+            yield " ".join(paragraph)
+            paragraph = []
+    if paragraph:
+        yield " ".join(paragraph)

@@ -33,7 +33,10 @@ def catch(script: str) -> Any:
     def caught(parser: Any, *_: Any, **__: Any) -> Any:
         raise Caught(parser)
 
-    setattr(argparse.ArgumentParser, "parse_known_args", caught)
+    def caught_whole(parser: Any, *arguments: Any, **more: Any) -> Any:
+        return caught(parser) if is_whole(parser) else PARSE(parser, *arguments, **more)
+
+    setattr(argparse.ArgumentParser, "parse_known_args", caught_whole)
     patch_click(caught)
     name = os.path.basename(script)
     sys.argv = [script, "--help"]
@@ -48,6 +51,20 @@ def catch(script: str) -> Any:
     except SystemExit:
         pass
     return None
+
+
+def is_whole(parser: Any) -> bool:
+    """Has a parser of argparse all that the program takes? One without help only looks ahead, as django-admin's does.
+
+    One with a list of commands, and no parser for each, leaves the rest to others, as twine's and aws' do.
+    """
+    actions = parser._actions
+    names = {name for action in actions for name in action.option_strings}
+    plain = [action for action in actions if not action.option_strings]
+    hands_over = any(action.choices and type(action).__name__ != "_SubParsersAction" for action in plain) and (
+        any(action.nargs == "..." or action.dest == "command" for action in plain)
+    )
+    return bool(names & {"-h", "--help"} or len(actions) == 0) and not hands_over
 
 
 def patch_click(caught: Any) -> None:

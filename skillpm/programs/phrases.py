@@ -28,6 +28,11 @@ _CUT = re.compile(
 _TOOL = re.compile(
     r"^(?:an?|another|the)\s[\w ,-]*?(?:utility|tool|program|command|interface)\s(?:to|for|that)\s", re.IGNORECASE
 )
+_SIDES = re.compile(
+    r"(enable|show|allow|include|activate|add|use|turn on)s?(?:/| or |,)"
+    r"(disable|hide|disallow|exclude|deactivate|remove|avoid|(?:turn )?off)s?\b",
+    re.IGNORECASE,
+)
 _THIRD = re.compile(r"^([a-z]+?)(es|s)$")
 
 
@@ -50,7 +55,8 @@ def clean(text: str, longest: int = 90) -> str:
 def imperative(text: str) -> str:
     """Return a description as an imperative in lower case; empty where it is not one."""
     text = _TOOL.sub("", clean(text))
-    first, _, rest = text.partition(" ")
+    adverb = found[0].lower() if (found := re.match(r"[A-Za-z]+ly (?=[a-z])", text)) and not _is_verb(found[0]) else ""
+    first, _, rest = text[len(adverb) :].partition(" ")
     verb = first.lower().strip(",").partition("/")[0]
     comma = "," if first.endswith(",") else ""
     third = _THIRD.match(verb)
@@ -63,7 +69,17 @@ def imperative(text: str) -> str:
         return ""
     if re.match(r"\w+[eo]r for \w+ing\b", rest):  # "stream editor for filtering text" is one, too
         return ""
-    return f"{verb}{comma} {rest}".strip() if verb else ""
+    return f"{adverb}{verb}{comma} {rest}".strip() if verb else ""
+
+
+def _is_verb(word: str) -> bool:
+    return word.strip().lower() in _VERBS
+
+
+def one_side(text: str, *, off: bool) -> str:
+    """Return what one side of a switch does: ``Disable colors`` for ``Enable or disable colors``."""
+    found = _SIDES.match(text)
+    return f"{found[2] if off else found[1]}{text[found.end() :]}" if found else text
 
 
 def gerund(phrase: str) -> str:
@@ -84,7 +100,8 @@ def words_of(name: str) -> str:
 def variants(phrase: str) -> list[str]:
     """Return an imperative with the other verbs that people use for it."""
     verb, _, rest = phrase.partition(" ")
-    return [phrase, *(f"{other} {rest}".strip() for other in _SYNONYMS.get(verb, ()))]
+    others = () if re.match(r"(?:out|up|off|down|over|through|away|back)\b", rest) else _SYNONYMS.get(verb, ())
+    return [phrase, *(f"{other} {rest}".strip() for other in others)]  # nobody says "look for out" for "find out"
 
 
 def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False) -> list[str]:
@@ -162,6 +179,7 @@ def noun_clauses(name: str, noun: str) -> list[str]:
 
 def _filled(text: str, value: str, words: str, flag: str) -> str:
     # all places at once: an option may itself be called n, f or v
+    text = text.replace("{f} {v}", "{f}{v}") if flag.endswith("=") else text  # `bs=4K`
     return re.sub(r"\{([nfv])\}", lambda place: {"n": words, "f": flag, "v": value}[place[1]], text)
 
 

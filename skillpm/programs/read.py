@@ -16,7 +16,7 @@ from skillpm.errors import UsageError
 from skillpm.programs import introspect
 from skillpm.programs.ask import Asker
 from skillpm.programs.help_text import Help, is_manual, read_help
-from skillpm.programs.phrases import imperative
+from skillpm.programs.phrases import imperative, one_side
 from skillpm.programs.program import Command, Exclusion, Option, Program
 from skillpm.programs.tldr import tldr_examples
 
@@ -152,9 +152,12 @@ def _parsed_option(found: dict[str, Any]) -> Option | None:
     text = re.split(r"(?<=[a-z)])\. (?=[A-Z`'(])", found["description"])[0].rstrip(".")
     negated = found.pop("no", [])
     if negated and found["default"] is True:  # only the other side of the switch changes anything
-        names, text = negated, f"do not {said}" if (said := imperative(text)) else ""
+        off = one_side(text, off=True)
+        said = f"do not {plain}" if (plain := imperative(text)) else ""
+        names, text = negated, off if off != text else said
     elif negated and not names:
         names = negated
+    text = one_side(text, off=False)
     found["default"] = None if found["value"] == "none" else found["default"]
     found = {key: value for key, value in found.items() if key != "list"}
     return Option.model_validate({**found, "names": names, "many": many, "description": text})
@@ -173,8 +176,9 @@ def _by_help(asker: Asker, choice: CommandChoice) -> Program:
     while queue and (len(commands) < choice.most or choice.commands):
         words = queue.pop(0)
         found = _help(asker, words)
-        if found.commands and found.commands == root.commands:  # systemctl: one help for all
-            found = replace(root, description="", usage=[root.rows.get(words[-1], "")], commands={}, exclusions=[])
+        outer = _help(asker, words[:-1]) if len(words) > 1 else root
+        if found.commands and found.commands == outer.commands:  # systemctl, `npm cache`: one help for all
+            found = _part(outer, (asker.name, *words))
         inner = {} if words in choice.commands and found.options else found.commands
         below = [(*words, name) for name in inner if name not in words and len(words) < _DEPTH]
         texts |= {(*words, name): found.commands[name] for name in found.commands}
@@ -184,11 +188,20 @@ def _by_help(asker: Asker, choice: CommandChoice) -> Program:
         if words[0] not in names and (found.options == root.options or not (found.options or found.usage)):
             continue  # it is no subcommand: the program says the same without it
         command = found.command(asker.name, words)
-        described = texts.get(words) or command.description
+        described = texts.get(words) or command.description or _manual(asker, words).description
         commands.append(command.model_copy(update={"description": described}))
     if not names and not choice.commands:
         commands = [root.command(asker.name, ())]
     return Program(name=asker.name, description=root.description, commands=tuple(commands), names=names)
+
+
+def _part(outer: Help, line: tuple[str, ...]) -> Help:
+    """Return what a help for several subcommands says of one: its usage lines, or its row."""
+    size = len(line)
+    usage = [text for text in outer.usage if tuple(text.split()[:size]) == line]
+    names = [word for text in usage for word in text.split()[size : size + 1] if re.fullmatch(r"[a-z][a-z-]+", word)]
+    rows = usage or [outer.rows.get(line[-1], "")]
+    return replace(outer, description="", usage=rows, commands=dict.fromkeys(names, ""), exclusions=[])
 
 
 def _idle(words: tuple[str, ...]) -> bool:
@@ -207,14 +220,17 @@ def _help(asker: Asker, words: tuple[str, ...]) -> Help:
             found = read
         if found.options or found.commands:
             break
-    manual = shutil.which("man")
     silent = sum(not option.description for option in found.options)
-    if manual is not None and (silent * 4 > len(found.options) or not (found.options or found.commands) or not words):
-        page = "-".join((asker.name, *words))
-        reply = asker.call(manual, page)
-        if is_manual(reply.text):
-            found = _completed(found, read_help(reply.text))
+    if silent * 4 > len(found.options) or not (found.options or found.commands) or not words:
+        found = _completed(found, _manual(asker, words))
     return found
+
+
+def _manual(asker: Asker, words: tuple[str, ...]) -> Help:
+    """Return what the manual page of a command says; nothing where there is none."""
+    manual = shutil.which("man")
+    reply = asker.call(manual, "-".join((asker.name, *words))) if manual is not None else None
+    return read_help(reply.text) if reply is not None and is_manual(reply.text) else Help()
 
 
 def _completed(found: Help, manual: Help) -> Help:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -143,13 +144,18 @@ def _rule_name(draft: Draft, taken: Container[str]) -> str:
 
 
 def _clauses(draft: Draft) -> dict[str, list[str]]:
-    """Return the clauses of each slot; of two that differ in their value alone, the first slot has them."""
+    """Return the clauses of each slot, without those that differ from another slot's in their value alone.
+
+    Nobody could tell which of two limits "with a timeout of 5s" sets. The first slot has them where it has no others.
+    """
+    texts = {slot.name: {text: text.replace(f"{{{slot.name}}}", "{}") for text in slot.clauses} for slot in draft.slots}
+    slots = Counter(bare for own in texts.values() for bare in set(own.values()))
     said: dict[str, str] = {}
     clauses: dict[str, list[str]] = {}
-    for slot in draft.slots:
-        own = dict.fromkeys(slot.clauses)
-        kept = [text for text in own if said.setdefault(text.replace(f"{{{slot.name}}}", "{}"), slot.name) == slot.name]
-        clauses |= {slot.name: kept} if kept else {}
+    for name, own in texts.items():
+        clear = [text for text, bare in own.items() if slots[bare] == 1]
+        kept = clear or [text for text, bare in own.items() if said.setdefault(bare, name) == name]
+        clauses |= {name: kept} if kept else {}
     return clauses
 
 

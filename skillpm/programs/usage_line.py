@@ -9,13 +9,18 @@ from skillpm.programs.help_options import kind_of
 from skillpm.programs.program import Exclusion, Option
 
 _NO_OPERAND = re.compile(
-    r"^\W*(?:options?|flags|command|subcommand|args?|arguments|global.options|.*-options|--)\W*$", re.IGNORECASE
+    r"^\W*(?:options?|operand|flags|command|subcommand|args?|arguments|global.options|.*-options|--)\W*$", re.IGNORECASE
 )
-_PIECE = re.compile(r"\{[^{}\s]+\}|<[^<>]+>(?:\.\.\.)?|\.\.\.|[\[\](){}|]|[^\s\[\](){}|<>]+(?:=?<[^<>]+>)?")
+_PIECE = re.compile(
+    r"'[^'\s][^']*'|\{[^{}\s]+\}|<[^<>]+>(?:\.\.\.)?|\.\.\.|[\[\](){}|]|[^\s\[\](){}|<>]+(?:=?<[^<>]+>)?"
+)
 
 
 def operands(usage: list[str], name: str, words: tuple[str, ...], texts: dict[str, str]) -> list[Option]:
     """Return the operands of the first usage line that has some."""
+    after = [line.split()[1 + len(words) : 2 + len(words)] for line in usage]
+    if len(after) > 2 and all(re.fullmatch(r"[a-z][a-z-]+", word) for rest in after for word in rest or [""]):
+        return []  # `npm config set ...`, `npm config list [--json]`, ...: subcommands
     for text in usage[:4]:  # `-c[dfwzZ]` is a bundle, and `<file(s)>` may be several
         line = re.sub(r"\[[A-Za-z]+(?: [a-z]+)+\]", "", text)  # prose: `[ignored command line arguments]`
         line = re.sub(r"(?<= )(-\w+)\[\w+\]", r"\1", re.sub(r"\(s\)([>\]])", r"s\1...", line))
@@ -32,7 +37,7 @@ def operands(usage: list[str], name: str, words: tuple[str, ...], texts: dict[st
 
 def _operands(rest: str, texts: dict[str, str]) -> Iterator[Option]:
     for text, required, several in _pieces(rest):
-        label = text.removesuffix("...").strip("<>").split("|")[0]
+        label = text.removesuffix("...").strip("<>'").split("|")[0]
         if _NO_OPERAND.match(text) or not re.match(r"[A-Za-z]", label) or label.lower() in ("or", "program"):
             continue
         many = several or text.endswith("...")

@@ -17,7 +17,7 @@ _POOLS: dict[str, tuple[Any, list[Any]]] = {
     kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
 }
 _NO_FILE = re.compile(
-    r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when)\b"
+    r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when|expression)\b"
 )
 GENERIC = frozenset(_WORDS["generic"].split())
 _STEP, _FEW = 11, 8
@@ -35,6 +35,8 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
         return kind
     label = re.sub(r"\[[^\[\]]*\]", "", label)  # `[USER@]HOST`
     words = [re.sub(r"[_/-]+", " ", part.lower()).strip() for part in (name, label.strip("<>"))]
+    if re.fullmatch(r"<?\w+[:/]\w+>?", label):  # `--user <user:password>`: one of the two alone is not right
+        return "word"
     if kind in _NUMBERS:
         return "port" if re.search(r"\bport\b", words[0]) else _NUMBERS[kind]
     said, own = _hint(words[0]), _hint(words[1])
@@ -47,6 +49,8 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
         return chosen if chosen in ("path", "folder", "reference", "url") else kind
     if chosen in ("path", "folder") and (_NO_FILE.search(words[0]) or _NO_FILE.match(text.lower())):
         return "word"  # `--output <list>`: columns
+    if chosen == "url" and words[0].endswith(" name"):  # `--remote-name`
+        return "name"
     if chosen in ("glob", "regexp"):
         is_named = own in ("glob", "regexp") or not words[1] or words[1] in GENERIC  # not `--exclude <thing>`
         return _pattern(" ".join(words), text.lower()) if is_named else "word"

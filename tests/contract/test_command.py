@@ -475,6 +475,8 @@ BAD = {
     "a pattern that is none": "argv: {command_line: name, allow: {p: {values: [{names: -a, optional: true, "
     "following: '('}]}}}",
     "an attached value of nothing": "argv: [x, {value: name, attached: true}]",
+    "a name in a word of its own": "argv: [x, {flag: if=, value: name}]",
+    "a flag that is a word": "argv: [x, {flag: rm, value: name, attached: true}]",
 }
 
 

@@ -25,7 +25,9 @@ tools:
         tags: {type: array, items: {type: integer}}
         since: {type: string}
         form: {enum: [long, short]}
-    argv: [show, {flag: --tags, value: tags, join: ","}, {flag: --since, value: since, attached: true},
+        size: {type: integer}
+    argv: [show, {flag: bs=, value: size, attached: true},
+           {flag: --tags, value: tags, join: ","}, {flag: --since, value: since, attached: true},
            {flag: --long, when: {form: long}}, {flag: --brief, when: {form: short}}, --, {value: paths}]
 """
 
@@ -66,6 +68,7 @@ def test_every_command_of_a_contract_comes_back_as_its_call() -> None:
             {"paths": ["a", "-b"], "tags": [1, 2], "since": "-2h", "form": "long"},
         ),
         ("show --brief -- a", {"paths": ["a"], "form": "short"}),
+        ("show bs=512 -- a", {"paths": ["a"], "size": 512}),
         ("show --loud -- a", None),
         ("show -- ", None),
         ("hide -- a", None),
@@ -75,7 +78,7 @@ def test_lists_attached_values_and_conditions_are_read_and_nothing_is_guessed(
     text: str, arguments: dict[str, object] | None
 ) -> None:
     calls = calls_of(contract(LISTS), text, shlex.split(text))
-    empty = dict.fromkeys(("paths", "tags", "since", "form"))
+    empty = dict.fromkeys(("paths", "tags", "since", "form", "size"))
     assert calls == ([] if arguments is None else [{"tool": "show", "args": empty | arguments}])
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from skillpm.programs.draft import Draft
 from skillpm.programs.from_program import drafts, phrasings
 from skillpm.programs.help_text import read_help
-from skillpm.programs.phrases import clean, imperative
+from skillpm.programs.phrases import clean, imperative, variants
 from skillpm.programs.program import Command, Option, Program
 from skillpm.programs.values import fresh, kind_of, pool
 from tests.conftest import ROOT
@@ -120,6 +120,9 @@ Flags:
         ("pattern", "", "the search pattern (a regular expression, unless '--glob' is used)", "pattern"),
         ("select", "PATTERN", "re-run what matches PATTERN", "pattern"),
         ("exclude", "<thing>", "leave this thing out", "word"),
+        ("user", "<user:password>", "Server user and password", "word"),
+        ("repo", "[HOST/]OWNER/REPO", "Select another repository", "word"),
+        ("remote-name", "", "The remote name to commit to", "name"),
         ("ignore-matching-lines", "RE", "ignore changes where all lines match RE", "regexp"),
     ],
 )
@@ -241,6 +244,12 @@ def test_a_request_says_one_thing_and_says_it_whole() -> None:
     [hue] = read_as("x [OPTION]...\n  --hue[=WHEN]   dye the names WHEN\n").slots
     assert "with --hue" in hue.clauses and "WHEN" not in str(hue.clauses)
     assert "save counts" not in clauses["write"]
+    assert imperative("Unconditionally make all targets") == "unconditionally make all targets"
+    assert variants("find out which account is used") == ["find out which account is used"]
+    [colors] = read_as("x [OPTION]...\n  --[no-]colors   Enable or disable colors\n").slots
+    assert "and enable colors" in colors.clauses
+    block = next(slot for slot in read_as("dd [OPERAND]...\n\n  bs=BYTES   read BYTES bytes at a time\n").slots)
+    assert (block.name, block.source) == ("bs", "size") and "with bs={bs}" in block.clauses
 
 
 def test_what_two_commands_show_is_told_apart_by_more_than_the_verb() -> None:

@@ -135,6 +135,43 @@ def test_the_parser_judges_command_lines_and_runs_none(
     assert not (tmp_path / "ran").exists()
 
 
+DISPATCHER = """
+import argparse, sys
+first = argparse.ArgumentParser(add_help=False)
+first.add_argument("--quiet", action="store_true")
+first.parse_known_args()
+parser = argparse.ArgumentParser(prog="tool", description="Publishes parcels.")
+parser.add_argument("command", choices=["send", "check"])
+parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+known = parser.parse_args()
+command = argparse.ArgumentParser(prog="tool " + known.command)
+command.add_argument("--fast", action="store_true", help="hurry")
+command.parse_args(known.rest)
+raise SystemExit("it went on")
+"""
+SHARED = """#!/bin/sh
+if [ "$1" = --help ]; then printf 'usage: tool COMMAND\\n\\nCommands:\\n  cache   manage the cache\\n'; exit; fi
+printf 'Usage:\\ntool cache add <name>\\ntool cache list [<name>] [--long]\\ntool cache wipe\\n'
+printf '\\nOptions:\\n  --long  say more\\n'
+"""
+
+
+def test_a_parser_that_leaves_its_commands_to_others_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    read = read_program(Asker(script(tmp_path, DISPATCHER)))
+    assert (read.source, read.names) == ("help", ("send", "check"))
+    assert options(read, "send") == {"--fast": ("none", "text", (), None, False, False)}
+
+
+def test_commands_that_share_one_help_have_their_own_usage_lines(tmp_path: Path) -> None:
+    path = tmp_path / "tool"
+    path.write_text(SHARED)
+    path.chmod(0o755)
+    read = read_program(Asker(str(path)))
+    assert [command.words for command in read.commands] == [("cache", "add"), ("cache", "list"), ("cache", "wipe")]
+    operands = [[(o.label, o.required) for o in command.options if not o.names] for command in read.commands]
+    assert operands == [[("name", True)], [("name", False)], []]
+
+
 def test_a_program_that_is_not_of_python_has_no_parser_to_ask(tmp_path: Path) -> None:
     path = tmp_path / "plain"
     path.write_text("#!/bin/sh\nexit 0\n")
