@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +50,11 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
     metavar="FILE",
     help="Write it for a list of tools, as OpenAI or Anthropic write it.",
 )
-@click.option("--from-mcp", type=TypedPath(), metavar="FILE", help="Write it for the `tools/list` of an MCP server.")
+@click.option(
+    "--from-mcp",
+    metavar="FILE|COMMAND",
+    help="Write it for an MCP server: a file with its `tools/list`, or the command that starts it, run in the sandbox.",
+)
 @click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 3.0 or 3.1.")
 @json_option
 def command(name: str, directory: Path, kind: str | None, minimal: bool, program: str | None, **sources: Any) -> None:
@@ -56,7 +62,8 @@ def command(name: str, directory: Path, kind: str | None, minimal: bool, program
 
     By default it is an example with comments that say what to change. With --from-cli it answers requests about a
     program: contract, rules and text come from the program's parser or help, and nothing of it runs but its help, in
-    the sandbox. With --from-tools, --from-mcp or --from-openapi it answers with calls of an API.
+    the sandbox. With --from-tools, --from-mcp or --from-openapi it answers with calls of an API; a server that
+    --from-mcp starts is asked for its tools alone.
     """
     from skillpm.layout.skeleton import Kind
     from skillpm.ops.authoring.new import create_from_api, create_from_program, create_skill
@@ -71,7 +78,8 @@ def command(name: str, directory: Path, kind: str | None, minimal: bool, program
         folder = create_from_program(name, directory, program, words, warn=warn)
     elif apis:
         [(form, path)] = apis.items()
-        folder = create_from_api(name, directory, path, form, sources["commands"], warn=warn)
+        source = _server_or_file(path) if form == "mcp" else path
+        folder = create_from_api(name, directory, source, form, sources["commands"], warn=warn)
     else:
         folder = create_skill(name, directory, Kind(kind or "cli"), minimal=minimal)
     written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -85,6 +93,16 @@ def command(name: str, directory: Path, kind: str | None, minimal: bool, program
         note(f"next: read what it teaches with `skillpm synth {shown} --show 10`, then run `skillpm selftest {shown}`")
     else:
         note(f"next: edit {folder / 'SKILL.md'}, then run `skillpm validate {folder} --level publish`")
+
+
+def _server_or_file(text: str) -> Path | tuple[str, ...]:
+    """Return the words of a command, where no file has this name; else the file."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    is_command = not Path(text).exists() and bool(words) and (len(words) > 1 or shutil.which(words[0]) is not None)
+    return tuple(words) if is_command else Path(text)
 
 
 def _check(program: str | None, commands: tuple[str, ...], apis: int, shaped: bool) -> None:

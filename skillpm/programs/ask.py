@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ _MOST = 8  # calls at once
 _TREE = ("bin", "sbin", "shims", "Scripts")
 
 
+Process = subprocess.Popen[bytes]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -64,7 +65,7 @@ class Asker:
     _sandbox: Sandbox = field(init=False)
     _deadline: float = field(init=False)
     _replies: dict[tuple[tuple[str, ...], tuple[Path, ...]], Future[Reply]] = field(init=False, default_factory=dict)
-    _running: set[subprocess.Popen[bytes]] = field(init=False, default_factory=set)
+    _running: set[Process] = field(init=False, default_factory=set)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -107,6 +108,17 @@ class Asker:
                 raise
         return reply.result()
 
+    def start(self, words: Sequence[str], scratch: Path, show: tuple[Path, ...], error: IO[bytes]) -> Process:
+        """Start a command that is spoken to over its input and its output, confined as every call is.
+
+        Raises:
+            UsageError: it cannot be started.
+        """
+        try:
+            return self._start(words, scratch, show, subprocess.PIPE, subprocess.PIPE, error)
+        except OSError as failure:
+            raise UsageError(f"`{self.program[:80]}` cannot be started: {failure.strerror}") from failure
+
     def side_by_side(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """Return what work on each item makes of calls, some at once. Where one fails, the calls of the others end."""
         with ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as threads:
@@ -119,7 +131,7 @@ class Asker:
     def _stop(self) -> None:
         self._deadline = 0.0
         for process in tuple(self._running):
-            _kill(process)
+            kill(process)
 
     def _seconds_left(self) -> float:
         return min(_SECONDS, self._deadline - time.monotonic())
@@ -137,12 +149,8 @@ class Asker:
             for name in ("refs", "objects"):  # an empty repository: `git remote add -h` asks for one
                 (scratch / ".git" / name).mkdir(parents=True)
             (scratch / ".git" / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
-            command = self._command(list(words), scratch, show)
             try:
-                process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, cwd=scratch,
-                    env=self._environment(scratch), start_new_session=True,
-                )  # fmt: skip
+                process = self._start(words, scratch, show, subprocess.DEVNULL, out, error)
             except OSError as failure:
                 return Reply("", f"cannot be started: {failure.strerror}")
             problem = ""
@@ -153,13 +161,20 @@ class Asker:
                 problem = f"did not end within {seconds:.0f} seconds"
             finally:
                 self._running.discard(process)
-                _kill(process)
+                kill(process)
                 process.wait()
             texts = [_read(file) for file in (out, error)]
             if any(len(text) > _BYTES for text in texts):  # it may have been ended for it: files are limited, too
                 problem = f"printed more than {_BYTES >> 20} MiB"
             said = next((text for text in texts if text.strip()), b"")
             return Reply(said[:_BYTES].decode(errors="replace"), problem)
+
+    def _start(self, words: Sequence[str], scratch: Path, show: tuple[Path, ...], *streams: int | IO[bytes]) -> Process:
+        stdin, stdout, stderr = streams
+        return subprocess.Popen(
+            self._command(list(words), scratch, show), stdin=stdin, stdout=stdout, stderr=stderr, cwd=scratch,
+            env=self._environment(scratch), start_new_session=True,
+        )  # fmt: skip
 
     def _command(self, words: list[str], scratch: Path, show: tuple[Path, ...]) -> list[str]:
         package = Path(__file__).parents[2]
@@ -194,7 +209,8 @@ class Asker:
         return {**ours, **plain, **python, "PYTHONUSERBASE": str(self.path.parents[1])}
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Process) -> None:
+    """End a process and all that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -81,20 +81,21 @@ def create_from_program(
 def create_from_api(
     name: str,
     directory: Path,
-    file: Path,
+    source: Path | tuple[str, ...],
     form: Api,
     chosen: tuple[str, ...] = (),
     *,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Path:
-    """Write a skill for an API that a file describes, into ``directory/name``, and return that folder.
+    """Write a skill for an API that a source describes, into ``directory/name``, and return that folder.
 
-    The file is JSON or YAML. ``chosen`` are the tools that it is for, by default all, or the first ones of which a
+    The source is a file of JSON or YAML, or the words that start an MCP server, which is then asked in the sandbox.
+    ``chosen`` are the tools that it is for, by default all, or the first ones of which a
     skill can hold the text. ``warn`` takes a sentence about each thing that the contract cannot take.
 
     Raises:
         UsageError: the name is not valid, a file of that name exists, or the API has not a tool that was chosen.
-        DocumentError: the file is not what it should be, or holds nothing that a contract can take.
+        DocumentError: the source is not what it should be, or holds nothing that a contract can take.
         StorageError: the file cannot be read, or the disk refused; nothing is left behind.
     """
     from skillpm.programs.operation_drafts import drafts_of
@@ -102,21 +103,31 @@ def create_from_api(
     from skillpm.programs.skill import About
 
     target = _target(name, directory)
-    if not file.exists() or file.is_dir():
-        raise UsageError(f"no file {file}", hint="name the file that describes the API")
-    refuse_unending(file)
-    with DiskErrors("read", file), file.open("rb") as opened:
-        text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
+    origin, shown = (str(source), source.name) if isinstance(source, Path) else (" ".join(source),) * 2
     try:
-        document = _api_document(text, str(file))
+        document = _api_document(_described(source), origin) if isinstance(source, Path) else _served(source)
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
         tools = drafts_of(_chosen(list(reader(document, warn)), chosen), warn)
         info = document.get("info") if isinstance(document, dict) else None
         title = str(info.get("title") or name) if isinstance(info, dict) else name
-        about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
+        about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{shown}`")
         return _write(target, _files_that_fit(about, tools, warn))
     except DocumentError as error:
-        raise DocumentError(error.rule, path=error.path or str(file), line=error.line, hint=error.hint) from None
+        raise DocumentError(error.rule, path=error.path or origin, line=error.line, hint=error.hint) from None
+
+
+def _described(file: Path) -> str:
+    if not file.exists() or file.is_dir():
+        raise UsageError(f"no file {file}", hint="name the file that describes the API")
+    refuse_unending(file)
+    with DiskErrors("read", file), file.open("rb") as opened:
+        return opened.read(_MOST_BYTES).decode("utf-8", "replace")
+
+
+def _served(words: tuple[str, ...]) -> Any:
+    from skillpm.programs.mcp_tools import tools_of_server
+
+    return {"tools": tools_of_server(words)}
 
 
 def _chosen(operations: list[Operation], names: tuple[str, ...]) -> list[Operation]:
