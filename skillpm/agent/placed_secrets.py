@@ -37,7 +37,38 @@ _PLACES = tuple(
         ("a password of a command", r"(?<!\S)(?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?=\S*[a-z])([^\s\"']{1,128})"),
         (
             "a password of a command",
-            rf"--(?:[a-z-]{{1,32}}-)?(?:password|passwd|pass|token|secret|api-key)[ =][\"']?(?!-)({_VALUE})",
+            rf"(?<!\\w)--?(?:[a-z-]{{1,32}}-)?(?:(?:store|key|src|dest|pass)?pass(?:word|wd|phrase|in|out)?|token|secret|api-key)"
+            rf"[ =][\"']?(?:pass:)?(?![-$/.~]|pass:|env:|file:|stdin)({_VALUE})",
+        ),
+        (
+            "a password of a command",
+            r"\bhtpasswd\s+-\w{0,8}b\w{0,8}\s+(?:-\S{1,16}\s+){0,4}\S{1,256}\s+\S{1,64}\s+(\S{1,128})",
+        ),
+        (
+            "a password of a command",
+            r"\b(?:zip|unzip|redis-cli)\b[^\n|;&]{0,200}?\s(?:(?-i:-P)|(?<=redis-cli )-a)[ =]?[\"']?([^\s\"']{1,128})",
+        ),
+        ("a password of a command", r"\b7z\w?\b[^\n|;&]{0,200}?\s-p([^\s\"']{1,128})"),
+        (
+            "a password of a command",
+            r"\b(?:echo|printf)\s+(?:-n\s+)?[\"']?(?!\$)([^\s\"'|$]{4,512})[\"']?\s{0,4}\|[^\n|;]{0,200}--password-stdin",
+        ),
+        ("a cookie", r"(?<!\S)(?:-b|--cookie)[ =][\"']?[\w.-]{1,64}=([^\s\"']{8,4096})"),
+        (
+            "a token",
+            r"\b\w{0,32}(?:secret|password|token|api_?key|access_?key)[\"']?\s{1,4}[\"']?(?=\S{0,256}[0-9])(?=\S{0,256}[a-z])"
+            r"([A-Za-z0-9+/=_-]{16,512})(?![\w./-])",
+        ),
+        (
+            "a password",
+            r"\b(?:password|passphrase|passwd|pwd|token|key)\s{1,4}(?:is|was)\s{1,4}[\"'`]?(?=\S{0,256}[0-9])(?=\S{0,256}[a-z])"
+            rf"({_VALUE})",
+        ),
+        # what issuers begin their tokens with, whatever follows: forms change, and a session is no document
+        (
+            "a token",
+            r"(?<![A-Za-z0-9])((?:sk-(?:[a-z]{2,10}-)?|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|npm_|gsk_|xai-|ntn_|hvs\.)(?=\S{0,256}[0-9])"
+            r"(?=\S{0,256}[A-Z])[A-Za-z0-9_-]{24,512})",
         ),
         ("a password of a command", r"\bsshpass\s+-p\s*[\"']?([^\s\"']{1,128})"),
         ("a password of a command", r"\bmysql(?:dump|admin)?\b[^\n|;]{0,200}?\s-p[\"']?([^\s\"']{1,128})"),

@@ -21,12 +21,20 @@ Outcome = Literal["done", "failed", "refused", "unknown"]
 
 _NO_REQUEST = re.compile(
     r"\s*(?:<(?:command-|local-command|system-reminder|environment_context|user_instructions|turn_aborted|user_action"
-    r"|INSTRUCTIONS|permissions|skill|bash-)|# AGENTS\.md instructions|\[Request interrupted|Caveat: The messages)"
+    r"|INSTRUCTIONS|permissions|skill|bash-)|# AGENTS\.md instructions|\[Request interrupted|Caveat: The messages"
+    r"|This session is being continued from a previous conversation"
+    r"|Another language model started to solve this problem)"
 )
-_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+_ADDED = re.compile(  # by the program around a request, such as which file an editor shows
+    r"<((?:ide|system|task|user|local|command|bash|environment|turn|subagent)[-_][a-z_-]+)\b[^<>]*>.*?</\1>", re.DOTALL
+)
+_EDITOR = re.compile(r"# Context from my IDE setup:.*## My request for Codex:", re.DOTALL)
+_NO_TEXT = frozenset({"image", "document", "input_image", "input_file", "image_url"})
 _REFUSED = re.compile(r"doesn't want to (?:proceed|take this action)|rejected by user|user rejected|aborted by user")
 _EXIT_CODE = re.compile(r"(?:Exit code:|exited with code|exit code)\s*(-?\d+)", re.IGNORECASE)
-_ASIDE = frozenset({"Skill", "TodoWrite", "ToolSearch", "TaskCreate", "TaskUpdate", "update_plan"})
+_ASIDE = frozenset(
+    {"Skill", "TodoWrite", "ToolSearch", "TaskCreate", "TaskUpdate", "update_plan", "tool_search", "tool_search_call"}
+)
 _SHELLS = frozenset({"bash", "sh", "zsh"})
 _SHELL_LETTERS = re.compile(r"[|&;<>()$`\\\n*?\[\]{}~!#]")  # outside quotes a shell may read more than words
 _QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\]*\"")
@@ -77,6 +85,7 @@ class Turn:
         session: the id of the session.
         number: which request of it, from 0.
         when: an ISO time, or empty.
+        with_picture: does it show a picture or a file beside its words?
         uses: without those that only plan or look up tools and skills.
     """
 
@@ -85,6 +94,7 @@ class Turn:
     when: str
     model: str
     request: str
+    with_picture: bool = False
     uses: list[ToolUse] = field(default_factory=list)
 
 
@@ -117,26 +127,32 @@ class _Reader(ABC):
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self._open: dict[str, ToolUse] = {}
+        self._known: set[str] = set()  # calls: a message that grows is written again with each of its parts
         self._session = self._model = ""
 
     @abstractmethod
     def read(self, row: dict[str, Any]) -> None:
         """Take the next row."""
 
-    def _asked(self, text: str, when: Any) -> None:
-        request = _REMINDER.sub("", text).strip()
-        if request and not _NO_REQUEST.match(request):
-            number = len(self.turns)
-            self.turns.append(Turn(self._session, number, when if isinstance(when, str) else "", self._model, request))
+    def _asked(self, content: Any, when: Any) -> None:
+        parts = [str(part["text"]) for part in _parts(content) if isinstance(part.get("text"), str)]
+        texts = [_EDITOR.sub("", _ADDED.sub("", text)).strip() for text in parts]
+        request = "\n".join(text for text in texts if text and not _NO_REQUEST.match(text))
+        if request:
+            picture = any(part.get("type") in _NO_TEXT for part in _parts(content))
+            when = when if isinstance(when, str) else ""
+            self.turns.append(Turn(self._session, len(self.turns), when, self._model, request, picture))
 
     def _called(self, identity: Any, name: Any, arguments: Any) -> None:
-        if not self.turns or not isinstance(name, str) or name in _ASIDE:
+        is_known = isinstance(identity, str) and identity in self._known
+        if not self.turns or not isinstance(name, str) or name in _ASIDE or is_known:
             return
         use = ToolUse(name, arguments if isinstance(arguments, dict) else {})
         self.turns[-1].uses.append(use)
         self.turns[-1].model = self._model
         if isinstance(identity, str):
             self._open[identity] = use
+            self._known.add(identity)
 
     def _returned(self, identity: Any, output: str, failed: bool | None) -> None:
         use = self._open.pop(identity, None) if isinstance(identity, str) else None
@@ -163,28 +179,54 @@ class _ClaudeCode(_Reader):
         elif row.get("type") == "user":
             for part in _parts(message.get("content")):
                 if part.get("type") == "tool_result":
-                    self._returned(part.get("tool_use_id"), _text(part.get("content")), bool(part.get("is_error")))
-                elif part.get("type") == "text" and not row.get("isMeta"):
-                    self._asked(str(part.get("text", "")), row.get("timestamp"))
+                    failed = _claude_failed(part.get("is_error"), row.get("toolUseResult"))
+                    self._returned(part.get("tool_use_id"), _text(part.get("content")), failed)
+            if not row.get("isMeta"):
+                self._asked(message.get("content"), row.get("timestamp"))
+
+
+def _claude_failed(is_error: Any, result: Any) -> bool | None:
+    """Return whether a call failed; None where it goes on in the background."""
+    about = result if isinstance(result, dict) else {}
+    if about.get("backgroundTaskId"):
+        return None
+    return bool(is_error) or bool(about.get("interrupted"))
 
 
 class _Codex(_Reader):
+    _is_aside = False  # another agent asks in it, and no person
+
     def read(self, row: dict[str, Any]) -> None:
         payload = row.get("payload")
         item = payload if isinstance(payload, dict) else row
         kind = item.get("type") if row.get("type") in ("response_item", None) or payload is None else row.get("type")
+        if kind == "session_meta" and _is_of_agent(item.get("source")):
+            self._is_aside = True
+        if self._is_aside:
+            return
         if kind == "session_meta" or (payload is None and "id" in item and "timestamp" in item and "type" not in item):
             self._session = str(item.get("id", self._session))
         elif kind == "turn_context":
             self._model = str(item.get("model", self._model))
         elif kind == "message" and item.get("role") == "user":
-            self._asked(_text(item.get("content")), row.get("timestamp"))
+            self._asked(item.get("content"), row.get("timestamp"))
+        elif kind == "event_msg" and item.get("type") == "thread_rolled_back":
+            count = item.get("num_turns")
+            del self.turns[
+                len(self.turns) - min(len(self.turns), count if isinstance(count, int) and count > 0 else 0) :
+            ]
         elif kind == "function_call":
             self._called(item.get("call_id"), item.get("name"), _object(item.get("arguments")))
         elif kind == "local_shell_call":
             self._called(item.get("call_id"), "local_shell", item.get("action"))
-        elif kind in ("function_call_output", "local_shell_call_output"):
+        elif isinstance(kind, str) and kind.endswith("_call"):  # a patch, a search of the web, and what is to come
+            self._called(item.get("call_id", item.get("id")), item.get("name") or kind, item.get("action"))
+        elif isinstance(kind, str) and kind.endswith("_call_output"):
             self._returned(item.get("call_id"), *_codex_output(item.get("output")))
+
+
+def _is_of_agent(source: Any) -> bool:
+    return isinstance(source, dict) and any(str(key).lower().startswith("subagent") for key in source)
 
 
 def _codex_output(output: Any) -> tuple[str, bool | None]:

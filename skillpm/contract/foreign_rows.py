@@ -126,7 +126,20 @@ def _shown(row: dict[str, Any]) -> tuple[Any, Any]:
         return prompt, answer if isinstance(answer, dict) else None
     if isinstance(answer, list) and answer and isinstance(answer[-1], dict) and answer[-1].get("role") == "assistant":
         return prompt, _of_messages(answer[-1:])
+    if isinstance(answer, list) and any(isinstance(item, dict) and "type" in item for item in answer):
+        return prompt, _of_items(answer)
     return prompt, _answer(answer)
+
+
+def _of_items(items: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the answer in the items that OpenAI's Responses give: a call, or the text of a message."""
+    messages = [item for item in items if item["type"] == "message" and item.get("role") == "assistant"]
+    calls = [{"function": item} for item in items if item["type"] == "function_call"]
+    if any(item["type"].endswith("_call") and item["type"] != "function_call" for item in items):
+        return _NoAnswer("calls a tool of another kind")
+    return (
+        _of_messages([{"content": "", "tool_calls": calls}] if calls else messages[:1]) if calls or messages else None
+    )
 
 
 def _message(turn: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,19 @@ PLACES = [
     f"root:$6${WEAK}$7nL4pT6wY3hR5jD0:19000:",
     f"https://x.blob.example.net/c?sv=2022&sig={WEAK}9fK2mZ8x",
     f"aws_secret_access_key = {WEAK}/{WEAK}/key",
+    f"gpg --batch --passphrase {WEAK} -c f",
+    f"openssl enc -aes-256-cbc -pass pass:{WEAK} -in f",
+    f"keytool -storepass {WEAK} -list",
+    f"htpasswd -b users ada {WEAK}",
+    f"zip -P {WEAK} a.zip f",
+    f"7z x -p{WEAK} a.7z",
+    f"redis-cli -a {WEAK} ping",
+    f"echo '{WEAK}' | docker login -u ada --password-stdin",
+    f"curl -b 'sid={WEAK}' https://x",
+    f"aws configure set aws_secret_access_key {WEAK}{WEAK}",
+    f"the password is {WEAK}, use it",
+    f"sk-proj-{WEAK}{WEAK}{WEAK}",
+    f"github_pat_11{WEAK}{WEAK}_{WEAK}",
     f"Private-Lines: 1\nAAAAIHk9vZ2m{WEAK}TfLp6WbQ1d",
 ]
 FORMS = {
@@ -55,6 +68,12 @@ WORDS = [
     "git@github.com:a/b.git",
     "mysql -u root -p db",
     "secret santa: 5 people",
+    "ffmpeg -i a.mp4 -pass 1 -f null out",
+    "openssl rsa -passin env:KEY_PASS -in k1.pem",
+    "unzip -p a.zip f1",
+    "the key is on the table, and the token is gone",
+    "tar -b 20 -cf a.tar x=1",
+    "echo hello | tee log1",
 ]
 
 
@@ -78,7 +97,21 @@ def test_words_about_secrets_are_kept(text: str) -> None:
 
 
 def test_a_long_text_is_masked_in_linear_time() -> None:
-    for piece in ("mysql x ", "login a ", "password=", "://a:b", "A" * 60 + "\n", "token:1a", "Private-Lines: 1 AAAA"):
+    for piece in (
+        "mysql x ",
+        "login a ",
+        "htpasswd -b ",
+        "zip x ",
+        "echo aaaa | ",
+        "key is 1a",
+        "sk-a1A",
+        "token aaaa1 ",
+        "password=",
+        "://a:b",
+        "A" * 60 + "\n",
+        "token:1a",
+        "Private-Lines: 1 AAAA",
+    ):
         seconds = []
         for times in (20_000, 80_000):
             start = time.process_time()

@@ -169,6 +169,8 @@ def _of_turn(turn: Turn, form: str, targets: Sequence[_Target], left: Counter[st
         reason = "does not say whether its call worked"
     elif not set(_NUMBER.findall(turn.request)) <= set(_NUMBER.findall(canonical_json(call))):
         reason = "says a number that its call does not"
+    elif turn.with_picture:
+        reason = "shows a picture or a file beside its words"
     elif turn.number and not says_values(turn.request, call):
         reason = "depends on earlier messages"
     if reason is not None:
@@ -185,18 +187,20 @@ def _of_turn(turn: Turn, form: str, targets: Sequence[_Target], left: Counter[st
         exit_codes=() if refused else (0,) * max(1, len(argv or ())),
         output=use.output[:_OUTPUT],
     )
-    identity = _identity(turn.when, turn.session, turn.number, turn.request)
+    # a session that is resumed or branched off begins with the messages of the former, at their times
+    identity = _identity(turn.when, *(() if turn.when else (turn.session, turn.number)), turn.request)
     yield _trace(target, identity, turn.model or form, turn.request, step, "refused" if refused else "done", turn.when)
 
 
 def _call(use: ToolUse, targets: Sequence[_Target]) -> tuple[_Target, dict[str, Any]] | None:
     """Return the call of a skill that a tool use is: natively, by the name of the tool, or as a command of a shell."""
-    name = use.name.rpartition("__")[2]
+    parts = use.name.split("__")  # mcp__server__tool, and a name may have such a mark itself
+    names = ["__".join(parts[begin:]) for begin in range(len(parts))]
     for target in targets:
         contract = target.contract
         if contract is None:
             continue
-        if name in contract.tools:
+        if name := next((name for name in names if name in contract.tools), ""):
             try:
                 return target, contract.complete({"tool": name, "args": use.arguments})
             except DocumentError:

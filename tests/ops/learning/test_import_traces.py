@@ -94,7 +94,22 @@ def imported(place: Project, text: str, name: str = "session.jsonl") -> dict[str
             {"type": "local_shell_call", "call_id": "c", "action": {"command": BASH["command"].split()}},
             {"type": "function_call_output", "call_id": "c", "output": EXIT_0},
         ),
+        claude(
+            said([{"type": "text", "text": "<ide_opened_file>a.py is open</ide_opened_file>"},
+                  {"type": "text", "text": "serve on 8123<system-reminder>be kind</system-reminder>"}]),
+            bash(BASH), bash(BASH), returned(),  # one message, written again as it grew
+        ),
+        claude(said("This session is being continued from a previous conversation. Port 1."), said("serve on 8123"),
+               used("mcp__my__tools__dev", {"port": 8123}), returned()),
+        codex(asked("# Context from my IDE setup:\n## Open tabs:\n- a.py\n## My request for Codex:\nserve on 8123"),
+              *ran("dev", {"port": 8123}, "started")),
+        codex(asked("<permissions instructions>ask</permissions instructions>"), asked("serve on 8123"),
+              {"type": "tool_search_call", "call_id": "s"}, *ran("dev", {"port": 8123}, "started")),
         json.dumps({"messages": [{"role": "user", "content": "serve on 8123"}, NATIVE]}) + "\n",
+        json.dumps({"input": "serve on 8123", "output": [
+            {"type": "reasoning", "summary": []},
+            {"type": "function_call", "name": "dev", "arguments": '{"port": 8123}', "call_id": "c"},
+        ]}) + "\n",
     ],
 )  # fmt: skip
 def test_a_session_gives_the_request_with_its_call(place: Project, session: str) -> None:
@@ -153,12 +168,48 @@ NO_CALL = "calls no tool of the skills"
         (claude(said("serve"), bash({"command": "server --prt 1"}), returned()), NO_CALL),
         (claude(said("serve on 2"), bash(ONE), returned()), "says a number that its call does not"),
         (claude(said("what is a port?")), "calls no tool"),
+        (
+            claude(said([{"type": "image", "source": {}}, {"type": "text", "text": "serve"}]), bash(ONE), returned()),
+            "shows a picture or a file beside its words",
+        ),
+        (claude(said("serve"), bash(ONE), {**returned(), "toolUseResult": {"interrupted": True}}), "its call failed"),
+        (
+            claude(said("serve"), bash(ONE), {**returned(), "toolUseResult": {"backgroundTaskId": "b1"}}),
+            "does not say whether its call worked",
+        ),
+        (
+            codex(
+                asked("serve"),
+                {"type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin", "call_id": "p"},
+                *ran("shell", ONE, EXIT_0),
+            ),
+            "calls other tools before",
+        ),
+        (
+            json.dumps({"input": "serve", "output": [{"type": "web_search_call", "id": "w"}]}) + "\n",
+            "calls a tool of another kind",
+        ),
         (codex(asked("serve"), *ran("shell", ONE, EXIT_0.replace('code": 0', 'code": 1'))), "its call failed"),
     ],
 )
 def test_what_does_not_show_a_right_answer_is_left_out(place: Project, session: str, reason: str) -> None:
     document = imported(place, session)
     assert document["stored"] == [] and reason in document["left_out"]
+
+
+def test_what_was_taken_back_or_asked_by_another_agent_is_no_request(place: Project) -> None:
+    rows = codex(asked("serve"), *ran("shell", ONE, EXIT_0)).splitlines()
+    back = json.dumps({"type": "event_msg", "payload": {"type": "thread_rolled_back", "num_turns": 1}})
+    meta = json.dumps({"type": "session_meta", "payload": {"id": "c-2", "source": {"subagent": "review"}}})
+    assert imported(place, "\n".join([*rows, back]))["stored"] == []
+    assert imported(place, "\n".join([meta, *rows[1:]]))["stored"] == []
+    assert len(imported(place, "\n".join(rows))["stored"]) == 1
+
+
+def test_a_session_that_is_resumed_in_a_new_file_gives_no_request_twice(place: Project) -> None:
+    session = claude(said("serve on 8123"), bash(BASH), returned())
+    first = imported(place, session)["stored"]
+    assert imported(place, session.replace('"s-1"', '"s-2"'), "resumed.jsonl")["stored"] == first
 
 
 def test_a_folder_may_hold_other_files(place: Project) -> None:
