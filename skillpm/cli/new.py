@@ -55,7 +55,7 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
     metavar="FILE|COMMAND",
     help="Write it for an MCP server: a file with its `tools/list`, or the command that starts it, run in the sandbox.",
 )
-@click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 3.0 or 3.1.")
+@click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 2.0 to 3.1.")
 @json_option
 def command(name: str, directory: Path, kind: str | None, minimal: bool, program: str | None, **sources: Any) -> None:
     """Make a new skill called NAME: small, valid and working.

@@ -62,16 +62,18 @@ class _Maker:
     warn: Warn
     slots: list[Slot] = field(default_factory=list)
     parts: int = 0
+    narrowed: bool = False
 
     def drafts(self) -> Iterator[Draft]:
         schema = schema_of(self.operation.schema, self.operation.root)
-        required = [name for name in schema.get("required", ()) if name in schema.get("properties", {})]
+        required = self._needed(schema)
         properties: dict[str, Any] = {}
         args: dict[str, Any] = {}
         whole: dict[str, tuple[Any, list[Slot]]] = {}  # optional objects and lists of them
         left_out = []
         for name, raw in schema.get("properties", {}).items():
             before = list(self.slots)
+            self.narrowed = False
             try:
                 own = self._plain(raw)
                 template = self._template(own, (name,), name in required)
@@ -83,6 +85,8 @@ class _Maker:
                 left_out.append(name)
                 continue
             properties[name] = own
+            if self.narrowed:
+                self.warn(f"`{self.operation.name}`: `{name}` has several forms, and only the first is taken")
             if name not in required and not isinstance(template, str):
                 whole[name] = (template, self.slots[len(before) :])
                 self.slots = before
@@ -137,9 +141,7 @@ class _Maker:
         schema = schema_of(raw, self.operation.root)
         for key in ("anyOf", "oneOf"):
             branches = [item for item in schema.pop(key, []) if not _is_null(item)]
-            if len(branches) > 1:
-                raise UnsupportedError("one of several forms")
-            schema = {**self._plain(branches[0], depth + 1), **schema} if branches else schema
+            schema = {**self._one_form(branches, depth + 1, alone=key == "oneOf"), **schema} if branches else schema
         types = schema.get("type")
         if isinstance(types, list):
             rest = [item for item in types if item != "null"]
@@ -150,8 +152,10 @@ class _Maker:
         if "example" in schema:
             schema.setdefault("examples", [schema.pop("example")])
         if "properties" in schema:
+            raw_properties = schema["properties"]
             schema["properties"] = {name: self._plain(item, depth + 1) for name, item in schema["properties"].items()}
-            required = [name for name in schema.pop("required", ()) if name in schema["properties"]]
+            required = self._needed({**schema, "properties": raw_properties})
+            schema.pop("required", None)
             schema |= {"required": required} if required else {}
         if schema.get("prefixItems") or schema.get("contains"):
             raise UnsupportedError("a list whose items have several schemas")
@@ -160,6 +164,39 @@ class _Maker:
         keep_right_values(schema)
         foreign = ("nullable", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated", "$schema")
         return {key: item for key, item in schema.items() if key not in foreign and not key.startswith("x-")}
+
+    def _needed(self, schema: dict[str, Any]) -> list[str]:
+        """Return the properties that a value needs: what may be null is optional, however strict its tool is."""
+        properties = schema.get("properties", {})
+        return [
+            name
+            for name in schema.get("required", ())
+            if name in properties and not self._may_be_null(properties[name])
+        ]
+
+    def _may_be_null(self, raw: Any) -> bool:
+        try:
+            schema = schema_of(raw, self.operation.root)
+        except UnsupportedError:  # whoever reads the property says what is wrong with it
+            return False
+        forms = [
+            item for item in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())) if isinstance(item, dict)
+        ]
+        types = [item.get("type") for item in forms]
+        return schema.get("nullable") is True or any(
+            kind == "null" or (isinstance(kind, list) and "null" in kind) for kind in types
+        )
+
+    def _one_form(self, branches: list[Any], depth: int, *, alone: bool) -> dict[str, Any]:
+        """Return the first of several forms; ``alone`` where a value must have no other. Constants are one choice."""
+        forms = [schema_of(item, self.operation.root) for item in branches]
+        choices = [_choices(item) for item in forms]
+        if len(forms) > 1 and all(choices):
+            return {"enum": [value for listed in choices for value in listed]}
+        if alone and any(_is_like(forms[0], other) for other in forms[1:]):
+            raise UnsupportedError("one of several forms that are alike")
+        self.narrowed = self.narrowed or len(forms) > 1
+        return self._plain(branches[0], depth)
 
     def _template(self, schema: dict[str, Any], path: tuple[str, ...], always: bool) -> Any:
         """Return the template of a value, and note its slots."""
@@ -206,6 +243,23 @@ def _seldom(slots: Sequence[Slot]) -> tuple[Slot, ...]:
 
 def _is_null(schema: Any) -> bool:
     return isinstance(schema, dict) and schema.get("type") == "null"
+
+
+def _is_like(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """May one value have both forms, as far as their types and a property of theirs with other choices say?"""
+    kinds = [str(form.get("type", "")).replace("integer", "number") for form in (one, other)]
+    first, second = one.get("properties", {}), other.get("properties", {})
+    shared = [(_choices(first[name]), _choices(second[name])) for name in first.keys() & second.keys()]
+    is_told_apart = any(some and others and not any(item in others for item in some) for some, others in shared)
+    return ("" in kinds or kinds[0] == kinds[1]) and not is_told_apart
+
+
+def _choices(schema: Any) -> list[Any]:
+    """Return the only values that a schema has, by its constant or its enumeration; empty where there are others."""
+    if not isinstance(schema, dict):
+        return []
+    listed = [schema["const"]] if "const" in schema else schema.get("enum")
+    return listed if isinstance(listed, list) else []
 
 
 def _bounds(schema: dict[str, Any]) -> dict[str, Any]:

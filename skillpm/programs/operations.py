@@ -14,6 +14,9 @@ from skillpm.programs.phrases import words_of
 
 DEPTH = 6  # of objects in objects
 _FORM = "application/x-www-form-urlencoded"
+_OF_BODY = ("body", "formData")  # where parameters of OpenAPI 2.0 stand
+_OF_PARAMETER = frozenset({"name", "in", "required", "description", "collectionFormat", "allowEmptyValue", "schema",
+                           "content", "example", "examples", "style", "explode", "allowReserved"})  # fmt: skip
 _METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
 _UNREAD = {"head", "options", "query", "trace"}
 _BETWEEN = ("anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "dependencies", "minProperties",
@@ -132,10 +135,9 @@ def operations_of_openapi(document: Any, warn: Warn) -> Iterator[Operation]:
         DocumentError: it is not an OpenAPI document of these versions.
     """
     version = str(document.get("openapi", "")) if isinstance(document, dict) else ""
-    if isinstance(document, dict) and "swagger" in document:
-        raise DocumentError("a document of Swagger 2.0", hint="convert it to OpenAPI 3, as swagger2openapi does")
-    if not version.startswith("3.") or not isinstance(document.get("paths"), dict):
-        raise DocumentError("not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
+    version = version or (str(document.get("swagger", "")) if isinstance(document, dict) else "")
+    if not version.startswith(("2.", "3.")) or not isinstance(document.get("paths"), dict):
+        raise DocumentError("not an OpenAPI document", hint="`openapi: 3.0`, `3.1` or `swagger: 2.0`, with `paths`")
     if document.get("webhooks"):
         warn("the webhooks are left out: the API calls them itself")
     for path, listed in document["paths"].items():
@@ -181,7 +183,10 @@ def _arguments(
     properties: dict[str, Any] = {}
     required: list[str] = []
     listed = (*_parameters(item, document), *_parameters(operation, document))
-    for (place, name), parameter in {(str(each.get("in")), each["name"]): each for each in listed}.items():
+    named = {(str(each.get("in")), each["name"]): each for each in listed}
+    for (place, name), parameter in named.items():
+        if place in _OF_BODY:
+            continue
         reason = _reason_to_leave_out(parameter, properties)
         is_needed = place == "path" or bool(parameter.get("required"))
         if reason and place in ("path", "query") and is_needed:
@@ -189,13 +194,14 @@ def _arguments(
         if reason:
             left_out[name] = reason
             continue
-        schema = looked_up(parameter.get("schema") or {}, document)
+        schema = looked_up(parameter.get("schema") or _schema_beside(parameter), document)
         properties[name] = {
             "description": parameter.get("description", ""),
             **_with_examples(schema, parameter, document),
         }
         required += [name] if is_needed else []
-    request = looked_up(operation.get("requestBody") or {}, document)
+    parts = [parameter for (place, _), parameter in named.items() if place in _OF_BODY]
+    request = looked_up(operation.get("requestBody") or _request_of(parts), document)
     body = _body(request, document)
     if body.get("properties") and not set(body["properties"]) & set(properties):
         properties |= body["properties"]
@@ -207,6 +213,26 @@ def _arguments(
         properties["body"] = body
         required += ["body"] if request.get("required") else []
     return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}, left_out
+
+
+def _schema_beside(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that a parameter of OpenAPI 2.0 is itself."""
+    return {key: parameter[key] for key in parameter if key not in _OF_PARAMETER}
+
+
+def _request_of(parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the body that parameters of OpenAPI 2.0 are: one as JSON, or the fields of a form. Empty without any."""
+    for parameter in parameters:
+        if parameter["in"] == "body":
+            content = {"application/json": {"schema": parameter.get("schema") or {}}}
+            return {"content": content, "required": bool(parameter.get("required"))}
+    fields = {
+        field["name"]: {**_schema_beside(field), "description": field.get("description", "")} for field in parameters
+    }
+    if any(field.get("type") == "file" for field in fields.values()):
+        return {"content": {"multipart/form-data": {}}}
+    required = [field["name"] for field in parameters if field.get("required")]
+    return {"content": {_FORM: {"schema": {"properties": fields, "required": required}}}} if fields else {}
 
 
 def _with_examples(schema: dict[str, Any], parameter: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ _FARTHEST = 10**15  # from zero: a double has every whole number up to there
 def values_of(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...], tuple[Any, ...]]:
     """Return where values of a scalar come from, and those for suites. Raises UnsupportedError if none is known."""
     if "const" in schema or schema.get("enum"):
-        return tuple(schema.get("enum") or [schema["const"]]), ()
+        listed = schema.get("enum") or [schema["const"]]
+        return tuple([item for item in listed if item != ""] or listed), ()  # nobody says an empty text
     kind = schema.get("type", "string")
     if kind == "boolean":
         return (True, False), ()

@@ -61,9 +61,71 @@ def test_what_a_contract_cannot_take_is_named_and_left_out() -> None:
     assert [draft.rule for draft in drafts if draft.rule] == ["window"]
     assert notes == [
         "`createTicket`: `metadata` is left out: it is an object without properties",
-        "`createTicket`: `target` is left out: it is one of several forms",
+        "`createTicket`: `target` has several forms, and only the first is taken",
         "`run_query` is left out: `filter` is needed, and it is an object without properties",
     ]
+
+
+def test_what_a_strict_tool_may_give_as_null_is_optional_and_forms_are_one_where_they_can_be() -> None:
+    by = {"anyOf": [{"const": "mail"}, {"const": "popup"}, {"type": "null"}]}
+    inner = {"minutes": {"type": "integer"}, "by": by}
+    reminder = {"type": "object", "required": ["minutes", "by"], "properties": inner}
+    properties = {
+        "title": {"type": "string"},
+        "people": {"type": ["array", "null"], "items": {"type": "string"}},
+        "reminder": {"anyOf": [{"$ref": "#/$defs/Reminder"}, {"type": "null"}]},
+        "level": {"type": "string", "enum": ["low", "high", ""]},
+        "state": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "size": {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+        "pay": {"oneOf": [{"type": "object", "properties": {"kind": {"const": kind}}} for kind in ("card", "bank")]},
+    }
+    schema = {"type": "object", "properties": properties, "required": ["title", "people", "reminder", "state"]}
+    tool = {"name": "plan", "strict": True, "parameters": {**schema, "$defs": {"Reminder": reminder}}}
+    notes: list[str] = []
+    made = drafts_of(list(operations_of_tools([{"type": "function", "function": tool}], notes.append)), notes.append)[0]
+    assert made.schema["required"] == ["title", "state"]
+    assert made.schema["properties"]["reminder"]["required"] == ["minutes"]
+    assert made.schema["properties"]["reminder"]["properties"]["by"] == {"enum": ["mail", "popup"]}
+    assert made.schema["properties"]["state"] == {"type": "string"}
+    assert next(slot.source for slot in made.slots if slot.name == "level") == ("low", "high")
+    assert notes == [
+        "`plan`: `state` has several forms, and only the first is taken",
+        "`plan`: `size` is left out: it is one of several forms that are alike",
+        "`plan`: `pay` has several forms, and only the first is taken",
+    ]
+
+
+def test_a_document_of_openapi_2_has_the_same_arguments() -> None:
+    document = {
+        "swagger": "2.0",
+        "definitions": {"Pet": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}},
+        "parameters": {"limit": {"in": "query", "name": "limit", "type": "integer", "maximum": 50}},
+        "paths": {
+            "/pets": {
+                "get": {"operationId": "list", "parameters": [
+                    {"$ref": "#/parameters/limit"},
+                    {"in": "query", "name": "kinds", "type": "array", "collectionFormat": "csv", "required": True,
+                     "items": {"type": "string", "enum": ["cat", "owl"]}}]},
+                "post": {"operationId": "add", "parameters": [
+                    {"in": "body", "name": "pet", "required": True, "schema": {"$ref": "#/definitions/Pet"}}]},
+            },
+            "/pets/{id}": {"post": {"operationId": "feed", "parameters": [
+                {"in": "path", "name": "id", "type": "integer", "required": True},
+                {"in": "formData", "name": "food", "type": "string", "required": True}]}},
+            "/pets/{id}/photo": {"post": {"operationId": "show", "parameters": [
+                {"in": "path", "name": "id", "type": "integer", "required": True},
+                {"in": "formData", "name": "photo", "type": "file"}]}},
+        },
+    }  # fmt: skip
+    notes: list[str] = []
+    made = {draft.name: draft.schema for draft in drafts_of(list(operations_of_openapi(document, notes.append)), print)}
+    assert {name: (sorted(schema["properties"]), schema.get("required")) for name, schema in made.items()} == {
+        "list": (["kinds", "limit"], ["kinds"]),
+        "add": (["name"], ["name"]),
+        "feed": (["food", "id"], ["id", "food"]),
+    }
+    assert made["list"]["properties"]["limit"]["maximum"] == 50
+    assert notes == ["`show` is left out: its body is multipart/form-data, not JSON"]
 
 
 def test_a_published_schema_may_contradict_itself() -> None:
@@ -114,7 +176,7 @@ def test_what_is_not_a_list_of_tools_is_refused(document: Any) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [[], {}, {"swagger": "2.0", "paths": {"/a": {"get": {}}}}, {"openapi": "3.1.0"}, {"openapi": "3.0.0", "paths": {}}],
+    [[], {}, {"swagger": "1.2", "paths": {"/a": {"get": {}}}}, {"openapi": "3.1.0"}, {"openapi": "3.0.0", "paths": {}}],
     ids=repr,
 )
 def test_what_is_not_an_openapi_document_is_refused(document: Any) -> None:
