@@ -5,7 +5,8 @@ the difference of paired shares Newcombe's; whether two paired arms differ at al
 
 Rows that one template made succeed or fail together. Where values come with the names of their clusters, a share is
 known as well as from its effective number of trials, a mean has a cluster-robust variance, and the paired test flips
-whole clusters.
+whole clusters. Clusters that are all equal, or all but one, do not say how clusters vary: then each tells no more than
+one trial.
 """
 
 from __future__ import annotations
@@ -165,8 +166,8 @@ def mean_interval(values: Sequence[float], clusters: Clusters, bounds: tuple[flo
     Args:
         values: what was measured.
         clusters: of the values.
-        bounds: of the values. A single cluster tells no more than these, and equal values no more than Wilson's
-            interval of a share.
+        bounds: of the values. A single cluster tells no more than these. Where at most one cluster has another value
+            than the rest, Wilson's interval says how many of all clusters may, and those may be at a bound.
 
     Source: Student, The probable error of a mean, Biometrika 6 (1908) 1-25; with clusters, the linearised variance of
     K.-Y. Liang and S. L. Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73 (1986) 13-22.
@@ -178,14 +179,14 @@ def mean_interval(values: Sequence[float], clusters: Clusters, bounds: tuple[flo
     low, high = bounds
     if len(residuals) == 1:
         return Interval(mean, low, high)
-    if max(map(abs, residuals)) < _ROUNDING * (high - low):
-        # equal values do not say how others would vary, but within bounds none vary more than those that are at them
-        found = wilson((mean - low) / (high - low) * len(residuals), len(residuals))
-        return found and Interval(mean, low + found.low * (high - low), low + found.high * (high - low))
     # one cluster fewer because the mean was taken from the same values; Student instead of the normal distribution
     # because the variance was too: with three seeds the interval is 2.2 times as wide
     half = student_quantile(len(residuals) - 1) * math.sqrt(_variance_of_mean(residuals, len(values)))
-    return Interval(mean, max(low, mean - half), min(high, mean + half))
+    down = up = half
+    differing = _differing_clusters(values, clusters, _ROUNDING * (high - low))
+    if differing < 2 and (others := wilson(differing, len(residuals))):
+        down, up = max(half, others.high * (mean - low)), max(half, others.high * (high - mean))
+    return Interval(mean, max(low, mean - down), min(high, mean + up))
 
 
 def _cluster_sums(values: Iterable[float], clusters: Clusters) -> array[float]:
@@ -193,6 +194,20 @@ def _cluster_sums(values: Iterable[float], clusters: Clusters) -> array[float]:
     found, number = array("d", values), clusters.numbers.__getitem__
     places = sorted(range(len(found)), key=number)
     return array("d", (math.fsum(map(found.__getitem__, part)) for _, part in groupby(places, number)))
+
+
+def _differing_clusters(values: Sequence[float], clusters: Clusters, tolerance: float) -> int:
+    """Return how many of two or more clusters hold another value than all the rest: 0, 1, or 2 for any more."""
+    rows = range(len(values))
+    other = next(row for row in rows if clusters.numbers[row] != clusters.numbers[0])
+
+    def beside(common: float) -> int:
+        differing = (clusters.numbers[row] for row in rows if abs(values[row] - common) > tolerance)
+        first = next(differing, None)
+        return 0 if first is None else 1 if all(number == first for number in differing) else 2
+
+    # if one cluster differs it is not both of these, so one of them has the value of the rest
+    return min(beside(values[0]), beside(values[other]))
 
 
 def _variance_of_mean(residuals: Sequence[float], size: int) -> float:
@@ -206,7 +221,8 @@ def effective_trials(values: Sequence[float], clusters: Clusters) -> float:
 
     Source: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data, Survey Methodology 24 (1998) 193-201: the number over the design effect, for the
-    degrees of freedom of the clusters. The design effect is at least 1 here, and is 1 where all values are equal.
+    degrees of freedom of the clusters. The design effect is at least 1 here. Where at most one cluster has another
+    value than the rest it cannot be estimated, and the clusters are the trials.
     """
     size, groups = len(values), clusters.count
     if groups == size:
@@ -218,7 +234,8 @@ def effective_trials(values: Sequence[float], clusters: Clusters) -> float:
     independent = _variance_of_mean(residuals, size)
     clustered = _variance_of_mean(_cluster_sums(residuals, clusters), size)
     design_effect = max(1.0, clustered / independent) if independent else 1.0
-    return max(1.0, size / design_effect * (_Z / student_quantile(groups - 1)) ** 2)
+    trials = max(1.0, size / design_effect * (_Z / student_quantile(groups - 1)) ** 2)
+    return min(trials, groups) if _differing_clusters(values, clusters, _ROUNDING) < 2 else trials
 
 
 def cluster_flip_test(differences: Sequence[float], clusters: Clusters, unit: int = 1) -> float:

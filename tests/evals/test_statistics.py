@@ -224,6 +224,36 @@ def test_clustered_shares_cover_the_truth_as_often_as_they_say() -> None:
     assert alone < 700 < 930 < covered
 
 
+@pytest.mark.parametrize(("tasks", "answers"), [(10, 2), (12, 20), (20, 50)])
+def test_answers_that_agree_in_all_clusters_but_one_tell_no_more_than_the_clusters(tasks: int, answers: int) -> None:
+    """Each task asked again says nothing of tasks that were not asked, were all answers right or all but one."""
+    names = [number // answers for number in range(tasks * answers)]
+    for wrong in (0, 1, answers):
+        values = [0.0] * wrong + [1.0] * (len(names) - wrong)
+        assert trials(values, names) <= tasks
+        assert trials(values[::-1], names) == pytest.approx(trials(values, names))
+        low = present(mean(values, names, bounds=(0, 1))).low
+        assert low <= present(wilson(tasks, tasks)).low
+
+
+def test_clusters_that_seldom_fail_cover_the_truth_as_often_as_they_say() -> None:
+    """20 tasks of 10 answers, each task right as a whole with 97 %: half of such samples are all right."""
+    chance, covered = random.Random(0), 0
+    names = [number // 10 for number in range(200)]
+    for _ in range(500):
+        values = [value for _ in range(20) for value in [float(chance.random() < 0.97)] * 10]
+        found = present(wilson(sum(values), 200, trials(values, names)))
+        covered += found.low <= 0.97 <= found.high
+    assert covered > 0.93 * 500
+
+
+def test_clusters_of_which_none_changed_exclude_a_change_of_more_than_a_few() -> None:
+    """As many as Wilson's upper end of none of them may have changed, each from end to end."""
+    found = present(mean([0.0] * 200, [number // 2 for number in range(200)], bounds=(-1, 1)))
+    most = present(wilson(0, 100)).high
+    assert (found.low, found.high) == pytest.approx((-most, most))
+
+
 def test_a_mean_of_clusters_is_as_wide_as_that_of_the_clusters_means() -> None:
     values, clusters = [1.0, 1.0, 0.0, 0.0, 0.5, 0.5], list("aabbcc")
     found, means = present(mean(values, clusters)), present(mean([1.0, 0.0, 0.5]))
