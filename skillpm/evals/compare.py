@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from skillpm.evals.figures import task_set_label
 from skillpm.evals.outcomes import Outcomes, TaskPlaces
 from skillpm.evals.statistics import CONFIDENCE, Interval, cluster_flip_test, mcnemar, mean_interval, paired_difference
 from skillpm.evals.stored_records import outcomes_of, stored_records
@@ -111,6 +112,34 @@ class Comparison:
             return "no evidence"
         # not by gained and lost: a task of several answers may change by any share, and the test weighs it
         return "better" if self.difference.estimate > 0 else "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """Tasks of a task set that only the first of two arms was judged on.
+
+    Attributes:
+        place: the skill and the task set, as a person reads them.
+        tasks: how many there are.
+        of: the tasks that the first arm was judged on.
+    """
+
+    place: str
+    tasks: int
+    of: int
+
+    def sentence(self, first: str) -> str:
+        """Say it; ``first`` is what the first arm is called."""
+        which = "it" if self.tasks == self.of else f"{self.tasks} of its {self.of} tasks"
+        return f"{self.place}: only {first} was judged on {which}"
+
+
+def unpaired(first: Arm, found: Iterable[Comparison]) -> list[Unpaired]:
+    """Return the task sets of which some tasks of the first arm have no pair in what was found of it."""
+    pairs = {(item.skill, item.task_set): item.pairs for item in found}
+    judged = outcomes_of(first).groups(lambda profile: [(profile.skill, profile.suite)] if profile.judged else [])
+    alone = [(place, part.tasks - pairs.get(place, 0), part.tasks) for place, part in sorted(judged.items())]
+    return [Unpaired(f"{skill}, {task_set_label(name)}", tasks, of) for (skill, name), tasks, of in alone if tasks]
 
 
 def compare(first: Arm, second: Arm, *, skill: str, task_set: str, reward: str | None = None) -> Comparison:

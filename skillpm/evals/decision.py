@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from skillpm.evals.compare import MINIMUM_PAIRS, Comparison
+from skillpm.evals.compare import MINIMUM_PAIRS, Comparison, Unpaired
 from skillpm.evals.figures import task_set_label
 from skillpm.evals.floor import Floor
 from skillpm.evals.gate import GateResult
@@ -42,7 +42,7 @@ def decide(
     gates: Sequence[GateResult],
     comparisons: Sequence[Comparison],
     margin: float,
-    unpaired: Sequence[str] = (),
+    unpaired: Sequence[Unpaired] = (),
     floors: Sequence[Floor] = (),
 ) -> Decision:
     """Decide by gates and floors that a candidate has to reach and by baselines that it may not fall behind.
@@ -51,12 +51,12 @@ def decide(
         gates: of the candidate's suites.
         comparisons: of a baseline (first) with the candidate (second).
         margin: how much of the share of exact answers it may lose to the baseline, 0 to 1.
-        unpaired: the task sets of the baseline that say nothing, since the candidate was not judged on them.
+        unpaired: the task sets of the baseline that say too little, since the candidate was not judged on all of them.
         floors: of an earlier evaluation.
     """
     by_gates = [Finding(_OF_GATES[gate.outcome], gate.sentence) for gate in gates]
     by_pairs = [_not_worse(item, margin) for item in comparisons]
-    silent = [Finding("INCONCLUSIVE", f"{place}: only the baseline was judged on it") for place in unpaired]
+    silent = [Finding("INCONCLUSIVE", item.sentence("the baseline")) for item in unpaired]
     return Decision((*by_gates, *map(_reaches, floors), *by_pairs, *silent))
 
 
@@ -69,6 +69,9 @@ def _reaches(floor: Floor) -> Finding:
     share = f"{reached.estimate:.3f} [{reached.low:.3f}, {reached.high:.3f}] of {floor.judged} answers are exact"
     if floor.open:
         return Finding("INCONCLUSIVE", f"{floor.place}: {share}, and {floor.open} say nothing; {least}")
+    if floor.other:
+        tasks = "1 task was" if floor.other == 1 else f"{floor.other} tasks were"
+        return Finding("INCONCLUSIVE", f"{floor.place}: {share}; {least} of other tasks: {tasks} asked of one alone")
     word: Word = "GO" if reached.estimate >= floor.least else "NO-GO" if reached.high < floor.least else "INCONCLUSIVE"
     return Finding(word, f"{floor.place}: {share}; {least}")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skillpm.evals.figures import Cell, figures, task_set_label
+from skillpm.evals.outcomes import TaskPlaces
 from skillpm.evals.statistics import Interval
-from skillpm.model.evaluation import Evaluation
+from skillpm.evals.stored_records import outcomes_of
+from skillpm.model.evaluation import Arm, Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Floor:
         reached: the candidate's share of exact answers; None where nothing could be judged.
         judged: how many answers of the candidate were.
         open: how many were not asked, or could not be judged.
+        other: how many tasks only one of the two was asked: a floor holds for the tasks that it is of.
     """
 
     place: str
@@ -26,25 +29,34 @@ class Floor:
     reached: Interval | None
     judged: int
     open: int
+    other: int
 
 
-def floors(earlier: Evaluation, arm: str, candidate: Evaluation, candidate_arm: str) -> list[Floor]:
+def floors(earlier: Evaluation, arm: Arm, candidate: Evaluation, candidate_arm: Arm) -> list[Floor]:
     """Return the floors of an earlier arm, with what an arm of the candidate reached."""
     reached = {
-        (row.task_set.skill, row.task_set.name): row.cells[candidate_arm]
+        (row.task_set.skill, row.task_set.name): row.cells[candidate_arm.name]
         for row in figures(candidate)
-        if candidate_arm in row.cells
+        if candidate_arm.name in row.cells
     }
     found = []
     for row in figures(earlier):
-        cell, place = row.cells.get(arm), (row.task_set.skill, row.task_set.name)
+        cell, place = row.cells.get(arm.name), (row.task_set.skill, row.task_set.name)
         if cell is not None and cell.exact is not None:
-            label = f"{place[0]}, {task_set_label(place[1])}"
-            found.append(_floor(label, cell.exact.low, reached.get(place)))
+            found.append(_floor(place, cell.exact.low, reached.get(place), _of_one_alone(arm, candidate_arm, place)))
     return found
 
 
-def _floor(place: str, least: float, cell: Cell | None) -> Floor:
+def _of_one_alone(first: Arm, second: Arm, place: tuple[str, str]) -> int:
+    """Return how many tasks of a task set only one of two arms answered."""
+    parts = [outcomes_of(arm).whole().only(lambda profile: profile.is_of(place)) for arm in (first, second)]
+    tasks, others, answers = parts[0].outcomes.tasks, parts[1].outcomes.tasks, TaskPlaces(parts[1])
+    found = (others.find(tasks.digest(task)) for task in TaskPlaces(parts[0]))
+    return sum(part.tasks for part in parts) - 2 * sum(number >= 0 and bool(answers.of(number)) for number in found)
+
+
+def _floor(place: tuple[str, str], least: float, cell: Cell | None, other: int) -> Floor:
+    label = f"{place[0]}, {task_set_label(place[1])}"
     if cell is None:
-        return Floor(place, least, None, 0, 0)
-    return Floor(place, least, cell.exact, cell.judged, cell.errored + cell.not_asked)
+        return Floor(label, least, None, 0, 0, other)
+    return Floor(label, least, cell.exact, cell.judged, cell.asked - cell.judged + cell.not_asked, other)

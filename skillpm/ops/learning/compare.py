@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from skillpm.errors import UsageError
 from skillpm.evals.caveats import different_settings, unchecked
-from skillpm.evals.compare import Comparison, Paired, compare
+from skillpm.evals.compare import Comparison, Paired, Unpaired, compare, unpaired
 from skillpm.evals.decision import Decision, Finding, decide
-from skillpm.evals.figures import task_set_label
-from skillpm.evals.floor import Floor, floors
+from skillpm.evals.floor import floors
 from skillpm.evals.gate import check_gates
-from skillpm.evals.stored_records import outcomes_of, stored_records
+from skillpm.evals.stored_records import stored_records
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.name import did_you_mean
 from skillpm.ops.learning.report import stored_evaluation
@@ -58,14 +57,14 @@ class Compared:
 
     Attributes:
         comparisons: one for each task set that both were judged on.
-        unpaired: the skill and the name of each task set of the first that the second was not judged on.
+        unpaired: the task sets of the first with tasks that the second was not judged on.
         caveats: what else differs between them.
     """
 
     first: ChosenArm
     second: ChosenArm
     comparisons: tuple[Comparison, ...]
-    unpaired: tuple[str, ...]
+    unpaired: tuple[Unpaired, ...]
     flips: Iterable[Flip]
     caveats: tuple[str, ...]
 
@@ -101,11 +100,9 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
             f"{first.file} and {second.file} share no task that both were judged on",
             hint="evaluate both on the same skills and the same `--held-out FILE`",
         )
-    paired = {(item.skill, item.task_set) for item in comparisons}
-    judged = {(profile.skill, profile.suite) for profile in outcomes_of(first.arm).profiles if profile.judged}
-    unpaired = tuple(f"{skill}, {task_set_label(name)}" for skill, name in sorted(judged - paired))
-    caveats = [f"{place}: only {FIRST} was judged on it" for place in unpaired] + _caveats(first, second)
-    return Compared(first, second, tuple(comparisons), unpaired, Flips(one, other), tuple(caveats))
+    alone = unpaired(first.arm, comparisons)
+    caveats = [item.sentence(FIRST) for item in alone] + _caveats(first, second)
+    return Compared(first, second, tuple(comparisons), tuple(alone), Flips(one, other), tuple(caveats))
 
 
 class Flips:
@@ -147,8 +144,14 @@ def decide_candidate(
     """Decide whether a candidate is let through: by its suites' gates, by a baseline, by the floors of an earlier arm.
 
     Raises:
-        UsageError: there is none of these, or the candidate and the baseline share no task.
+        UsageError: there is none of these, one is the candidate itself, or the baseline shares no task with it.
     """
+    for flag, other in (("--baseline", baseline), ("--floors", earlier)):
+        if other is not None and other.file.samefile(candidate.file) and other.arm.name == candidate.arm.name:
+            raise UsageError(
+                f"`{flag}` is the candidate itself: {candidate.arm.name} in {candidate.file}",
+                hint="name another evaluation, or the arm to decide about with `--arm`",
+            )
     gates = check_gates(candidate.evaluation, candidate.arm.name)
     compared = None if baseline is None else compare_arms(baseline, candidate)
     if not gates and compared is None and earlier is None:
@@ -156,11 +159,9 @@ def decide_candidate(
             f"{candidate.file}: no suite has a gate, and there is no baseline and no floor",
             hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION` or `--floors EVALUATION`",
         )
-    least: list[Floor] = []
-    if earlier is not None:
-        least = floors(earlier.evaluation, earlier.arm.name, candidate.evaluation, candidate.arm.name)
-    pairs, unpaired = ((), ()) if compared is None else (compared.comparisons, compared.unpaired)
-    decision = decide(gates, pairs, margin, unpaired, least)
+    least = [] if earlier is None else floors(earlier.evaluation, earlier.arm, candidate.evaluation, candidate.arm)
+    pairs, alone = ((), ()) if compared is None else (compared.comparisons, compared.unpaired)
+    decision = decide(gates, pairs, margin, alone, least)
     sides = [side for side in (candidate, baseline, earlier) if side is not None]
     open_ = [f"{side.file}: {text}; evaluate again" for side in sides for text in unchecked([side.arm])]
     return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ Stored = Callable[..., Path]
 def stored(server: Server, make_arm: MakeArm, tmp_path: Path) -> Stored:
     """Return ``stored(name, right ports, gate)``, the file of an evaluation with 40 tasks and one arm."""
 
-    def make(name: str, right: Iterable[int], at_least: float | None = None) -> Path:
+    def make(
+        name: str, right: Iterable[int], at_least: float | None = None, ports: Sequence[int] = range(1, 41)
+    ) -> Path:
         suite = {} if at_least is None else {"gate": {"at_least": at_least}}
-        server.write(range(1, 41), **suite)
+        server.write(ports, **suite)
         evaluation = server.assembled(make_arm("sft", list(right)))
         path = tmp_path / f"{name}.json"
         path.write_text(evaluation.text())
@@ -180,3 +182,45 @@ def test_a_floor_of_what_was_not_judged_lets_nothing_through(shop: Project, stor
     records = [record | {"suite": "other"} for record in arm["records"]]
     rewritten(candidate, document, records=records)
     assert "0 answers were judged" in shop.call("gate", candidate, "--floors", before).fails(11).out
+
+
+def test_a_floor_holds_for_the_tasks_that_it_is_of(shop: Project, stored: Stored) -> None:
+    """A suite of the same name with an easier task, or without the hard ones, is another one."""
+    before = stored("before", range(1, 41))
+    for name, ports in (("fewer", range(1, 31)), ("other", range(2, 42))):
+        candidate = stored(name, range(1, 42), ports=ports)
+        said = shop.call("gate", candidate, "--floors", before).fails(11).out
+        assert f"{10 if name == 'fewer' else 2} tasks were asked of one alone" in said
+
+
+def test_tasks_that_only_the_baseline_was_judged_on_keep_a_candidate_back(shop: Project, stored: Stored) -> None:
+    """They may be those that the candidate answers worst, as where its answers break the verifier."""
+    baseline, candidate = stored("baseline", range(1, 31)), stored("candidate", range(1, 41))
+    options = ("--baseline", str(baseline))
+    assert gated(shop, candidate, *options).document["decision"] == "GO"
+    document = json.loads(candidate.read_text())
+    records = document["arms"][0]["records"]
+    said = "handwritten: only the baseline was judged on 3 of its 40 tasks"
+    for status in ("errored", "abstained"):
+        unjudged = [record | {"verdict": {"status": status, "score": None}, "exact": False} for record in records[:3]]
+        rewritten(candidate, document, records=unjudged + records[3:])
+        assert said in shop.call("gate", candidate, *options).fails(11).out
+    rewritten(candidate, document, records=records[3:])
+    assert said in shop.call("gate", candidate, *options).fails(11).out
+
+
+def test_a_gate_needs_ten_answers_and_a_verdict_on_each(shop: Project, stored: Stored) -> None:
+    few = stored("few", range(1, 10), 0.5, ports=range(1, 10))
+    assert "10 answers are the least that say anything" in shop.call("gate", few).fails(11).out
+    candidate = stored("candidate", range(1, 41), 0.5)
+    document = json.loads(candidate.read_text())
+    records = document["arms"][0]["records"]
+    abstained = records[0] | {"verdict": {"status": "abstained", "score": None}, "exact": False}
+    rewritten(candidate, document, records=[abstained, *records[1:]])
+    assert "1 answer could not be judged" in shop.call("gate", candidate).fails(11).out
+
+
+def test_a_candidate_is_not_held_against_itself(shop: Project, stored: Stored) -> None:
+    candidate = stored("candidate", range(1, 41))
+    for flag in ("--baseline", "--floors"):
+        shop.call("gate", candidate, flag, candidate).fails(2, f"`{flag}` is the candidate itself", "--arm")
