@@ -80,6 +80,7 @@ class Settings:
     consents = _Below("data", "consents.json")  # the record of the digests whose code may run
     keys = _Below("data", "keys")  # the keys that sign, and the keys of others
     audit = _Below("data", "audit.jsonl")  # the record of proposals, decisions and runs; chained by digests
+    blind_here = _Below("data", "blind.json")  # the same of all projects of this user
     traces = _Below("data", "traces")  # the folder of stored episodes
     environments = _Below("cache", "environments")  # the Python environments of skills
     sealed = _Below("cache", "sealed")  # copies of folders, from which the code of skills that are not installed runs

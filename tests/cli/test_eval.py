@@ -168,6 +168,10 @@ def test_blind_tasks_are_asked_of_one_candidate_alone_and_nobody_else_sees_them(
     blind(evaluate, range(20, 40))
     evaluate(*asked, f"./{second}").ok()
     assert len(json.loads((evaluate.root / "skillpm.blind.json").read_text())["spent"]) == 2
+    (evaluate.root / "skillpm.blind.json").unlink()
+    evaluate(*asked, f"./{first}").fails(6, "20 blind tasks were spent on", "in another project")
+    evaluate(*asked, f"./{second}").ok()
+    assert len(json.loads((evaluate.root / "skillpm.blind.json").read_text())["spent"]) == 1
 
 
 def test_blind_tasks_need_a_model_that_cannot_change_and_one_arm(evaluate: Evaluate) -> None:

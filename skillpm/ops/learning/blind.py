@@ -1,13 +1,15 @@
 """Blind suites: their tasks are asked once, of one candidate, so that no choice was made by what they show.
 
 skillpm.blind.json in the project says which tasks were spent on which weights, before the first of them is asked. A
-team keeps it in git. The same weights may be asked again, as after Ctrl-C; others need new tasks.
+team keeps it in git. A second record, of all projects of the user, holds where the first was removed or the project
+copied. The same weights may be asked again, as after Ctrl-C; others need new tasks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,8 +49,8 @@ class _Record(Document):
     spent: tuple[Spent, ...] = ()
 
 
-def spend(path: Path, policy: Policy, label: ArmLabel, tasks: Iterable[EvalTask]) -> None:
-    """Record that blind tasks are asked of a policy, before they are.
+def spend(records: tuple[Path, Path], policy: Policy, label: ArmLabel, tasks: Iterable[EvalTask]) -> None:
+    """Record that blind tasks are asked of a policy, before they are: in the project, and for all projects of the user.
 
     Raises:
         UsageError: the policy names no weights that cannot change, as a server does not.
@@ -63,20 +65,21 @@ def spend(path: Path, policy: Policy, label: ArmLabel, tasks: Iterable[EvalTask]
             hint="name a model's folder, a run or an adapter, or recorded answers",
         )
     keys = {task.task.key: f"{task.task.skill}, suite {task.suite}" for task in tasks}
-    with locked(path.with_name(".skillpm") / "blind.lock", _WAIT):
-        spent = read_spent(path)
-        for entry in spent:
+    project, user = records
+    with locked(project.with_name(".skillpm") / "blind.lock", _WAIT), locked(user.with_suffix(".lock"), _WAIT):
+        spent = {path: read_spent(path) for path in records}
+        for entry in chain(*spent.values()):
             again = [keys[key] for key in entry.tasks if key in keys]
             if again and entry.candidate != candidate:
-                raise PolicyError(
-                    f"{again[0]}: {len(again)} blind tasks were spent on {entry.arm} of {entry.model} at {entry.when}",
-                    hint="write other tasks: what was seen once decides nothing",
-                )
-        known = {key for entry in spent for key in entry.tasks}
-        if new := tuple(sorted(keys.keys() - known)):
-            when = datetime.now(UTC).isoformat(timespec="seconds")
-            added = Spent(candidate=candidate, model=label.model, arm=label.name, when=when, tasks=new)
-            write_atomic(path, _Record(spent=(*spent, added)).model_dump_json(indent=1) + "\n")
+                place = "" if entry in spent[project] else " in another project"
+                seen = f"{len(again)} blind tasks were spent on {entry.arm} of {entry.model} at {entry.when}{place}"
+                raise PolicyError(f"{again[0]}: {seen}", hint="write other tasks: what was seen once decides nothing")
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        for path, entries in spent.items():
+            known = {key for entry in entries for key in entry.tasks}
+            if new := tuple(sorted(keys.keys() - known)):
+                added = Spent(candidate=candidate, model=label.model, arm=label.name, when=when, tasks=new)
+                write_atomic(path, _Record(spent=(*entries, added)).model_dump_json(indent=1) + "\n")
 
 
 def read_spent(path: Path) -> tuple[Spent, ...]:

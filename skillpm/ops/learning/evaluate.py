@@ -149,7 +149,8 @@ class Evaluator:
             PolicyError: they are, and were spent on another candidate.
         """
         if self.asking.blind:
-            spend(self.context.settings.blind, policy, label, tasks)
+            settings = self.context.settings
+            spend((settings.blind, settings.blind_here), policy, label, tasks)
         yield examiner.ask(policy, tasks, label)
         if self.asking.constrain:
             yield examiner.ask(policy, tasks, label.with_grammar())
