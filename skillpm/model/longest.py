@@ -8,8 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from skillpm.formats.document import PlacedValueError
 from skillpm.model.nouns import nouns
-from skillpm.model.synthesis import CLAUSE, DIRECTIVE, SLOT, Pool, SynthesisDocument, TaskRule, entry_of, scalars
+from skillpm.model.synthesis import (
+    CLAUSE,
+    DIRECTIVE,
+    SLOT,
+    AskingRule,
+    Location,
+    Pool,
+    SynthesisDocument,
+    TaskRule,
+    entry_of,
+    scalars,
+)
 from skillpm.model.task import canonical_json
 
 MAX_VALUE = 4_096  # characters of a pool's template, filled in
@@ -25,24 +37,29 @@ def check_lengths(document: SynthesisDocument) -> None:
     for name, pool in document.values.items():
         if pool.template is not None:
             if len(SLOT.findall(pool.template)) > MAX_PARTS:
-                raise ValueError(f"the template of `{name}` holds more than {MAX_PARTS} pools")
+                problem = f"the template of `{name}` holds more than {MAX_PARTS} pools"
+                raise PlacedValueError(problem, place=("values", name, "template"), hint="use fewer of them")
             pools[name] = _filled(pool.template, pools)
-            _hold(pools[name], MAX_VALUE, f"a value of `{name}`")
+            _hold(pools[name], MAX_VALUE, f"a value of `{name}`", ("values", name, "template"))
     for name, pool in document.values.items():
         if pool.members is not None:
             pools[name] = pool.length[1] * (pools[pool.members] + len(_BETWEEN))
-            _hold(pools[name], MAX_VALUE, f"a value of `{name}`")
+            _hold(pools[name], MAX_VALUE, f"a value of `{name}`", ("values", name, "length"))
     frame = max(map(len, document.frames))
-    for rule in document.rules:
-        slots = {name: _longest_draw(draw.source, draw.otherwise, pools) for name, draw in rule.draw.items()}
-        _hold(frame + _longest_request(rule, slots), MAX_TEXT, f"a request of task `{rule.name}`")
-        built = [text for text in scalars([rule.args, rule.answer]) if isinstance(text, str) and SLOT.search(text)]
-        _hold(sum(_filled(text, slots) for text in built), MAX_TEXT, f"an answer of task `{rule.name}`")
+    for number, task in enumerate(document.tasks):
+        for rule in (task, *([AskingRule.of(task, task.ask)] if task.ask else ())):
+            slots = {name: _longest_draw(draw.source, draw.otherwise, pools) for name, draw in rule.draw.items()}
+            longest, place = frame + _longest_request(rule, slots), ("tasks", number)
+            _hold(longest, MAX_TEXT, f"a request of task `{rule.name}`", (*place, "requests"))
+            built = [text for text in scalars([rule.args, rule.answer]) if isinstance(text, str) and SLOT.search(text)]
+            longest = sum(_filled(text, slots) for text in built)
+            _hold(longest, MAX_TEXT, f"an answer of task `{rule.name}`", (*place, "args"))
 
 
-def _hold(length: int, limit: int, what: str) -> None:
+def _hold(length: int, limit: int, what: str, place: Location) -> None:
     if length > limit:
-        raise ValueError(f"{what} can have {length:,} characters, more than {limit:,}")
+        problem = f"{what} can have {length:,} characters, more than {limit:,}"
+        raise PlacedValueError(problem, place=place, hint="shorten the texts that it is made of")
 
 
 def _longest_request(rule: TaskRule, slots: Mapping[str, int]) -> int:

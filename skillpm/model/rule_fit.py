@@ -34,9 +34,11 @@ def disagreements(task: TaskRule, contract: ContractDocument) -> Iterator[Flaw]:
         yield Flaw(("tool",), f"the contract has no tool `{task.tool}`", f"it has {known}")
         return
     known = ", ".join(f"`{name}`" for name in tool.properties)
-    for name in task.args:
-        if name not in tool.properties:
-            yield Flaw(("args", name), f"`{task.tool}` has no argument `{name}`", f"it has {known}")
+    calls = [(("args",), task.args), *((("first", place), call) for place, call in enumerate(task.first))]
+    for location, arguments in calls:
+        for name in arguments:
+            if name not in tool.properties:
+                yield Flaw((*location, name), f"`{task.tool}` has no argument `{name}`", f"it has {known}")
     for name in sorted(tool.required - set(task.args)):
         yield Flaw(("args",), f"`{task.tool}` requires the argument `{name}`", f"add `{name}` to `args`")
     yield from _lost(task, tool)

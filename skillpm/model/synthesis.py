@@ -45,6 +45,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -87,9 +88,13 @@ def entry_of(item: Any) -> Entry:
 
 def _item(value: Any) -> Any:
     """Read one member of a pool: an Entry where it has texts or a weight of its own, else a JSON value."""
-    if isinstance(value, dict) and {"value"} < set(value) <= {*Entry.model_fields}:
-        return Entry.model_validate(value)
-    return value
+    if not isinstance(value, dict) or not {"value"} < set(value):
+        return value
+    for key in sorted(set(value) - {*Entry.model_fields}):
+        if near := did_you_mean(key, ("texts", "weight")):
+            hint = f"{near} An object that is a value stands in another one: `{{value: {{value: …, {key}: …}}}}`"
+            raise PlacedValueError(f"unknown key `{key}` beside `value`", place=(key,), hint=hint)
+    return Entry.model_validate(value) if set(value) <= {*Entry.model_fields} else value
 
 
 Items = Annotated[tuple[Annotated[Json, BeforeValidator(_item)], ...], Field(min_length=1)]
@@ -205,6 +210,17 @@ class Constraint(Document):
     different: tuple[str, ...] = ()
     ascending: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _compares_slots(self) -> Constraint:
+        if not self.slots():
+            hint = "such as `{different: [from, to]}`, or remove it"
+            raise PlacedValueError("needs `at_most_one`, `at_least_one`, `different` or `ascending`", hint=hint)
+        for name in ("at_most_one", "different", "ascending"):
+            if len(slots := getattr(self, name)) == 1:
+                hint = f"name the slots that `{slots[0]}` is held against, or remove it"
+                raise PlacedValueError("needs two slots or more", place=(name,), hint=hint)
+        return self
+
     def slots(self) -> set[str]:
         """Return the slots that it names."""
         return {*self.at_most_one, *self.at_least_one, *self.different, *self.ascending}
@@ -300,9 +316,9 @@ class TaskRule(Document):
                 problem = f"`{draw.relative_to}` must be a slot that is always drawn"
                 raise PlacedValueError(problem, place=("draw", slot, "relative_to"))
             if self.ask and draw.relative_to in self.ask.slots:
-                raise ValueError(
-                    f"`ask`: a request without `{draw.relative_to}` leaves open which day `{slot}` is, too"
-                )
+                problem = f"`ask`: a request without `{draw.relative_to}` leaves open which day `{slot}` is, too"
+                hint = f"write a task of its own for this `ask`, which does not draw `{slot}`"
+                raise PlacedValueError(problem, place=("ask", "slots"), hint=hint)
             if slot not in dict(self.relative):
                 problem = f"`{draw.relative_to}` counts in a circle, and never from a day"
                 hint = "draw one of these slots from `dates`, without `relative_to`"
@@ -311,19 +327,32 @@ class TaskRule(Document):
 
     @model_validator(mode="after")
     def _names_known_slots(self) -> TaskRule:
-        texts = [*self.phrasings, *(text for texts in self.clauses.values() for text in texts)]
-        used = {slot for text in texts for slot in SLOT.findall(text)} | set(self.clauses)
-        used |= slots_of([self.args, self.answer, self.first])
-        used |= {slot for constraint in self.constraints for slot in constraint.slots()}
-        unknown = used - set(self.draw)
-        if unknown:
-            slot = min(unknown)
-            hint = f'draw it; `{{{slot}}}` as a text is the value of a slot: `from: ["{{{slot}}}"]`'
-            raise PlacedValueError(f"slot `{slot}` is used but not in `draw`", hint=hint)
-        places = {place for text in self.phrasings for place in CLAUSE.findall(text)} - {"*"}
-        if places - set(self.clauses):
-            raise ValueError(f"[{min(places - set(self.clauses))}] is in a request but not in `clauses`")
+        for place, slot in self._named():
+            if slot not in self.draw:
+                literal = f'draw it; `{{{slot}}}` as a text is the value of a slot: `from: ["{{{slot}}}"]`'
+                hint = did_you_mean(slot, self.draw, literal)
+                raise PlacedValueError(f"slot `{slot}` is used but not in `draw`", place=place, hint=hint)
+        for place, text in self._phrased():
+            for slot in CLAUSE.findall(text):
+                if slot not in {"*", *self.clauses}:
+                    hint = did_you_mean(slot, self.clauses, f"give `{slot}` clauses, or write {{{slot}}} for its value")
+                    raise PlacedValueError(f"[{slot}] is in a request but not in `clauses`", place=place, hint=hint)
         return self
+
+    def _phrased(self) -> Iterator[tuple[Location, str]]:
+        """Yield its phrasings with their places."""
+        yield from ((("requests", number), text) for number, text in enumerate(self.requests))
+        asked = enumerate(self.ask.requests or () if self.ask else ())
+        yield from ((("ask", "requests", number), text) for number, text in asked)
+
+    def _named(self) -> Iterator[tuple[Location, str]]:
+        """Yield every slot that it names outside `draw`, with the place."""
+        rest = {name: getattr(self, name) for name in ("clauses", "args", "answer", "first")}
+        texts = chain(self._phrased(), placed_scalars(rest))
+        yield from ((place, slot) for place, text in texts if isinstance(text, str) for slot in SLOT.findall(text))
+        yield from ((("clauses", slot), slot) for slot in self.clauses)
+        for number, constraint in enumerate(self.constraints):
+            yield from ((("constraints", number), slot) for slot in sorted(constraint.slots()))
 
 
 class AskingRule(TaskRule):
@@ -444,7 +473,10 @@ class SynthesisDocument(Document):
                     raise PlacedValueError(problem, place=("values", name, key), hint=hint)
                 if made.members is not None or (key == "template" and made.template is not None):
                     problem = f"the {key} `{name}` needs `{part}` to be a pool that is not {wanted}"
-                    raise PlacedValueError(problem, place=("values", name, key))
+                    hint = f"write what `{part}` is made of in its place, or draw it as a slot of its own"
+                    if name in (part, *made.parts):
+                        problem, hint = f"the {key} `{name}` is made of itself", "make it of plain pools alone"
+                    raise PlacedValueError(problem, place=("values", name, key), hint=hint)
         return self
 
     @model_validator(mode="after")

@@ -57,6 +57,7 @@ _BRACES = re.compile(rf"(?<![^\s\"'])(\{{\{{){_NAME}\}}|(?<![${{\w])\{{(?!reques
 _OPENED = re.compile(r"\{\s*(\w+)(?:[.!\[\w\]]*:[^\s{}]+\}|(?!\w)[^{}:]*(?=\{|\Z))")
 _OPENED_PLACE = re.compile(r"\[(?:(\w+)(?!\w)[^\[\]]*(?=\[|\Z)|\*(?=[.,!?]?(?:\s|\Z)))")
 _CLOSED = re.compile(r"\b(\w+)\s*\}")
+_NAMED = 8  # members of an enum in one message
 _FILLED = frozenset({"requests", "clauses", "args", "ask"})  # of a task
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
@@ -302,18 +303,14 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
         return
     whole = whole_side(document)
     for place, rule in enumerate(document.tasks):
-        draws = Sampler(whole, rule).sayable_draws()
+        sampler = Sampler(whole, rule)
+        draws = sampler.sayable_draws()
         if draws is None:
             continue
         if not draws:
-            yield Flaw(
-                ("tasks", place, "requests"),
-                f"task `{rule.name}`: no request can say the slots that it draws",
-                "put each drawn slot into a request as {slot}, [slot] or [*], and check `constraints`",
-            )
+            yield _undrawable(sampler, place)
             continue
         if any(constraint.different or constraint.ascending for constraint in rule.constraints):
-            sampler = Sampler(whole, rule)
             chance = random.Random(0).random
             if all(sampler.draw(chance) is None for _ in range(_DRAWS)):
                 reason = next((text for text, _ in sampler.rejected.most_common(1)), "its constraints")
@@ -332,6 +329,18 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                 f"task `{rule.name}`: no request can say the slot `{slot}`",
                 f"put {{{slot}}}, [{slot}] or [*] into a request, and give it clauses",
             )
+
+
+def _undrawable(sampler: Sampler, place: int) -> Flaw:
+    """Return why a task draws no set of slots that can be said."""
+    name, broken = sampler.rule.name, sampler.broken_constraint()
+    if broken is not None:
+        hint = "change how often its slots are drawn (`probability`), or remove the constraint"
+        message = f"task `{name}`: whatever slots it draws, they break {broken[1]}"
+        return Flaw(("tasks", place, "constraints", broken[0]), message, hint)
+    message = f"task `{name}`: no request can say the slots that it draws"
+    hint = "put each drawn slot into a request as {slot}, [slot] or [*], and check `constraints`"
+    return Flaw(("tasks", place, "requests"), message, hint)
 
 
 def _unaskable(whole: Side, rule: TaskRule, place: int) -> Iterator[Flaw]:
@@ -385,6 +394,7 @@ def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seed
     """Yield what training would never show: tools, arguments that are given or null, and members of an enum."""
     side = Side(document, divide(document, seeds), "train")
     made: set[tuple[str, str, str]] = set()  # tool, argument, class
+    kept: dict[tuple[str, str, str], str] = {}  # the same, and the pool whose split keeps it from training
     first = {rule.tool: place for place, rule in reversed(tuple(enumerate(document.tasks))) if rule.tool is not None}
     for rule in document.tasks:
         if rule.tool is None:
@@ -397,17 +407,41 @@ def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seed
         for name, schema in tool.properties.items():
             kinds = _made(side, rule, draws, name, schema)
             made.update((rule.tool, name, kind) for kind in kinds)
+            kept.update(((rule.tool, name, kind), pool) for kind, pool in _kept(document, rule, name, schema) if draws)
     for tool in tools.values():
         if tool.name not in first:
             yield Flaw(("tasks",), f"no task makes answers of the tool `{tool.name}`", "add a task for it")
             continue
+        # members of one enum in one line: by argument, by the pool that keeps them back, and what else is missing
+        missing: dict[tuple[str, str, str], list[str]] = {}
         for name, kind in _classes(tool):
-            if (tool.name, name, kind) not in made:
-                yield Flaw(
-                    ("tasks", first[tool.name]),
-                    f"training never shows {described(tool.name, name, kind)}",
-                    "add a task, a probability or a phrasing that makes it",
-                )
+            if (item := (tool.name, name, kind)) not in made:
+                own = kind if kind in ("null", "value") else ""
+                missing.setdefault((name, kept.get(item, ""), own), []).append(kind)
+        for (name, pool, _), absent in missing.items():
+            hint = "add a task, a probability or a phrasing that makes it"
+            if pool:
+                hint = f"`{pool}` holds it out: write its values into `draw`, `from: [...]`, which are all for training"
+            message = f"training never shows {described(tool.name, name, _either(absent))}"
+            yield Flaw(("tasks", first[tool.name]), message, hint)
+
+
+def _either(kinds: Sequence[str]) -> str:
+    """Return some classes as words: ``"a", "b" or "c"``."""
+    more = len(kinds) - _NAMED
+    *others, last = kinds if more <= 0 else [*kinds[:_NAMED], f"{more:,} others"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _kept(
+    document: SynthesisDocument, rule: TaskRule, name: str, schema: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield the members of an enum that a rule draws from a pool, with the name of the pool."""
+    whole = SLOT.fullmatch(str(rule.args.get(name)))
+    source = rule.draw[whole[1]].source if whole else None
+    if isinstance(source, str) and isinstance(schema.get("enum"), list):
+        for member in listed(document.values[source], document.values) or ():
+            yield class_of(member.value, schema), source
 
 
 def _classes(tool: Tool | None) -> Iterator[tuple[str, str]]:

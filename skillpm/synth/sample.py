@@ -156,6 +156,25 @@ class Sampler:
 
     def sayable_draws(self) -> list[frozenset[str]] | None:
         """Return every set of slots that can be drawn and said together; None where there are too many sets."""
+        draws = self._draws()
+        if draws is None:
+            return None
+        return [
+            frozenset(slot.name for slot in self._slots if slot.bit & drawn)
+            for drawn in draws
+            if isinstance(self._plan(drawn), Plan)
+        ]
+
+    def broken_constraint(self) -> tuple[int, str] | None:
+        """Return the place of the first constraint that every set of slots breaks, and its words; None for none."""
+        draws, unsaid = self._draws() or (), sum(self._unsaid)
+        for place, (text, keeps) in enumerate(self._constraints):
+            if draws and not any(keeps(drawn | unsaid, None) for drawn in draws):
+                return place, text
+        return None
+
+    def _draws(self) -> list[int] | None:
+        """Return every set of slots that is drawn and not left unsaid; None where there are too many sets."""
         always = {slot.bit for slot in self._slots if slot.probability >= 1} - {*self._unsaid}
         choices = [
             (0,) if slot.probability <= 0 else (slot.bit,) if slot.bit in always else (0, slot.bit)
@@ -164,12 +183,7 @@ class Sampler:
         if sum(len(bits) == 2 for bits in choices) > MAX_OPTIONAL:
             return None
         unsaid = sum(self._unsaid)
-        draws = [drawn for drawn in map(sum, product(*choices)) if not unsaid or unsaid & ~drawn]
-        return [
-            frozenset(slot.name for slot in self._slots if slot.bit & drawn)
-            for drawn in draws
-            if isinstance(self._plan(drawn), Plan)
-        ]
+        return [drawn for drawn in map(sum, product(*choices)) if not unsaid or unsaid & ~drawn]
 
     def answers(self, values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         """Yield the answer to each set of slots that can be said, with each combination of these values of theirs."""

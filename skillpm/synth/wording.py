@@ -14,7 +14,7 @@ from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, Sy
 from skillpm.model.task import canonical_json
 from skillpm.synth.checker import label_flaws, own_words, silent_values, text_flaws, unsayable_flaws, value_test
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import LISTED, is_constant, listed, pool_of, size, texts_of, value_text
+from skillpm.synth.pools import LISTED, is_constant, listed, pool_of, size, texts_of, used_pools, value_text
 from skillpm.synth.refusals import refused_tasks
 
 _FORMS = 100_000  # of all requests together, which are compared
@@ -74,8 +74,10 @@ def _share_values(document: SynthesisDocument, one: Draw, other: Draw) -> bool:
 
 
 def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield requests that name a value of a slot which they do not draw, and values of blanks."""
+    """Yield requests that name a value of a slot which they do not draw, values of blanks, pools that nothing draws."""
     yield from (flaw for flaw, item in silent_values(document) if item is not None)
+    for name in sorted(document.values.keys() - used_pools(document).keys()):
+        yield Flaw(("values", name), f"no task draws from the pool `{name}`", f"draw it, `from: {name}`, or remove it")
     pools = document.values
     named = cache(lambda name: value_test(pools[name], pools))  # many tasks draw from one pool
     for place, rule in enumerate(document.tasks):

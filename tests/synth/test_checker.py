@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from skillpm.errors import DocumentError
+from skillpm.formats.document import model_errors
 from skillpm.model.contract import ContractDocument
 from skillpm.model.rule_fit import disagreements, exchanges
-from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.synthesis import SynthesisDocument, entry_of
 from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
 from skillpm.synth.generate import synthesise
 from skillpm.synth.pools import Listed, Member
@@ -115,7 +116,8 @@ def test_null_among_values_is_a_flaw_and_a_blank_is_doubtful(choice: list[Any], 
     for one in (named, in_lists, document({"draw": {"x": {"from": choice}}})):
         for kind in (text_flaws, doubtful_wordings):
             assert any("nothing says" in flaw.message for flaw in kind(one)) == (kind is flaws)
-    assert not [*flaws(document({}, values={"p": {"choice": choice}}))]  # it may be a part of a template
+    parts = {"p": {"choice": choice}, "whole": {"template": "a{p}"}}
+    assert not [*flaws(document({"draw": {"x": {"from": "whole"}}, "requests": ["go {x}"]}, values=parts))]
     assert not [*flaws(document({"draw": {"x": {"from": [""]}}, "clauses": {"x": ["with no name"]}}))]
 
 
@@ -206,7 +208,7 @@ def test_texts_of_one_value_and_paths_that_differ_in_case_are_no_flaw(choice: li
         ({"requests": ["go"], "draw": {"x": {"from": ["a", "b"]}}}, ("tasks", 0, "requests")),
         (
             {"constraints": [{"at_least_one": ["x"]}], "draw": {"x": MAYBE | {"probability": 0}}},
-            ("tasks", 0, "requests"),
+            ("tasks", 0, "constraints", 0),
         ),
     ],
 )
@@ -252,7 +254,10 @@ def test_a_template_never_shows_what_is_made_of_held_out_parts() -> None:
     said = [*missing_classes(one, {"dev": tool}, [])]
     pools = divide(one).pools
     assert 0 < (pools["p"].train or 0) < 64
-    assert sum('"' in flaw.message for flaw in said) == 64 - (pools["p"].train or 0)
+    (flaw,) = (flaw for flaw in said if '"' in flaw.message)
+    more = re.search(r"(\d+) others", flaw.message)
+    assert flaw.message.count('"') // 2 + int(more[1] if more else 0) == 64 - (pools["p"].train or 0)
+    assert flaw.hint.startswith("`p` holds it out: write its values into `draw`")
 
 
 def test_a_class_that_only_a_held_out_phrasing_says_is_named() -> None:
@@ -355,3 +360,65 @@ def test_a_schema_of_which_no_validator_is_made_is_refused_where_it_is_read(
 ) -> None:
     with pytest.raises(ValidationError, match=re.escape(reason)):
         document({"draw": {"x": {"from": "word"}}}, values={"word": {"schema": schema}})
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "place", "words"),
+    [
+        ({"requests": ["go {y} [x]"]}, {}, "tasks.0.requests.0", "slot `y` is used but not in `draw`"),
+        ({"args": {"tag": ["{prot}"]}}, {}, "tasks.0.args.tag.0", "did you mean `port`?"),
+        ({"requests": ["go [x]", "go [prot]"]}, {}, "tasks.0.requests.1", "did you mean `port`?"),
+        ({"constraints": [{"at_least_one": ["x", "y"]}]}, {}, "tasks.0.constraints.0", "slot `y`"),
+        ({"constraints": [{}]}, {}, "tasks.0.constraints.0", "such as `{different: [from, to]}`"),
+        ({"constraints": [{"different": ["x"]}]}, {}, "tasks.0.constraints.0.different", "two slots or more"),
+        ({}, {"p": {"choice": [{"value": 1, "text": ["one"]}]}}, "values.p.choice.0.text", "did you mean `texts`?"),
+        ({}, {"p": {"choice": ["a" * 400]}, "q": {"template": "{p}" * 30}}, "values.q.template", "shorten"),
+        ({}, {"p": {"template": "{p}"}}, "values.p.template", "`p` is made of itself"),
+        ({}, {"p": {"template": "{q}"}, "q": {"template": "{p}"}}, "values.p.template", "`p` is made of itself"),
+        (
+            {},
+            {"p": {"template": "{q}"}, "q": {"list": "r"}, "r": {"choice": ["a"]}},
+            "values.p.template",
+            "what `q` is",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_rule_has_its_place_and_what_to_do(
+    task: dict[str, Any], values: dict[str, Any], place: str, words: str
+) -> None:
+    said = {"x": ["to {x}"], "port": ["on {port}"]}
+    rule = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"x": MAYBE, "port": MAYBE},
+        "requests": ["go [*]"],
+        "clauses": said,
+    } | task
+    root = {"synthesis": 1, "tasks": [rule], "values": values}
+    with pytest.raises(ValidationError) as caught:
+        SynthesisDocument.model_validate(root)
+    error = model_errors(caught.value, root, model=SynthesisDocument)[0]
+    assert place in error.message and words in f"{error.message} {error.hint}" and error.hint
+
+
+def test_an_object_with_a_value_is_a_value_where_no_other_key_is_near_a_known_one() -> None:
+    one = document(
+        {}, values={"p": {"choice": [{"value": 20, "unit": "C"}, {"value": {"value": 1, "text": "one"}, "weight": 2}]}}
+    )
+    assert [entry_of(item).value for item in one.values["p"].choice or ()] == [
+        {"value": 20, "unit": "C"},
+        {"value": 1, "text": "one"},
+    ]
+
+
+def test_a_pool_that_nothing_draws_is_doubtful() -> None:
+    values = {"used": {"template": "{part}-1"}, "part": {"choice": ["a", "b"]}, "lost": {"choice": ["c"]}}
+    (flaw,) = doubtful_wordings(document({"draw": {"x": {"from": "used"}}, "requests": ["go {x}"]}, values=values))
+    assert flaw.location == ("values", "lost")
+
+
+def test_a_call_before_the_answer_has_arguments_of_the_tool() -> None:
+    schema = {"type": "object", "properties": {"tag": {"type": "string"}}}
+    contract = ContractDocument.model_validate({"contract": 1, "tools": [{"name": "dev", "input_schema": schema}]})
+    (task,) = document({"first": [{"tag": "a"}, {"tga": "a"}]}).tasks
+    assert [flaw.location for flaw in disagreements(task, contract)] == [("first", 1, "tga")]

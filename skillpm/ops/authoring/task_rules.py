@@ -134,7 +134,7 @@ def special_tokens(subject: Subject) -> Iterator[Problem]:
 
 @TASK_RULES.warning("SK519", "rows that are doubtful", why="They are thrown away, or teach a value that was not meant.")
 def doubtful_rows(subject: Subject) -> Iterator[Problem]:
-    """Requests that say a value by themselves, values of blanks, exchanged slots, answers that the contract refuses."""
+    """Requests that say a value by themselves, blanks, exchanged slots, unused pools, answers that are refused."""
     if document := _synthesis(subject):
         from skillpm.synth.wording import doubtful_answers, doubtful_wordings
 
