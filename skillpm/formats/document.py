@@ -7,6 +7,7 @@ field of type ``Json`` gives unquoted scalars the types of the YAML 1.2 core sch
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -26,6 +27,8 @@ _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9
 _BRANCH = re.compile(r"(?:literal|dict|list|tuple|function-\w+)\[.*\]\Z")  # pydantic's name of a member of a union
 
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
+
+_QUOTED = 60  # characters of a value in a hint
 
 LONE_SURROGATE = "has a lone surrogate, which is not a character"
 
@@ -254,10 +257,14 @@ def _is_surpassed(location: tuple[int | str, ...], findings: list[Any]) -> bool:
 
 def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:
     """Return what to do about a finding: a near key for an unknown one, the number of a format that is missing."""
-    from skillpm.formats.near_key import near_key
+    from skillpm.formats.near_key import keys_at, near_key
 
     if finding["type"] == "extra_forbidden":
         return near_key(model, root, finding["loc"])
+    if finding["type"] == "model_type":
+        return f"its keys are {keys_at(model, finding['loc'])}"
+    if finding["type"] in ("list_type", "tuple_type", "string_pattern_mismatch"):
+        return _as_meant(root, finding)
     field = model.model_fields.get(str(finding["loc"][0])) if finding["type"] == "missing" else None
     if field is not None and len(finding["loc"]) == 1:
         bounds = [getattr(limit, "ge", None) or getattr(limit, "le", None) for limit in field.metadata]
@@ -265,6 +272,25 @@ def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:
             return f"add the line `{finding['loc'][0]}: 1`, the version of the format"
     hint: str | None = finding["hint"]
     return hint
+
+
+def _as_meant(root: Any, finding: Any) -> str | None:
+    """Return how to write what was meant as a list, or as a name; None where that cannot be told."""
+    location = finding["loc"]
+    value = root
+    for step in location:  # one that leads nowhere is pydantic's name of a union's member
+        part = _step(value, step)
+        value = value if part is None else part[1]
+    if location[-1] == "[key]":
+        value = location[-2]
+    if finding["type"] != "string_pattern_mismatch":
+        if not value:
+            return None
+        is_short = isinstance(value, str) and len(value) <= _QUOTED
+        shown = f": `[{json.dumps(value, ensure_ascii=False)}]`" if is_short else ""
+        return "begin each item with a dash" if isinstance(value, dict) else f"put it into brackets{shown}"
+    names = (re.sub(r"[^a-z0-9]+", mark, str(value).lower()).strip(mark) for mark in "_-")
+    return next((f"such as `{name}`" for name in names if re.search(finding["ctx"]["pattern"], name)), None)
 
 
 def read_model(model: type[D], text: str, *, path: str = "") -> D:

@@ -36,6 +36,14 @@ def near_key(model: type[BaseModel], root: Any, location: tuple[int | str, ...])
     return f"`{key[:80]}` is a key of another place in this document; {own}" if elsewhere else own
 
 
+def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Return the keys of a mapping that stands at a place, those first that it must have."""
+    (first, *_) = _models_at(model, location)
+    fields = sorted(first.model_fields.items(), key=lambda item: not item[1].is_required())
+    names = [f"`{field.alias or name}`" for name, field in fields]
+    return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+
+
 def _beside(root: Any, location: tuple[int | str, ...]) -> Iterator[str]:
     node = root
     for step in location[:-1]:

@@ -43,6 +43,24 @@ def test_an_unknown_key_is_answered_with_what_may_stand_there(model: type, text:
     assert hint in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (f"{SYNTHESIS}    draw: {{c: d}}\n", "its keys are `from`, `probability`, `otherwise`, `relative_to`"),
+        (f"{SYNTHESIS}values: {{c: [d]}}\n", "its keys are `integers`, `dates`, `forms`"),
+        (f"{SYNTHESIS}frames: 'go {{request}}'\n", 'put it into brackets: `["go {request}"]`'),
+        (SYNTHESIS.replace("[c]", "{c: d}"), "begin each item with a dash"),
+        (SYNTHESIS.replace("name: a", "name: Move one"), "such as `move_one`"),
+        (f"{SYNTHESIS}    draw: {{the-room: {{from: [d]}}}}\n", "such as `the_room`"),
+        (f"{SYNTHESIS}values: {{'42': {{words: nouns}}}}\n", None),
+    ],
+)
+def test_a_value_of_another_form_is_answered_with_the_form(text: str, hint: str | None) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_model(SynthesisDocument, text, path="x.yaml")
+    assert caught.value.hint is None if hint is None else hint in str(caught.value.hint)
+
+
 def test_a_misspelt_setting_of_a_stage_is_answered_with_its_neighbour() -> None:
     with pytest.raises(DocumentError, match=r"stages\.0") as caught:
         load_recipe(None, None, ("stages.sft.epoch=2",), BUILT_IN)
