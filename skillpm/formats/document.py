@@ -263,7 +263,7 @@ def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:
         return near_key(model, root, finding["loc"])
     if finding["type"] == "model_type":
         return f"its keys are {keys_at(model, finding['loc'])}"
-    if finding["type"] in ("list_type", "tuple_type", "string_pattern_mismatch"):
+    if finding["type"] in ("list_type", "tuple_type", "string_type", "string_pattern_mismatch"):
         return _as_meant(root, finding)
     field = model.model_fields.get(str(finding["loc"][0])) if finding["type"] == "missing" else None
     if field is not None and len(finding["loc"]) == 1:
@@ -275,7 +275,7 @@ def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:
 
 
 def _as_meant(root: Any, finding: Any) -> str | None:
-    """Return how to write what was meant as a list, or as a name; None where that cannot be told."""
+    """Return how to write what was meant as a list, a text or a name; None where that cannot be told."""
     location = finding["loc"]
     value = root
     for step in location:  # one that leads nowhere is pydantic's name of a union's member
@@ -283,12 +283,18 @@ def _as_meant(root: Any, finding: Any) -> str | None:
         value = value if part is None else part[1]
     if location[-1] == "[key]":
         value = location[-2]
+    if finding["type"] == "string_type":
+        return "put the text into quotes" if isinstance(value, dict | list) else None
     if finding["type"] != "string_pattern_mismatch":
         if not value:
             return None
         is_short = isinstance(value, str) and len(value) <= _QUOTED
         shown = f": `[{json.dumps(value, ensure_ascii=False)}]`" if is_short else ""
-        return "begin each item with a dash" if isinstance(value, dict) else f"put it into brackets{shown}"
+        return (
+            "begin each item with a dash, or put all of them into brackets"
+            if isinstance(value, dict)
+            else f"put it into brackets{shown}"
+        )
     names = (re.sub(r"[^a-z0-9]+", mark, str(value).lower()).strip(mark) for mark in "_-")
     return next((f"such as `{name}`" for name in names if re.search(finding["ctx"]["pattern"], name)), None)
 

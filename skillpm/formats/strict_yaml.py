@@ -25,6 +25,9 @@ _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_QUOTES = "put a text that has `: ` in it, or begins with a mark such as `{`, `[`, `*` or `%`, into quotes"
+
+
 def read_yaml(text: str, *, path: str = "", first_line: int = 1) -> Any:
     """Parse one strict YAML document, which begins on ``first_line``, into Tables, Items and PlainScalars.
 
@@ -47,7 +50,9 @@ def read_yaml(text: str, *, path: str = "", first_line: int = 1) -> Any:
         problem = error.problem or error.context or "malformed"
         if "Unicode character escape" in problem and _PAIR.search(text):
             return read_yaml(_PAIR.sub(_joined, text), path=path, first_line=first_line)
-        raise DocumentError(f"not YAML: {problem}", path=path, line=mark.line + offset if mark else None) from None
+        hint = "indent with spaces" if "tab character" in problem else _QUOTES
+        line = mark.line + offset if mark else None
+        raise DocumentError(f"not YAML: {problem}", path=path, line=line, hint=hint) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DocumentError(f"not YAML: {reason}", path=path) from None

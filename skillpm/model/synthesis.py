@@ -296,14 +296,19 @@ class TaskRule(Document):
 
     @model_validator(mode="after")
     def _asks_for_what_it_needs(self) -> TaskRule:
-        for slot in self.ask.slots if self.ask else ():
-            draw = self.draw.get(slot)
+        for number, slot in enumerate(self.ask.slots if self.ask else ()):
+            draw, place = self.draw.get(slot), ("ask", "slots", number)
             if draw is None:
-                raise ValueError(f"`ask`: slot `{slot}` is not in `draw`")
+                problem = f"`ask`: slot `{slot}` is not in `draw`"
+                raise PlacedValueError(problem, place=place, hint=did_you_mean(slot, self.draw, "draw it"))
             if draw.probability < 1:
-                raise ValueError(f"`ask`: slot `{slot}` is not always drawn, so a request without it lacks nothing")
+                problem = f"`ask`: slot `{slot}` is not always drawn, so a request without it lacks nothing"
+                raise PlacedValueError(
+                    problem, place=place, hint=f"draw `{slot}` without a `probability`, or ask for others"
+                )
             if slot not in slots_of(self.args):
-                raise ValueError(f"`ask`: no argument is made of slot `{slot}`, so there is nothing to ask for")
+                problem = f"`ask`: no argument is made of slot `{slot}`, so there is nothing to ask for"
+                raise PlacedValueError(problem, place=place, hint=f"use {{{slot}}} in `args`, or ask for others")
         return self
 
     @model_validator(mode="after")
@@ -314,7 +319,14 @@ class TaskRule(Document):
             base = self.draw.get(draw.relative_to)
             if base is None or base.probability < 1:
                 problem = f"`{draw.relative_to}` must be a slot that is always drawn"
-                raise PlacedValueError(problem, place=("draw", slot, "relative_to"))
+                hint = (
+                    did_you_mean(draw.relative_to, self.draw.keys() - {slot})
+                    if base is None
+                    else "remove its `probability`"
+                )
+                raise PlacedValueError(
+                    problem, place=("draw", slot, "relative_to"), hint=hint or "draw it from `dates`"
+                )
             if self.ask and draw.relative_to in self.ask.slots:
                 problem = f"`ask`: a request without `{draw.relative_to}` leaves open which day `{slot}` is, too"
                 hint = f"write a task of its own for this `ask`, which does not draw `{slot}`"
@@ -323,6 +335,15 @@ class TaskRule(Document):
                 problem = f"`{draw.relative_to}` counts in a circle, and never from a day"
                 hint = "draw one of these slots from `dates`, without `relative_to`"
                 raise PlacedValueError(problem, place=("draw", slot, "relative_to"), hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _quotes_its_slots(self) -> TaskRule:
+        """Refuse `{port}` without quotes, which YAML reads as a mapping."""
+        for place, value in placed_scalars(self.args):
+            if value is None and len(place) > 1 and place[-1] in self.draw:
+                problem = f"{{{place[-1]}}} without quotes is a mapping"
+                raise PlacedValueError(problem, place=("args", *place[:-1]), hint=f'write `"{{{place[-1]}}}"`')
         return self
 
     @model_validator(mode="after")
@@ -458,7 +479,8 @@ class SynthesisDocument(Document):
             for slot, draw in rule.draw.items():
                 if isinstance(draw.source, str) and draw.source not in self.values:
                     problem = f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which is not in `values`"
-                    hint = did_you_mean(draw.source, self.values) or None
+                    literal = f"add it to `values`, or write values as a list: `from: [{draw.source}]`"
+                    hint = did_you_mean(draw.source, self.values, literal)
                     raise PlacedValueError(problem, place=("tasks", place, "draw", slot, "from"), hint=hint)
         for slot in self.clauses:
             if not any(slot in rule.draw for rule in self.tasks):
@@ -469,7 +491,7 @@ class SynthesisDocument(Document):
                 made = self.values.get(part)
                 if made is None:
                     problem = f"the {key} `{name}` names `{part}`, which is not in `values`"
-                    hint = did_you_mean(part, self.values) or None
+                    hint = did_you_mean(part, self.values, "add it to `values`")
                     raise PlacedValueError(problem, place=("values", name, key), hint=hint)
                 if made.members is not None or (key == "template" and made.template is not None):
                     problem = f"the {key} `{name}` needs `{part}` to be a pool that is not {wanted}"

@@ -21,8 +21,8 @@ from skillpm.synth.pools import Chance
 
 _HOLES = re.compile(rf"(?P<slot>{SLOT.pattern})|(?P<place>{CLAUSE.pattern})")
 _SPACES = re.compile(r"\s+")
-_SPACE_BEFORE_MARK = re.compile(r" (?=[.,!?]+(?:\s|$))")
-_CLOSING = re.compile(r"[.,!?]+(?:\s|$)")
+_SPACE_BEFORE_MARK = re.compile(r" (?=[.,!?;]+(?:\s|$))")
+_CLOSING = re.compile(r"[.,!?;:]+(?:\s|$)")
 _MARKS = (".", ",", "!", "?")
 _ENDS = (".", "!", "?")
 _LONG_WORD = re.compile(r"[A-Za-z]{5,}")

@@ -29,6 +29,7 @@ from skillpm.synth.days import written
 LISTED = MAX_DATES  # members; a longer range of integers or product of parts is never written out
 BETWEEN = re.compile(", | and ")  # the members of a list, as a request says it
 REDRAWS = 1_000  # draws before a filtered source gives up
+_PLAIN = 10**15  # below it a float has each whole number
 _ATTEMPTS = 1_000  # draws for each member of a list, which must differ from the others: one may weigh 1,000
 
 Chance = Callable[[], float]  # random.Random.random
@@ -235,13 +236,18 @@ class Sampled:
         """Return a value by rejection. Raises NoValueError."""
         for _ in range(REDRAWS):
             try:
-                value = SchemaSampler(self._schema, random.Random(chance())).value(self._schema)
+                value = _as_said(SchemaSampler(self._schema, random.Random(chance())).value(self._schema))
             except (ValueError, ArithmeticError, TypeError):  # of no value, or of a bound that is no number
                 continue
             text = value_text(value)
             if len(text) <= MAX_SAMPLED and self._allowed(text) and self._validator.is_valid(value):
                 return value, text
         raise NoValueError(self._name)
+
+
+def _as_said(value: Any) -> Any:
+    """Return the number 12.0 as 12, which is the same one in JSON: nobody asks for "12.0 degrees"."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _PLAIN else value
 
 
 def validator_of(schema: Mapping[str, Any]) -> Any:

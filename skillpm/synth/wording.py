@@ -73,6 +73,24 @@ def _share_values(document: SynthesisDocument, one: Draw, other: Draw) -> bool:
     return not first.isdisjoint(second)
 
 
+def _unused(document: SynthesisDocument, rule: TaskRule, place: int) -> Iterator[Flaw]:
+    """Yield requests that no row uses, for they do not say a slot that every row draws."""
+    always = {
+        slot
+        for slot, draw in rule.draw.items()
+        if draw.probability >= 1 and _count(document, draw) > 1 and slot not in (rule.ask.slots if rule.ask else ())
+    }
+    for number, text in enumerate(rule.requests):
+        places = CLAUSE.findall(text)
+        clauses = [*rule.clauses] if "*" in places else [name for name in places if name in rule.clauses]
+        said = {*SLOT.findall(text), *clauses}.union(
+            *(SLOT.findall(item) for name in clauses for item in rule.clauses[name])
+        )
+        for slot in sorted(always - said)[:1]:
+            message = f"task `{rule.name}`: no row uses {text[:60]!r}, which does not say `{slot}`"
+            yield Flaw(("tasks", place, "requests", number), message, f"write {{{slot}}} or [{slot}] into it")
+
+
 def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield requests that name a value of a slot which they do not draw, values of blanks, pools that nothing draws."""
     yield from (flaw for flaw, item in silent_values(document) if item is not None)
@@ -81,6 +99,7 @@ def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
     pools = document.values
     named = cache(lambda name: value_test(pools[name], pools))  # many tasks draw from one pool
     for place, rule in enumerate(document.tasks):
+        yield from _unused(document, rule, place)
         tests = {
             slot: named(draw.source) if isinstance(draw.source, str) else value_test(pool_of(document, draw), pools)
             for slot, draw in rule.draw.items()

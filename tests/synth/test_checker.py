@@ -369,6 +369,11 @@ def test_a_schema_of_which_no_validator_is_made_is_refused_where_it_is_read(
         ({"args": {"tag": ["{prot}"]}}, {}, "tasks.0.args.tag.0", "did you mean `port`?"),
         ({"requests": ["go [x]", "go [prot]"]}, {}, "tasks.0.requests.1", "did you mean `port`?"),
         ({"constraints": [{"at_least_one": ["x", "y"]}]}, {}, "tasks.0.constraints.0", "slot `y`"),
+        ({"args": {"tag": {"port": None}}}, {}, "tasks.0.args.tag", 'write `"{port}"`'),
+        ({"ask": {"slots": ["prot"]}}, {}, "tasks.0.ask.slots.0", "did you mean `port`?"),
+        ({"ask": {"slots": ["x"]}}, {}, "tasks.0.ask.slots.0", "without a `probability`"),
+        ({"draw": {"x": {"from": "kitchen"}}, "clauses": {}}, {}, "tasks.0.draw.x.from", "`from: [kitchen]`"),
+        ({"draw": {"x": {"from": [1], "relative_to": "y"}}, "clauses": {}}, {}, "draw.x.relative_to", "from `dates`"),
         ({"constraints": [{}]}, {}, "tasks.0.constraints.0", "such as `{different: [from, to]}`"),
         ({"constraints": [{"different": ["x"]}]}, {}, "tasks.0.constraints.0.different", "two slots or more"),
         ({}, {"p": {"choice": [{"value": 1, "text": ["one"]}]}}, "values.p.choice.0.text", "did you mean `texts`?"),
@@ -409,6 +414,22 @@ def test_an_object_with_a_value_is_a_value_where_no_other_key_is_near_a_known_on
         {"value": 20, "unit": "C"},
         {"value": 1, "text": "one"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("requests", "more", "unused"),
+    [
+        (["go {x}", "go <x>"], {}, [1]),
+        (["go [*]", "go", "go [y]", "go [both]"], {}, [1, 2]),
+        (["go [x]", "go"], {"ask": {"slots": ["x"]}, "args": {"tag": "{x}"}}, []),
+        (["go [x]", "go"], {"draw": {"x": MAYBE, "y": MAYBE, "both": MAYBE}}, []),
+    ],
+)
+def test_a_request_that_no_row_uses_is_doubtful(requests: list[str], more: dict[str, Any], unused: list[int]) -> None:
+    draw = {"x": {"from": ["1", "2"]}, "y": MAYBE, "both": MAYBE}
+    clauses = {"x": ["to {x}"], "y": ["by {y}"], "both": ["at {both} to {x}"]}
+    flaws = doubtful_wordings(document({"draw": draw, "clauses": clauses, "requests": requests} | more))
+    assert [flaw.location[-1] for flaw in flaws if "no row uses" in flaw.message] == unused
 
 
 def test_a_pool_that_nothing_draws_is_doubtful() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -205,6 +206,16 @@ def test_values_of_a_schema_are_valid_ordered_and_held_out_like_others(given: Gi
     assert not sides[0] & sides[1]
     again = synthesise([given({"tasks": [task], "values": values})], judge, rows=60, held_out=20, seed=0)
     assert again.profile.digests == made.profile.digests
+
+
+def test_a_whole_number_of_a_schema_is_said_without_a_fraction(given: Given, judge: Judge) -> None:
+    task = {"name": "t", "tool": "dev", "draw": {"x": {"from": "degrees"}}, "args": {"tag": "{x} C"}}
+    values = {"degrees": {"schema": {"type": "number", "minimum": 5, "maximum": 30, "multipleOf": 0.5}}}
+    rules = {"tasks": [task | {"requests": ["heat to {x}", "make it {x} degrees"]}], "values": values}
+    made = synthesise([given(rules)], judge, rows=40, held_out=0, seed=0)
+    said = [re.findall(r"[0-9.]+", row.request)[0] for row in made.train]
+    assert {text.endswith(".5") for text in said} == {True, False} and not any(text.endswith(".0") for text in said)
+    assert [row.expected["args"]["tag"] for row in made.train] == [f"{text} C" for text in said]
 
 
 def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Judge) -> None:
