@@ -147,7 +147,7 @@ class InProcess:
         judged = Judged.model_validate({"number": 0, **reply}).judgements(len(episodes), payable)
         return [paid(episode, item) for episode, item in zip(episodes, judged, strict=True)]
 
-    def anew(self, *, workers: int, moving_clock: bool) -> InProcess:
+    def anew(self) -> InProcess:
         return InProcess(self._skill)
 
     def __enter__(self) -> InProcess:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context, collecting_context, command_settings
 from skillpm.cli.options import agents_option, allow_option, combined, registry_options, signer_option, user_option
-from skillpm.cli.output import brief, count, json_option, note, print_json, progress, shown, table, tell_project
+from skillpm.cli.output import brief, count, json_option, note, print_json, shown, table, tell_project, terminal_bar
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
@@ -75,7 +74,6 @@ class Placing:
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return the options, with progress on a terminal; ``adding`` adds the agents to the project file."""
         from skillpm.clients.folders import named_agents
-        from skillpm.model.progress import NO_PROGRESS
         from skillpm.ops.project.install import InstallOptions
         from skillpm.trust.allowance import Allowance
 
@@ -87,7 +85,7 @@ class Placing:
             dry_run=self.dry_run,
             force=self.force,
             allow=Allowance.of(self.allowed),
-            progress=progress() if sys.stderr.isatty() else NO_PROGRESS,
+            progress=terminal_bar(),
         )
 
 

@@ -290,7 +290,7 @@ def progress() -> Progress:
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-def terminal_progress() -> Progress:
+def terminal_bar() -> Progress:
     """Return a bar where a person looks at stderr, and nothing where its last line would be noise."""
     from skillpm.model.progress import NO_PROGRESS
 

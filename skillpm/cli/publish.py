@@ -12,7 +12,7 @@ import click
 from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.options import allow_option, place_option
-from skillpm.cli.output import count, json_option, note, print_json, safe, size, terminal_progress
+from skillpm.cli.output import count, json_option, note, print_json, safe, size, terminal_bar
 from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import SkillPath
 from skillpm.cli.process import if_interrupted
@@ -59,7 +59,7 @@ def command(path: Path, registry: str, **flags: Any) -> None:
     if skill is not None:
         grant_consents(context, [skill])
     options = PublishOptions(**{option.name: flags[option.name] for option in fields(PublishOptions)})
-    publication = publish(context, package, target, skill=skill, options=options, progress=terminal_progress())
+    publication = publish(context, package, target, skill=skill, options=options, progress=terminal_bar())
     for warning in publication.warnings:
         note(f"warning: {warning}")
     if not print_json(publication):

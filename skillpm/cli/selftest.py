@@ -10,7 +10,7 @@ from skillpm.cli.common_options import exit_with, is_set
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, code_options
 from skillpm.cli.findings import echo_finding, format_options, print_form, print_rules
-from skillpm.cli.output import count, note, safe, table, terminal_progress
+from skillpm.cli.output import count, note, safe, table, terminal_bar
 from skillpm.cli.process import if_interrupted
 from skillpm.formats.as_json import as_json
 
@@ -40,7 +40,7 @@ def command(skills: tuple[str, ...], show_rules: bool) -> None:
     if show_rules:
         print_rules(list(CLAIMS.values()))
         return
-    reports = selftests(*agreed_skills(skills), progress=terminal_progress())
+    reports = selftests(*agreed_skills(skills), progress=terminal_bar())
     ok = all(report.ok for report in reports)
     findings = [report.report() for report in reports]
     if not print_form({"ok": ok, "skills": reports}, findings, list(CLAIMS.values())):

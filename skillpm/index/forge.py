@@ -25,7 +25,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from skillpm.errors import RegistryError, UsageError
-from skillpm.index.git_url import GitUrl, is_git
+from skillpm.index.git_url import GitUrl, is_git, is_web
 from skillpm.model.source import SourceKind, cut_reference, git_place
 from skillpm.storage.archive import ARCHIVES
 
@@ -81,7 +81,7 @@ def is_repository(text: str) -> bool:
     """Does this text name a repository, and no folder here?"""
     if is_git(text) or _PREFIX.match(text) or text.lower().startswith("ssh://"):
         return True
-    if text.lower().startswith(("http://", "https://")):
+    if is_web(text):
         return "/.well-known/agent-skills" not in text
     return _SHORT.match(text) is not None and not Path(text.partition("/")[0]).exists()
 
@@ -141,7 +141,7 @@ def _read(text: str, forge: str) -> Address | None:
     if prefixed:
         return _short(prefixed[2], _HOSTS[prefixed[1].lower()], nested=prefixed[1].lower() in ("gitlab", "gl"))
     plain = text.removeprefix(SourceKind.GIT.value)
-    if plain.lower().startswith(("http://", "https://")):
+    if is_web(plain):
         return _pasted(plain, text)
     if is_git(text) or text.lower().startswith("ssh://"):
         return None

@@ -31,6 +31,11 @@ def is_git(text: str) -> bool:
     return text.startswith(("git+", "git@")) or _SCP.match(text) is not None
 
 
+def is_web(text: str) -> bool:
+    """Is this text the URL of a web page?"""
+    return text.lower().startswith(("http://", "https://"))
+
+
 def is_commit(text: str) -> bool:
     """Is this a full commit name, in SHA-1 or SHA-256?"""
     return _COMMIT.match(text) is not None

@@ -33,7 +33,7 @@ from skillpm.formats.typed_path import typed_path
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
-from skillpm.index.git_url import GitUrl, is_git
+from skillpm.index.git_url import GitUrl, is_git, is_web
 from skillpm.index.oci_reference import OciReference, is_oci
 from skillpm.index.packed import ArchiveIndex, PackedFile, cut_folder, is_archive
 from skillpm.index.path import PathIndex, TreeIndex
@@ -156,7 +156,7 @@ def open_registry(text: str, around: Surroundings) -> Index:
     """
     if is_oci(text):
         return _oci_registry(str(OciReference.parse(text)), around)
-    if _is_web(text):
+    if is_web(text):
         return _web_registry(_web_address(text), around)
     folder = Path.cwd() / _folder(text)
     return DirectoryIndex(folder, _named(SourceKind.REGISTRY, folder, around), around.open_signed)
@@ -192,11 +192,11 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
         try:
             return [*_skills_of_repository(text, around)]
         except RegistryError as error:
-            if _is_web(text):
+            if is_web(text):
                 registry = f"for a registry, name a skill and add `--registry {text[:200]}`"
                 error.hint = "; ".join(filter(None, (error.hint, registry)))
             raise
-    if _is_web(text):
+    if is_web(text):
         return [_web_registry(_web_address(text), around)]
     typed, inside = cut_folder(text)
     place = skill_folder(Path.cwd() / _folder(typed))
@@ -266,7 +266,7 @@ def open_source(source: Source, around: Surroundings) -> Index:
 def _locked_registry(source: Source, around: Surroundings) -> Index:
     if is_oci(source.place):
         return _oci_registry(source.place, around)
-    if _is_web(source.place):
+    if is_web(source.place):
         return _web_registry(_web_address(source.place), around)
     return DirectoryIndex(around.project / source.place, str(source), around.open_signed)
 
@@ -301,10 +301,6 @@ def _commit(url: GitUrl, folder: str, around: Surroundings) -> TreeIndex:
     pinned = url.at(url.reference if url.pinned else repository.commit, folder)
     load, asked = partial(repository.tree, folder), str(url.at(url.reference, folder))
     return TreeIndex(str(pinned), load, asked, asked=asked, remote=True)
-
-
-def _is_web(text: str) -> bool:
-    return text.lower().startswith(("http://", "https://"))
 
 
 def _web_address(text: str) -> str:

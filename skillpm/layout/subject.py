@@ -118,15 +118,16 @@ class Subject:
     @property
     def adapter(self) -> str | None:
         """The base model of a package that is an adapter, as its skill.yaml says; None if it is none."""
-        return self._manifest.adapter if self._manifest else None
+        return self.manifest.adapter if self.manifest else None
 
     @property
     def required(self) -> frozenset[str]:
         """The names of the skills that skill.yaml requires."""
-        return frozenset(self._manifest.requires) if self._manifest else frozenset()
+        return frozenset(self.manifest.requires) if self.manifest else frozenset()
 
     @property
-    def _manifest(self) -> Manifest | None:
+    def manifest(self) -> Manifest | None:
+        """The skill.yaml of a package; None if there is none, or it cannot be read."""
         return self.package.manifest.value if self.package and self.is_package else None
 
     def field(self, name: str) -> Any:

@@ -86,19 +86,19 @@ def _of_command(file: str, line: str, before: Command, now: Command) -> Iterator
         other = next((item for item in rest if _is_same(option, item)), None)
         if other is None:
             kind = "option" if option.names else "operand"
-            yield Difference(file, line, f"removed {kind}", _title(option), _title(option))
+            yield Difference(file, line, f"removed {kind}", option.title, option.title)
             continue
         rest.remove(other)
         if set(option.names) != set(other.names):
             old, new = (" ".join(sorted(item.names)) for item in (option, other))
-            yield Difference(file, line, "changed names", _title(option), old, new)
+            yield Difference(file, line, "changed names", option.title, old, new)
         for fact in _FACTS:
             old, new = _text(getattr(option, fact)), _text(getattr(other, fact))
             if old != new:
-                yield Difference(file, line, f"changed {fact}", _title(option), old, new)
+                yield Difference(file, line, f"changed {fact}", option.title, old, new)
     for option in rest:
         kind = "option" if option.names else "operand"
-        yield Difference(file, line, f"new {kind}", _title(option), "", _title(option))
+        yield Difference(file, line, f"new {kind}", option.title, "", option.title)
     groups = [{(frozenset(group.names), group.required) for group in item.exclusions} for item in (before, now)]
     for what, some in (("removed exclusion", groups[0] - groups[1]), ("new exclusion", groups[1] - groups[0])):
         for names, _ in sorted(some, key=lambda group: sorted(group[0])):
@@ -110,10 +110,6 @@ def _is_same(option: Option, other: Option) -> bool:
     if option.names or other.names:
         return bool(set(option.names) & set(other.names))
     return option.label == other.label
-
-
-def _title(option: Option) -> str:
-    return option.flag or option.label
 
 
 def _text(value: Any) -> str:

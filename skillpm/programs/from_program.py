@@ -226,7 +226,7 @@ def _kept(command: Command, *, is_parsed: bool) -> tuple[list[Option], tuple[str
     optional = [option for option in usable if not option.names and not option.required and option.name in chosen]
     chosen -= {option.name for option in optional[1:]}  # without the first, the second would be read as the first
     kept = [option for option in usable if option.name in chosen]
-    return kept, tuple(option.flag or option.label for option in usable if option.name not in chosen)
+    return kept, tuple(option.title for option in usable if option.name not in chosen)
 
 
 def _needed(option: Option) -> Option:

@@ -44,9 +44,14 @@ class Option(Document):
         return next((name for name in self.names if name.startswith("--")), max(self.names, key=len, default=""))
 
     @property
+    def title(self) -> str:
+        """What a person calls it: ``--no-browser``, or ``FILE``."""
+        return self.flag or self.label
+
+    @property
     def name(self) -> str:
         """The name of its argument: ``no_browser``."""
-        name = _NOT_A_NAME.sub("_", (self.flag or self.label).lower()).strip("_") or "value"
+        name = _NOT_A_NAME.sub("_", self.title.lower()).strip("_") or "value"
         return name if name[0].isalpha() else f"option_{name}"
 
 

@@ -12,6 +12,7 @@ from itertools import chain, count
 from typing import Any
 
 from skillpm.formats.yaml_text import yaml_text
+from skillpm.model.task import request_key
 from skillpm.programs.draft import LONGEST_LIST, Draft, Slot
 from skillpm.programs.phrases import words_of
 from skillpm.programs.values import pool
@@ -207,7 +208,7 @@ def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, An
 
 
 def _distinct(tasks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    return list({" ".join(request.casefold().split()): (request, call) for request, call in tasks}.values())
+    return list({request_key(request): (request, call) for request, call in tasks}.values())
 
 
 def _some_slots(draft: Draft, turn: int, chance: random.Random) -> list[Slot]:

@@ -32,7 +32,7 @@ class ProbeJudge:
 
     def judge_by_new_workers(self, probes: Sequence[Probe]) -> list[Judgement]:
         """Judge probes in one batch, shared by two workers that have judged nothing yet, and whose clocks move."""
-        with self._scorer.anew(workers=2, moving_clock=True) as others:
+        with self._scorer.anew() as others:
             return others.judge_afresh([_episode(probe) for probe in probes])
 
     def seconds(self, probes: Sequence[Probe], *, tries: int, enough: float) -> float:

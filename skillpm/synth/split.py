@@ -18,7 +18,7 @@ from typing import Any
 
 from skillpm.formats.document import Document
 from skillpm.model.synthesis import CLAUSE, SLOT, Pool, SynthesisDocument, TaskRule, scalars
-from skillpm.model.task import Seed, Split
+from skillpm.model.task import Seed, Split, request_key
 from skillpm.synth.pools import (
     LISTED,
     Composed,
@@ -272,7 +272,7 @@ def _phrasing_lists(document: SynthesisDocument) -> Iterator[tuple[str, ...]]:
 @lru_cache(maxsize=1 << 14)
 def phrasing_key(text: str) -> str:
     """Return the form in which two phrasings are one: case, white space and the closing mark do not count."""
-    return " ".join(text.casefold().split()).rstrip(".!? ")
+    return request_key(text).rstrip(".!? ")
 
 
 def _words(text: str) -> str:

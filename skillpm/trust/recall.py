@@ -56,7 +56,7 @@ def status_warnings(name: str, page: Page | None) -> list[str]:
 
 def _way_out(entry: LockedSkill, page: Page | None, lock: Lock) -> str:
     """Return what leads to another release: an update, or another requirement where one allows this release alone."""
-    others = [item.version for item in page.releases if not item.yanked and not item.quarantined] if page else []
+    others = [item.version for item in page.releases if item.usable] if page else []
     typed = [item for item in map(Requirement.parse, lock.requirements) if item.name == entry.name]
     for requirement in typed:
         if not any(map(requirement.admits, others)):

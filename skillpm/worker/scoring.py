@@ -74,15 +74,14 @@ class Scorer:
         for pool in self._pools.values():
             pool.close()
 
-    def anew(self, *, workers: int, moving_clock: bool = False) -> Scorer:
-        """Return a scorer of the same skills, with so many new workers for each and an empty memo.
+    def anew(self) -> Scorer:
+        """Return a scorer of the same skills with two new workers for each, whose clock moves, and an empty memo.
 
-        With ``moving_clock``, messages are small, because process numbers are others in each message.
+        Messages are small, because process numbers are others in each message.
         """
         skills = [pool.skill for pool in self._pools.values()]
-        settings = replace(self._settings, workers=workers)
-        items = _MOVING_ITEMS if moving_clock else self._limits.batch_items
-        limits = replace(self._limits, moving_clock=moving_clock, batch_items=items)
+        settings = replace(self._settings, workers=2)
+        limits = replace(self._limits, moving_clock=True, batch_items=_MOVING_ITEMS)
         return Scorer(skills, consents=self._consents, limits=limits, host=self._host, settings=settings)
 
     def describe(self, skill: Skill) -> Described:

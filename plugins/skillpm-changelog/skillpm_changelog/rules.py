@@ -18,7 +18,7 @@ MAX_CHANGELOG = 1 << 20  # bytes that are read
 )
 def unannounced_version(subject: Subject) -> Iterator[Problem]:
     """The version of skill.yaml must stand in a heading of CHANGELOG.md."""
-    manifest = subject.package.manifest.value if subject.package and subject.is_package else None
+    manifest = subject.manifest
     if manifest is None:
         return
     if CHANGELOG not in subject.files:

@@ -22,7 +22,8 @@ from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.rendering import MissingError, Pages, static_answer, static_path
 from skillpm_registry.pages.skill import shown
-from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
+from skillpm_registry.protocols.git import plugin_name
+from skillpm_registry.protocols.marketplace import marketplace_name
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 

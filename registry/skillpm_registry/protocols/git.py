@@ -48,11 +48,16 @@ class Objects:
     packed: dict[str, bytes]
 
 
+def plugin_name(name: str) -> str:
+    """Return the name of a skill as a plugin: it has no owner, so an owner becomes the first word."""
+    return name.replace("/", "-")
+
+
 def plugin_manifest(name: str, release: Release) -> dict[str, object]:
     """Return ``plugin.json`` of a release. It is a part of the commit, so it must never change for a release."""
     required = [_dependency(other, specifier) for other, specifier in sorted(release.requires.items())]
     manifest: dict[str, object] = {
-        "name": name.replace("/", "-"), "version": semantic(release.version), "description": release.summary,
+        "name": plugin_name(name), "version": semantic(release.version), "description": release.summary,
     }  # fmt: skip
     return manifest | ({"dependencies": required} if required else {})
 
@@ -68,7 +73,7 @@ def _dependency(name: str, specifier: str) -> dict[str, str]:
             bounds += [f">={semantic(str(version))}", f"<{semantic(str(above))}"]
         elif clause.operator in (">=", "<=", ">", "<", "=="):
             bounds.append(f"{clause.operator.replace('==', '=')}{semantic(str(version))}")
-    plugin = {"name": name.replace("/", "-")}
+    plugin = {"name": plugin_name(name)}
     return plugin | ({"version": " ".join(sorted(bounds, reverse=True))} if bounds else {})
 
 
@@ -136,7 +141,7 @@ def references(page: Page, commits: Mapping[str, str]) -> list[tuple[str, str]]:
         page: the releases of the skill.
         commits: by version; a release without one is left out.
     """
-    listed, last = page.shown(), page.name.replace("/", "-")
+    listed, last = page.shown(), plugin_name(page.name)
     found = []
     for release in page.releases:
         if release.version in commits:

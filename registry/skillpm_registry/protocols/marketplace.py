@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from skillpm_registry.catalogue.row import Row
+from skillpm_registry.protocols.git import plugin_name
 from skillpm_registry.protocols.semantic import semantic
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
@@ -18,11 +19,6 @@ _WORDS = re.compile(r"[^a-z0-9]+")
 def marketplace_name(registry: str) -> str:
     """Return the name under which Claude Code knows a registry: lower-case words with hyphens."""
     return _WORDS.sub("-", registry.lower()).strip("-") or "skills"
-
-
-def plugin_name(name: str) -> str:
-    """Return the name of a skill as a plugin: it has no owner, so an owner becomes the first word."""
-    return name.replace("/", "-")
 
 
 def router(services: Services) -> APIRouter:

@@ -71,8 +71,7 @@ for _code, _lenient, _document, _file, _why, _what, _reads in _INVALID:
 )
 def two_versions(subject: Subject) -> Iterator[Problem]:
     """``metadata.version`` in SKILL.md, where present, must be the version of skill.yaml."""
-    manifest = subject.package.manifest.value if subject.package and subject.is_package else None
-    metadata = subject.field("metadata")
+    manifest, metadata = subject.manifest, subject.field("metadata")
     if manifest is None or not isinstance(metadata, Table) or not isinstance(metadata.get("version"), str):
         return
     named = metadata["version"].strip()

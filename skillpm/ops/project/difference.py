@@ -114,7 +114,7 @@ def difference(context: Context, places: Places, record: Record, lock: Lock, to:
     }
 
 
-def standing(context: Context, places: Places | None = None) -> dict[str, SkillState]:
+def standing(context: Context) -> dict[str, SkillState]:
     """Return the state of every name in the present lock or in the folders that installs fill, by name.
 
     Raises:
@@ -126,7 +126,7 @@ def standing(context: Context, places: Places | None = None) -> dict[str, SkillS
     settings = context.settings
     record = read_record(settings.project)
     to = linking(settings, record, agent_folders(()), None)
-    places = places or Places(settings.root, context.store, settings.project)
+    places = Places(settings.root, context.store, settings.project)
     return difference(context, places, record, context.lock(), to)
 
 

@@ -19,6 +19,8 @@ from urllib.parse import quote
 from skillpm.errors import DocumentError, LockOutOfDateError, PluginError
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import read_yaml
+from skillpm.index.git_url import is_commit
+from skillpm.model.lock import conflicted
 from skillpm.model.name import is_name
 from skillpm.model.ports import ForeignLock, Imported, Importer, Skipped
 from skillpm.model.source import git_place
@@ -37,7 +39,6 @@ _URL = re.compile(
 )
 _SHORT = re.compile(r"git@([a-z0-9][a-z0-9.-]{0,252}):([A-Za-z0-9_~][A-Za-z0-9._~/-]{0,250})\Z")
 _REFERENCE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]|/(?![./])){0,199}\Z")
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+ -]{0,99}\Z")
 _MAX_PATH = 240  # characters of a path inside a repository
 _HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
@@ -112,7 +113,7 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
             f"`skillpm install {git_place(address)} --skill {name}`",
         )
     folder = re.sub(r"(?:\A|/)(?:SKILL|skill)\.md\Z", "", skill_path)
-    yield Imported(name, _requirement(address, reference, folder), pinned=_COMMIT.match(reference) is not None)
+    yield Imported(name, _requirement(address, reference, folder), pinned=is_commit(reference))
 
 
 def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Imported]]]:
@@ -145,9 +146,9 @@ def _package(entry: Any, path: Path) -> Iterator[Imported]:
         return
     address = _address(_text(entry, "repo_url"), _text(entry, "host") or "github.com", "")
     commit = _text(entry, "resolved_commit")
-    reference = commit if _COMMIT.match(commit) else _text(entry, "resolved_ref")
+    reference = commit if is_commit(commit) else _text(entry, "resolved_ref")
+    pinned = is_commit(reference)
     for folder in folders:
-        pinned = _COMMIT.match(reference) is not None
         yield Imported(_last(folder) or _last(address), _requirement(address, reference, folder), pinned=pinned)
 
 
@@ -246,7 +247,7 @@ def import_lock(path: Path, settings: Settings) -> ForeignLock:
         PluginError: two plugins read files of this name, or the plugin failed.
     """
     text = _read(path)
-    if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
+    if conflicted(text):
         raise LockOutOfDateError(f"{path} has conflict markers", hint="take one side with git, then try again")
     importer = None if path.name in BUILT_IN else load_host(plugins=settings.plugins).importer(path.name)
     return read_foreign_lock(text, path) if importer is None else _ask(importer, text, path)
