@@ -52,8 +52,10 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
     if chosen == "url" and words[0].endswith(" name"):  # `--remote-name`
         return "name"
     if chosen in ("glob", "regexp"):
-        is_named = own in ("glob", "regexp") or not words[1] or words[1] in GENERIC  # not `--exclude <thing>`
-        return _pattern(" ".join(words), text.lower()) if is_named else "word"
+        is_open = not words[1] or words[1] in GENERIC  # not `--exclude <thing>`, nor `--ignore <list>` of error codes
+        is_of_files = not _PATTERNS["named"].search(words[0]) or _PATTERNS["files"].search(text.lower())
+        is_pattern = own in ("glob", "regexp") or (is_open and is_of_files)
+        return _pattern(" ".join(words), text.lower()) if is_pattern else "word"
     return "word" if chosen == "port" else chosen  # ports are numbers, and this is not one
 
 
