@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from skillpm.contract.contract import Contract
+from skillpm.errors import UsageError
 from skillpm.model.contract import ContractDocument
 from skillpm.programs.draft import Draft, Slot
 from skillpm.programs.from_program import TEXT
@@ -17,10 +18,14 @@ _NUMBERS = ("count", "port", "number")
 Parser = Callable[[Sequence[Sequence[str]]], "list[str] | None"]
 
 
-def accepted(drafts: Sequence[Draft], parser: Parser) -> list[Draft]:
+def accepted(drafts: Sequence[Draft], parser: Parser, warn: Callable[[str], None]) -> list[Draft]:
     """Return drafts whose values their parser takes; an optional argument of which it takes none is left out.
 
+    A draft whose command line it refuses as it is, such as one that lacks an operand of two words, is left out, too.
     ``parser`` returns why it refuses each of some command lines, without the program's name; None where there is none.
+
+    Raises:
+        UsageError: it takes none of the drafts.
     """
     tries = [(draft, slot, kind) for draft in drafts for slot in draft.slots for kind in _kinds(slot)]
     lines = [_lines(draft, slot, kind) for draft, slot, kind in tries]
@@ -33,7 +38,24 @@ def accepted(drafts: Sequence[Draft], parser: Parser) -> list[Draft]:
         is_right = bool(group) and not "".join(next(rest) for _ in group)
         if is_right and (draft.name, slot.name) not in right:
             right[draft.name, slot.name] = kind
-    return [_with_values(draft, right) for draft in drafts]
+    made = [_with_values(draft, right) for draft in drafts]
+    reasons = parser([line for draft in made for line in _plain_line(draft)]) or []
+    kept = []
+    for draft, reason in zip(made, reasons, strict=True):
+        if reason:
+            warn(f"`{draft.name}` is left out: its parser says `{reason[:160]}` of what is known of it")
+        else:
+            kept.append(draft)
+    if not kept:
+        raise UsageError("the program's parser takes none of its commands as they are read", hint="write them yourself")
+    return kept
+
+
+def _plain_line(draft: Draft) -> list[Sequence[str]]:
+    """Return the command line that gives no more than it must."""
+    contract = _contract(draft, draft.schema)
+    command = contract.argv({"tool": draft.name, "args": {**dict.fromkeys(draft.args), **_required(draft, "")}})
+    return [(command or [[""]])[0][1:]]
 
 
 def _kinds(slot: Slot) -> list[str | None]:
@@ -48,14 +70,8 @@ def _lines(draft: Draft, slot: Slot, kind: str | None) -> list[Sequence[str]]:
     schema = {**draft.schema, "properties": dict(draft.schema["properties"])}
     if kind in _OTHERS or kind == slot.source:
         schema["properties"][slot.name] = {}  # any value
-    document = ContractDocument.model_validate(
-        {"contract": 1, "tools": [{"name": draft.name, "input_schema": schema, "argv": list(draft.argv or ())}]}
-    )
-    contract = Contract(document)
-    required = {item.name: _first(item) for item in draft.slots if item.probability == 1}
-    for names, needed in draft.exclusions:
-        if needed and slot.name not in names:
-            required[names[0]] = True
+    contract = _contract(draft, schema)
+    required = _required(draft, slot.name)
     flagged = {
         part["value"] for part in draft.argv or () if isinstance(part, dict) and "flag" in part and "value" in part
     }
@@ -67,6 +83,21 @@ def _lines(draft: Draft, slot: Slot, kind: str | None) -> list[Sequence[str]]:
     ]
     commands = [contract.argv({"tool": draft.name, "args": args}) for args in given]
     return [command[0][1:] for command in commands if command]
+
+
+def _contract(draft: Draft, schema: dict[str, Any]) -> Contract:
+    tool = {"name": draft.name, "input_schema": schema, "argv": list(draft.argv or ())}
+    return Contract(ContractDocument.model_validate({"contract": 1, "tools": [tool]}))
+
+
+def _required(draft: Draft, name: str) -> dict[str, Any]:
+    """Return values of what must be given, but for a group of which the argument of this name is one."""
+    required = {item.name: _first(item) for item in draft.slots if item.probability == 1}
+    slots = {item.name: item for item in draft.slots}
+    for names, needed in draft.exclusions:
+        if needed and name not in names:
+            required[names[0]] = _first(slots[names[0]])
+    return required
 
 
 def _first(slot: Slot) -> Any:

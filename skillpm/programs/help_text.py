@@ -46,6 +46,10 @@ _BANNER = re.compile(
 # `jq - ...`, `GNU Wget 1.2, a ...`
 _NAMED = re.compile(r"^(?:[\w.-]+ - (?=\S)|[\w ]+ \d+(?:\.\d+)+, (?=an? ))(.*?)(?: \[version.*\])?$")
 _ONE_OF = re.compile(r"[\])] \{([a-z][\w-]*(?:,[a-z][\w-]*)+)\}(?: \.\.\.)?$")  # of argparse, which lists commands so
+_BOXED = re.compile(
+    r"^(?P<indent>[ *]{1,8})(?P<names>--?\w[\w-]*(?:[ ]+--?\w[\w-]*){0,4})"
+    r"(?:[ ]{2,}(?P<value><[a-z]+>|[A-Z]{3,}(?![a-z])))?(?:[ ]{2,}(?P<text>.*))?$"
+)
 _USAGE = re.compile(r"^\s*usage:?\s*(.*)$", re.IGNORECASE)
 _PLAIN_USAGE = re.compile(r"^(\S+(?: \S+)* \[(?:OPTION|FLAG).*)$")
 _OR = re.compile(r"^\s+or:\s+(.*)$")
@@ -111,7 +115,7 @@ def read_help(text: str) -> Help:
     text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", text).replace("\r", "").replace("’", "'").expandtabs(8)
     text, listed = without_grammar(text)
     lines = [line.rstrip() for line in text.split("\n")[:_MOST_LINES] if len(line) < 2000]
-    lines = [part for line in lines for part in _columns(line)]
+    lines = [part for line in lines for part in _columns(_unboxed(line))]
     help_text = Help(defined=dict(_defined("\n".join(lines))), options=listed)
     if is_manual(text):
         lines = _manual(lines, help_text)
@@ -138,12 +142,15 @@ def read_help(text: str) -> Help:
         help_text.description = _description(lines)
     if not help_text.sure and not re.search(r"command|\{|<action>", " ".join(help_text.usage), re.IGNORECASE):
         help_text.commands = {}
+    firsts = [found[1] for line in help_text.usage if (found := re.match(r"[\w.-]+ ([a-z][a-z-]+)(?: |$)", line))]
+    is_list = len(set(firsts)) > 1  # of docopt, whose usage has all forms of all commands
+    help_text.commands |= {name: help_text.commands.get(name, "") for name in firsts if is_list}
     form = rf"^[\w.-]+ [\w-]+ ([a-z][a-z-]+)(?: .*<{'|$' if len(help_text.usage) > 1 else ''})"
     for line in help_text.usage:
         if found := _ONE_OF.search(line):
             help_text.commands = {**dict.fromkeys(found[1].split(","), ""), **help_text.commands}
         is_call = line.split()[:1] == help_text.usage[0].split()[:1]
-        if is_call and (found := re.match(form, line)):  # `git remote add <name>`, `npm cache verify`
+        if is_call and (found := re.match(form, line)) and not is_list:  # `git remote add <name>`, `npm cache verify`
             help_text.commands.setdefault(found[1], "")
     return help_text
 
@@ -153,6 +160,21 @@ def _is_wrapped(lines: list[str], place: int) -> bool:
     before, line = (lines[place - 1] if place else ""), lines[place]
     depth = len(line) - len(line.lstrip())
     return len(before) > 60 and re.match(rf" {{{depth}}}[A-Za-z]", before) is not None and not _HEAD.match(before)
+
+
+def _unboxed(line: str) -> str:
+    """Return a line without the box that rich draws around it: a title, or an option in columns of their own."""
+    if line.startswith(("╭", "╰")):
+        title = line.strip("╭╮╰╯─ ")
+        return f"{title}:" if title else ""
+    if not line.startswith("│"):
+        return line
+    inner = line.strip("│").rstrip()
+    found = _BOXED.match(inner)
+    if found is None:
+        return inner
+    value = "" if found["value"] in (None, "<bool>", "BOOLEAN") else f" {found['value'].strip()}"
+    return f"{found['indent']}{', '.join(found['names'].split())}{value}  {found['text']}"
 
 
 def _columns(line: str) -> list[str]:

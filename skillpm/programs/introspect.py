@@ -33,8 +33,9 @@ def catch(script: str) -> Any:
     def caught(parser: Any, *_: Any, **__: Any) -> Any:
         raise Caught(parser)
 
-    def caught_whole(parser: Any, *arguments: Any, **more: Any) -> Any:
-        return caught(parser) if is_whole(parser) else PARSE(parser, *arguments, **more)
+    def caught_whole(parser: Any, args: Any = None, *others: Any, **more: Any) -> Any:
+        is_all = args is None or list(args) == sys.argv[1:]  # fire parses what stands behind `--`
+        return caught(parser) if is_all and is_whole(parser) else PARSE(parser, args, *others, **more)
 
     setattr(argparse.ArgumentParser, "parse_known_args", caught_whole)
     patch_click(caught)
@@ -69,12 +70,12 @@ def is_whole(parser: Any) -> bool:
 
 def patch_click(caught: Any) -> None:
     """Catch commands of click, where the program has it; typer's are commands of click, but for its newest versions."""
-    for module in ("click.core", "typer._click.core"):
+    for module in ("click.core", "typer._click.core", "typer.core"):
         try:
             core = __import__(module, fromlist=["core"])
         except ImportError:
             continue
-        for kind in ("BaseCommand", "Command"):
+        for kind in ("BaseCommand", "Command", "TyperCommand", "TyperGroup"):
             if hasattr(core, kind):
                 getattr(core, kind).main = caught
 
@@ -93,12 +94,13 @@ def chosen(choices: Any) -> Dict[str, Any]:
     """Return the choices of a value; the bounds of a range of whole numbers, such as all ports."""
     if isinstance(choices, range) and choices.step == 1 and len(choices) > MOST_LISTED:
         return {"kind": "integer", "choices": [], "minimum": choices[0], "maximum": choices[-1]}
-    return {"choices": [str(getattr(item, "value", item)) for item in choices or () if item != ""]}
+    texts = [str(getattr(item, "value", item)) for item in choices or ()]
+    return {"choices": [text for text in texts if text.strip() and text.isprintable()]}  # what can be a word
 
 
 def click_option(parameter: Any) -> Dict[str, Any]:
     """Return an option or an operand of click."""
-    kind = parameter.type
+    kind = parameter.type if hasattr(parameter, "type") else typer_type(parameter.type_descriptor)
     flag = bool(getattr(parameter, "is_flag", False)) or bool(getattr(parameter, "count", False))
     names = list(parameter.opts)
     default = plain(parameter.default)
@@ -108,8 +110,8 @@ def click_option(parameter: Any) -> Dict[str, Any]:
         "description": sentence(getattr(parameter, "help", "")),
         "value": "none" if flag else "required",
         "kind": click_kind(kind),
-        "minimum": plain(getattr(kind, "min", None)),
-        "maximum": plain(getattr(kind, "max", None)),
+        "minimum": plain(getattr(kind, "min", getattr(parameter, "min", None))),
+        "maximum": plain(getattr(kind, "max", getattr(parameter, "max", None))),
         **chosen(getattr(kind, "choices", None)),
         "default": None if flag and default is False else default,
         "required": bool(parameter.required) and not getattr(parameter, "prompt", None),
@@ -129,6 +131,19 @@ def click_kind(kind: Any) -> str:
     if name in ("path", "file", "typerpath"):
         return "folder" if name == "path" and not getattr(kind, "file_okay", True) else "path"
     return "text"
+
+
+def typer_type(descriptor: Any) -> Any:
+    """Return the type of a value as click has it; since 0.27 typer has annotations alone, such as ``list[Path]``."""
+    from typing import Literal, get_args, get_origin
+
+    inner = descriptor.annotation
+    while get_args(inner) and get_origin(inner) is not Literal:
+        inner = get_args(inner)[0]
+    choices = list(get_args(inner)) or (list(inner) if hasattr(inner, "__members__") else [])
+    name = getattr(inner, "__name__", "").replace("PosixPath", "Path")
+    name = "File" if name.startswith(("FileText", "FileBinary")) else name
+    return type(name or "str", (), {"choices": choices, "file_okay": descriptor.parameter_info.file_okay})()
 
 
 def click_commands(command: Any, words: List[str], context: Any) -> Iterator[Dict[str, Any]]:
@@ -234,12 +249,19 @@ def accepts(parser: Any, words: List[str]) -> str:
 
 def click_accepts(command: Any, words: List[str]) -> str:
     """Return why a command of click refuses a command line: each command parses, and none is invoked."""
-    core = sys.modules[type(command).__mro__[-2].__module__]
-    types = sys.modules[core.__name__.replace("core", "types")]
-    types.Path.convert = types.File.convert = lambda self, value, *_: value
+    types = sys.modules.get(core_of(command).__name__.replace("core", "types"))
+    if types is not None:
+        types.Path.convert = types.File.convert = lambda self, value, *_: value
+    for name in ("typer._adapters", "typer._coercion"):
+        for reader in ("coerce_cli_path", "_open_cli_file"):
+            if hasattr(sys.modules.get(name), reader):
+                setattr(sys.modules[name], reader, lambda value, *_, **__: value)
     context = None
     try:
         while True:
+            for parameter in command.params:
+                if getattr(parameter, "prompt", None):  # nobody is asked
+                    parameter.prompt, parameter.required = None, False
             context = command.make_context(words[0] if words else "x", list(words), parent=context)
             rest = [*getattr(context, "_protected_args", ()), *context.args]
             if not rest or not hasattr(command, "resolve_command"):
@@ -249,6 +271,12 @@ def click_accepts(command: Any, words: List[str]) -> str:
                 return f"no command {name}"
     except BaseException as error:
         return str(getattr(error, "message", "")) or repr(error)
+
+
+def core_of(command: Any) -> Any:
+    """Return the module that has the context of a command."""
+    modules = [sys.modules[kind.__module__] for kind in type(command).__mro__]
+    return next(module for module in modules if hasattr(module, "Context") and hasattr(module, "Command"))
 
 
 def main() -> None:
@@ -264,7 +292,7 @@ def main() -> None:
     else:
         click = hasattr(parser, "make_context")
         if click:
-            context = sys.modules[type(parser).__mro__[-2].__module__].Context
+            context = core_of(parser).Context
             commands = click_commands(parser, [], context(parser))
         else:
             commands = argparse_commands(parser, [])

@@ -198,10 +198,19 @@ def _by_help(asker: Asker, choice: CommandChoice) -> Program:
 def _part(outer: Help, line: tuple[str, ...]) -> Help:
     """Return what a help for several subcommands says of one: its usage lines, or its row."""
     size = len(line)
-    usage = [text for text in outer.usage if tuple(text.split()[:size]) == line]
-    names = [word for text in usage for word in text.split()[size : size + 1] if re.fullmatch(r"[a-z][a-z-]+", word)]
+    forms = [(text.split(), [part.strip("()").split("|") for part in text.split()]) for text in outer.usage]
+    usage = [
+        " ".join((*line, *words[size:]))
+        for words, choices in forms
+        if len(words) >= size and all(word in listed for word, listed in zip(line, choices, strict=False))
+    ]
+    nexts = [word for text in usage for part in text.split()[size : size + 1] for word in part.strip("()").split("|")]
+    names = [word for word in nexts if re.fullmatch(r"[a-z][a-z-]+", word)]
+    flags = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", " ".join(usage)))
+    is_told = bool(usage) and any(re.search(r"[\[| ]--?[a-z]", text) for text in outer.usage)  # `list [--json]`
+    options = [option for option in outer.options if flags.intersection(option.names)] if is_told else outer.options
     rows = usage or [outer.rows.get(line[-1], "")]
-    return replace(outer, description="", usage=rows, commands=dict.fromkeys(names, ""), exclusions=[])
+    return replace(outer, description="", usage=rows, commands=dict.fromkeys(names, ""), exclusions=[], options=options)
 
 
 def _idle(words: tuple[str, ...]) -> bool:

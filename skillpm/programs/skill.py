@@ -204,7 +204,11 @@ def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, An
     known = {request.casefold() for request, _ in seeds}
     suite = _distinct([item for item in suite if item[0].casefold() not in known])
     asked = {run for request, _ in suite for run in runs_of(request)}
-    return suite, [item for item in _distinct(seeds) if asked.isdisjoint(runs_of(item[0]))]
+    kept = [item for item in _distinct(seeds) if asked.isdisjoint(runs_of(item[0]))]
+    if kept or not seeds:
+        return suite, kept
+    first = set(runs_of(seeds[0][0]))  # of a command with little to say: a skill needs an example to show
+    return [item for item in suite if first.isdisjoint(runs_of(item[0]))], seeds[:1]
 
 
 def _distinct(tasks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

@@ -37,7 +37,7 @@ def operands(usage: list[str], name: str, words: tuple[str, ...], texts: dict[st
 
 def _operands(rest: str, texts: dict[str, str]) -> Iterator[Option]:
     for text, required, several in _pieces(rest):
-        label = text.removesuffix("...").strip("<>'").split("|")[0]
+        label = re.sub(r"^\{(\w+)\}$", r"\1", text.removesuffix("...")).strip("<>'").split("|")[0]  # typer's `{name}`
         if _NO_OPERAND.match(text) or not re.match(r"[A-Za-z]", label) or label.lower() in ("or", "program"):
             continue
         many = several or text.endswith("...")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from skillpm.errors import UsageError
+from skillpm.programs.accepted import accepted
 from skillpm.programs.ask import Asker
+from skillpm.programs.from_program import drafts
 from skillpm.programs.program import Program
 from skillpm.programs.read import CommandChoice, parser_problems, read_program
 
@@ -170,6 +173,63 @@ def test_commands_that_share_one_help_have_their_own_usage_lines(tmp_path: Path)
     assert [command.words for command in read.commands] == [("cache", "add"), ("cache", "list"), ("cache", "wipe")]
     operands = [[(o.label, o.required) for o in command.options if not o.names] for command in read.commands]
     assert operands == [[("name", True)], [("name", False)], []]
+
+
+TYPER = """
+import enum, typer
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+app, inner = typer.Typer(help="Sends parcels."), typer.Typer()
+app.add_typer(inner, name="user")
+Size = enum.Enum("Size", {"small": "small", "large": "large"}, type=str)
+@app.command()
+def send(to: str, size: Size = Size.small, weight: Annotated[float, typer.Option(min=0.5, max=30.0)] = 1.0,
+         by: Annotated[Literal["post", "drone"], typer.Option()] = "post", many: int = 1, insured: bool = False,
+         label: Optional[list[str]] = None, box: Path = Path("box")):
+    "Send a parcel."
+@inner.command("add")
+def add(name: str, role: Annotated[str, typer.Option(prompt=True)], force: bool = False): "Add a user."
+app()
+"""
+
+
+def test_a_typer_program_is_read_by_its_parser_though_its_newest_versions_have_no_types_of_click(
+    tmp_path: Path,
+) -> None:
+    tool = script(tmp_path, TYPER)
+    read = read_program(Asker(tool))
+    assert (read.source, read.names) == ("click", ("send", "user add"))
+    assert options(read, "send") == {
+        "to": ("required", "text", (), None, True, False),
+        "--size": ("required", "text", ("small", "large"), "small", False, False),
+        "--weight": ("required", "number", (), 1.0, False, False),
+        "--by": ("required", "text", ("post", "drone"), "post", False, False),
+        "--many": ("required", "integer", (), 1, False, False),
+        "--insured": ("none", "text", (), None, False, False),
+        "--label": ("required", "text", (), None, False, True),
+        "--box": ("required", "path", (), None, False, False),
+    }
+    lines = [["send", "x", "--box", "no/file"], ["user", "add", "kim", "--force"], ["send", "x", "--size", "huge"]]
+    first, second, third = parser_problems(tool, lines) or ["", "", ""]
+    assert (first, second) == ("", "")  # nobody is asked for the role
+    assert "huge" in third
+
+
+def test_a_command_whose_parser_refuses_what_is_known_of_it_is_left_out(tmp_path: Path) -> None:
+    text = """
+import argparse
+parser = argparse.ArgumentParser()
+commands = parser.add_subparsers(required=True)
+move = commands.add_parser("move", help="move a ship")
+move.add_argument("place", nargs=2)
+commands.add_parser("list", help="list ships")
+parser.parse_args()
+"""
+    tool = script(tmp_path, text)
+    notes: list[str] = []
+    made = accepted(drafts(read_program(Asker(tool))), partial(parser_problems, tool), notes.append)
+    assert [draft.name for draft in made] == ["list"]
+    assert "`move` is left out" in notes[0] and "place" in notes[0]
 
 
 def test_a_program_that_is_not_of_python_has_no_parser_to_ask(tmp_path: Path) -> None:

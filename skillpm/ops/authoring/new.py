@@ -62,7 +62,7 @@ def create_from_program(
 
     target = _target(name, directory)
     read = read_program(Asker(program), CommandChoice(commands), warn)
-    tools = accepted(drafts(read), partial(parser_problems, program)) if read.source != "help" else drafts(read)
+    tools = accepted(drafts(read), partial(parser_problems, program), warn) if read.source != "help" else drafts(read)
     cut = [draft.name for draft in tools if draft.left_out]
     if cut:
         said = "options that are less used, or whose values are not known"
