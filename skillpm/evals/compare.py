@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from skillpm.evals.figures import task_set_label
 from skillpm.evals.outcomes import Outcomes, TaskPlaces
-from skillpm.evals.statistics import CONFIDENCE, Interval, cluster_flip_test, mcnemar, mean_interval, paired_difference
+from skillpm.evals.statistics import (
+    CONFIDENCE,
+    Interval,
+    cluster_flip_test,
+    holm,
+    mcnemar,
+    mean_interval,
+    paired_difference,
+)
 from skillpm.evals.stored_records import outcomes_of, stored_records
 from skillpm.model.evaluation import Arm, Evaluation
 
@@ -80,12 +88,12 @@ class Comparison:
         lost: the reverse.
         difference: of the shares of exact answers, second minus first.
         reward_difference: of the mean rewards over the same pairs, or None.
-        p: of McNemar's exact test, or of whole clusters' signs where rows name their templates. It is not corrected for
-            the number of comparisons.
+        p: of McNemar's exact test, or of whole clusters' signs where rows name their templates.
+        p_adjusted: the same, corrected for the number of comparisons that are made together; the finding is by it.
     """
 
     json_keys: ClassVar = ("skill", "task_set", "first", "second", "pairs", "gained", "lost", "difference",
-                           "reward_difference", "p", "finding")  # fmt: skip
+                           "reward_difference", "p", "p_adjusted", "finding")  # fmt: skip
     skill: str
     task_set: str
     first: str
@@ -97,6 +105,7 @@ class Comparison:
     difference: Interval | None
     reward_difference: Interval | None
     p: float
+    p_adjusted: float
 
     @property
     def pairs(self) -> int:
@@ -108,7 +117,7 @@ class Comparison:
         """The verdict word."""
         if self.pairs < MINIMUM_PAIRS:
             return "too few pairs"
-        if self.difference is None or self.p >= 1 - CONFIDENCE:
+        if self.difference is None or self.p_adjusted >= 1 - CONFIDENCE:
             return "no evidence"
         # not by gained and lost: a task of several answers may change by any share, and the test weighs it
         return "better" if self.difference.estimate > 0 else "worse"
@@ -164,6 +173,7 @@ def compare(first: Arm, second: Arm, *, skill: str, task_set: str, reward: str |
     independent = units <= {1} and clusters.count == len(differences)
     neither = len(differences) - gained - lost - both
     flips = mean_interval(differences, clusters, bounds=(-1, 1))
+    p = mcnemar(gained, lost) if independent else cluster_flip_test(differences, clusters, math.lcm(*units))
     return Comparison(
         skill=skill,
         task_set=task_set,
@@ -175,7 +185,8 @@ def compare(first: Arm, second: Arm, *, skill: str, task_set: str, reward: str |
         neither=neither,
         difference=paired_difference(both, gained, lost, neither) if independent else flips,
         reward_difference=mean_interval(paid, after.clusters(paid_places), bounds=(-2, 2)),
-        p=mcnemar(gained, lost) if independent else cluster_flip_test(differences, clusters, math.lcm(*units)),
+        p=p,
+        p_adjusted=p,
     )
 
 
@@ -190,7 +201,19 @@ def comparisons(evaluation: Evaluation) -> list[Comparison]:
                 if 0 <= first < position:
                     skill, reward = task_set.skill, rewards.get(task_set.skill)
                     results.append(compare(arms[first], second, skill=skill, task_set=task_set.name, reward=reward))
-    return [comparison for comparison in results if comparison.pairs]
+    return together(comparison for comparison in results if comparison.pairs)
+
+
+def together(found: Iterable[Comparison]) -> list[Comparison]:
+    """Return comparisons that are made together: all words of them are right with 95 %, not each of them alone.
+
+    Those with too few pairs for a word are not counted.
+    """
+    items = list(found)
+    counted = [place for place, item in enumerate(items) if item.pairs >= MINIMUM_PAIRS]
+    for place, p in zip(counted, holm([items[place].p for place in counted]), strict=True):
+        items[place] = replace(items[place], p_adjusted=p)
+    return items
 
 
 def merge(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:

@@ -268,6 +268,19 @@ def cluster_flip_test(differences: Sequence[float], clusters: Clusters, unit: in
     return p
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values of tests that are made together: any of those below 0.05 is there by chance in 5 % of all cases.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6
+    (1979) 65-70.
+    """
+    adjusted, most = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        most = max(most, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = most
+    return adjusted
+
+
 @functools.lru_cache(maxsize=256)
 def student_quantile(degrees: int) -> float:
     """Return t such that a Student variable of so many degrees of freedom lies within ±t with 95 %.

@@ -219,8 +219,10 @@ def _points(share: Interval | None) -> str:
 
 
 def comparison_table(pairs: Iterable[Comparison]) -> Table:
-    """Return one line for each pair of arms."""
-    columns = ["skill", "task set", "from", "to", "pairs", "gained", "lost", "difference [95 %]", "p", "finding"]
+    """Return one line for each pair of arms; the p value is that of all of them together."""
+    pairs = list(pairs)
+    p = "p" if len(pairs) < 2 else "p (Holm)"
+    columns = ["skill", "task set", "from", "to", "pairs", "gained", "lost", "difference [95 %]", p, "finding"]
     lines = [
         [
             item.skill,
@@ -231,7 +233,7 @@ def comparison_table(pairs: Iterable[Comparison]) -> Table:
             str(item.gained),
             str(item.lost),
             _points(item.difference),
-            "<0.001" if item.p < 0.001 else f"{item.p:.3f}",
+            "<0.001" if item.p_adjusted < 0.001 else f"{item.p_adjusted:.3f}",
             item.finding,
         ]
         for item in pairs

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from skillpm.errors import DocumentError
 from skillpm.evals.assemble import assemble
-from skillpm.evals.compare import Comparison, compare, comparisons, merge
+from skillpm.evals.compare import Comparison, compare, comparisons, merge, together
 from skillpm.evals.gate import check_gates
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.verdict import Verdict
@@ -45,6 +46,15 @@ def test_a_word_is_given_only_where_the_exact_test_bears_it(
     make_arm: MakeArm, before: Sequence[int], after: Sequence[int], finding: str
 ) -> None:
     assert paired(make_arm("base", list(before)), make_arm("sft", list(after))).finding == finding
+
+
+def test_comparisons_that_are_made_together_bear_their_words_together(make_arm: MakeArm) -> None:
+    """Six flips of six are better alone (p = 0.031), and no evidence as one of two; too few pairs do not count."""
+    alone = paired(make_arm("base", []), make_arm("sft", list(range(1, 7))))
+    few = replace(alone, gained=6, both=0, lost=0, neither=0)
+    assert [item.finding for item in together([alone, few])] == ["better", "too few pairs"]
+    (one, _) = together([alone, alone])
+    assert (one.finding, one.p, one.p_adjusted) == ("no evidence", alone.p, 2 * alone.p)
 
 
 def test_too_few_pairs_give_no_word_however_clear(server: Server, make_arm: MakeArm) -> None:

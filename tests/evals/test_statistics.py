@@ -19,6 +19,7 @@ from skillpm.evals.statistics import (
     Interval,
     cluster_flip_test,
     effective_trials,
+    holm,
     mcnemar,
     mean_interval,
     paired_difference,
@@ -173,6 +174,19 @@ def test_the_test_of_clusters_counts_the_signs_that_are_at_least_as_lopsided(pai
     extreme = [sign for sign in signs if abs(sum(map(operator.mul, sign, sums))) >= observed]
     found = flips([float(value) for value, _ in pairs], [name for _, name in pairs])
     assert found == pytest.approx(len(extreme) / len(signs))
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_tests_made_together_are_refused_as_holm_says(p_values: list[float]) -> None:
+    """From the smallest on, each is held against 5 % of as many tests as are left, until one does not reach it."""
+    refused = [False] * len(p_values)
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[place] * (len(p_values) - rank) >= 0.05:
+            break
+        refused[place] = True
+    adjusted = holm(p_values)
+    assert [p < 0.05 for p in adjusted] == refused
+    assert all(p <= other <= 1 for p, other in zip(p_values, adjusted, strict=True))
 
 
 @pytest.mark.parametrize("unit", [1, 840, 240_240])

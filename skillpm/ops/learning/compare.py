@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from skillpm.errors import UsageError
 from skillpm.evals.caveats import different_settings, unchecked
-from skillpm.evals.compare import Comparison, Paired, Unpaired, compare, unpaired
+from skillpm.evals.compare import Comparison, Paired, Unpaired, compare, together, unpaired
 from skillpm.evals.decision import Decision, Finding, decide
 from skillpm.evals.floor import floors
 from skillpm.evals.gate import check_gates
@@ -94,7 +94,7 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
         compare(one, other, skill=task_set.skill, task_set=task_set.name, reward=rewards.get(task_set.skill))
         for task_set in second.evaluation.task_sets
     ]
-    comparisons = [item for item in comparisons if item.pairs]
+    comparisons = together(item for item in comparisons if item.pairs)
     if not comparisons:
         raise UsageError(
             f"{first.file} and {second.file} share no task that both were judged on",
