@@ -192,3 +192,14 @@ def test_a_schema_that_says_which_properties_go_together_still_accepts_every_val
     text = contract.render({"tool": "either", "args": {"b": 2}})
     follower = matcher(contract)
     assert follower.consume_tokens(list(text.encode())) and follower.is_accepting()
+
+
+def test_multiples_of_a_fraction_are_accepted_as_models_are_trained_to_write_them() -> None:
+    """The engine itself takes a multiple of 0.25 with two decimals alone; that it is one is left to the verifier."""
+    price = {"type": "number", "minimum": 0, "multipleOf": 0.25}
+    schema = {"type": "object", "properties": {"price": price}, "required": ["price"], "additionalProperties": False}
+    tool = {"name": "buy", "description": "Does it.", "input_schema": schema}
+    contract = Contract(ContractDocument.model_validate({"contract": 1, "system_prompt": "Answer.", "tools": [tool]}))
+    for value in (0, 0.5, 1.5, 19.75):
+        text, follower = contract.render({"tool": "buy", "args": {"price": value}}), matcher(contract)
+        assert follower.consume_tokens(list(text.encode())) and follower.is_accepting(), text
