@@ -184,7 +184,11 @@ def argparse_option(action: Any) -> Dict[str, Any]:
         "names": [name for name in action.option_strings if name not in no],
         "label": metavar or action.dest,
         "description": sentence(text),
-        "value": "none" if flag else "optional" if action.nargs == "?" and action.option_strings else "required",
+        "value": "none"
+        if flag
+        else "optional"
+        if action.nargs == "?" and action.option_strings and action.const is not None
+        else "required",
         "kind": {"int": "integer", "float": "number", "path": "path", "filetype": "path"}.get(kind, "text"),
         **chosen(action.choices),
         "default": None if (flag and not switch) or default == "==SUPPRESS==" else default,
@@ -270,6 +274,8 @@ def click_accepts(command: Any, words: List[str]) -> str:
             if command is None:
                 return f"no command {name}"
     except BaseException as error:
+        if all(kind.__name__ != "ClickException" for kind in type(error).__mro__):
+            return ""  # a callback of its own failed: it looks for an app, or wants to ask somebody
         return str(getattr(error, "message", "")) or repr(error)
 
 

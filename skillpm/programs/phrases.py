@@ -47,6 +47,8 @@ def clean(text: str, longest: int = 90) -> str:
     text = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", text)
     text = re.sub(r"[`\"{}\[\]()|\\<>*]|(?<!\w)'(?=\w)|(?<=\w)'(?!\w)", "", text)
     text = _CUT.sub("", " ".join(text.split())).strip(" .,:;")
+    if re.search(r"(?:^|\s)(?:the|an?|using|when|if|of|and|or|than)$", text):  # "make the", before an option
+        return ""
     if len(text) > longest:
         text = re.split(r", |\. |: ", text)[0]
     return text if 3 <= len(text) <= longest else ""

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from skillpm.errors import UsageError
 from skillpm.programs import introspect
 from skillpm.programs.ask import Asker
+from skillpm.programs.help_options import distinct
 from skillpm.programs.help_text import Help, is_manual, read_help
 from skillpm.programs.phrases import imperative, one_side
 from skillpm.programs.program import Command, Exclusion, Option, Program
@@ -138,7 +139,7 @@ def _parsed_command(found: dict[str, Any]) -> Command:
     return Command(
         words=tuple(found["words"]),
         description=re.split(r"(?<=[a-z)])\. ", text)[0].rstrip("."),
-        options=tuple(options),
+        options=distinct(tuple(options)),
         exclusions=tuple(exclusions),
     )
 

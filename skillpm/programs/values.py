@@ -45,6 +45,10 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
         said = ""
     is_clear = own not in ("", "name", "path", "tag")  # `--reedit-message COMMIT`
     chosen = (own if is_clear else said or own) or "word"
+    if chosen == "word" and re.match(
+        r"(?:the |source |input )*file(?:s|\(s\))? (?:and|or|and/or) (?:director|folder)", text.lower()
+    ):
+        return "path"
     if kind in ("path", "folder"):
         return chosen if chosen in ("path", "folder", "reference", "url") else kind
     if chosen in ("path", "folder") and (_NO_FILE.search(words[0]) or _NO_FILE.match(text.lower())):

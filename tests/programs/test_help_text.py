@@ -126,6 +126,7 @@ Flags:
         ("user", "<user:password>", "Server user and password", "word"),
         ("repo", "[HOST/]OWNER/REPO", "Select another repository", "word"),
         ("remote-name", "", "The remote name to commit to", "name"),
+        ("targets", "", "source file(s) or directory(s) to be tested", "path"),
         ("ignore-matching-lines", "RE", "ignore changes where all lines match RE", "regexp"),
     ],
 )
@@ -239,6 +240,7 @@ def test_a_request_says_one_thing_and_says_it_whole() -> None:
     assert "number" not in clauses["level"] and "pattern" not in clauses["skip"]
     assert "show time of the last change" in clauses["time"] and "WORD" not in clauses["time"]
     assert not imperative("stream editor for filtering text") and imperative("search files for matching lines")
+    assert not imperative("Make the --player read the stream") and imperative("Sort by --key")
     assert not clean("do not ignore entries starting with .") and not clean("do not list implied . and ..")
     [script] = read_as(
         "x [OPTION]...\n  -f script-file, --file=script-file\n     add the contents of script-file\n"

@@ -52,6 +52,8 @@ show.add_argument("-V", action="version", version="1")
 show.add_argument("--moon", action=argparse.BooleanOptionalAction, help="show the moon")
 show.add_argument("--sun", action=argparse.BooleanOptionalAction, default=True, help="show the sun")
 show.add_argument("--box", nargs=4, help=argparse.SUPPRESS)
+show.add_argument("--log", nargs="?", metavar="FILE", help="log to FILE")
+show.add_argument("--station", help="the same as the operand")
 print("noise on stdout")
 parser.parse_args()
 raise SystemExit("it went on")
@@ -103,6 +105,7 @@ def test_an_argparse_program_is_read_by_its_parser(tmp_path: Path) -> None:
         "--feet": ("none", "text", (), None, False, False),
         "--moon": ("none", "text", (), None, False, False),
         "--no-sun": ("none", "text", (), None, False, False),
+        "--log": ("required", "text", (), None, False, False),  # without a value it changes nothing
     }
     assert [(group.names, group.required) for group in read.commands[0].exclusions] == [(("metres", "feet"), True)]
 
@@ -187,6 +190,8 @@ def send(to: str, size: Size = Size.small, weight: Annotated[float, typer.Option
          by: Annotated[Literal["post", "drone"], typer.Option()] = "post", many: int = 1, insured: bool = False,
          label: Optional[list[str]] = None, box: Path = Path("box")):
     "Send a parcel."
+@inner.callback()
+def look_up(): raise AttributeError("no app is there")
 @inner.command("add")
 def add(name: str, role: Annotated[str, typer.Option(prompt=True)], force: bool = False): "Add a user."
 app()
