@@ -14,6 +14,7 @@ from skillpm.cli.output import json_option, note, print_json, safe, size
 from skillpm.cli.paths import SkillPath, TypedPath
 from skillpm.errors import LayoutError
 from skillpm.formats.as_json import as_json
+from skillpm.formats.listed import listed
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.pack import Packed
@@ -70,8 +71,7 @@ def _list(path: Path) -> None:
 def note_left_out(names: Sequence[str]) -> None:
     """Print what a package leaves out; a few names, and the number of the others."""
     if names:
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        note(f"left out: {', '.join(names[:_SHOWN])}{more}")
+        note(f"left out: {listed(names, _SHOWN)}")
 
 
 def packed(path: Path, owner: str = "", allowed: Sequence[str] = ()) -> Packed:

@@ -9,6 +9,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from skillpm.formats.listed import listed
+
 _NEAR = 0.6  # of difflib's ratio: a slip or two in a short word
 _NEARER = 0.8  # for a key that is right in another place of the document
 _MOST = 12  # keys in one hint
@@ -31,8 +33,7 @@ def near_key(model: type[BaseModel], root: Any, location: tuple[int | str, ...])
         if beside & names:
             break
     others = sorted(here[0] - beside) if here else []
-    more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
-    own = f"other keys here are {', '.join(others[:_MOST])}{more}" if others else "remove it"
+    own = f"other keys here are {listed(others, _MOST)}" if others else "remove it"
     return f"`{key[:80]}` is a key of another place in this document; {own}" if elsewhere else own
 
 
@@ -40,8 +41,7 @@ def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Return the keys of a mapping that stands at a place, those first that it must have."""
     (first, *_) = _models_at(model, location)
     fields = sorted(first.model_fields.items(), key=lambda item: not item[1].is_required())
-    names = [f"`{field.alias or name}`" for name, field in fields]
-    return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+    return listed([f"`{field.alias or name}`" for name, field in fields], _MOST)
 
 
 def _beside(root: Any, location: tuple[int | str, ...]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from skillpm.formats.listed import listed
 from skillpm.layout.tree import LEFT_OUT_FOLDERS
 
 MAX_DEPTH = 6  # levels below the folder that was asked for
@@ -86,12 +87,8 @@ def too_deep(folders: Sequence[str]) -> list[str]:
     """Return a sentence about folders of skills that are deeper than ``MAX_DEPTH``, if there is one."""
     if not folders:
         return []
-    named = ", ".join(f"`{folder}`" for folder in folders[:_NAMED])
-    more = f" and {len(folders) - _NAMED} more" if len(folders) > _NAMED else ""
-    verb = "is" if len(folders) == 1 else "are"
-    return [
-        f"{named}{more} {verb} more than {MAX_DEPTH} folders deep, too deep for a search; name a folder nearer to it"
-    ]
+    named, verb = listed([f"`{folder}`" for folder in folders], _NAMED), "is" if len(folders) == 1 else "are"
+    return [f"{named} {verb} more than {MAX_DEPTH} folders deep, too deep for a search; name a folder nearer to it"]
 
 
 def _folders_of(paths: Iterable[str]) -> list[str]:
@@ -125,11 +122,11 @@ def _listing(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """Return (all names, names of the folders to enter, names of links), empty if the folder cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            listed = [(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
+            seen = [(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
     except OSError:
         return [], [], []
-    folders = sorted(name for name, is_folder, _ in listed if is_folder and name not in _SKIPPED)
-    return [name for name, _, _ in listed], folders, [name for name, _, is_link in listed if is_link]
+    folders = sorted(name for name, is_folder, _ in seen if is_folder and name not in _SKIPPED)
+    return [name for name, _, _ in seen], folders, [name for name, _, is_link in seen if is_link]
 
 
 def _leads_to_skills(link: Path) -> bool:

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from skillpm.errors import ConsentError, DocumentError, PolicyError
 from skillpm.formats.document import Document, model_errors
 from skillpm.formats.light import json_form
+from skillpm.formats.listed import listed
 from skillpm.formats.strict import strict_json
 from skillpm.model.manifest import Permissions
 from skillpm.model.release import Digest
@@ -114,8 +115,7 @@ class ConsentRequest:
 
     def lines(self) -> list[str]:
         """Return it for a person, line by line."""
-        rest = f" and {len(self.modules) - MAX_MODULES} more" if len(self.modules) > MAX_MODULES else ""
-        modules = f", which may import {', '.join(self.modules[:MAX_MODULES])}{rest}" if self.modules else ""
+        modules = f", which may import {listed(self.modules, MAX_MODULES)}" if self.modules else ""
         lines = [
             f"{self.skill} has code that would run in a process of its own",
             f"  content  {self.skill.tree}",

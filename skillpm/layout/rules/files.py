@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 
+from skillpm.formats.listed import listed
 from skillpm.layout.contents import MAX_SIZE
 from skillpm.layout.filenames import LIMITS, folded, starts_by_itself, unportable_name, unsafe_name
 from skillpm.layout.rule import RuleSet
@@ -209,9 +210,7 @@ def inner_archive(subject: Subject) -> Iterator[Problem]:
     for path, data in subject.contents.archives.items():
         parts = office_parts(data)
         if parts is not None and parts[1]:
-            listed = ", ".join(f"`{name[:80]}`" for name in parts[1][:4])
-            more = f" and {len(parts[1]) - 4} more" if len(parts[1]) > 4 else ""
-            message = f"office document that holds {listed}{more}"
+            message = f"office document that holds {listed([f'`{name[:80]}`' for name in parts[1]], 4)}"
             yield Problem(message, path=path, hint="save it without macros and embedded files")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from skillpm.errors import IntegrityError, UnknownSkillError, UsageError
+from skillpm.formats.listed import listed
 from skillpm.index.path import TreeIndex
 from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
@@ -353,5 +354,4 @@ def _grouped(seen: Mapping[str, Sequence[str]]) -> list[str]:
 def _who(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
-    more = f", and {len(names) - _NAMED_SKILLS} more" if len(names) > _NAMED_SKILLS else ""
-    return f"{len(names)} skills ({', '.join(names[:_NAMED_SKILLS])}{more})"
+    return f"{len(names)} skills ({listed(names, _NAMED_SKILLS)})"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageError
+from skillpm.formats.listed import listed
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import open_skills
 from skillpm.model.name import did_you_mean, is_name
@@ -180,9 +181,8 @@ def _chosen_of(place: _Place, asked: Asked) -> dict[str, Index]:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in place.broken[:3])
         raise LayoutError(f"{place.text} has no installable skill", hint=reasons)
     names, shown = sorted(place.skills), shlex.quote(place.text)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise UsageError(
-        f"{place.text} has {len(names)} skills: {', '.join(names[:_SHOWN])}{more}",
+        f"{place.text} has {len(names)} skills: {listed(names, _SHOWN)}",
         hint=f"run `skillpm install {shown} --skill {names[0]}`, or `skillpm install {shown} --all` for all of them",
         names=names,
     )

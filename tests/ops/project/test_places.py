@@ -154,7 +154,7 @@ def test_warnings_of_many_skills_are_grouped_in_words(
     write_tree(tmp_path / "many", {name: text(skill_files, name, "x\n" * 600) for name in names})
     done = project().call("install", f"{tmp_path / 'many'}/", "--all", "--json").ok().document
     assert [line for line in done["warnings"] if "SK302" in line] == [
-        "5 skills (skill-0, skill-1, skill-2, and 2 more): more than 500 lines (SK302)"
+        "5 skills (skill-0, skill-1, skill-2 and 2 more): more than 500 lines (SK302)"
     ]
     assert json.dumps(done).count("SK302") == 1
 
