@@ -15,7 +15,6 @@ from pathlib import Path
 from skillpm.sandbox import landlock, privileges, seccomp
 from skillpm.sandbox.parent import end_with_parent
 
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 BEGAN = b"+"  # what the pipe says as the tool begins; a reason follows where it cannot
 
 
@@ -51,7 +50,7 @@ def _confine(wanted: dict[str, object]) -> None:
             read=[Path("/")],
             write=[Path(path) for path in _texts(wanted["writable"])],
             execute=[Path(path) for path in _texts(wanted["executable"])],
-            devices=[Path(path) for path in _DEVICES],
+            devices=(*landlock.DEVICES, Path("/dev/full")),
             network=bool(wanted["network"]),
             hidden=[Path(path) for path in _texts(wanted["hidden"])],
         )

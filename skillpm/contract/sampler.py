@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from skillpm.contract.schema_sampler import SchemaSampler, UnsampledError
+from skillpm.contract.schema_sampler import WORDS, SchemaSampler, UnsampledError
 from skillpm.errors import DocumentError
 from skillpm.model.contract import CommandLine, Program, Tool, ValueOption
-
-_WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 
 
 def sample_arguments(tool: Tool, chance: random.Random) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def _words(program: Program, chance: random.Random) -> list[str]:
     if subcommands:
         words = [*words, chance.choice(subcommands)] if program.options_first else [chance.choice(subcommands), *words]
     operands = program.operands
-    return words + chance.sample(_WORDS, k=chance.randint(operands.least, max(operands.least, min(operands.most, 2))))
+    return words + chance.sample(WORDS, k=chance.randint(operands.least, max(operands.least, min(operands.most, 2))))
 
 
 def _option_words(option: ValueOption, chance: random.Random) -> list[str]:

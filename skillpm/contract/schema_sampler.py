@@ -15,7 +15,7 @@ from skillpm.contract.pattern_sampler import MORE, LongTextError, PatternError, 
 from skillpm.model.json_schema import referenced
 
 NULL_SHARE = 0.2  # of values that may be null
-_WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
+WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 _INTEGERS = (0, 1000)
 _ITEMS = 3
 _DEEPEST = 12
@@ -120,7 +120,7 @@ class SchemaSampler:
         return "object" if "properties" in schema else "array" if "items" in schema else "string"
 
     def _word(self) -> str:
-        return f"{self._chance.choice(_WORDS)}-{self._chance.randint(1, 999)}"
+        return f"{self._chance.choice(WORDS)}-{self._chance.randint(1, 999)}"
 
     def _boolean(self, schema: Mapping[str, Any], depth: int) -> bool:
         return self._chance.random() < 0.5
@@ -248,7 +248,7 @@ def _octets(chance: random.Random, count: int, form: str) -> list[str]:
 
 
 def _host(chance: random.Random) -> str:
-    return f"{chance.choice(_WORDS)}{chance.randint(1, 99)}.example.com"
+    return f"{chance.choice(WORDS)}{chance.randint(1, 99)}.example.com"
 
 
 _FORMATS: dict[str, Callable[[random.Random], str]] = {
@@ -256,16 +256,16 @@ _FORMATS: dict[str, Callable[[random.Random], str]] = {
     "time": lambda chance: f"{_moment(chance):%H:%M:%S}Z",
     "date-time": lambda chance: f"{_moment(chance):%Y-%m-%dT%H:%M:%S}Z",
     "duration": lambda chance: f"PT{chance.randint(1, 48)}H",
-    "email": lambda chance: f"{chance.choice(_WORDS)}@{_host(chance)}",
-    "idn-email": lambda chance: f"{chance.choice(_WORDS)}@{_host(chance)}",
+    "email": lambda chance: f"{chance.choice(WORDS)}@{_host(chance)}",
+    "idn-email": lambda chance: f"{chance.choice(WORDS)}@{_host(chance)}",
     "hostname": _host,
     "idn-hostname": _host,
-    "uri": lambda chance: f"https://{_host(chance)}/{chance.choice(_WORDS)}",
-    "iri": lambda chance: f"https://{_host(chance)}/{chance.choice(_WORDS)}",
-    "uri-reference": lambda chance: f"/{chance.choice(_WORDS)}/{chance.randint(1, 99)}",
+    "uri": lambda chance: f"https://{_host(chance)}/{chance.choice(WORDS)}",
+    "iri": lambda chance: f"https://{_host(chance)}/{chance.choice(WORDS)}",
+    "uri-reference": lambda chance: f"/{chance.choice(WORDS)}/{chance.randint(1, 99)}",
     "uuid": lambda chance: str(uuid.UUID(int=chance.getrandbits(128), version=4)),
     "ipv4": lambda chance: ".".join(_octets(chance, 4, "d")),
     "ipv6": lambda chance: ":".join(_octets(chance, 8, "x")),
-    "json-pointer": lambda chance: f"/{chance.choice(_WORDS)}/{chance.randint(0, 9)}",
-    "regex": lambda chance: f"^{chance.choice(_WORDS)}$",
+    "json-pointer": lambda chance: f"/{chance.choice(WORDS)}/{chance.randint(0, 9)}",
+    "regex": lambda chance: f"^{chance.choice(WORDS)}$",
 }

@@ -51,7 +51,9 @@ class Limits:
 
 LIMITS = Limits()
 ADAPTER_LIMITS = Limits(size=1 << 30, files=50)  # of a trained adapter, whose weights are most of it
+CODE = ("plugin.py", "verifier.py")  # what a worker would execute
 ADAPTER = "adapter.json"  # the document that a package of an adapter has
+CONFIGURATION = "adapter_config.json"  # of PEFT
 CALIBRATION = "calibration.json"  # thresholds of confidence, beside an evaluation and in a package of an adapter
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-_REFERENCES = ("$ref", "$dynamicRef")
+REFERENCES = ("$ref", "$dynamicRef")
 _BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "then", "else")
 _INNER = ("properties", "items", "prefixItems", "additionalProperties")
@@ -54,7 +54,7 @@ def refuse_remote_references(schema: Any, *, by_name: bool = False) -> None:
     elif isinstance(schema, dict):
         for key, item in schema.items():
             is_inside = isinstance(item, str) and item.startswith("#")
-            if key in _REFERENCES and not is_inside and not (by_name and isinstance(item, dict)):
+            if key in REFERENCES and not is_inside and not (by_name and isinstance(item, dict)):
                 raise ValueError(f"`{key}` may only point inside the schema (#/…)")
             refuse_remote_references(item, by_name=key in _BY_NAME and not by_name)
 
@@ -72,7 +72,7 @@ def branches(schemas: Iterable[Any], root: Mapping[str, Any], *, inside: bool = 
         if not isinstance(schema, Mapping) or id(schema) in reached:
             continue
         reached[id(schema)] = schema
-        waiting += [referenced(schema[key], root) for key in _REFERENCES if isinstance(schema.get(key), str)]
+        waiting += [referenced(schema[key], root) for key in REFERENCES if isinstance(schema.get(key), str)]
         for key in (*_ALTERNATIVES, *(_INNER if inside else ())):
             held = schema.get(key)
             waiting += held.values() if key == "properties" and isinstance(held, Mapping) else _as_list(held)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from skillpm.model.json_schema import referenced
+from skillpm.model.json_schema import REFERENCES, referenced
 
 MAX_PARTS = 10_000  # of a schema whose references are all written out
 MAX_WAY = 200  # parts inside parts
@@ -20,7 +20,6 @@ _LISTS = ("allOf", "anyOf", "oneOf")
 _SINGLE = ("not", "if", "then", "else")
 _INNER = ("items", "contains", "additionalProperties", "unevaluatedProperties", "unevaluatedItems", "propertyNames")
 _INNER_MAPS = ("properties", "patternProperties")
-_REFERENCES = ("$ref", "$dynamicRef")
 
 Schema = Mapping[str, Any]
 
@@ -50,7 +49,7 @@ class SchemaParts:
 
     def same_place(self, part: Schema) -> Iterator[Schema]:
         """Yield the parts that apply to the same value as this one."""
-        for key in _REFERENCES:
+        for key in REFERENCES:
             if isinstance(reference := part.get(key), str):
                 targets = self._anchors.get(reference)
                 yield from _schemas(targets or [referenced(reference, self._bases.get(id(part), self._root))])

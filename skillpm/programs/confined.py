@@ -15,8 +15,6 @@ from typing import Any
 from skillpm.sandbox import landlock, privileges, seccomp
 from skillpm.sandbox.limits import Limits
 
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-
 
 def main(text: str) -> None:
     """Become the program that a JSON object names: ``words, read, scratch, landlock``."""
@@ -33,8 +31,7 @@ def main(text: str) -> None:
     privileges.drop()
     if order["landlock"]:
         trees = [Path(path) for path in order["read"]]
-        devices = [Path(path) for path in _DEVICES]
-        grants = landlock.Grants(trees, [Path(order["scratch"])], trees, devices, network=False)
+        grants = landlock.Grants(trees, [Path(order["scratch"])], trees, network=False)
         landlock.restrict(grants, order["landlock"])
     if seccomp.available():
         seccomp.restrict(network=False, processes=True)

@@ -14,6 +14,7 @@ from typing import Any
 from skillpm.contract.contract import Contract
 from skillpm.errors import UnknownSkillError
 from skillpm.layout.description import describe as describe_tree
+from skillpm.layout.filenames import CODE
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
@@ -24,7 +25,7 @@ from skillpm.runtime.collect import Given, unique
 from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
-from skillpm.runtime.skillfiles import CODE, SkillFiles
+from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.unpack import unpack
 
 _CONTRACT = "contract.yaml"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.layout.description import has_manifest
+from skillpm.layout.filenames import CODE
 from skillpm.layout.package import Package, Read, Row
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
@@ -20,7 +21,6 @@ if TYPE_CHECKING:  # a worker reads few of them, and would wait for the imports 
     from skillpm.model.suite import Case, Suite
     from skillpm.model.synthesis import SynthesisDocument
 
-CODE = ("plugin.py", "verifier.py")  # what a worker would execute
 T = TypeVar("T")
 
 

@@ -26,6 +26,7 @@ _TRUNCATE, _IOCTL_DEVICE = 1 << 14, 1 << 15
 _NEVER_WRITTEN = _EXECUTE | _IOCTL_DEVICE | _MAKE_CHARACTER | _MAKE_SOCKET | _MAKE_FIFO | _MAKE_BLOCK
 _FILE_ONLY = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many bits of the mask an ABI knows
+DEVICES = tuple(map(Path, ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")))
 _TCP = 0b11  # bind, connect
 _SCOPES = 0b11  # abstract Unix sockets, signals
 
@@ -62,15 +63,15 @@ class Grants:
             folder above one later cannot be read either.
         write: trees in which files, folders and links may be made, changed and removed, but not executed.
         execute: programs that may be read and executed.
-        devices: device files that may be read and written.
         network: is TCP left alone?
+        devices: device files that may be read and written.
     """
 
     read: Iterable[Path]
     write: Iterable[Path]
     execute: Iterable[Path]
-    devices: Iterable[Path]
     network: bool
+    devices: Iterable[Path] = DEVICES
     hidden: Sequence[Path] = ()
 
 

@@ -39,12 +39,11 @@ Level = Literal["bubblewrap", "landlock", "limits"]
 LEVELS: tuple[Level, ...] = ("bubblewrap", "landlock", "limits")  # the strongest first
 PLUGIN = "plugin:"  # in front of the name of a level that a plugin brings
 
-_INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
+INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
 _SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
 _NETWORK_SETTINGS = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/ssl/cert.pem",
                      "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted",
                      "/etc/ca-certificates")  # fmt: skip  # never /etc/ssl/private, which root may still read
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +219,6 @@ def confine(confinement: Confinement, limits: Limits) -> None:
             read=readable(confinement),
             write=[confinement.scratch],
             execute=[*programs, *loaders(programs)],
-            devices=[Path(path) for path in _DEVICES],
             network=confinement.network,
         )
         landlock.restrict(grants, confinement.landlock)
@@ -289,7 +287,7 @@ def readable(confinement: Confinement) -> list[Path]:
         confinement.skill,
         package,
         *(Path(folder) for folder in folders if folder),
-        *(folder for folder in confinement.packages if folder != package.parent or folder.name in _INSTALLED),
+        *(folder for folder in confinement.packages if folder != package.parent or folder.name in INSTALLED),
         *libraries(programs=bool(confinement.programs)),
         *(Path(path) for path in _SETTINGS),
         *(Path(path) for path in (_NETWORK_SETTINGS if confinement.network else ())),

@@ -27,10 +27,6 @@ Typed = Setting[Any]  # the value of a flag or a variable, before it is parsed
 Stated = Iterator[Setting[T]]  # the stated values, the nearest first; a file is read when it is reached
 
 
-def _nearest(stated: Stated[T], default: Setting[T]) -> Setting[T]:
-    return next(stated, default)
-
-
 def _by_name(stated: Stated[dict[str, str]], default: Setting[dict[str, str]]) -> Setting[dict[str, str]]:
     """Return the nearest value; a registry's name from a flag is replaced by its place in a file."""
     first = next(stated, default)
@@ -140,7 +136,7 @@ class Row(Generic[T]):
     parse: Callable[[Typed], T] | None = None
     key: str = ""
     read: Callable[[SettingsFile], T | None] | None = None
-    merge: Callable[[Stated[T], Setting[T]], Setting[T]] = _nearest
+    merge: Callable[[Stated[T], Setting[T]], Setting[T]] = next
     blank: str = ""
 
     def __get__(self, settings: Settings, owner: object) -> T:

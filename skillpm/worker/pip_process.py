@@ -17,7 +17,6 @@ from typing import Any
 from skillpm.sandbox import landlock
 
 _STARTS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn"})
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
 def main(arguments: list[str]) -> None:
@@ -41,8 +40,7 @@ def main(arguments: list[str]) -> None:
 
 def _confine(folder: Path, read: list[Path], network: bool) -> None:
     if version := landlock.abi_version():
-        devices = [Path(path) for path in _DEVICES]
-        grants = landlock.Grants(read=read, write=[folder], execute=[], devices=devices, network=network)
+        grants = landlock.Grants(read=read, write=[folder], execute=[], network=network)
         landlock.restrict(grants, version)
 
 

@@ -21,7 +21,7 @@ from skillpm.model.skill import Skill
 from skillpm.runtime.collect import trace
 from skillpm.runtime.described import Described
 from skillpm.sandbox.limits import Limits
-from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable, tasks
+from skillpm.sandbox.sandbox import INSTALLED, Confinement, Sandbox, choose, interpreter, readable, runnable, tasks
 from skillpm.storage.unpack import remove_tree
 from skillpm.worker.child import Child, Descriptors
 from skillpm.worker.environments import Environment
@@ -33,7 +33,6 @@ from skillpm.worker.sealed import runnable_code
 # finds packages are added by name. -B and the hash flag: bytecode beside a source is neither written nor believed.
 _FLAGS = ("-I", "-S", "-B", "--check-hash-based-pycs", "always")
 _BOOTSTRAP = "import sys; sys.path += sys.argv[5:]; from skillpm.worker.main import main; main(sys.argv[1:5])"
-_PACKAGES = ("site-packages", "dist-packages")
 
 
 class WorkerProcess:
@@ -200,7 +199,7 @@ def _packages() -> tuple[Path, ...]:
     import skillpm
 
     ours = [Path(module.__file__ or "").parents[1] for module in (skillpm, pydantic)]
-    installed = [Path(entry) for entry in sys.path if Path(entry).name in _PACKAGES]
+    installed = [Path(entry) for entry in sys.path if Path(entry).name in INSTALLED]
     return tuple(dict.fromkeys(path.resolve() for path in (*ours, *installed)))
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from skillpm.contract.command import Argv
 from skillpm.errors import VerifierError
 from skillpm.formats.document import Document
 from skillpm.formats.strict import strict_json
@@ -26,8 +27,6 @@ from skillpm.model.verdict import Judgement, Number, RewardFailure, Verdict, ver
 from skillpm.runtime.described import MAX_CONTRIBUTIONS, Reply
 from skillpm.runtime.guarded import MAX_SHOWN, pay_declared
 from skillpm.sandbox.limits import Limits
-
-Argv = tuple[tuple[str, ...], ...]
 
 
 class Fault(StrEnum):

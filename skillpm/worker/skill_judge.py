@@ -12,6 +12,7 @@ from typing import cast
 
 from skillpm.contract.rewards import BUILTIN_FUNCTIONS
 from skillpm.errors import PluginError, SkillpmError
+from skillpm.layout.filenames import CODE
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt, Simulator, Verifier
 from skillpm.model.verdict import Judgement, RewardFunction
@@ -19,7 +20,6 @@ from skillpm.runtime.collect import unique
 from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.guarded import Shown, observe, pay_each, verify
 from skillpm.runtime.host import Host
-from skillpm.runtime.skillfiles import CODE
 from skillpm.worker.pool import WorkerPool
 
 Rewards = Sequence[tuple[str, RewardFunction]]

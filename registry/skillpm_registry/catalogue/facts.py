@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from skillpm.errors import SkillpmError
 from skillpm.formats.document import read_model
 from skillpm.layout.description import describe, skill_file
+from skillpm.layout.filenames import CODE
 from skillpm.layout.frontmatter import read_frontmatter, split
 from skillpm.layout.package import Package
 from skillpm.layout.tree import Tree
 from skillpm.model.adapter import AdapterRelease
 
-CODE = ("verifier.py", "plugin.py")
 MAX_TEXT = 64 << 10  # characters of a text that are indexed
 _SHOWN_TOOLS = 200
 _MOST_MEASURED = 60  # figures of an adapter

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import DocumentError
-from skillpm.layout.filenames import ADAPTER, CALIBRATION
+from skillpm.layout.filenames import ADAPTER, CALIBRATION, CONFIGURATION
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree, UnreadableFileError, file_digest, file_size
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound="Document")
 
 OWN = frozenset({"SKILL.md", "skill.yaml", ADAPTER})  # of the package; adapter.json names all others
-CONFIGURATION = "adapter_config.json"
 _DATA = OWN | {
     "README.md", "recipe.yaml", "answers.jsonl", CALIBRATION, CONFIGURATION, "chat_template_kwargs.json", "config.json",
     "generation_config.json", "model.safetensors.index.json",

@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from skillpm.formats.strict import Table
 from skillpm.layout.description import FORMAT_KEYS, foreign_documents
+from skillpm.layout.filenames import CODE
 from skillpm.layout.rule import Rule, RuleSet, Scope, document_problems
 from skillpm.layout.subject import OUR_DOCUMENTS, Subject
 from skillpm.layout.tree import UnreadableFileError
@@ -21,7 +22,6 @@ from skillpm.model.name import is_name
 if TYPE_CHECKING:
     from skillpm.layout.package import Package, Read
 
-PYTHON_FILES = ("plugin.py", "verifier.py")
 MAX_PYTHON = 1 << 20  # bytes
 _Reads = Callable[["Package"], Iterable["Read[Any]"]]
 
@@ -205,7 +205,7 @@ def foreign_evals(subject: Subject) -> Iterator[Problem]:
 @RULES.install_error("SK541", "Python that does not parse", why="The skill's worker could not load it.")
 def bad_python(subject: Subject) -> Iterator[Problem]:
     """verifier.py and plugin.py, parsed and never imported."""
-    for path in PYTHON_FILES:
+    for path in CODE:
         if path in subject.files:
             problem = _syntax_problem(subject, path)
             if problem:

@@ -17,9 +17,9 @@ from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
 from skillpm.formats.yaml_text import yaml_text
 from skillpm.layout.check import examine
-from skillpm.layout.filenames import ADAPTER, CALIBRATION
+from skillpm.layout.filenames import ADAPTER, CALIBRATION, CONFIGURATION
 from skillpm.layout.rule import Level
-from skillpm.layout.rules.adapter import CONFIGURATION, OWN, RULES
+from skillpm.layout.rules.adapter import OWN, RULES
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill, weights_digest

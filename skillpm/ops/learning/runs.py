@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.formats.typed_path import typed_path
+from skillpm.layout.filenames import CONFIGURATION
 from skillpm.model.lock import LockedSkill
 from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 _STAMPED = re.compile(r"[0-9]{8}-[0-9]{6}(?![0-9])")
-_CONFIGURATION = "adapter_config.json"
-_HINT = "run `skillpm runs list` to see the runs of this project"
+SEE_RUNS = "run `skillpm runs list` to see the runs of this project"
 
 
 def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path:
@@ -45,7 +45,7 @@ def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path
         return max(runs, key=began)
     if not (folder / name).is_dir():
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-        raise UsageError(f"no run folder `{name[:200]}`, here or in {folder}", hint=did_you_mean(name, names, _HINT))
+        raise UsageError(f"no run folder `{name[:200]}`, here or in {folder}", hint=did_you_mean(name, names, SEE_RUNS))
     return folder / name
 
 
@@ -86,9 +86,9 @@ def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
     typed = typed_path(recipe.adapter)
     entry = read_lock(settings.lock_path).skill(recipe.adapter)
     named = stored_adapter(Store(settings.store), entry) if entry and entry.adapter else typed
-    folder = named if (named / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
+    folder = named if (named / CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
     try:
-        configuration = json.loads((folder / _CONFIGURATION).read_bytes())
+        configuration = json.loads((folder / CONFIGURATION).read_bytes())
         base = str(configuration["base_model_name_or_path"])
     except (OSError, ValueError, LookupError, TypeError):
         raise UsageError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import StorageError, UsageError
-from skillpm.ops.learning.runs import began, find_run
+from skillpm.ops.learning.runs import SEE_RUNS, began, find_run
 from skillpm.settings import Settings
 from skillpm.train.metrics import read_metrics
 
@@ -161,7 +161,7 @@ def _is_run(path: Path) -> bool:
 def _existing(settings: Settings, run: Path) -> Path:
     path = find_run(settings, run)
     if not _is_run(path):
-        raise UsageError(f"{path} is not a run folder", hint="run `skillpm runs list` to see the runs of this project")
+        raise UsageError(f"{path} is not a run folder", hint=SEE_RUNS)
     return path
 
 

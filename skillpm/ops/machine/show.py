@@ -9,6 +9,7 @@ from skillpm.formats.typed_path import typed_path
 from skillpm.index.packed import PackedFile, cut_folder, is_archive
 from skillpm.index.source import is_path
 from skillpm.layout.description import describe
+from skillpm.layout.filenames import CODE
 from skillpm.layout.package import Package
 from skillpm.layout.source_tree import skill_tree
 from skillpm.layout.tree import Tree, file_size, tree_digest
@@ -22,8 +23,6 @@ from skillpm.trust.signature import signer
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
-
-CODE = ("verifier.py", "plugin.py")
 
 
 @dataclass(frozen=True, slots=True)
