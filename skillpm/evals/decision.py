@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from skillpm.evals.compare import MINIMUM_PAIRS, Comparison, Unpaired
-from skillpm.evals.figures import task_set_label
+from skillpm.evals.figures import points, task_set_label
 from skillpm.evals.floor import Floor
 from skillpm.evals.gate import GateResult
 
@@ -92,9 +92,9 @@ def _not_worse(item: Comparison, margin: float) -> Finding:
     if word == "INCONCLUSIVE" and abs(spare) >= _LEAST_SPARE:  # a width shrinks with the root of the number of tasks
         side = difference.estimate - (difference.low if spare > 0 else difference.high)
         more = f"; about {math.ceil(item.pairs * (side / spare) ** 2):,} tasks would tell, if the difference stays"
-    points = [round(value * 100, 1) for value in (difference.estimate, difference.low, difference.high)]
     return Finding(
         word,
-        f"{place}: {points[0]:+} points [{points[1]:+}, {points[2]:+}] over {item.pairs} tasks, "
+        f"{place}: {points(difference.estimate)} points [{points(difference.low)}, {points(difference.high)}] "
+        f"over {item.pairs} tasks, "
         f"{item.gained} gained and {item.lost} lost; it may lose {margin * 100:g} points{more}",
     )

@@ -103,6 +103,11 @@ def task_set_label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points with its sign; what rounds to nothing is +0.0."""
+    return f"{round(share * 100, 1) + 0.0:+.1f}"
+
+
 def cell(part: Part, reward: str | None) -> Cell:
     """Return the figures of some records of one arm; ``reward`` names the one that is averaged."""
     paid = part.paid(reward)

@@ -26,6 +26,7 @@ class KindRow:
 
     Attributes:
         exact: the share of exact answers by the expected kind.
+        tasks: how many were judged, by the expected kind.
         answered: judged answers by (expected kind, answered kind).
         false_refusals: of the calls that were asked for; None without any.
         inventions: of the questions and refusals that were right; None without any.
@@ -34,6 +35,7 @@ class KindRow:
     task_set: TaskSet
     arm: str
     exact: Mapping[str, Interval]
+    tasks: Mapping[str, int]
     answered: Mapping[tuple[str, str], int]
     false_refusals: Interval | None
     inventions: Interval | None
@@ -49,7 +51,7 @@ class KindRow:
         present = {kind for pair in self.answered for kind in pair}
         return [kind for kind in (*KINDS, NO_KIND) if kind in present]
 
-    def tasks(self, kind: str) -> int:
+    def answers(self, kind: str) -> int:
         """Return how many judged answers a kind has."""
         return sum(count for (expected, _), count in self.answered.items() if expected == kind)
 
@@ -93,7 +95,10 @@ def _row(task_set: TaskSet, arm: str, part: Part) -> KindRow:
 
     shares = {kind: share(expecting(kind).measured(_exact)) for kind in dict.fromkeys(pair[0] for pair in answered)}
     exact = {kind: figure for kind, figure in shares.items() if figure is not None}
-    return KindRow(task_set, arm, exact, answered, mistaken(("call",), _DECLINED), mistaken(_DECLINED, ("call",)))
+    tasks = {kind: expecting(kind).tasks for kind in shares}
+    return KindRow(
+        task_set, arm, exact, tasks, answered, mistaken(("call",), _DECLINED), mistaken(_DECLINED, ("call",))
+    )
 
 
 def _exact(profile: Profile) -> float:

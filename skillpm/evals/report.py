@@ -17,7 +17,16 @@ from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
 from skillpm.evals.curves import Curve, LineChart, line_chart
 from skillpm.evals.failure_list import SHOWN_TAGS, failure_list
 from skillpm.evals.failures import confusions
-from skillpm.evals.figures import Row, arm_label, figures, novelty_figures, tag_figures, task_set_label, tool_figures
+from skillpm.evals.figures import (
+    Row,
+    arm_label,
+    figures,
+    novelty_figures,
+    points,
+    tag_figures,
+    task_set_label,
+    tool_figures,
+)
 from skillpm.evals.kinds import kind_figures
 from skillpm.evals.statistics import Interval
 from skillpm.evals.stored_records import outcomes_of
@@ -139,8 +148,7 @@ def _span(interval: Interval) -> str:
 
 
 def _signed(share: float) -> str:
-    points = share * 100
-    return f"{points:+.1f}".replace("-", "−")
+    return points(share).replace("-", "−")
 
 
 def _p_value(p: float) -> str:

@@ -14,6 +14,7 @@ from skillpm.evals.figures import (
     arm_label,
     figures,
     novelty_figures,
+    points,
     tag_figures,
     task_set_label,
     tool_figures,
@@ -71,7 +72,10 @@ def kinds_document(rows: Iterable[KindRow]) -> list[dict[str, Any]]:
             "skill": row.task_set.skill,
             "task_set": row.task_set.name,
             "arm": row.arm,
-            "kinds": {kind: {"tasks": row.tasks(kind), "exact": as_json(row.exact[kind])} for kind in row.expected},
+            "kinds": {
+                kind: {"tasks": row.tasks[kind], "answers": row.answers(kind), "exact": as_json(row.exact[kind])}
+                for kind in row.expected
+            },
             "answered": [
                 {"expected": expected, "answered": answered or None, "count": count}
                 for (expected, answered), count in sorted(row.answered.items())
@@ -206,7 +210,7 @@ def kind_table(rows: Sequence[KindRow]) -> Table:
     kinds = [kind for kind in KINDS if any(kind in row.exact for row in rows)]
     lines = []
     for row in rows:
-        exact = [f"{_percent(row.exact[kind])} of {row.tasks(kind)}" if kind in row.exact else "-" for kind in kinds]
+        exact = [f"{_percent(row.exact[kind])} of {row.answers(kind)}" if kind in row.exact else "-" for kind in kinds]
         mistakes = ["-" if figure is None else _percent(figure) for figure in (row.false_refusals, row.inventions)]
         place = [row.task_set.skill, task_set_label(row.task_set.name), arm_label(row.arm)]
         lines.append([*place, *exact, *mistakes])
@@ -215,7 +219,7 @@ def kind_table(rows: Sequence[KindRow]) -> Table:
 
 def _points(share: Interval | None) -> str:
     """Return a difference of shares in percentage points, with its interval."""
-    return "-" if share is None else f"{share.estimate * 100:+.1f} [{share.low * 100:+.1f}, {share.high * 100:+.1f}]"
+    return "-" if share is None else f"{points(share.estimate)} [{points(share.low)}, {points(share.high)}]"
 
 
 def comparison_table(pairs: Iterable[Comparison]) -> Table:

@@ -63,7 +63,7 @@ def test_every_judged_answer_is_counted_once_and_mistakes_are_shares_of_where_th
     assert row.answered == Counter(pairs)
     for kind in KINDS:
         mine = [answered == kind for expected, answered in pairs if expected == kind]
-        assert (kind in row.exact) == bool(mine) and row.tasks(kind) == len(mine)
+        assert (kind in row.exact) == bool(mine) and row.answers(kind) == row.tasks.get(kind, 0) == len(mine)
         assert not mine or row.exact[kind].estimate == sum(mine) / len(mine)
     calls = [answered in ("ask", "refuse") for expected, answered in pairs if expected == "call"]
     others = [answered == "call" for expected, answered in pairs if expected in ("ask", "refuse")]
@@ -85,6 +85,15 @@ def test_a_table_and_a_document_say_the_same_figures() -> None:
     assert document["inventions"]["estimate"] == 0.5 and document["kinds"]["call"]["tasks"] == 4
     assert {"expected": "answer", "answered": None, "count": 1} in document["answered"]
     json.dumps(document)
+
+
+def test_tasks_that_are_asked_twice_count_once_and_their_answers_twice() -> None:
+    made = evaluation(PAIRS)
+    (arm,) = made.arms
+    again = [record.model_copy(update={"repeat": 1}) for record in arm.records]
+    made = made.model_copy(update={"arms": (arm.model_copy(update={"records": (*arm.records, *again)}),)})
+    call = evaluation_document(made, [])["by_kind"][0]["kinds"]["call"]
+    assert (call["tasks"], call["answers"]) == (4, 8)
 
 
 def test_the_page_shows_kinds_only_where_more_than_calls_are_expected() -> None:

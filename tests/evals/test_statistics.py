@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skillpm.evals.figures import points
 from skillpm.evals.statistics import (
     Clusters,
     Interval,
@@ -85,6 +86,11 @@ def test_mcnemar_does_not_care_which_arm_comes_first(gained: int, lost: int) -> 
 
 def test_six_flips_to_one_side_are_the_fewest_that_speak() -> None:
     assert mcnemar(5, 0) > 0.05 > mcnemar(6, 0)
+
+
+@pytest.mark.parametrize(("share", "shown"), [(-1e-17, "+0.0"), (-0.0004, "+0.0"), (-0.0006, "-0.1"), (0.25, "+25.0")])
+def test_a_difference_that_rounds_to_nothing_is_no_loss(share: float, shown: str) -> None:
+    assert points(share) == shown
 
 
 TABLES = st.tuples(*[st.integers(0, 60)] * 4).filter(lambda table: sum(table) > 0)
