@@ -84,8 +84,10 @@ def command(context: click.Context, /, **options: Any) -> None:
     if any("limit_reached" in arm.settings for arm in evaluated.evaluation.arms):
         note(continues(options["output"]))
     _refuse_unjudged(evaluated)
-    if options["gate"] and (missed := [gate.sentence for gate in evaluated.gates if not gate.passed]):
-        raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")
+    if options["gate"] and (missed := [gate for gate in evaluated.gates if not gate.passed]):
+        failed = any(gate.outcome == "failed" for gate in missed)
+        remedy = "train further" if failed else "have more tasks asked and judged"
+        raise CheckError("; ".join(gate.sentence for gate in missed), hint=f"{remedy}, or use `--no-gate`")
 
 
 def _refuse_unjudged(evaluated: Evaluated) -> None:

@@ -54,6 +54,9 @@ def _samples(evaluation: Evaluation) -> Iterator[str]:
         if arm.settings.get("price") and (uncounted := outcomes_of(arm).whole().count(_uncounted)):
             left_out = f"{_answers(uncounted)} whose tokens the model did not count"
             yield f"{arm_label(arm.name)}: the cost leaves out {left_out}"
+        if arm.constrained and (free := outcomes_of(arm).whole().count(_is_free)):
+            said = f"{_answers(free)} that no contract accepts"
+            yield f"{arm_label(arm.name)} was asked for answers of the contract alone and has {said}"
         if arm.repeats > 1 and not arm.drawn:
             yield f"{arm_label(arm.name)} answered greedily {arm.repeats} times: only what its server varies shows"
 
@@ -64,6 +67,11 @@ def _answers(number: int) -> str:
 
 def _uncounted(profile: Profile) -> bool:
     return not profile.counted and profile.finish_reason != "too_long"
+
+
+def _is_free(profile: Profile) -> bool:
+    """Does an answer show that a server did not hold it to a contract? One that was cut off may be a part of such."""
+    return profile.valid_json is False and profile.finish_reason == "stop"
 
 
 def _endings(evaluation: Evaluation) -> Iterator[str]:

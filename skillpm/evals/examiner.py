@@ -191,8 +191,7 @@ class Examiner:
 
     def _held(self, policy: Policy, tasks: Sequence[EvalTask]) -> tuple[Policy, dict[str, Any]]:
         """Return a policy that asks for each skill's tasks under the grammar of its contract, and the schemas."""
-        if not isinstance(policy, ConstrainablePolicy):
-            raise UsageError(f"{policy.name} cannot be held to a contract", hint="remove `--constrain`")
+        policy = constrainable(policy)
         forms = {
             name: answer_schema(contract.tools.values(), contract.replies.kinds)
             for name, contract in self._contracts.items()
@@ -209,6 +208,13 @@ class Examiner:
         if contract is None or self._asking.answer_form == "json":
             return completion
         return replace(completion, text=read_native(self._asking.answer_form, completion.text, contract.tools))
+
+
+def constrainable(policy: Policy) -> ConstrainablePolicy:
+    """Return a policy that can be held to a contract. Raises UsageError if this one cannot."""
+    if not isinstance(policy, ConstrainablePolicy):
+        raise UsageError(f"{policy.name} cannot be held to a contract", hint="remove `--constrain`")
+    return policy
 
 
 class _BySkill:

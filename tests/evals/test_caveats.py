@@ -46,6 +46,17 @@ def test_answers_cut_off_and_prompts_too_long_stand_in_every_form_of_the_figures
     assert f"2 of 12 {'cut off' if reason == 'length' else 'prompts too long'}" in page
 
 
+def test_a_server_that_does_not_hold_answers_to_the_contract_is_told_of(server: Server, make_arm: MakeArm) -> None:
+    """It may know no structured outputs, and leave out what it does not know of a request."""
+    free = make_arm("base", range(1, 11))
+    held = free.model_copy(update={"name": "base+grammar", "constrained": True})
+    assert caveats(server.assembled(free)) == []
+    (said,) = caveats(server.assembled(held))
+    assert said.startswith("base + grammar was asked for answers of the contract alone and has 2 answers that")
+    cut = ending(held.model_copy(update={"records": held.records[::-1]}), "length", 2)
+    assert not any("contract" in caveat for caveat in caveats(server.assembled(cut)))
+
+
 def test_an_answer_that_reached_the_limit_is_counted_as_cut_off(server: Server, make_arm: MakeArm) -> None:
     arm = make_arm("base", [], **{server.request(1): LONG})
     assert figures(server.assembled(arm))[0].cells["base"].truncated == 1

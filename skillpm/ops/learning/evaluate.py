@@ -14,7 +14,7 @@ from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.errors import DocumentError, InconclusiveError, IntegrityError, UsageError
 from skillpm.evals.asking import ArmLabel, Asking
 from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import Examiner
+from skillpm.evals.examiner import Examiner, constrainable
 from skillpm.evals.gate import GateResult, check_gates
 from skillpm.evals.report import render_report
 from skillpm.evals.tasks import (
@@ -145,9 +145,11 @@ class Evaluator:
         """Ask a policy and, where that is wanted, again with answers that can only be what the contract accepts.
 
         Raises:
-            UsageError: the tasks are blind, and the model is not frozen.
+            UsageError: the tasks are blind, and the model is not frozen; or it cannot be held to a contract.
             PolicyError: they are, and were spent on another candidate.
         """
+        if self.asking.constrain:
+            constrainable(policy)  # before it answers freely, which may cost
         if self.asking.blind:
             settings = self.context.settings
             spend((settings.blind, settings.blind_here), policy, label, tasks)

@@ -119,9 +119,12 @@ def test_an_arm_held_to_the_contract_stands_behind_the_free_one(server: Server, 
     assert "base + grammar" in str(arm_table([row]))
 
 
-def test_a_policy_that_cannot_be_held_is_refused(server: Server, evaluate_it: EvaluateIt) -> None:
+def test_a_policy_that_cannot_be_held_is_refused_before_it_is_asked(server: Server, count: Count) -> None:
+    policy = server.policy([1])
+    evaluator = Evaluator(server.context(), Asking(constrain="contract"), count, lambda request, settings: policy)
     with pytest.raises(UsageError, match="cannot be held to a contract"):
-        evaluate_it([1], asking=Asking(constrain="contract"))
+        evaluate_model(evaluator, [server.skill], str(server.model))
+    assert policy.prompts == []
 
 
 def test_a_limit_takes_so_many_tasks_of_each_task_set(server: Server, evaluate_it: EvaluateIt) -> None:
