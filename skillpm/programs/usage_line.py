@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -52,16 +53,19 @@ def _operands(rest: str, texts: dict[str, str]) -> Iterator[Option]:
 def _pieces(rest: str) -> Iterator[tuple[str, bool, bool]]:
     """Yield the words of a usage line that are not part of an option: text, is it required, may there be several?"""
     pieces = _PIECE.findall(rest)
-    depth, skipped, place = 0, 0, 0  # brackets that are open; the depth from which all is left out
+    skipped, place = 0, 0  # the depth from which all is left out
+    opened: list[str] = []  # brackets; what stands in braces alone is needed: `{[options] outfile}...`
     while place < len(pieces):
         piece = pieces[place]
         place += 1
+        depth = len(opened)
         if piece in "[({":
-            depth += 1
+            inside = itertools.takewhile(lambda item: item != "}", pieces[place:])
+            opened.append("(" if piece == "{" and "|" in inside else piece)  # `{ a | b }`: either is enough
         elif piece in "])}":
-            depth = max(0, depth - 1)  # git's usage of commit closes one bracket too many
-            if depth < skipped:  # `[(-c | -C) <commit>]`: what an option stands in belongs to it
-                skipped = depth
+            opened = opened[:-1]  # git's usage of commit closes one bracket too many
+            if len(opened) < skipped:  # `[(-c | -C) <commit>]`: what an option stands in belongs to it
+                skipped = len(opened)
         elif piece == "|" or piece.startswith("-") or "=" in piece:
             if piece == "--":
                 continue
@@ -71,7 +75,7 @@ def _pieces(rest: str) -> Iterator[tuple[str, bool, bool]]:
                 place += 1  # the other alternative, or the value of the option
         elif not skipped and piece != "...":
             after = [item for item in pieces[place : place + 3] if item not in "])}"]
-            yield piece, depth == 0, after[:1] == ["..."]
+            yield piece, set(opened) <= {"{"}, after[:1] == ["..."]
 
 
 def exclusions(usage: list[str], options: Sequence[Option]) -> Iterator[Exclusion]:

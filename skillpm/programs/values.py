@@ -51,7 +51,7 @@ def kind_of(name: str, label: str, kind: str, text: str) -> str:
         return "path"
     if kind in ("path", "folder"):
         return chosen if chosen in ("path", "folder", "reference", "url") else kind
-    if chosen in ("path", "folder") and (_NO_FILE.search(words[0]) or _NO_FILE.match(text.lower())):
+    if chosen in ("path", "folder") and (any(map(_NO_FILE.search, words)) or _NO_FILE.match(text.lower())):
         return "word"  # `--output <list>`: columns
     if chosen == "url" and words[0].endswith(" name"):  # `--remote-name`
         return "name"

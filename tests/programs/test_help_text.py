@@ -126,6 +126,7 @@ Flags:
         ("user", "<user:password>", "Server user and password", "word"),
         ("repo", "[HOST/]OWNER/REPO", "Select another repository", "word"),
         ("remote-name", "", "The remote name to commit to", "name"),
+        ("target", "type", "specify target file type", "word"),
         ("targets", "", "source file(s) or directory(s) to be tested", "path"),
         ("ignore-matching-lines", "RE", "ignore changes where all lines match RE", "regexp"),
     ],
@@ -346,6 +347,8 @@ def test_lines_below_a_usage_are_prose_and_options_may_stand_in_columns() -> Non
 def test_operands_stand_where_the_usage_has_them() -> None:
     draft = read_as("x [path...] [expression]\n  -name PATTERN   base of the name\n")
     assert draft.argv == ("x", {"value": "path"}, {"flag": "-name", "value": "name"})
+    for usage, required in (("{[file options] file}...", ["file"]), ("{file | url}", None), ("[{file}]", None)):
+        assert read_as(f"x [options] {usage}\n  -k, --keep   keep it\n").schema.get("required") == required
 
 
 def test_subcommands_may_be_listed_by_commas_and_values_below_the_name() -> None:
