@@ -146,7 +146,7 @@ def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject, skill_fi
     world.call("train", "./mine", "--dry-run").fails(2, "no training tasks: mine")
 
 
-def test_models_are_listed_with_where_they_are(project: MakeProject, tmp_path: Path) -> None:
+def test_models_are_listed_with_where_they_are(project: MakeProject) -> None:
     """The default model, its licence and digest, and that it is not prepared yet."""
     (model,) = project().call("model", "list", "--json").ok().document
 

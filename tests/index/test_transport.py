@@ -348,7 +348,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(shop: Shop, transport: T
     assert cached_get(f"{shop.url}/file", transport, PageCache(tmp_path / "cache")) == BODY
 
 
-def test_a_proxy_of_the_environment_is_used(shop: Shop, tmp_path: Path) -> None:
+def test_a_proxy_of_the_environment_is_used(shop: Shop) -> None:
     environment = {"http_proxy": shop.url, "no_proxy": "inside.example.org, .lan"}
     through = Transport(Credentials({}), environment=environment)
     shop.answers["http://example.org/x"] = answering(200, b"by proxy")

@@ -284,7 +284,7 @@ def test_a_seed_that_asks_what_a_benchmark_asks_is_refused_with_both(world: Proj
 
 
 @pytest.mark.slow
-def test_the_suites_have_every_task_that_is_not_asked_twice(tmp_path: Path) -> None:
+def test_the_suites_have_every_task_that_is_not_asked_twice() -> None:
     pytest.importorskip("bfcl_eval")
     from skillpm_benchmarks.leaderboard import suites
 

@@ -347,7 +347,7 @@ def test_a_start_after_one_that_failed_prints_the_fingerprint_too(
         assert f"signed by the root {root}" in server.process.stdout.readline()
 
 
-def test_output_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_is_an_error_of_the_disk() -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'registry'}"}
     with open("/dev/full", "w") as full:  # noqa: PTH123
         ended = subprocess.run(

@@ -70,7 +70,7 @@ def test_what_is_not_a_private_key_is_refused(text: str) -> None:
         read_private(text, "the file")
 
 
-def test_openssl_reads_and_writes_the_same_form(tmp_path: Path) -> None:
+def test_openssl_reads_and_writes_the_same_form() -> None:
     key = PrivateKey(b"k" * 32)
     assert read_private(pem(key), "") == key
     made = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True, text=True)

@@ -34,7 +34,7 @@ def test_its_connection_is_closed_with_the_object() -> None:
         rows.fetchone()
 
 
-def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_with_what_to_do() -> None:
     database = TemporaryDatabase("CREATE TABLE t (x)", "PRAGMA max_page_count=4")
     with pytest.raises(StorageError, match="cannot write rows to") as caught:
         for _ in range(20):

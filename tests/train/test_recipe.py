@@ -322,7 +322,7 @@ def test_no_space_says_what_to_do(tmp_path: Path, model: base_model.KnownModel) 
         prepare_model(dataclasses.replace(model, space=10**18), tmp_path / "models", never)
 
 
-def test_dry_run_needs_no_torch(project: MakeProject, tmp_path: Path) -> None:
+def test_dry_run_needs_no_torch(project: MakeProject) -> None:
     """The plan of a real skill is printed on a machine where importing torch fails."""
     broken = {name: {"__init__.py": "raise ImportError('no torch here')"} for name in ("torch", "transformers", "trl")}
     world = project(broken)

@@ -63,7 +63,7 @@ def test_who_has_the_locked_key_may_publish_from_anywhere(tmp_path: Path) -> Non
     check(tmp_path, replace(moved, signature=sign("demo", moved, key)), entry(LOCKED, key))
 
 
-def test_the_lock_keeps_who_published(tmp_path: Path) -> None:
+def test_the_lock_keeps_who_published() -> None:
     text = Lock(skills=(entry(LOCKED),)).text()
     assert json_form(LOCKED) == {"issuer": "https://ci.example", "repository": "acme/demo", "ref": "refs/tags/v1"}
     assert Lock.parse(text).skills[0].publisher == LOCKED

@@ -366,9 +366,7 @@ def test_a_lock_with_a_hostile_source_is_refused(project: MakeProject, site: Sho
         assert "Traceback" not in outcome.err
 
 
-def test_an_archive_file_is_installed_and_restored(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_an_archive_file_is_installed_and_restored(project: MakeProject, skill_files: SkillFiles) -> None:
     place, other = project(), project()
     data = build_archive(tree(skill_files("mine", "1.2")))
     place.write({"mine-1.2.tar.gz": data})

@@ -34,7 +34,7 @@ def test_the_home_folder_gets_the_agents_folders_and_nothing_else(place: Project
     assert not (place.root / "skillpm.lock").exists()
 
 
-def test_every_command_of_the_package_manager_works_there(place: Project, tmp_path: Path) -> None:
+def test_every_command_of_the_package_manager_works_there(place: Project) -> None:
     place.call("sync", "--user").ok()
     place.call("verify", "--user").ok()
     listed = place.call("list", "--user", "--json").ok().document["skills"]

@@ -111,9 +111,7 @@ def test_a_folder_that_went_stops_no_other(project: MakeProject, skill_files: Sk
     assert "stays" not in place.call("sync", "--frozen").ok().err
 
 
-def test_a_source_that_cannot_be_asked_now_is_still_an_error(
-    project: MakeProject, upstream: Path, tmp_path: Path
-) -> None:
+def test_a_source_that_cannot_be_asked_now_is_still_an_error(project: MakeProject, upstream: Path) -> None:
     place = project({"skillpm.yaml": "project: 1\n"})
     place.call("install", f"git+file:{upstream}#subdirectory=tools/skills/aa").ok()
     shutil.rmtree(Path(place.environment["SKILLPM_HOME"]) / "cache")

@@ -202,9 +202,7 @@ def test_whole_places_are_named_as_well(installed: Project, case: str) -> None:
     assert outcome.document["ok"] is not bool(expected)
 
 
-def test_linked_skills_are_verified_through_their_links(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_linked_skills_are_verified_through_their_links(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine", "--link", "symlink").ok()
     place.call("verify").ok()

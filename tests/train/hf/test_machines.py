@@ -153,7 +153,7 @@ def test_another_model_on_the_second_machine_is_refused_with_both_digests(tiny_m
         run_on_two_machines(plan_of(Sft(kind="sft")), tiny_model, tmp_path / "run", second_model=other)
 
 
-def test_what_the_second_machine_lacks_is_said_on_both(tiny_model: Path, tmp_path: Path) -> None:
+def test_what_the_second_machine_lacks_is_said_on_both(tiny_model: Path) -> None:
     first, other = launches()
 
     def find(document: Mapping[str, Any]) -> Any:

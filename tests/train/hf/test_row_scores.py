@@ -98,7 +98,7 @@ def test_the_gradient_is_trl_s(tiny_model: Path, tmp_path: Path, loss: str) -> N
     assert tokens < padded / 2
 
 
-def test_the_head_is_run_on_labelled_positions_only(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_head_is_run_on_labelled_positions_only(tiny_model: Path) -> None:
     """TRL's loss with the compact head is the loss without it."""
     import torch
     from transformers import AutoModelForCausalLM
