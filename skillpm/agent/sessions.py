@@ -28,6 +28,7 @@ _NO_REQUEST = re.compile(
 _ADDED = re.compile(  # by the program around a request, such as which file an editor shows
     r"<((?:ide|system|task|user|local|command|bash|environment|turn|subagent)[-_][a-z_-]+)\b[^<>]*>.*?</\1>", re.DOTALL
 )
+_LONGEST = 50_000  # characters of a request that is searched for these
 _EDITOR = re.compile(r"# Context from my IDE setup:.*## My request for Codex:", re.DOTALL)
 _NO_TEXT = frozenset({"image", "document", "input_image", "input_file", "image_url"})
 _REFUSED = re.compile(r"doesn't want to (?:proceed|take this action)|rejected by user|user rejected|aborted by user")
@@ -136,10 +137,10 @@ class _Reader(ABC):
 
     def _asked(self, content: Any, when: Any) -> None:
         parts = [str(part["text"]) for part in _parts(content) if isinstance(part.get("text"), str)]
-        texts = [_EDITOR.sub("", _ADDED.sub("", text)).strip() for text in parts]
+        texts = [(text if len(text) > _LONGEST else _EDITOR.sub("", _ADDED.sub("", text))).strip() for text in parts]
         request = "\n".join(text for text in texts if text and not _NO_REQUEST.match(text))
         if request:
-            picture = any(part.get("type") in _NO_TEXT for part in _parts(content))
+            picture = any(str(part.get("type")) in _NO_TEXT for part in _parts(content))
             when = when if isinstance(when, str) else ""
             self.turns.append(Turn(self._session, len(self.turns), when, self._model, request, picture))
 
