@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 
 from skillpm.agent.sessions import session_form, turns
 
-WORDS = (
-    "user assistant tool_use tool_result text response_item event_msg session_meta message function_call web_search_call "
-    "function_call_output thread_rolled_back c1 {} serve"
-).split()
-KEYS = (
-    "type message payload content role sessionId toolUseResult timestamp id call_id name arguments input action output "
-    "source num_turns text tool_use_id is_error"
-).split()
+WORDS = ["user", "assistant", "tool_use", "tool_result", "text", "response_item", "event_msg", "session_meta",
+         "message", "function_call", "web_search_call", "function_call_output", "thread_rolled_back", "c1", "{}",
+         "serve"]  # fmt: skip
+KEYS = ["type", "message", "payload", "content", "role", "sessionId", "toolUseResult", "timestamp", "id", "call_id",
+        "name", "arguments", "input", "action", "output", "source", "num_turns", "text", "tool_use_id",
+        "is_error"]  # fmt: skip
 VALUES = st.recursive(
     st.sampled_from([*WORDS, 1, -3, True, None, 1.5]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
