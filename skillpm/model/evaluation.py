@@ -19,6 +19,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapSerializer,
     WrapValidator,
+    model_validator,
 )
 
 from skillpm.errors import DocumentError
@@ -77,6 +78,12 @@ class Record(Document):
     repeat: Annotated[int, Field(ge=0, lt=MOST_REPEATS)] = 0
     confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     messages: tuple[Message, ...] = ()
+
+    @model_validator(mode="after")
+    def _exact_is_what_the_verdict_says(self) -> Record:
+        if self.exact is not (self.verdict.status == "passed"):
+            raise ValueError(f"`exact` is {str(self.exact).lower()}, and the verdict {self.verdict.status}")
+        return self
 
     @property
     def key(self) -> TaskKey:

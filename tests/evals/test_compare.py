@@ -163,6 +163,7 @@ def test_a_wrong_record_of_a_stored_evaluation_is_named_with_its_place(server: S
     stored = server.assembled(make_arm("base", [1]))
     assert Evaluation.parse(stored.text(), path="e") == stored
     document = json.loads(stored.text())
-    document["arms"][0]["records"][2]["exact"] = "perhaps"
-    with pytest.raises(DocumentError, match=r"arms\[0\]\.records\[2\]|arms.0.records.2"):
-        Evaluation.parse(json.dumps(document), path="e")
+    for wrong in ("perhaps", True):
+        document["arms"][0]["records"][2]["exact"] = wrong
+        with pytest.raises(DocumentError, match=r"arms\[0\]\.records\[2\]|arms.0.records.2"):
+            Evaluation.parse(json.dumps(document), path="e")

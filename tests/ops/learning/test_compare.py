@@ -102,10 +102,10 @@ def test_a_task_set_that_only_the_baseline_was_judged_on_keeps_a_candidate_back(
     document["task_sets"].append(document["task_sets"][0] | {"name": "harder"})
     (arm,) = document["arms"]
     errored = {"status": "errored", "score": None}
-    unjudged = [record | {"suite": "harder", "verdict": errored} for record in arm["records"][:5]]
+    unjudged = [record | {"suite": "harder", "verdict": errored, "exact": False} for record in arm["records"][:5]]
     rewritten(baseline, document, records=arm["records"] + unjudged)
     assert gated(shop, candidate, *options).document["decision"] == "GO", "nobody was judged on it"
-    judged = [record | {"verdict": arm["records"][0]["verdict"]} for record in unjudged]
+    judged = [record | {"verdict": arm["records"][0]["verdict"], "exact": True} for record in unjudged]
     rewritten(baseline, document, records=arm["records"] + judged)
     assert "harder: only the baseline was judged on it" in shop.call("gate", candidate, *options).fails(11).out
     assert "harder: only A was judged on it" in shop.call("compare", baseline, candidate).ok().err
