@@ -61,14 +61,26 @@ def fewest(target: float) -> int:
 
 def _of_skill(tree: str, ours: Sequence[Record], least: int, target: float) -> SkillCalibration:
     """Return the thresholds of a skill; its answers are sorted, the least sure first."""
-    act = _furthest(ours[::-1], max(least, len(ours) // 4), lambda bounds: bounds.low >= target)
-    refuse = _furthest(ours, max(fewest(1 - _WRONG), len(ours) // _TRIES), lambda bounds: bounds.high <= _WRONG)
+    surest = ours[::-1]
+    act = _furthest(surest, max(_reach(surest, least), len(ours) // 4), lambda bounds: bounds.low >= target)
+    fewest_wrong = _reach(ours, fewest(1 - _WRONG))
+    refuse = _furthest(ours, max(fewest_wrong, len(ours) // _TRIES), lambda bounds: bounds.high <= _WRONG)
     more: dict[str, Any] = {}
     if act is not None:
         more["act"] = _threshold(act, lambda bounds: bounds.low)
     if refuse is not None and (act is None or _confidence(refuse[-1]) < _confidence(act[-1])):
         more["refuse"] = _threshold(refuse, lambda bounds: bounds.high)
     return SkillCalibration(tree=tree, answers=len(ours), **more)
+
+
+def _reach(ours: Sequence[Record], least: int) -> int:
+    """Return how many of the first answers hold so many clusters: fewer say too little even if all are right."""
+    clusters = set[str]()
+    for size, item in enumerate(ours, 1):
+        clusters.add(item.cluster)
+        if len(clusters) >= least:
+            return size
+    return len(ours) + 1
 
 
 def _furthest(ours: Sequence[Record], first: int, holds: Callable[[Interval], bool]) -> Sequence[Record] | None:

@@ -80,6 +80,17 @@ def test_rows_of_few_templates_tell_less() -> None:
     assert thresholds(records(right, tags=("template:one",))).act is None
 
 
+def test_as_many_templates_as_answers_are_needed_however_many_answers_each_has() -> None:
+    """Answers of one template are right together: 40 templates that are all right say nothing of the next 5 %."""
+    for templates, acts in ((40, False), (80, True)):
+        found = [
+            item for number in range(templates) for item in records([(0.9, True)] * 4, tags=(f"template:{number}",))
+        ]
+        assert (thresholds(tuple(found)).act is not None) == acts
+        surer = [item.model_copy(update={"confidence": 0.9 + place / 10_000}) for place, item in enumerate(found)]
+        assert (thresholds(tuple(surer)).act is not None) == acts, "the surest 80 answers are of 20 templates"
+
+
 @pytest.mark.parametrize(
     ("found", "settings", "words"),
     [
