@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -101,7 +102,8 @@ def _server_or_file(text: str) -> Path | tuple[str, ...]:
         words = shlex.split(text)
     except ValueError:
         words = []
-    is_command = not Path(text).exists() and bool(words) and (len(words) > 1 or shutil.which(words[0]) is not None)
+    is_file = os.path.exists(text)  # noqa: PTH110  a command may be too long for a Path
+    is_command = not is_file and bool(words) and (len(words) > 1 or shutil.which(words[0]) is not None)
     return tuple(words) if is_command else Path(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ _SECONDS = 10.0  # of one answer
 _START = "import sys; sys.path += sys.argv[2:]; from skillpm.programs.confined import main; main(sys.argv[1])"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/opt", "/etc/alternatives", "/etc/ld.so.cache",
            "/etc/manpath.config", "/etc/man_db.conf", "/etc/groff", "/etc/perl", "/etc/localtime")  # fmt: skip
+_MISSING = "install it, or give its path, such as ./bin/my-program"
 _MOST = 8  # calls at once
 _TREE = ("bin", "sbin", "shims", "Scripts")
 
@@ -71,7 +73,8 @@ class Asker:
     def __post_init__(self) -> None:
         located = shutil.which(self.program)
         if located is None:
-            hint = "install it, or give its path: --from-cli ./bin/my-program"
+            is_file = os.path.isfile(self.program)  # noqa: PTH113  it may be too long for a Path
+            hint = f"run `chmod +x {shlex.quote(self.program)}`, or name what runs it" if is_file else _MISSING
             raise UsageError(f"there is no program `{self.program[:80]}`", hint=hint)
         self.path = Path(located).absolute()
         self._sandbox = choose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from skillpm.errors import UsageError
+from skillpm.formats.strict import strict_json
 from skillpm.programs.ask import Asker, kill
 
 _VERSION = "2025-06-18"  # of the protocol
@@ -36,11 +38,16 @@ class _Talk:
         self.say({"id": self.number, "method": method, "params": parameters})
         while line := self.receive.readline(_BYTES - self.read):
             self.read += len(line)
-            with contextlib.suppress(ValueError):
-                message = json.loads(line)
-                if isinstance(message, dict) and message.get("id") == self.number and "method" not in message:
-                    return _result(message, method)
-        raise _ServerError(f"printed no answer to `{method}`")
+            try:
+                message = strict_json(line.decode())
+            except ValueError as error:
+                if b'"jsonrpc"' in line:
+                    raise _ServerError(f"answered `{method}` with what is not JSON: {error}") from None
+                continue  # words of its own
+            if isinstance(message, dict) and message.get("id") == self.number and "method" not in message:
+                return _result(message, method)
+        told = f"printed no answer to `{method}`" if self.read < _BYTES else f"printed more than {_BYTES >> 20} MiB"
+        raise _ServerError(told)
 
     def say(self, message: dict[str, Any]) -> None:
         """Send a message. A server that has ended says so by its answer, which is missing."""
@@ -69,7 +76,7 @@ def tools_of_server(words: Sequence[str]) -> list[Any]:
         UsageError: there is no such program, or it gives no list of tools.
     """
     asker = Asker(words[0], SECONDS)
-    command = [str(asker.path), *(str(Path(word).absolute()) if Path(word).is_file() else word for word in words[1:])]
+    command = [str(asker.path), *(str(Path(word).absolute()) if _is_file(word) else word for word in words[1:])]
     with tempfile.TemporaryDirectory(prefix="skillpm-server-") as folder, tempfile.TemporaryFile() as error:
         process = asker.start(command, Path(folder).resolve(), _shown(command), error)
         late = threading.Event()
@@ -104,7 +111,7 @@ def _listed(talk: _Talk) -> list[Any]:
         if not isinstance(listed, list):
             raise _ServerError("answered `tools/list` without `tools`")
         tools += listed
-        if not page.get("nextCursor"):
+        if page.get("nextCursor") in (None, "", cursor.get("cursor")):  # some give one page for ever
             break
         cursor = {"cursor": page["nextCursor"]}
     return tools
@@ -113,11 +120,15 @@ def _listed(talk: _Talk) -> list[Any]:
 def _shown(command: Sequence[str]) -> tuple[Path, ...]:
     """Return the folders that the server may read, beside its interpreter's: never a home folder, nor one above it."""
     home = Path.home().resolve()
-    files = [Path(word) for word in command[1:] if Path(word).is_file()]
+    files = [Path(word) for word in command[1:] if _is_file(word)]
     folders = [
         folder for folder in (Path.cwd(), *(file.parent for file in files)) if folder not in (home, *home.parents)
     ]
     return (*folders, *files)
+
+
+def _is_file(word: str) -> bool:
+    return os.path.isfile(word)  # noqa: PTH113  a word may be too long for a Path
 
 
 def _last_words(error: IO[bytes]) -> str:

@@ -208,7 +208,8 @@ def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, An
     if kept or not seeds:
         return suite, kept
     first = set(runs_of(seeds[0][0]))  # of a command with little to say: a skill needs an example to show
-    return [item for item in suite if first.isdisjoint(runs_of(item[0]))], seeds[:1]
+    others = [item for item in suite if first.isdisjoint(runs_of(item[0]))]
+    return (others, seeds[:1]) if others else (suite, [])
 
 
 def _distinct(tasks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

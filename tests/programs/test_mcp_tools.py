@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from skillpm.cli.main import main
 from skillpm.errors import UsageError
+from skillpm.formats.printable import printable
 from skillpm.programs.mcp_tools import tools_of_server
 
 REAL = """
@@ -27,6 +28,16 @@ def book(day: str, kind: Literal["standing", "sitting"], people: list[str] | Non
 def cancel(number: int) -> str:
     "Cancel a booking."
 server.run()
+"""
+HOSTILE = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked: continue
+    at = {"type": "string", "description": "where \\x1b]0;gone\\x07"}
+    schema = {"type": "object", "properties": {"at\\x1b[2J": at}}
+    tool = {"name": "look", "description": "Look \\ud800 \\u202e around.", "inputSchema": schema}
+    print(json.dumps({"id": asked["id"], "result": {"tools": [tool], "nextCursor": "again"}}), flush=True)
 """
 # answers what it is asked, one page a tool; first it says something that is no answer, and asks for something itself
 PAGES = """
@@ -70,13 +81,29 @@ def test_all_pages_are_read_and_what_is_no_answer_is_skipped(tmp_path: Path) -> 
     assert [tool["name"] for tool in tools_of_server(script(tmp_path, PAGES))] == ["look", "see"]
 
 
+def test_what_a_server_says_is_written_as_a_terminal_may_show_it(tmp_path: Path) -> None:
+    """It gives one page for ever, too, which is taken as often as it takes to see that."""
+    words = " ".join(script(tmp_path, HOSTILE))
+    made = CliRunner().invoke(main, ["new", "look", "--from-mcp", words, "--directory", str(tmp_path)])
+    assert made.exit_code == 0 and made.output.count("another one has its name") == 1, made.output
+    texts = [path.read_text() for path in (tmp_path / "look").rglob("*") if path.is_file()]
+    assert all(printable(text, keep="\n") == text for text in texts)
+    assert any("where \\x1b]0;gone" in text for text in texts)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("raise SystemExit('no key is set')", "printed no answer to `initialize`; it says `no key is set`"),
         ("import json\nprint(json.dumps({'id': 1, 'error': {'message': 'busy'}}))", "busy"),
         ("import json\nprint(json.dumps({'id': 1, 'result': []}))", "answered `initialize`"),
-        ("while True: print('x' * 1000)", "printed no answer"),
+        ("while True: print('x' * 1000)", "printed more than 16 MiB"),
+        (
+            "print('{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\":' + '[' * 10**5 + ']' * 10**5 + '}')",
+            "not JSON: nested too deeply",
+        ),
+        ('print(\'{"jsonrpc": "2.0", "id": 1, "result": NaN}\')', "not JSON: NaN"),
+        ("import this  # " + "x" * 300, "printed no answer"),
     ],
 )
 def test_a_server_without_a_list_is_refused_with_its_words(tmp_path: Path, text: str, told: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from skillpm.errors import DocumentError, UsageError
+from skillpm.formats.printable import printable
 from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
 from skillpm.storage.files import DiskErrors, refuse_unending, write_atomic
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Api = Literal["tools", "mcp", "openapi"]
 _MOST_BYTES = 16 << 20  # of a description of an API
+_KEPT = "\n\t\u200c\u200d"  # lines, and what joins or parts letters and emoji
 PROGRAM_FILE = "references/program.json"  # what a program was when its skill was written
 
 
@@ -106,6 +108,7 @@ def create_from_api(
     origin, shown = (str(source), source.name) if isinstance(source, Path) else (" ".join(source),) * 2
     try:
         document = _api_document(_described(source), origin) if isinstance(source, Path) else _served(source)
+        document = _visible(document)
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
         tools = drafts_of(_chosen(list(reader(document, warn)), chosen), warn)
         info = document.get("info") if isinstance(document, dict) else None
@@ -114,6 +117,17 @@ def create_from_api(
         return _write(target, _files_that_fit(about, tools, warn))
     except DocumentError as error:
         raise DocumentError(error.rule, path=error.path or origin, line=error.line, hint=error.hint) from None
+
+
+def _visible(value: Any) -> Any:
+    """Return a document whose texts and keys have no controls of a terminal, and nothing else that nobody sees."""
+    if isinstance(value, str):
+        return printable(value, keep=_KEPT)
+    if isinstance(value, list):
+        return [_visible(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key, keep=_KEPT): _visible(item) for key, item in value.items()}
+    return value
 
 
 def _described(file: Path) -> str:
