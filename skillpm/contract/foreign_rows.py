@@ -126,9 +126,15 @@ def _shown(row: dict[str, Any]) -> tuple[Any, Any]:
         return prompt, answer if isinstance(answer, dict) else None
     if isinstance(answer, list) and answer and isinstance(answer[-1], dict) and answer[-1].get("role") == "assistant":
         return prompt, _of_messages(answer[-1:])
-    if isinstance(answer, list) and any(isinstance(item, dict) and "type" in item for item in answer):
+    if isinstance(answer, list) and answer and all(map(_is_item, answer)):
         return prompt, _of_items(answer)
     return prompt, _answer(answer)
+
+
+def _is_item(value: Any) -> bool:
+    """Is it an item of Responses? A skill's own answer may be a list of objects with a type, too."""
+    kind = str(value.get("type")) if isinstance(value, dict) else ""
+    return kind in ("message", "reasoning") or kind.endswith(("_call", "_call_output"))
 
 
 def _of_items(items: Sequence[Mapping[str, Any]]) -> Any:
@@ -137,9 +143,8 @@ def _of_items(items: Sequence[Mapping[str, Any]]) -> Any:
     calls = [{"function": item} for item in items if item["type"] == "function_call"]
     if any(item["type"].endswith("_call") and item["type"] != "function_call" for item in items):
         return _NoAnswer("calls a tool of another kind")
-    return (
-        _of_messages([{"content": "", "tool_calls": calls}] if calls else messages[:1]) if calls or messages else None
-    )
+    replies = [{"content": "", "tool_calls": calls}] if calls else messages[:1]
+    return _of_messages(replies) if replies else None
 
 
 def _message(turn: dict[str, Any]) -> dict[str, Any]:

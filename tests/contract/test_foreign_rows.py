@@ -89,6 +89,12 @@ def test_an_answer_that_is_not_all_of_it_is_left_out_with_its_reason(row: dict[s
     assert (read.request, read.expected) == ("go", None) and reason in read.reason
 
 
+def test_a_list_of_a_skills_own_is_no_list_of_items() -> None:
+    expected = [{"type": "circle", "r": 1}, {"type": "square"}]
+    (found,) = foreign_rows([(1, {"request": "go", "expected": expected})], path="f")
+    assert found.expected == expected
+
+
 def test_what_a_tool_without_arguments_is_called_with_is_an_empty_object() -> None:
     assert foreign_rows([(1, {"messages": [USER, OTHER]})], path="f")[0].expected == {"tool": "dev", "args": {}}
 
