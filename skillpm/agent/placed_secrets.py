@@ -37,7 +37,7 @@ _PLACES = tuple(
         ("a password of a command", r"(?<!\S)(?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:(?=\S*[a-z])([^\s\"']{1,128})"),
         (
             "a password of a command",
-            rf"(?<!\\w)--?(?:[a-z-]{{1,32}}-)?(?:(?:store|key|src|dest|pass)?pass(?:word|wd|phrase|in|out)?|token|secret|api-key)"
+            rf"(?<![\w-])--?(?:[a-z-]{{1,32}}-)?(?:(?:store|key|src|dest|pass)?pass(?:word|wd|phrase|in|out)?|token|secret|api-key)"
             rf"[ =][\"']?(?:pass:)?(?![-$/.~]|pass:|env:|file:|stdin)({_VALUE})",
         ),
         (

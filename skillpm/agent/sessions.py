@@ -213,9 +213,8 @@ class _Codex(_Reader):
             self._asked(item.get("content"), row.get("timestamp"))
         elif kind == "event_msg" and item.get("type") == "thread_rolled_back":
             count = item.get("num_turns")
-            del self.turns[
-                len(self.turns) - min(len(self.turns), count if isinstance(count, int) and count > 0 else 0) :
-            ]
+            if isinstance(count, int) and count > 0:
+                del self.turns[-count:]
         elif kind == "function_call":
             self._called(item.get("call_id"), item.get("name"), _object(item.get("arguments")))
         elif kind == "local_shell_call":

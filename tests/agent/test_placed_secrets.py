@@ -74,6 +74,7 @@ WORDS = [
     "the key is on the table, and the token is gone",
     "tar -b 20 -cf a.tar x=1",
     "echo hello | tee log1",
+    "a two-pass road1 and a multi-token model7b",
 ]
 
 
