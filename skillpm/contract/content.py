@@ -1,6 +1,7 @@
 """The content of a message of chat completions: a text, or a list of parts of which each is a text.
 
-Source: OpenAI API reference, ``content`` of a message; gateways send an answer as parts, too.
+What a model thought before it answered is no part of its answer. Sources: OpenAI API reference, ``content`` of a
+message; Mistral API reference, ``thinking`` of a message. Gateways send an answer as parts, too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 _TEXT = ("text", "input_text", "output_text", None)  # of chat completions, of Responses, and of who names no type
+_THOUGHT = ("thinking", "reasoning", "redacted_thinking")
 
 
 class PartError(ValueError):
@@ -27,6 +29,8 @@ def _parts(content: Any) -> list[Any]:
 
 def _part_text(part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
+    if kind in _THOUGHT:
+        return ""
     if not isinstance(part, dict) or (kind in _TEXT and not isinstance(part.get("text"), str)):
         raise TypeError("a part is an object with a text")
     if kind not in _TEXT:

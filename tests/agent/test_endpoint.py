@@ -42,8 +42,9 @@ def test_a_servers_text_and_its_native_calls_become_one_form_of_answer(chat: Mak
     assert last["body"]["tools"][0]["function"]["name"] == "dev" and last["authorization"] is None
 
 
-def test_a_text_in_parts_is_one_text(chat: MakeChat) -> None:
-    parts = [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
+def test_a_text_in_parts_is_one_text_without_what_was_thought_before(chat: MakeChat) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "They greet."}]}
+    parts = [thought, {"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}]
     assert ask(f"{chat({'go': {'text': parts}})}#tiny") == Completion("hello", 7, 3, "stop")
 
 
