@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Hashable
 from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
@@ -71,6 +72,13 @@ class Contract:
     def judges_by_argument(self, tool: str) -> bool:
         """Is a call of this tool valid where each value of an argument stands in some valid call?"""
         return self._schemas[tool].is_by_argument
+
+    def key_of(self, tool: str, argument: str, value: Any) -> Hashable:
+        """Return the same key for two values of an argument that are the same; None where no key tells.
+
+        Such are arguments of unknown tools, and those that are not judged. A tolerance does not count.
+        """
+        return self._schemas[tool].equality.key(argument, value) if tool in self._schemas else None
 
     def complete(self, expected: Any) -> dict[str, Any]:
         """Return an expected answer with every argument present, in the order of the schema.

@@ -74,6 +74,13 @@ class Equality:
         """Are two values of an argument the same? Both are valid and complete."""
         return _same(self._arguments.get(name), left, right)
 
+    def key(self, name: str, value: Any) -> Hashable:
+        """Return the same key for two values of an argument that are the same; None where it is not judged.
+
+        Two numbers have one key only where they are equal, whatever the tolerance.
+        """
+        return _key(self._arguments.get(name), value)
+
     def aligned(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments on the right, each written as on the left where the two are the same."""
         return {name: left[name] if self.same(name, left[name], value) else value for name, value in right.items()}

@@ -8,7 +8,7 @@ another, a value that stood in a call that passed passes in all calls.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from operator import contains
 from typing import Any, NamedTuple
@@ -52,6 +52,7 @@ class Answers:
 
     def __init__(self, contract: Contract | None) -> None:
         self._contract = contract
+        self._compared = {tool.name for tool in contract.tools.values() if tool.compare} if contract else set()
         tools = {} if contract is None else contract.tools
         self._calls = {
             name: _Calls.of(tool, contract is not None and contract.judges_by_argument(name))
@@ -71,6 +72,14 @@ class Answers:
         completed = target if self._contract is None else self._contract.complete(target)
         text = completed if isinstance(completed, str) else _encode(completed)
         return Answer(completed, text, canonical_json(completed))
+
+    def identity(self, answer: Answer) -> Hashable:
+        """Return what two answers have in common exactly where the contract calls them the same, but for tolerances."""
+        expected = answer.expected
+        if self._contract is None or "args" not in expected or expected["tool"] not in self._compared:
+            return answer.text
+        tool = expected["tool"]
+        return (tool, *(self._contract.key_of(tool, name, value) for name, value in expected["args"].items()))
 
     def _call(self, calls: _Calls, values: Sequence[str], completed: dict[str, Any]) -> Answer:
         text = calls.text % (*values,)

@@ -11,7 +11,7 @@ one, and a row is left out.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from skillpm.storage.temporary_database import DigestMap
@@ -95,8 +95,8 @@ class Deduplicator:
         """Yield the hashes of the forms that have a row, in their order."""
         return (key for key, known in self._forms.items() if known[1] != _NO_ROW)
 
-    def add(self, form: str, target: str, row: int = _NO_ROW) -> Finding:
-        """Judge a request by its normal form and the canonical text of its target; ``row`` is its number if it is NEW.
+    def add(self, form: str, target: Hashable, row: int = _NO_ROW) -> Finding:
+        """Judge a request by its normal form and what tells its target from others; ``row`` is its number if it is NEW.
 
         Where it is AMBIGUOUS the earlier request of that form is to be dropped too. A near duplicate is remembered for
         its form, so that another target for the same words is still found.

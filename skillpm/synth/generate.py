@@ -98,7 +98,7 @@ class _Maker:
         # What people approved in use is no part of the skill. If it moved the split, a later round would measure on
         # what an earlier one has learned.
         own = [seed for seed in contributions.seeds if TRACE not in seed.tags]
-        self.division = divide(document, own)
+        self.division = divide(document, own, contributions.contract)
         self._held_out = HeldOut(document, self.division)
         self._answers = Answers(contributions.contract)
         self._judge = judge

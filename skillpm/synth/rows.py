@@ -142,7 +142,7 @@ class RowCollector:
                 answer = self._answers.of(task.expected)
             except DocumentError:
                 continue  # `skillpm validate` tells; an answer out of the contract has no near duplicate here
-            self._duplicates.add(normal_form(task.request), answer.text)
+            self._duplicates.add(normal_form(task.request), self._answers.identity(answer))
 
     def take(self, offers: Sequence[Offer]) -> list[Row | str]:
         """Take rows, or count and return why not; a row stays for good once ``verify`` has kept it."""
@@ -209,7 +209,7 @@ class RowCollector:
             if isinstance(item, str):
                 new.append(item)
                 continue
-            finding = self._duplicates.add(item.form, item.answer.text, number)
+            finding = self._duplicates.add(item.form, self._answers.identity(item.answer), number)
             if finding is Finding.NEW:
                 new.append(item)
                 number += 1

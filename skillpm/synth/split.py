@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from skillpm.contract.contract import Contract
 from skillpm.formats.document import Document
 from skillpm.model.synthesis import CLAUSE, SLOT, Pool, SynthesisDocument, TaskRule, scalars
 from skillpm.model.task import Seed, Split, request_key
@@ -37,6 +38,7 @@ from skillpm.synth.pools import (
     validator_of,
     value_text,
 )
+from skillpm.synth.spelling import Spellings
 
 SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
 _SHOWN = "a seed, a phrasing or another pool shows every value that could be held out"
@@ -120,7 +122,7 @@ class Division:
         if pool.integers is not None and size(pool, {}) > LISTED:
             return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
         every = listed(pool, {}) or ()
-        mine = [item for item in every if shared or self.is_held_out(value_text(item.value)) == held]
+        mine = [item for item in every if shared or self.is_held_out(known_as(item.value)) == held]
         return Listed(mine) if pool.dates is None else ListedDays(mine)
 
 
@@ -159,13 +161,14 @@ def hold_out(lists: Iterable[Sequence[str]], share: float, shown: Iterable[str] 
     return frozenset(held)
 
 
-def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
-    """Split the values and phrasings of a document."""
+def divide(document: SynthesisDocument, seeds: Sequence[Seed] = (), contract: Contract | None = None) -> Division:
+    """Split the values and phrasings of a document; what the contract calls the same value is on one side."""
     pools = used_pools(document)
+    spellings = Spellings(document, contract, pools, seeds)
     shared = {name: reason for name, pool in pools.items() if (reason := _why_shared(pool, pools))}
     corpus = Corpus(_shown(document, seeds))
     plain = {
-        name: texts_of(pool, pools)
+        name: _known_as(pool, pools)
         for name, pool in pools.items()
         if pool.template is None and pool.members is None and size(pool, pools) <= LISTED
     }
@@ -173,23 +176,26 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     # by its rank alone, and must not be called held out where a phrasing says it.
     known = {text for texts in plain.values() for text in texts if corpus.shows(text)} | corpus.words
     known |= {text for name in shared for text in plain.get(name, ())}
-    held = set(hold_out([plain[name] for name in plain if name not in shared], document.held_out, known))
+    known |= {spellings.first(text) for text in spellings if text in known or corpus.shows(text)}
+    lists = [[*map(spellings.first, plain[name])] for name in plain if name not in shared]
+    held = set(hold_out(lists, document.held_out, known))
+    held.update(text for text in spellings if spellings.first(text) in held)
     sides = dict.fromkeys(known, False)
     sides.update({text: text in held for texts in plain.values() for text in texts})
     for name in plain:
         if name not in shared and held.isdisjoint(plain[name]):
             shared[name] = _SHOWN
     # what is made of other pools comes after them: only now is it known which of these are split
-    _divide_whole(document, pools, shared, sides)
+    _divide_whole(document, pools, shared, sides, spellings)
     requests = [_words(seed.request) for seed in seeds]
-    lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
+    phrasing_lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
     every = "\n".join(requests)  # a look at all of them at once tells most phrasings apart
     read = {
         text
-        for text in {*chain(*lists)}
+        for text in {*chain(*phrasing_lists)}
         if _reads_like(text, every) and any(_reads_like(text, request) for request in requests)
     }
-    phrasings = hold_out(lists, document.held_out, read)
+    phrasings = hold_out(phrasing_lists, document.held_out, read)
     return Division(
         document.held_out,
         sides,
@@ -199,7 +205,11 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
 
 
 def _divide_whole(
-    document: SynthesisDocument, pools: Mapping[str, Pool], shared: dict[str, str], sides: dict[str, bool]
+    document: SynthesisDocument,
+    pools: Mapping[str, Pool],
+    shared: dict[str, str],
+    sides: dict[str, bool],
+    spellings: Spellings,
 ) -> None:
     """Hold out whole values of those templates, and then of those lists, none of whose parts is split."""
     for is_list in (False, True):
@@ -211,7 +221,10 @@ def _divide_whole(
             and size(pool, pools) <= LISTED
             and all(part in shared for part in pool.parts)
         }
-        held = hold_out(whole.values(), document.held_out, [text for text, side in sides.items() if not side])
+        shown = [spellings.first(text) for text, side in sides.items() if not side]
+        first = [[*map(spellings.first, texts)] for texts in whole.values()]
+        held = {*hold_out(first, document.held_out, shown)}
+        held.update(text for text in spellings if spellings.first(text) in held)
         for name, texts in whole.items():
             sides.update({text: sides.get(text, False) or text in held for text in texts})
             if held.isdisjoint(texts):

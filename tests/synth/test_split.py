@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given as given_by_hypothesis
 from hypothesis import strategies as st
 
+from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.formats.document import read_model
+from skillpm.model.contract import ContractDocument
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed
 from skillpm.synth.checker import whole_side
 from skillpm.synth.days import written
-from skillpm.synth.pools import listing_texts
+from skillpm.synth.pools import known_as, listing_texts
 from skillpm.synth.split import divide, hold_out, rank
 
 TEXTS = st.text("abcdefgh", min_size=1, max_size=2)
@@ -240,3 +242,48 @@ def test_a_request_that_reads_like_a_seed_is_not_held_out() -> None:
     for seed, held in (("Start the server on 1!", ("boot {x}",)), ("Boot it", ("start the server [*]",))):
         division = divide(document, [Seed(request=seed, expected={})])
         assert division.phrasings_of(requests, "held_out") == held
+
+
+PLAIN = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
+SPELLED = {
+    "number": ({"type": "number"}, None, [(number, float(number)) for number in range(1, 9)]),
+    "casefold": ({"type": "string"}, "casefold", [(word, word.title()) for word in PLAIN]),
+    "words": ({"type": "string"}, "words", [(f"{word} x", f"{word}  x") for word in PLAIN]),
+    "path": ({"type": "string"}, "path", [(f"{word}/x", f"./{word}//x") for word in PLAIN]),
+    "set": ({"type": "array"}, "set", [([word, "b"], ["b", word, "b"]) for word in PLAIN]),
+    "same": ({"type": "string"}, {"same": {word[:3]: word for word in PLAIN}}, [(word, word[:3]) for word in PLAIN]),
+    "order": ({"type": "array"}, None, [(["b", word], [f"{word}2", "b"]) for word in PLAIN]),
+}
+
+
+@pytest.mark.parametrize("way", SPELLED)
+@pytest.mark.parametrize("part", [False, True])
+def test_what_the_contract_calls_one_value_is_on_one_side(way: str, part: bool) -> None:
+    schema, comparison, pairs = SPELLED[way]
+    tool = {"name": "take", "input_schema": {"type": "object", "properties": {"value": schema}}}
+    compare = {} if comparison is None else {"compare": {"value": comparison}}
+    contract = Contract(
+        ContractDocument.model_validate({"contract": 1, "system_prompt": "p", "tools": [{**tool, **compare}]})
+    )
+    first, second = ({"choice": [pair[place] for pair in pairs]} for place in (0, 1))
+    values = {"first": first, "second": second}
+    drawn = ["first", "second"]
+    if part and schema["type"] == "string":
+        values |= {"whole": {"template": "{first}"}}
+        drawn = ["whole", "second"]
+    tasks = [
+        {
+            "name": pool,
+            "tool": "take",
+            "requests": ["take {v}"],
+            "draw": {"v": {"from": pool}},
+            "args": {"value": "{v}"},
+        }
+        for pool in drawn
+    ]
+    document = SynthesisDocument.model_validate({"synthesis": 1, "values": values, "tasks": tasks})
+    division = divide(document, (), contract)
+    sides = {known_as(value): division.is_held_out(known_as(value)) for pair in pairs for value in pair}
+    assert len({*sides.values()}) == 2  # something is held out, and something is not
+    if way != "order":  # whose pairs are two values each
+        assert all(sides[known_as(one)] == sides[known_as(other)] for one, other in pairs)

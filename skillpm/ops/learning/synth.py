@@ -176,7 +176,7 @@ def count_traces(context: Context, skill: Skill) -> int:
     files = SkillFiles(skill)
     suites, own, document = files.suites(), files.seeds(), files.synthesis()
     index = SuiteIndex([(skill.name, suite) for suite in suites])
-    held_out = None if document is None else HeldOut(document, divide(document, own))
+    held_out = None if document is None else HeldOut(document, divide(document, own, files.contract()))
     return sum(
         index.shared_run(normal_form(seed.request)) is None
         and not (held_out is not None and held_out.stands_in(seed.request, seed.expected))
