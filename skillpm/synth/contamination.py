@@ -58,6 +58,11 @@ class SuiteIndex:
                     self._parts.update(_neighbours(form.split(), PART))
                 self._tasks.append((task, place))
 
+    @property
+    def tasks(self) -> list[Seed]:
+        """The tasks of all suites."""
+        return [task for task, _ in self._tasks]
+
     def __contains__(self, form: str) -> bool:
         """Does a suite ask this?"""
         return skeleton(form) in self._places

@@ -95,6 +95,13 @@ class Deduplicator:
         """Yield the hashes of the forms that have a row, in their order."""
         return (key for key, known in self._forms.items() if known[1] != _NO_ROW)
 
+    def avoid(self, form: str, target: Hashable) -> None:
+        """Remember a request that is no row, whatever it is near to: its own near duplicates are to be found."""
+        key, answer = hash(form), hash(target)
+        if key not in self._forms:
+            self._forms[key] = (answer, _NO_ROW)
+        self._remember(form, answer, _NO_ROW)
+
     def add(self, form: str, target: Hashable, row: int = _NO_ROW) -> Finding:
         """Judge a request by its normal form and what tells its target from others; ``row`` is its number if it is NEW.
 
@@ -133,18 +140,23 @@ class Deduplicator:
 
     def _has_near(self, form: str, target: int, row: int) -> bool:
         """Is an earlier request with this target similar enough? If not, this one is remembered."""
-        rows, forms, indexed = self._groups.get(target) or (0, [], 0)
+        _, forms, indexed = self._groups.get(target) or (0, [], 0)
         if forms or indexed:
             words = frozenset(form.split())
             if _is_near_one_of(forms, words) or self._is_near_indexed(words, target, indexed):
                 return True
+        self._remember(form, target, row)
+        return False
+
+    def _remember(self, form: str, target: int, row: int) -> None:
+        """Let later requests with this target be compared with this one."""
+        rows, forms, indexed = self._groups.get(target) or (0, [], 0)
         forms = [*forms, form]
         if indexed or len(forms) == SMALL:
             indexed, forms = self._with_indexed(forms, target, indexed), []
         is_row = row != _NO_ROW
         self.targets += is_row and rows == 0
         self._groups[target] = (rows + is_row, forms, indexed)
-        return False
 
     def _is_near_indexed(self, words: frozenset[str], target: int, indexed: int) -> bool:
         """Is one of the indexed requests with this target similar enough?"""

@@ -125,8 +125,7 @@ class _Maker:
         """Fill the rows of one side."""
         rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
         self.collectors[split], self.asked[split] = rows, asked
-        for suite in self.contributions.suites:
-            rows.avoid([task for task in suite.tasks if isinstance(task, Seed)])
+        rows.avoid(self._suites.tasks)
         self._progress.start(f"{self.name} {split.replace('_', '-')}", asked)
         if split == "train":
             seeds = [
@@ -331,7 +330,8 @@ def synthesise(
     mine = [(item.skill.name, suite) for item in contributions for suite in item.suites]
     suites = SuiteIndex([*mine, *other_suites])
     for item in contributions:
-        suites.refuse(item.skill.name, item.seeds)
+        # what was asked in use may well stand in a suite; then it is no row, and nobody has anything to mend
+        suites.refuse(item.skill.name, [seed for seed in item.seeds if TRACE not in seed.tags])
     # Training of all skills first: a held-out request must stand in no skill's training rows, for one model learns them
     # all. The other order would let held-out rows take requests, and so change training with the number of them.
     makers = [_Maker(item, judge, suites, seed, rephrasing, progress) for item in contributions]

@@ -136,13 +136,13 @@ class RowCollector:
         return (key for key in self._duplicates if key in other._duplicates)
 
     def avoid(self, tasks: Sequence[Seed]) -> None:
-        """Remember tasks of this skill's suites, so that their near duplicates are not taken either."""
+        """Remember tasks of suites, so that their near duplicates are not taken either."""
         for task in tasks:
             try:
                 answer = self._answers.of(task.expected)
             except DocumentError:
-                continue  # `skillpm validate` tells; an answer out of the contract has no near duplicate here
-            self._duplicates.add(normal_form(task.request), self._answers.identity(answer))
+                continue  # another skill's; an answer out of the contract has no near duplicate here
+            self._duplicates.avoid(normal_form(task.request), self._answers.identity(answer))
 
     def take(self, offers: Sequence[Offer]) -> list[Row | str]:
         """Take rows, or count and return why not; a row stays for good once ``verify`` has kept it."""

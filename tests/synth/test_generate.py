@@ -26,7 +26,7 @@ from skillpm.formats.document import read_json_lines
 from skillpm.model.episode import Episode
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.model.task import Seed, Split, Task, canonical_json
+from skillpm.model.task import TRACE, Seed, Split, Task, canonical_json
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.generate import synthesise
@@ -614,6 +614,31 @@ def test_what_is_doubtful_in_the_rules_is_said(given: Given, judge: Judge) -> No
     assert 'nothing says the value ""' in notes
     assert "says a value of `tag` by itself" in notes
     assert "the contract refuses" in notes
+
+
+def test_near_duplicates_of_every_suite_are_refused_whosoever_it_is_and_whatever_else_is_near_to_it(
+    given: Given, judge: Judge
+) -> None:
+    words = "stop every one of the servers now"
+    chain = [f"{words} at once", f"{words} at once please", f"{words} at once please sir"]  # each is near the next
+    asked = f"{words} once please sir"  # and near the last two
+    suite = Suite(name="s", tasks=tuple(Seed(request=text, expected={"tool": "stop", "args": {}}) for text in chain))
+    foreign = Suite(name="f", tasks=(Seed(request=chain[0], expected={"tool": "unknown", "args": {}}),))
+    task = {"name": "t", "tool": "stop", "requests": [asked]}
+    for tasks, taken in ((suite, 0), (suite.model_copy(update={"tasks": suite.tasks[:1]}), 1), (foreign, 1)):
+        made = synthesise([given({"tasks": [task]})], judge, rows=1, held_out=0, seed=0, other_suites=[("twin", tasks)])
+        assert len(made.train) == taken
+
+
+def test_what_was_asked_in_use_and_stands_in_a_suite_is_left_out_and_stops_nobody(given: Given, judge: Judge) -> None:
+    answer = {"tool": "stop", "args": {"port": 5}}
+    seeds = [
+        Seed(request=text, expected=answer, tags=(TRACE,)) for text in ("Stop port 5!", "halt port number 5 today")
+    ]
+    suite = Suite(name="s", tasks=(Seed(request="stop port 5", expected=answer),))
+    made = synthesise([given(None, seeds=seeds)], judge, rows=2, held_out=0, seed=0, other_suites=[("far", suite)])
+    assert [task.request for task in made.train] == [seeds[1].request]
+    assert made.profile.skills["small"].train.rejected == {"stands in a suite": 1}
 
 
 def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(

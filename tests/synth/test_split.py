@@ -245,7 +245,7 @@ def test_a_request_that_reads_like_a_seed_is_not_held_out() -> None:
 
 
 PLAIN = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
-SPELLED = {
+SPELLED: dict[str, tuple[dict[str, Any], Any, list[tuple[Any, Any]]]] = {
     "number": ({"type": "number"}, None, [(number, float(number)) for number in range(1, 9)]),
     "casefold": ({"type": "string"}, "casefold", [(word, word.title()) for word in PLAIN]),
     "words": ({"type": "string"}, "words", [(f"{word} x", f"{word}  x") for word in PLAIN]),
@@ -266,7 +266,7 @@ def test_what_the_contract_calls_one_value_is_on_one_side(way: str, part: bool) 
         ContractDocument.model_validate({"contract": 1, "system_prompt": "p", "tools": [{**tool, **compare}]})
     )
     first, second = ({"choice": [pair[place] for pair in pairs]} for place in (0, 1))
-    values = {"first": first, "second": second}
+    values: dict[str, Any] = {"first": first, "second": second}
     drawn = ["first", "second"]
     if part and schema["type"] == "string":
         values |= {"whole": {"template": "{first}"}}
