@@ -6,19 +6,22 @@ A run has 8 words, which finds every shared run of 13 too (the lengths used for 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from skillpm.errors import CheckError
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed
-from skillpm.synth.dedupe import normal_form
+from skillpm.synth.dedupe import UNSPACED, normal_form
 from skillpm.synth.rule_language import RuleLanguage
 
 # Small letters that look like Latin ones, or whose capitals do: the letters of Cyrillic and Greek in confusables.txt of
 # Unicode Technical Standard 39. Where the two differ (ν: v, Ν: N), the small one counts. Without μ, which is a unit.
 _LATIN = str.maketrans("авгекмнорстухѕіјѡѵүһҽԁԍԛԝӏαβγεζηικνορστυχϳ", "abrekmhopctyxsijwvyhedgqwlabyezhikvopotuxj")
 RUN = 8  # words
+_LETTERS = 6  # of a script without spaces that make a word; each begins one, so that a run has 13 letters
+_UNSPACED = re.compile(f"{UNSPACED}(?: {UNSPACED})*")
 PART = 6  # words of a run: requests have fewer in common by chance, too
 
 
@@ -30,7 +33,12 @@ def skeleton(form: str) -> str:
     if form.isascii() and "..." not in form:
         return form
     latin = unicodedata.normalize("NFC", form.translate(_LATIN))
-    return " ".join(filter(_says_something, latin.split())) or latin
+    spaced = " ".join(filter(_says_something, latin.split())) or latin
+    return _UNSPACED.sub(lambda found: " ".join(_words(found[0].replace(" ", ""))), spaced)
+
+
+def _words(letters: str) -> Iterator[str]:
+    return (letters[start : start + _LETTERS] for start in range(max(1, len(letters) - _LETTERS + 1)))
 
 
 def _says_something(word: str) -> bool:

@@ -10,6 +10,7 @@ one, and a row is left out.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -25,6 +26,11 @@ _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
 _MARKS = ".,!?;:"
 _UNSEEN = {**dict.fromkeys((0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF)), ord("’"): "'"}
+# Letters of scripts without spaces between words, each of which counts as a word: Thai, Lao, Burmese, Khmer, kana, Han.
+UNSPACED = (
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_UNSPACED = re.compile(UNSPACED)
 _QUOTES = "\"'`“”‘’()"
 
 
@@ -44,7 +50,7 @@ def _folded(text: str) -> str:
     """
     for form in ("NFD", "NFKC"):
         text = unicodedata.normalize(form, text).casefold()
-    return unicodedata.normalize("NFKC", text).translate(_UNSEEN)
+    return _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFKC", text).translate(_UNSEEN))
 
 
 class _BareWords(dict[str, str]):

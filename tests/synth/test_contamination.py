@@ -25,6 +25,7 @@ ALIKE = [
     ("COPY THE REPORT", "СОРУ ТНЕ RЕРОRТ"),
     ("Show A, B, E, H, K, T, X", "Show Α, Β, Ε, Η, Κ, Τ, Χ"),
     ("open the café", "open the caf\u0435\u0301"),  # a Cyrillic letter and a mark
+    ("把报告复制到备份", "把报告 复制到 备份。"),
     ("copy it now", "copy it \u2014 now \u2026 \U0001f64f\u200d\u2642\ufe0f"),
 ]
 
@@ -45,6 +46,22 @@ def test_a_run_of_words_in_letters_that_look_alike_is_shared() -> None:
 @pytest.mark.parametrize(
     ("measured", "trained"),
     [
+        ("把报告复制到备份文件夹然后删除旧的版本", "请马上把报告复制到备份文件夹然后删除旧的版本,谢谢"),
+        ("คัดลอกรายงานไปยังโฟลเดอร์สำรอง", "ช่วยคัดลอกรายงานไปยังโฟลเดอร์สำรองหน่อย"),
+        ("レポートをバックアップに移して", "すぐにレポートをバックアップに移してください"),
+        ("انسخ التقرير إلى مجلد النسخ ثم احذف القديم", "من فضلك انسخ التقرير إلى مجلد النسخ ثم احذف القديم"),
+    ],
+)
+def test_a_run_is_shared_in_every_script_with_spaces_or_without(measured: str, trained: str) -> None:
+    form = normal_form(trained)
+    assert index(measured).shared_run(form) and not index(measured).are_apart([form])
+
+
+@pytest.mark.parametrize(
+    ("measured", "trained"),
+    [
+        ("请帮我把这个文件夹移到桌面", "请帮我把这个文件夹删掉"),
+        ("把 a.txt 复制到 b.txt", "把 c.txt 复制到 d.txt"),
         ("wait 5 ms", "wait 5 \u00b5s"),
         ("покажи журнал", "покажи журналы"),
         ("copy the report", "copy the reports"),

@@ -118,3 +118,12 @@ def test_what_has_a_row_and_how_many_targets_the_rows_have(steps: list[tuple[str
         assert (hash(form) in duplicates) == (form in rows)
         assert duplicates.targets == len({target for target, _ in rows.values()})
     assert sorted(duplicates) == sorted(map(hash, rows))
+
+
+def test_letters_are_words_where_a_script_has_no_spaces() -> None:
+    duplicates = Deduplicator()
+    forms = [
+        normal_form(text) for text in ("请把报告复制到备份", "把报告复制到备份", "把 报告 复制到 备份", "删掉旧的报告")
+    ]
+    findings = [duplicates.add(form, "x") for form in forms]
+    assert findings == [Finding.NEW, Finding.NEAR_DUPLICATE, Finding.DUPLICATE, Finding.NEW]

@@ -228,10 +228,10 @@ def _recorded_tools(text: str) -> Any:
 
 def runs_of(request: str) -> list[tuple[str, ...]]:
     """Return the runs of words by which synthesis recognises what a suite asks."""
-    from skillpm.synth.contamination import runs
+    from skillpm.synth.contamination import runs, skeleton
     from skillpm.synth.dedupe import normal_form
 
-    return [*runs(normal_form(request))]
+    return [*runs(skeleton(normal_form(request)))]
 
 
 def _target(name: str, directory: Path) -> Path:
