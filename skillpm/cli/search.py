@@ -14,7 +14,7 @@ from skillpm.model.name import meant
 from skillpm.model.release import SEARCH_FILTERS
 
 if TYPE_CHECKING:
-    from skillpm.ops.machine.search import Hit
+    from skillpm.ops.machine.search import Hit, SearchResult
 
 _WIDTH = 70  # characters of a summary in the table
 _SHOWN = 20  # hits without --limit
@@ -42,7 +42,7 @@ def command(texts: tuple[str, ...], has: tuple[str, ...], limit: int) -> None:
     for name, error in result.failures.items():
         note(f"warning: {name} could not be searched: {error.message}{f'; {error.hint}' if error.hint else ''}")
     if not is_json:
-        _note_count(len(result.hits), limit, result.near)
+        _note_count(result, limit)
     if result.failures and not result.hits:
         exit_with(next(iter(result.failures.values())).exit_code)
 
@@ -52,8 +52,10 @@ def _row(hit: Hit) -> tuple[str, ...]:
     return hit.name, shown(hit.version), installed, brief(hit.source), clipped(hit.summary, _WIDTH)
 
 
-def _note_count(count: int, limit: int, near: tuple[str, ...]) -> None:
+def _note_count(result: SearchResult, limit: int) -> None:
+    count = len(result.hits)
     if count > limit:
         note(f"{limit} of {count} skills; `--limit {count}` shows all")
     elif not count:
-        note("; ".join(["no skill matches", *([meant(near)] if near else [])]))
+        elsewhere = [f"`--registry {place}` searches where you are logged in" for place in result.unasked[:1]]
+        note("; ".join(["no skill matches", *([meant(result.near)] if result.near else elsewhere)]))

@@ -45,6 +45,17 @@ def test_without_a_registry_there_must_be_only_one_that_is_meant(place: Project)
     place.call("publish", "mine").fails(2, "`--registry` is missing", "name one of `team`, `http://127.0.0.1:1`")
 
 
+def test_a_registry_where_one_is_logged_in_is_named_where_it_was_not_asked(place: Project) -> None:
+    stored = Path(place.environment["SKILLPM_HOME"]) / "config/credentials.json"
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_text('{"tokens": {"http://127.0.0.1:1": "skp_x"}}')
+    stored.chmod(0o600)
+    place.call("install", "mine").fails(2, "no registry knows `mine`", "add `--registry http://127.0.0.1:1`")
+    assert "`--registry http://127.0.0.1:1` searches" in place.call("search", "zzzzzz").ok().err
+    place.write({"skillpm.yaml": "project: 1\nrequires: {mine: {registry: shop}}\nregistries: {shop: shop}\n"})
+    assert "127.0.0.1" not in place.call("sync").fails(2, "no registry knows `mine`").err  # from this registry only
+
+
 def test_a_file_url_names_the_same_registry(place: Project) -> None:
     place.call("publish", "mine", "--registry", (place.root / "shop").as_uri()).ok()
     done = place.call("publish", "mine", "--registry", "shop", "--json").ok().document

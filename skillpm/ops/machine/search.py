@@ -20,6 +20,7 @@ from skillpm.model.ports import RankingIndex, SearchableIndex
 from skillpm.model.release import Listing
 from skillpm.ops.context import Context
 from skillpm.ops.project.list import ListedSkill, list_project
+from skillpm.ops.project.other_registries import logged_in_elsewhere
 
 MAX_TEXT = 200  # characters
 _WORD = re.compile(r"[\w-]+")
@@ -60,11 +61,13 @@ class SearchResult:
         hits: best first, then by name.
         near: names similar to the text, if there is no hit.
         failures: of indexes, by their name.
+        unasked: registries in which this person is logged in and that were not searched, if there is no hit.
     """
 
     hits: tuple[Hit, ...]
     near: tuple[str, ...]
     failures: dict[str, SkillpmError]
+    unasked: tuple[str, ...] = ()
 
 
 def search(context: Context, texts: Sequence[str], has: Collection[str] = ()) -> SearchResult:
@@ -109,7 +112,7 @@ def search(context: Context, texts: Sequence[str], has: Collection[str] = ()) ->
     ]
     hits.sort(key=lambda hit: (hit.rank, hit.name if hit.rank != Rank.TEXT else ""))
     near = () if hits else near_names("-".join(words), listed)
-    return SearchResult(tuple(hits), tuple(near), failures)
+    return SearchResult(tuple(hits), tuple(near), failures, () if hits else logged_in_elsewhere(context))
 
 
 def _installed(context: Context, failures: dict[str, SkillpmError]) -> dict[str, ListedSkill]:

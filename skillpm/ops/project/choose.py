@@ -19,7 +19,7 @@ from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
-from skillpm.ops.project.other_registries import release_of_another
+from skillpm.ops.project.other_registries import logged_in_elsewhere, release_of_another
 from skillpm.ops.project.places import LeftOut, open_places
 from skillpm.ops.project.vanished import is_vanished, stays_as_locked, whereabouts
 from skillpm.resolve.plan import Change, Plan, plan
@@ -229,7 +229,9 @@ def _with_asked(context: Context, request: Request, error: UnknownSkillError) ->
         )
     queried = [str(root.source)] if root and root.source else [index.name for index in context.index.indexes]
     message = f"{error.message}; asked: {', '.join(queried)}"
-    return UnknownSkillError(message, hint=error.hint, **{**error.details, "asked": queried})
+    elsewhere = () if error.details.get("near") or (root and root.source) else logged_in_elsewhere(context)
+    hint = f"add `--registry {elsewhere[0]}`, where you are logged in, or check the name" if elsewhere else error.hint
+    return UnknownSkillError(message, hint=hint, **{**error.details, "asked": queried})
 
 
 def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) -> None:

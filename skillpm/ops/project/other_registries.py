@@ -11,6 +11,8 @@ from contextlib import suppress
 from shlex import quote
 
 from skillpm.errors import SkillpmError
+from skillpm.index.credentials import Credentials, host_of
+from skillpm.index.git_url import is_web
 from skillpm.model.release import Page
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source
@@ -21,6 +23,14 @@ from skillpm.resolve.resolver import resolve
 PageOf = Callable[[str], Page | None]
 
 _NAMES = 20  # that are looked for in the other registries
+
+
+def logged_in_elsewhere(context: Context) -> tuple[str, ...]:
+    """Return the registries that `skillpm login` has a token for and that this project does not ask."""
+    with suppress(SkillpmError):
+        asked = {host_of(place) for place in context.settings.indexes if is_web(place)}
+        return tuple(sorted(host for host in Credentials().stored if host not in asked))
+    return ()
 
 
 def release_of_another(
