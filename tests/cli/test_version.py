@@ -86,6 +86,13 @@ def test_only_the_version_changes_in_every_file_that_says_it(project: MakeProjec
     assert not [path for path in (place.root / "mine").iterdir() if path.name.startswith(".")]
 
 
+def test_a_version_is_written_as_releases_are_called(project: MakeProject) -> None:
+    place = project({"mine": {"SKILL.md": SKILL, "skill.yaml": MANIFEST}})
+    for typed, written in (("v1.2.0", "1.2.0"), ("1.2.0-rc.1", "1.2.0rc1"), (" 3.0 ", "3.0")):
+        assert place.call("version", "set", typed, "mine").ok().out == f"{written}\n"
+        assert place.call("version", "mine").ok().out == f"{written}\n"
+
+
 def test_a_dry_run_changes_nothing(project: MakeProject) -> None:
     place = project({"mine": {"SKILL.md": SKILL, "skill.yaml": MANIFEST}})
     done = place.call("version", "set", "2.0rc1", "mine", "--dry-run", "--json").ok().document

@@ -52,8 +52,7 @@ def set_version(root: Path, version: str, *, dry_run: bool = False) -> VersionCh
         LayoutError: it is not a skill.
         DocumentError: a file cannot be changed without touching more than the version.
     """
-    version = version.strip()
-    parse_version(version)
+    version = str(parse_version(version.strip()))  # `v1.0` is 1.0, as releases and tags of a registry are called
     name, before = version_of(root)
     tree = SourceTree(root)
     texts = _edited(tree, version)
