@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from skillpm.cli.misuse import SuggestingGroup
 from skillpm.cli.process import exit_code, if_interrupted, leave, open_streams
 from skillpm.errors import UsageError
 from skillpm_registry import __version__
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 _TIMESTAMP = 30  # days for which a signed registry may stand still
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SKILLPM_REGISTRY"})
+@click.group(
+    cls=SuggestingGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SKILLPM_REGISTRY"},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="skillpm-registry", message="%(prog)s %(version)s")
 def group() -> None:
     """Operate a shared registry of skills."""
@@ -320,7 +324,7 @@ def _report_copy(copied: Copied) -> None:
     sys.exit(1 if copied.failures else 0)
 
 
-@group.group("account")
+@group.group("account", cls=SuggestingGroup)
 def accounts() -> None:
     """Make accounts, and tokens for people who lost theirs."""
 

@@ -30,6 +30,13 @@ def command_context(**more: Any) -> Context:
     return Context(command_settings(**more), tell=note)
 
 
+def note_nothing_installed(context: Context) -> None:
+    """Say that no skill is installed, and what installs those that the project requires."""
+    document = context.settings.document
+    what = "run `skillpm sync` for what skillpm.yaml requires" if document and document.requires else ""
+    note(f"no skill is installed here; {what or 'run `skillpm install NAME`'}")
+
+
 def changing_context() -> Context:
     """Return the context of a command that changes the project, and print the project if it is in a parent folder.
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.context import command_context
+from skillpm.cli.context import command_context, note_nothing_installed
 from skillpm.cli.options import user_option
-from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, json_option, note, print_json, shown, table
+from skillpm.cli.output import brief, clipped, json_option, note, print_json, shown, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.list import ListedSkill
@@ -28,13 +28,14 @@ def command() -> None:
     """
     from skillpm.ops.project.list import list_project
 
-    project = list_project(command_context())
+    context = command_context()
+    project = list_project(context)
     if print_json(project):
         return
     if project.skills:
         _print(project.skills)
     else:
-        note(NOTHING_INSTALLED)
+        note_nothing_installed(context)
     for warning in project.warnings:
         note(f"warning: {warning}")
 

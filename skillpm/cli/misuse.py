@@ -16,13 +16,8 @@ _MOST = 400  # characters of a message, which quotes the typed text
 _QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 
 
-class Group(click.Group):
-    """A group of commands that suggests a name for a mistyped one, and whose commands take the common options."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command of the group."""
-        command = super().get_command(ctx, cmd_name)
-        return add_options(command) if command is not None else None
+class SuggestingGroup(click.Group):
+    """A group of commands that suggests a name for a mistyped one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -32,6 +27,15 @@ class Group(click.Group):
         if name not in known and not name.startswith("-"):
             raise _unknown_command(name[:80], known, ctx.command_path)
         return super().resolve_command(ctx, args)
+
+
+class Group(SuggestingGroup):
+    """A group whose commands take the common options."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command of the group."""
+        command = super().get_command(ctx, cmd_name)
+        return add_options(command) if command is not None else None
 
 
 def misuse(error: click.ClickException) -> UsageError:
@@ -56,6 +60,8 @@ def _unknown_command(name: str, known: Iterable[str], group: str) -> UsageError:
         return UsageError(message, hint="upgrade skillpm-core")
     ours = other_managers.COMMANDS.get(f"{group} {name}".removeprefix("skillpm "))
     verbs = [verb for verb in other_managers.VERBS.get(name, ()) if verb in known]
+    if group in ("skillpm", "skillpm registry") and name in other_managers.SERVER:
+        return UsageError(message, hint=meant([f"skillpm-registry {name}"]))
     near = [f"skillpm {ours}"] if ours else [f"{group} {item}" for item in verbs[:1] or near_names(name, known)]
     return UsageError(message, hint=meant(near) or f"see `{group} --help`")
 

@@ -33,6 +33,9 @@ COMMANDS = {
     "view": "show",
 }
 
+# commands of skillpm-registry, which people look for below `skillpm` and `skillpm registry`
+SERVER = frozenset({"account", "gc", "mirror", "serve"})
+
 # commands of a group, in the order in which one is looked for
 VERBS = {
     "add": ("create", "import"),

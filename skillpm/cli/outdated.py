@@ -8,9 +8,9 @@ import click
 
 from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import installed_names
-from skillpm.cli.context import command_context
+from skillpm.cli.context import command_context, note_nothing_installed
 from skillpm.cli.options import registry_options, user_option
-from skillpm.cli.output import NOTHING_INSTALLED, brief, json_option, note, print_json, shown, table, versioned
+from skillpm.cli.output import brief, json_option, note, print_json, shown, table, versioned
 from skillpm.errors import CheckError
 
 if TYPE_CHECKING:
@@ -30,9 +30,13 @@ def command(names: tuple[str, ...]) -> None:
     """
     from skillpm.ops.project.outdated import outdated
 
-    report = outdated(command_context(), names)
+    context = command_context()
+    report = outdated(context, names)
     if not print_json({"skills": report.skills, "warnings": report.warnings}):
-        _print(report)
+        if report.skills:
+            _print(report)
+        else:
+            note_nothing_installed(context)
         for warning in report.warnings:
             note(f"warning: {warning}")
     for skill in report.unknown:
@@ -49,8 +53,6 @@ def _print(report: Outdated) -> None:
             ("skill", "locked", "wanted", "newest", "state", "source"),
             [(s.name, *map(shown, (s.locked, s.wanted, s.newest)), _state(s), brief(s.source)) for s in report.stale],
         )
-    elif not report.skills:
-        note(NOTHING_INSTALLED)
     elif not report.unknown:
         note(f"{len(report.skills)} skill{'s are' if len(report.skills) > 1 else ' is'} up to date")
 

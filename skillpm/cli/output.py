@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", is_flag=True, expose_value=False, callback=keep, help="Print one JSON document.")
 
-NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
 _SILENCE = 30.0  # seconds after which long work says how far it is
 _IN_MEMORY = 4  # pieces of a JSON document; a longer one waits in a file
 _WORD = 24  # characters that stay on one line of a narrow terminal

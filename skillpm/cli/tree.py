@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.context import command_context
+from skillpm.cli.context import command_context, note_nothing_installed
 from skillpm.cli.options import number_option, user_option
-from skillpm.cli.output import NOTHING_INSTALLED, json_option, note, print_json, safe, versioned
+from skillpm.cli.output import json_option, note, print_json, safe, versioned
 
 if TYPE_CHECKING:
     from skillpm.ops.project.graph import Reasons
@@ -32,11 +32,12 @@ def command(names: tuple[str, ...], invert: bool) -> None:
     """Show the dependency tree in skillpm.lock. A cycle is marked, not followed."""
     from skillpm.ops.project.graph import dependency_tree
 
-    tree = dependency_tree(command_context(), names, invert=invert)
+    context = command_context()
+    tree = dependency_tree(context, names, invert=invert)
     if print_json(tree):
         return
     if not tree.rows:
-        note(NOTHING_INSTALLED)
+        note_nothing_installed(context)
     for line in _lines(tree.rows, inverted=invert):
         click.echo(line)
 

@@ -9,9 +9,9 @@ import click
 
 from skillpm.cli.common_options import exit_with
 from skillpm.cli.complete import installed_names
-from skillpm.cli.context import command_context
+from skillpm.cli.context import command_context, note_nothing_installed
 from skillpm.cli.options import user_option
-from skillpm.cli.output import NOTHING_INSTALLED, count, json_option, note, print_json, safe
+from skillpm.cli.output import count, json_option, note, print_json, safe
 from skillpm.errors import CheckError, IntegrityError
 from skillpm.formats.as_json import as_json
 
@@ -30,9 +30,12 @@ def command(names: tuple[str, ...]) -> None:
     """
     from skillpm.ops.project.verify import verify
 
-    verification = verify(command_context(), names)
+    context = command_context()
+    verification = verify(context, names)
     if not print_json({"ok": not verification.problems, **as_json(verification)}):
         _print(verification)
+        if not verification.skills:
+            note_nothing_installed(context)
     if verification.problems:
         exit_with(IntegrityError.exit_code if verification.damaged else CheckError.exit_code)
 
@@ -45,11 +48,9 @@ def _print(verification: Verification) -> None:
         for problem in group:
             click.echo(f"  {_sentence(problem)}")
         click.echo(f"    hint: {remedy}")
-    if not verification.skills:
-        note(NOTHING_INSTALLED)
-        return
-    verdict = count(len(verification.problems), "problem") if verification.problems else "all as locked"
-    note(f"{count(verification.skills, 'skill')} in {count(verification.folders, 'folder')}: {verdict}")
+    if verification.skills:
+        verdict = count(len(verification.problems), "problem") if verification.problems else "all as locked"
+        note(f"{count(verification.skills, 'skill')} in {count(verification.folders, 'folder')}: {verdict}")
 
 
 def _sentence(problem: Mismatch) -> str:

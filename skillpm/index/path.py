@@ -160,6 +160,6 @@ class PathIndex(TreeIndex):
         if not self.folder.is_dir():
             raise UsageError(
                 f"{self.folder} is not a folder" if self.folder.exists() else f"there is no {self.folder}",
-                hint="name the folder that holds SKILL.md; a name without `/` is looked up in registries",
+                hint="name a folder with a SKILL.md, or an archive; a name without `/` is looked up in registries",
             )
         return SourceTree(self.folder, keep=True)

@@ -140,7 +140,7 @@ def is_path(text: str) -> bool:
     """Is this text a folder, a file or a URL, and not a name?"""
     if text.startswith((".", "/", "~")) or is_git(text) or _SCHEME.match(text):
         return True
-    if is_archive(text) and Path(cut_folder(text)[0]).is_file():
+    if is_archive(text):  # no name has a dot
         return True
     return "/" in text and (Path(text).exists() or not is_name(re.split(r"[<>=!~@\s]", text, maxsplit=1)[0]))
 

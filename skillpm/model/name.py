@@ -41,9 +41,11 @@ def parse_name(text: str) -> str:
         return text
     if _NAME.match(text):
         raise UsageError(f"`{text}` is a name that Windows keeps for a device", hint="choose another name")
+    plain = _plain(text.strip())
     raise UsageError(
         f"`{text[:80]}` is not a skill name",
-        hint="a name is lowercase letters, digits and single hyphens, 1 to 64 characters, optionally `owner/name`",
+        hint=meant([plain] if is_name(plain) else [])
+        or "a name is lowercase letters, digits and single hyphens, 1 to 64 characters, optionally `owner/name`",
     )
 
 

@@ -18,6 +18,14 @@ def test_a_skill_without_a_version_is_not_shown_as_zero(project: MakeProject, co
     assert not any(" 0" in line for line in first)
 
 
+@pytest.mark.parametrize("command", ["list", "outdated", "tree", "verify"])
+def test_a_project_without_skills_is_told_what_installs_them(project: MakeProject, command: str) -> None:
+    place = project()
+    assert place.call(command).ok().err == "no skill is installed here; run `skillpm install NAME`\n"
+    place.write({"skillpm.yaml": "project: 1\nrequires: {shell-tools: '*'}\n"})
+    assert "run `skillpm sync` for what skillpm.yaml requires" in place.call(command).ok().err
+
+
 def test_a_skill_of_a_clone_that_commits_its_folders_is_there_and_not_stored(project: MakeProject) -> None:
     """It is not missing: agents read it. Its store is another machine's."""
     place = project()

@@ -82,8 +82,25 @@ def test_the_hint_of_an_unknown_name_is_what_may_have_been_meant_or_else_what_to
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("con", "Windows"), ("acme/lpt1", "Windows"), ("Con", "not a skill"), ("a--b", "not a skill")]
+    ("text", "words"), [("con", "Windows"), ("acme/lpt1", "Windows"), ("Con", "not a skill"), ("ä", "not a skill")]
 )
 def test_a_name_is_refused_for_its_own_reason(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_name(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Greet", "did you mean `greet`?"),
+        ("my_skill", "did you mean `my-skill`?"),
+        ("Acme/My Skill", "did you mean `acme/my-skill`?"),
+        ("a--b", "did you mean `a-b`?"),
+        ("grüße", "a name is lowercase"),
+        ("Con", "a name is lowercase"),
+    ],
+)
+def test_what_differs_in_capitals_and_separators_is_told_the_name(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_name(text)
+    assert hint in str(refused.value.hint)

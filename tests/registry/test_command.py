@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
-from skillpm.errors import RegistryError
+from skillpm.cli.main import main as skillpm_group
+from skillpm.cli.other_managers import SERVER
+from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, token_variable
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.http_registry import HttpRegistry
@@ -29,7 +31,7 @@ from skillpm.index.transport import Patience, Transport
 from skillpm.model.ports import Index
 from skillpm.ops.project.fetch import open_release
 from skillpm.storage.archive import build_archive
-from skillpm_registry.command import main
+from skillpm_registry.command import group, main
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.membership import is_taken
 from skillpm_registry.publishing import finish
@@ -355,3 +357,19 @@ def test_output_that_cannot_be_written_is_an_error_of_the_disk() -> None:
             env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert ended.returncode == 6 and ended.stderr.startswith("error: cannot write the output")
+
+
+def test_commands_of_the_server_are_suggested_here_and_below_skillpm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(group.commands) >= SERVER
+    for words, meant in (("skillpm-registry acount", "account"), ("skillpm-registry account tokn", "account token")):
+        monkeypatch.setattr("sys.argv", words.split())
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr().err
+        assert ended.value.code == 2 and f"hint: did you mean `skillpm-registry {meant}`?" in said
+    for words in ("mirror", "registry serve"):
+        with pytest.raises(UsageError) as refused:
+            skillpm_group.main(words.split(), standalone_mode=False, prog_name="skillpm")
+        assert refused.value.hint == f"did you mean `skillpm-registry {words.split()[-1]}`?"

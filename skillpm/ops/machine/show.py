@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from skillpm.errors import UnknownSkillError
 from skillpm.formats.typed_path import typed_path
 from skillpm.index.packed import PackedFile, cut_folder, is_archive
 from skillpm.index.source import is_path
@@ -91,6 +92,10 @@ def show(context: Context, text: str) -> Overview:
         skill = context.skill(requirement.name)
         return _overview(context, skill_tree(skill), str(entry.source))
     index = _index_of(context, requirement.name)
+    if entry is not None and index is None:
+        raise UnknownSkillError(
+            f"{entry.source} has no other version of `{entry.name}`", hint=f"run `skillpm show {entry.name}`"
+        )
     release = _newest(context, index, requirement)
     assert index is not None  # it has the release
     return _overview(context, open_release(requirement.name, release, index), index.name, release)

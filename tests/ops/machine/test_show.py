@@ -55,3 +55,10 @@ def test_an_archive_shows_what_its_folder_shows(project: MakeProject, skill_file
     shown = shop.call("show", "two.zip#subdirectory=demo", "--json").ok().document
     assert {**shown, "source": expected["source"]} == expected
     shop.call("show", "./nothing.zip").fails(2, "cannot be read")
+
+
+def test_a_source_with_one_version_has_no_other(project: MakeProject, skill_files: SkillFiles) -> None:
+    place = project({"own": skill_files("own")})
+    place.call("install", "./own").ok()
+    place.call("show", "own@9").fails(2, "path:own has no other version of `own`", "run `skillpm show own`")
+    place.call("show", "own@1.0").ok()
