@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from operator import contains
 from typing import Any, NamedTuple
 
@@ -73,13 +74,13 @@ class Answers:
         text = completed if isinstance(completed, str) else _encode(completed)
         return Answer(completed, text, canonical_json(completed))
 
-    def identity(self, answer: Answer) -> Hashable:
+    def identity(self, answer: Answer) -> str:
         """Return what two answers have in common exactly where the contract calls them the same, but for tolerances."""
         expected = answer.expected
         if self._contract is None or "args" not in expected or expected["tool"] not in self._compared:
             return answer.text
         tool = expected["tool"]
-        return (tool, *(self._contract.key_of(tool, name, value) for name, value in expected["args"].items()))
+        return _written((tool, *(self._contract.key_of(tool, name, value) for name, value in expected["args"].items())))
 
     def _call(self, calls: _Calls, values: Sequence[str], completed: dict[str, Any]) -> Answer:
         text = calls.text % (*values,)
@@ -96,6 +97,17 @@ class Answers:
         if self._contract is None:
             return Measurement((), ("call",))
         return Measurement([*self._contract.tools.values()], self._contract.replies.kinds)
+
+
+def _written(key: Hashable) -> str:
+    """Return one text for equal keys, and others for others: Python's hash does not tell -1 from -2."""
+    if isinstance(key, frozenset):
+        return f"{{{','.join(sorted(map(_written, key)))}}}"
+    if isinstance(key, tuple):
+        return f"({','.join(map(_written, key))})"
+    if isinstance(key, float) and key.is_integer():
+        return str(int(key))  # 1.0 is 1
+    return str(key) if isinstance(key, Fraction) else repr(key)
 
 
 @dataclass(frozen=True, slots=True)

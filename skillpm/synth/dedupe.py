@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from skillpm.storage.temporary_database import DigestMap
@@ -101,14 +101,14 @@ class Deduplicator:
         """Yield the hashes of the forms that have a row, in their order."""
         return (key for key, known in self._forms.items() if known[1] != _NO_ROW)
 
-    def avoid(self, form: str, target: Hashable) -> None:
+    def avoid(self, form: str, target: str) -> None:
         """Remember a request that is no row, whatever it is near to: its own near duplicates are to be found."""
         key, answer = hash(form), hash(target)
         if key not in self._forms:
             self._forms[key] = (answer, _NO_ROW)
         self._remember(form, answer, _NO_ROW)
 
-    def add(self, form: str, target: Hashable, row: int = _NO_ROW) -> Finding:
+    def add(self, form: str, target: str, row: int = _NO_ROW) -> Finding:
         """Judge a request by its normal form and what tells its target from others; ``row`` is its number if it is NEW.
 
         Where it is AMBIGUOUS the earlier request of that form is to be dropped too. A near duplicate is remembered for

@@ -86,3 +86,26 @@ def test_many_values_leave_the_memory_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(DocumentError):
         answers.of({"tool": "t", "args": {"port": 4}})
     assert all(len(known) <= 2 for known in answers._calls["t"].passed)
+
+
+NUMBERS = st.sampled_from([-2, -1, 0, 1, 1.0, 0.5, 2**61 - 1])
+SETS = st.lists(st.sampled_from(["a", "A", "b", "'", "', 'b"]), max_size=2)
+
+
+@given(*[st.fixed_dictionaries({"number": NUMBERS, "near": NUMBERS, "set": SETS})] * 2)
+def test_answers_have_one_identity_exactly_where_their_keys_are_equal(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Python's hash does not: it is the same for -1 and -2, and an answer of each to one request is a contradiction."""
+    numbers = {"type": "number"}
+    properties = {"number": numbers, "near": numbers, "set": {"type": "array", "items": {"type": "string"}}}
+    tool = {
+        "name": "t",
+        "input_schema": {"type": "object", "properties": properties},
+        "compare": {"set": "set", "near": "number±0.1"},
+    }
+    contract = Contract(ContractDocument.model_validate({"contract": 1, "tools": [tool]}))
+    answers = Answers(contract)
+    identities = [answers.identity(answers.of({"tool": "t", "args": args})) for args in (one, other)]
+    keys = [[contract.key_of("t", name, args[name]) for name in args] for args in (one, other)]
+    assert (identities[0] == identities[1]) == (keys[0] == keys[1])
