@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from skillpm.contract.contract import Contract
@@ -86,10 +87,11 @@ def _drawn(rule: TaskRule, pools: Mapping[str, Pool]) -> Iterator[_Drawn]:
 
 def _placed(drawn: Iterable[_Drawn], contract: Contract, pools: Mapping[str, Pool]) -> Iterator[_Placed]:
     """Yield the arguments with each value that is written out, where they are judged by it."""
+    every = cache(lambda pool: listed(pools[pool], pools) or ())
     for tool, name, text, pool in drawn:
         argument = json.loads(text)
         unjudged = contract.key_of(tool, name, argument)
-        for member in listed(pools[pool], pools) or ():
+        for member in every(pool):
             value = _with(argument, pool, member.value)
             if contract.key_of(tool, name, value) != unjudged:
                 yield tool, name, value, known_as(member.value)
