@@ -46,7 +46,8 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
     _refuse_version(release)
     largest = services.configuration.largest_adapter if release.adapter else MAX_ARCHIVE
     if release.size > largest:
-        raise ApiError(413, "too-large", f"an archive has at most {largest} bytes", limit=largest)
+        hint = "leave out what is not needed: `.skillpmignore` names it"
+        raise ApiError(413, "too-large", f"an archive has at most {largest} bytes", hint, limit=largest)
     if unknown := set(wish["allow"]) - ALLOWABLE:
         raise UsageError(f"`{min(unknown)[:20]}` cannot be allowed", hint="`skillpm scan --rules` lists what can")
     page = services.registry.page(name)
@@ -118,6 +119,7 @@ def _refuse_version(release: Release) -> None:
 def _refuse_many(identity: Identity, present: list[str]) -> None:
     for title, states, most in _MOST:
         if sum(state in states for state in present) >= most:
-            problem = ApiError(429, "too-many-uploads", f"{identity.account} has {most} {title} uploads")
+            hint = "wait until they are decided, or have expired"
+            problem = ApiError(429, "too-many-uploads", f"{identity.account} has {most} {title} uploads", hint)
             problem.headers["Retry-After"] = "60"
             raise problem

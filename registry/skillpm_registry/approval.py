@@ -72,7 +72,7 @@ def waiting_one(services: Services, identity: Identity, number: str) -> tuple[Up
         if upload.id == number:
             return upload, account
     if any(upload.id == number for upload, _ in _seen(services, identity, "publishing")):
-        raise ApiError(409, "decided", "this release is going live: another owner was first")
+        raise ApiError(409, "decided", "this release is going live: another owner was first", "there is nothing to do")
     raise ApiError(
         404, "unknown-upload", "no such release waits for your approval", "`skillpm registry approvals` lists them"
     )

@@ -99,7 +99,8 @@ def answer(services: Services, identity: Identity, number: int, state: str, text
     with services.database.writing() as session:
         row = session.get(Report, number)
         if row is None:
-            raise ApiError(404, "unknown-report", f"there is no report {number}")
+            hint = "`skillpm registry reports` lists them"
+            raise ApiError(404, "unknown-report", f"there is no report {number}", hint)
         scope = scope_of(row.name) if state == "appealed" else REGISTRY
         demand_role(session, identity, scope, Role.OWNER, Right.MANAGE)
         row.state, row.answer = state, text

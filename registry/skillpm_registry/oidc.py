@@ -243,7 +243,8 @@ def distrust(services: Services, identity: Identity, number: int) -> None:
     with services.database.writing() as session:
         entry = session.get(TrustedPublisher, number)
         if entry is None:
-            raise ApiError(404, "unknown-publisher", f"there is no trusted publisher {number}")
+            hint = "`skillpm owner list NAME` lists those of a skill"
+            raise ApiError(404, "unknown-publisher", f"there is no trusted publisher {number}", hint)
         demand_role(session, identity, entry.scope, Role.OWNER, Right.MANAGE)
         session.delete(entry)
         record(session, identity.account, "distrust", entry.scope, issuer=entry.issuer, claims=entry.claims)

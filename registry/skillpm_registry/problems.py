@@ -74,7 +74,7 @@ class ApiError(SkillpmError):
         details: structure for programs.
     """
 
-    def __init__(self, status: int, kind: str, message: str, hint: str | None = None, **details: Any) -> None:
+    def __init__(self, status: int, kind: str, message: str, hint: str, **details: Any) -> None:
         super().__init__(message, hint=hint, **details)
         self.status = status
         self.kind = kind

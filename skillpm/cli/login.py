@@ -30,9 +30,10 @@ def command(registry: str, token_stdin: bool, trusted: bool) -> None:
     gets a token for a quarter of an hour; the variable SKILLPM_ID_TOKEN has the job's ID token, and on GitHub Actions
     none is needed.
     """
-    from skillpm.ops.authoring.account import exchanged, login
+    from skillpm.ops.authoring.account import exchanged, login, server
 
     context = command_context()
+    server(context, registry)  # nobody types a token for what is no address
     if trusted:
         token = exchanged(context, registry, os.environ)
     elif token_stdin or not sys.stdin.isatty():

@@ -246,3 +246,9 @@ def test_a_name_too_long_for_a_path_is_an_error_of_usage(project: MakeProject, w
     outcome = project().call(*words[:1], "shell-tools", *words[1:], f"./{'9' * 400}")
     assert outcome.code in (2, 5, 6), outcome
     assert "Traceback" not in outcome.err
+
+
+def test_no_token_is_asked_for_where_the_address_is_none(project: MakeProject) -> None:
+    code, shown = on_a_terminal(project(), "login", "nohost")
+    assert code == 2
+    assert b"Token" not in shown

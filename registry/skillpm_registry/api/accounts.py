@@ -123,7 +123,8 @@ def revoke_token(number: Number, services: Shared, identity: Writer) -> None:
     with services.database.writing() as session:
         row = session.get(Token, number)
         if row is None or row.account_id != identity.account_id:
-            raise ApiError(404, "unknown-token", f"{identity.account} has no token {number}")
+            hint = "`skillpm token list` lists those of this account"
+            raise ApiError(404, "unknown-token", f"{identity.account} has no token {number}", hint)
         session.delete(row)
         record(session, identity.account, "revoke", identity.account, token=number)
 

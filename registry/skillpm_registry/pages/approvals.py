@@ -57,7 +57,7 @@ def router(services: Services, pages: Pages) -> APIRouter:
         upload, _ = approval.waiting_one(services, logged_in(request), number)
         tree, place = _tree(services, upload), f"/approvals/{number}"
         if path not in tree.paths():
-            raise ApiError(404, "not-found", "the release has no such file")
+            raise ApiError(404, "not-found", "the release has no such file", "go back to its list of files")
         values = file_values(tree, path, name=upload.name, version=upload.version, back=place)
         return pages.answer(request, lambda: ("file.html.j2", values), keep=False)
 

@@ -263,7 +263,8 @@ def _keep(folder: Path, digest: str, data: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):  # another request has removed it
             size += path.stat().st_size + _ENTRY if path.name != digest else 0
     if size > MAX_ARCHIVE:
-        raise ApiError(429, "too-many-uploads", "this account has sent many files and published none of them")
+        hint = "publish what was sent, or wait an hour"
+        raise ApiError(429, "too-many-uploads", "this account has sent many files and published none of them", hint)
     write_atomic(folder / digest, data, durable=False)  # its name says what it holds, so it never holds a part of that
 
 
