@@ -26,7 +26,10 @@ _NO_REQUEST = re.compile(
     r"|Another language model started to solve this problem)"
 )
 _ADDED = re.compile(  # by the program around a request, such as which file an editor shows
-    r"<((?:ide|system|task|user|local|command|bash|environment|turn|subagent)[-_][a-z_-]+)\b[^<>]*>.*?</\1>", re.DOTALL
+    r"<((?:ide|environment|turn|subagent|local-command)[-_][a-z_-]+|system[-_]reminder|task-notification"
+    r"|user-prompt-submit-hook|user_(?:instructions|action|shell_command)|command-(?:name|message|args|contents)"
+    r"|bash-(?:input|stdout|stderr))\b[^<>]*>.*?</\1>",
+    re.DOTALL,
 )
 _LONGEST = 50_000  # characters of a request that is searched for these
 _EDITOR = re.compile(r"# Context from my IDE setup:.*## My request for Codex:", re.DOTALL)

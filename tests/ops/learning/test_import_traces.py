@@ -125,6 +125,13 @@ def test_a_session_gives_the_request_with_its_call(place: Project, session: str)
     assert (shown["skill"], shown["outcome"]) == ("server", "done")
 
 
+def test_elements_that_the_person_wrote_stay_in_a_request(place: Project) -> None:
+    request = "serve on <user-port>8123</user-port>"
+    imported(place, claude(said(request), bash(BASH), returned()))
+    (row,) = map(json.loads, place.call("traces", "export", "--format", "rows").ok().out.splitlines())
+    assert row["request"] == request
+
+
 @pytest.mark.parametrize(
     "session",
     [
