@@ -15,6 +15,7 @@ from skillpm.programs.values import examples, fresh
 
 _OTHERS = ("word", "path", "name", "url", "pair", "date", "duration", "size", "version")  # texts, in this order
 _NUMBERS = ("count", "port", "number")
+_FORMS = 7  # that the values of a kind have at most
 Parser = Callable[[Sequence[Sequence[str]]], "list[str] | None"]
 
 
@@ -66,7 +67,7 @@ def _kinds(slot: Slot) -> list[str | None]:
 
 def _lines(draft: Draft, slot: Slot, kind: str | None) -> list[Sequence[str]]:
     """Return command lines with what must be given and some values of one slot."""
-    values = list(slot.source) if kind is None else [*examples(kind), *fresh(kind)]
+    values = list(slot.source) if kind is None else [*examples(kind), *fresh(kind)[:_FORMS]]
     schema = {**draft.schema, "properties": dict(draft.schema["properties"])}
     if kind in _OTHERS or kind == slot.source:
         schema["properties"][slot.name] = {}  # any value

@@ -26,6 +26,7 @@ _IN_ORDER = (("since", "until"), ("after", "before"), ("start", "end"), ("from",
              ("start_time", "end_time"))  # fmt: skip
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
+_STEP = 30  # turns: names of two slots differ, but not their few days, so that no period ends before it begins
 _LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
 
 
@@ -193,7 +194,7 @@ def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, An
         seeds += [(text, {"tool": draft.name, "args": args}) for text, args in draft.seeds[:_SEED_TASKS]]
         for turn in range(each + (0 if draft.seeds else 2)):
             drawn = _some_slots(draft, turn, chance)
-            filled = {slot.name: _fresh(slot, turn) for slot in drawn}
+            filled = {slot.name: _fresh(slot, turn + _STEP * place) for place, slot in enumerate(drawn)}
             call = {"tool": draft.name, "args": _filled(draft.args, filled)}
             if turn < each:
                 suite.append((_worded(draft, drawn, filled, turn), call))

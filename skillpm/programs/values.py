@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from skillpm.model.nouns import nouns
@@ -16,6 +17,7 @@ _PATTERNS = {part: re.compile(text) for part, text in _WORDS["patterns"].items()
 _POOLS: dict[str, tuple[Any, list[Any]]] = {
     kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
 }
+_NOUNS: list[str] = _WORDS["fresh_nouns"]
 _NO_FILE = re.compile(
     r"\b(?:(?:the )?output |change .*)?(?:list|columns?|fields?|format|mode|style|level|types?|when|expression)\b"
 )
@@ -107,8 +109,11 @@ def examples(kind: str) -> list[Any]:
 
 
 def fresh(kind: str) -> list[Any]:
-    """Return values that the pool of a kind does not have, for suites and seeds."""
-    return _POOLS[kind][1]
+    """Return values that the pool of a kind does not have, for suites and seeds; first each form that they have."""
+    forms = _POOLS[kind][1]
+    if not any("{noun}" in str(form) for form in forms):
+        return forms
+    return list(dict.fromkeys(form.replace("{noun}", noun) for form, noun in zip(cycle(forms), _NOUNS, strict=False)))
 
 
 def _nth(template: str, turn: int) -> str:

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skillpm.model.nouns import nouns
 from skillpm.programs.draft import Draft
 from skillpm.programs.from_program import drafts, phrasings
 from skillpm.programs.help_text import read_help
@@ -359,3 +360,10 @@ def test_subcommands_may_be_listed_by_commas_and_values_below_the_name() -> None
         ("--sort", "required", "spec"),
         ("--install", "required", ".deb file"),
     ]
+
+
+def test_suites_have_a_name_for_each_task_that_training_has_not() -> None:
+    for kind in ("path", "folder", "name", "unit", "word"):
+        named = fresh(kind)
+        assert len({*named}) > 20
+        assert {noun for text in named for noun in re.findall("[a-z]+", text)}.isdisjoint(nouns())
