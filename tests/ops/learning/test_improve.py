@@ -59,7 +59,7 @@ def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: 
 @pytest.mark.slow
 def test_a_round_that_the_gate_refuses_leaves_the_run_before(server: Server, train_it: Train) -> None:  # noqa: F811
     run, settings = train_it("data.held_out=12"), server.context().settings
-    server.write([1, 2], gate={"at_least": 0.9})
+    server.write(range(1, 11), gate={"at_least": 0.9})
     evaluator, chosen = begin(server, run.folder, "data.rows=4")
     left = improve(evaluator, chosen, 0.0)
     assert left.decision.word == "NO-GO" and not left.kept
