@@ -257,7 +257,8 @@ def _worded(draft: Draft, drawn: list[Slot], values: Mapping[str, Any], turn: in
         called = flags.get(slot.name, name) if len(name) == 1 else name  # nobody says "e" for -e
         said.append(called if value is True else f"{called} = {text}")
     head = _HEADS[turn % len(_HEADS)].format(ask=draft.ask)
-    return f"{head} {_sentence('; '.join(said))}" if said else head
+    settings = "; ".join(said)  # without a full stop, which could be a part of `*.`
+    return f"{head} {settings[0].upper()}{settings[1:]}" if said else head
 
 
 def _cases(drafts: Sequence[Draft], tasks: Sequence[tuple[str, Any]]) -> str:
