@@ -23,7 +23,7 @@ VALUES: dict[ValueForm, tuple[str, ...]] = {
     "letters": ("aux", "ax", "ef"),
     "duration": ("-2h", "-15min", "-1d", "2026-01-02"),
     "unit": ("nginx.service", "ssh.socket", "db-2.timer"),
-    "words": ("sport = :80", "dport = :443", "state listening"),
+    "words": ("fix the login", "dport = :443", "state listening"),
     "socket_filter": ("sport = :80", "dport = :443", "dst 10.0.0.1"),
     "priority": ("err", "crit", "notice..info"),
     "text": ("alpha", "beta", "gamma"),
@@ -33,6 +33,7 @@ SAME_VALUE: dict[str, tuple[str, ...]] = {
     "sub": ("./sub",), "-2h": ("-120min", "-7200s"), "-1d": ("-24h",), "nginx.service": ("nginx",),
     "sport = :80": ("sport  =  :80", "src :80", "sport eq 80"), "2026-01-02": ("2026-01-02 00:00", "26-1-2 0:0:0"),
     "2 weeks ago": ("2.weeks", "14 days ago", "two weeks"), "yesterday": ("1.day.ago",), "3 months ago": ("3.months",),
+    "fix the login": ("fix  the login",),
     "aux": ("axu", "uax"), "err": ("3", "emerg..err"), "notice..info": ("5..6", "info..notice"),
 }  # fmt: skip
 
