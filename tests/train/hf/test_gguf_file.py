@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from gguf import GGUFReader
-from transformers import ByT5Tokenizer
+from transformers import ByT5Tokenizer, Qwen2Tokenizer
 
 from skillpm.errors import TrainingError, UsageError
 from skillpm.train.hf import gguf_file
@@ -33,15 +33,20 @@ def saved(folder: Path, name: str, change: Any = None) -> Path:
     return folder
 
 
+def as_qwen(model: Any, tokenizer: Any) -> None:
+    tokenizer.backend_tokenizer.pre_tokenizer = Qwen2Tokenizer().backend_tokenizer.pre_tokenizer
+
+
 @pytest.mark.parametrize(
     "name", ["llama, tied", *(pytest.param(n, marks=pytest.mark.slow) for n in ("qwen2", "qwen3", "mistral"))]
 )
 def test_each_family_is_written_and_says_the_same(tmp_path: Path, name: str) -> None:
-    export_gguf(saved(tmp_path / "model", name), None, tmp_path / "file.gguf", "a name", "f32")
+    words, change = ("qwen2", as_qwen) if "qwen" in name else ("gpt-2", None)
+    export_gguf(saved(tmp_path / "model", name, change), None, tmp_path / "file.gguf", "a name", "f32")
     fields = GGUFReader(tmp_path / "file.gguf").fields
     assert fields["general.name"].contents() == "a name"
     assert "<|im_start|>" in fields["tokenizer.chat_template"].contents()
-    assert fields["tokenizer.ggml.pre"].contents() == ("qwen2" if "qwen" in name else "gpt-2")
+    assert fields["tokenizer.ggml.pre"].contents() == words
 
 
 def test_a_head_is_written_where_it_is_a_matrix_of_its_own(tmp_path: Path) -> None:
