@@ -118,7 +118,7 @@ def _set_environment(present: Mapping[str, str], wanted: Mapping[str, str]) -> N
 
 
 @contextlib.contextmanager
-def _importing_from(path: str) -> Iterator[None]:
+def importing_from(path: str) -> Iterator[None]:
     """Import from the folders of a PYTHONPATH too; afterwards, forget the modules that came from there."""
     before, added = [*sys.path], [folder for folder in path.split(os.pathsep) if folder and folder not in sys.path]
     if not added:  # a look at all modules takes as long as a small command
@@ -181,7 +181,7 @@ class Project:
         with (
             _environment({**self.environment, **environment}),
             mock.patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
-            _importing_from(environment.get("PYTHONPATH", "")),
+            importing_from(environment.get("PYTHONPATH", "")),
             mock.patch.multiple(logging.getLogger("skillpm.hooks"), handlers=[], level=logging.NOTSET),
             contextlib.chdir(place),
         ):

@@ -13,7 +13,7 @@ from skillpm.model.training import StageInput, StagePlan
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.columns import Rewarder
 from skillpm.train.hf.conversation import Conversation
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT, Project, importing_from
 from tests.plugins.test_changelog import install, run
 from tests.random_models import random_tokenizer
 from tests.shop import MakeProject, SkillFiles
@@ -74,8 +74,8 @@ def test_a_tiny_model_is_trained_by_the_stage(world: Project, tiny_model: Path) 
 
 def test_an_answer_that_cannot_be_learned_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many templates trim an answer, and a verifier reads it with the blanks that the model has written around it."""
-    monkeypatch.syspath_prepend(ROOT / "plugins/skillpm-rejection")
-    from skillpm_rejection import rounds, settings
+    with importing_from(str(ROOT / "plugins/skillpm-rejection")):  # the next test runs another copy
+        from skillpm_rejection import rounds, settings
 
     tokenizer = random_tokenizer()
     tokenizer.chat_template = tokenizer.chat_template.replace("m['content'] }}", "m['content'] | trim }}")

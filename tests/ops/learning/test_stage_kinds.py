@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from skillpm.ops.learning.stage_kinds import stage_kinds
 from skillpm.runtime.host import Host
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import load_recipe
-from tests.conftest import ROOT
+from tests.conftest import ROOT, importing_from
 
 
 class Acme(Stage):
@@ -90,12 +90,12 @@ def kinds_of() -> Callable[..., Kinds]:
 
 
 @pytest.fixture(params=["sft", "grpo", "eval", "acme", "rejection"])
-def trainer(request: pytest.FixtureRequest, kinds_of: Callable[..., Kinds], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+def trainer(request: pytest.FixtureRequest, kinds_of: Callable[..., Kinds]) -> Iterator[Trainer]:
     """Each kind in turn: built in, a plugin's, and that of plugins/skillpm-rejection."""
-    monkeypatch.syspath_prepend(ROOT / "plugins/skillpm-rejection")
-    from skillpm_rejection import skillpm_trainers
+    with importing_from(str(ROOT / "plugins/skillpm-rejection")):
+        from skillpm_rejection import skillpm_trainers
 
-    return kinds_of(acme(), *skillpm_trainers()).trainers[request.param]
+        yield kinds_of(acme(), *skillpm_trainers()).trainers[request.param]
 
 
 def test_a_trainer_keeps_its_promises(trainer: Trainer) -> None:
