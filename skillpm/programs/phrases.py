@@ -128,10 +128,10 @@ def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False)
             *typed,
         ]
     if said.startswith("only "):
-        return [f", {said}", f"and {said}", f"; {said}", f"but {said}", *named[:1], *typed]
+        return [f", {said}", f"and {said}", f"; {said}", f"but {said}", *named, *typed]
     if said:
         more = [f"and {other}" for other in variants(said)[1:3] if not other.startswith("give me")]
-        return [*(text.replace("{d}", said) for text in _SAID), *more, *named[:1], *typed]
+        return [*(text.replace("{d}", said) for text in _SAID), *more, *named, *typed]
     noun = "" if plain else _noun(description)
     if noun:
         return [
@@ -140,7 +140,7 @@ def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False)
             f"and with {noun}",
             f"({noun})",
             f"and I want {noun}",
-            *named[:1],
+            *named,
             *typed,
         ]
     return [*named, f"and turn on {words}", f", {words} on", f"and use {words}", *typed]
