@@ -107,5 +107,5 @@ def test_answers_have_one_identity_exactly_where_their_keys_are_equal(
     contract = Contract(ContractDocument.model_validate({"contract": 1, "tools": [tool]}))
     answers = Answers(contract)
     identities = [answers.identity(answers.of({"tool": "t", "args": args})) for args in (one, other)]
-    keys = [[contract.key_of("t", name, args[name]) for name in args] for args in (one, other)]
+    keys = [[contract.key_of("t", name, args[name]) for name in properties] for args in (one, other)]
     assert (identities[0] == identities[1]) == (keys[0] == keys[1])
