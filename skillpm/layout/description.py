@@ -62,9 +62,11 @@ def identity(tree: Tree) -> Identity:
     if root is None:
         about = describe(tree)
         return Identity(about.name, about.version, about.manifest.requires if about.manifest else {}, 1)
+    from skillpm.model.requirement import canonical_version  # which no worker needs
+
     name, _, _, _ = _skill(tree, "")
     requires, hooks = dict(root.get("requires") or {}), int(root.get("hooks") or 1)
-    return Identity(name, str(root["version"]), requires, hooks, root.get("adapter"))
+    return Identity(name, canonical_version(str(root["version"])), requires, hooks, root.get("adapter"))
 
 
 def _manifest_keys(tree: Tree) -> dict[str, Any] | None:
@@ -179,7 +181,6 @@ def _version(metadata: Any) -> str:
     try:
         if not isinstance(text, str):
             return UNVERSIONED
-        parse_version(text)
-        return str(text)
+        return str(parse_version(text))
     except UsageError:
         return UNVERSIONED

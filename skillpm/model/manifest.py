@@ -81,10 +81,9 @@ class Manifest(Document):
     @classmethod
     def _is_version(cls, value: str) -> str:
         try:
-            parse_version(value)
+            return str(parse_version(value))
         except UsageError as error:
             raise PlacedValueError(error.message, hint=error.hint) from None
-        return value
 
     @field_validator("requires")
     @classmethod

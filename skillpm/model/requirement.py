@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import UsageError
@@ -29,6 +30,11 @@ def parse_version(text: str) -> Version:
         f"`{text[:80]}` is not a version",
         hint="versions follow PEP 440, such as 1.2.0 or 2.0rc1, at most 64 characters",
     )
+
+
+def canonical_version(text: str) -> str:
+    """Return a version as releases are called, `1.0.0` for `v1.0.0`; return any other text as it is."""
+    return canonicalize_version(text, strip_trailing_zero=False) if len(text) <= VERSION_LENGTH else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.conftest import Project
 from tests.shop import MakeProject, SkillFiles
@@ -42,6 +43,19 @@ def test_list_archive_dry_run_publication_and_install_have_the_same_files(place:
     installed = place.call("install", "./mine", "--json").ok().document
     assert installed["skills"][0]["tree"] == published["tree"]
     assert sorted(path.name for path in (place.root / ".agents/skills/mine").iterdir()) == FILES
+
+
+@pytest.mark.parametrize("typed", ["v1.0.0", "1.0.0-rc1", "1.0.0.RC1", "01.0"])
+def test_archive_registry_and_lock_have_the_canonical_form_of_a_version(place: Project, typed: str) -> None:
+    (place.root / "mine/skill.yaml").write_text(f'manifest: 1\nversion: "{typed}"\n')
+    canonical = str(Version(typed))
+    assert place.call("pack", "mine").ok().out == f"mine-{canonical}.tar.gz\n"
+    assert place.call("publish", "mine", "--registry", "shop", "--json").ok().document["version"] == canonical
+    place.call("install", "mine", "--registry", "shop").ok()
+    lock = place.root / "skillpm.lock"
+    assert f'"version": "{canonical}"' in lock.read_text()
+    lock.write_text(lock.read_text().replace(f'"version": "{canonical}"', f'"version": "{typed}"'))
+    place.call("verify").ok()  # an older lock has what was typed
 
 
 def test_a_missing_readme_is_told_to_the_author_and_not_to_those_who_install(place: Project) -> None:

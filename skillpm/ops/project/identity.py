@@ -7,17 +7,17 @@ from skillpm.layout.description import Identity, identity
 from skillpm.layout.tree import Tree
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
-from skillpm.model.requirement import Requirement
+from skillpm.model.requirement import Requirement, canonical_version
 
 
 def contradictions(name: str, entry: LockedSkill | Release, own: Identity) -> list[tuple[str, object, object]]:
     """Return what an entry or a page claims and what the skill says, where they differ: a word, the claim, the truth.
 
-    Two spellings of one specifier are equal.
+    Two spellings of one specifier or of one version are equal.
     """
     claims = (
         ("name", name.rpartition("/")[2], own.name),
-        ("version", entry.version, own.version),
+        ("version", canonical_version(entry.version), own.version),
         ("requirements", _canonical(entry.requires), _canonical(own.requires)),
         ("hooks", entry.hooks, own.hooks),
         ("adapter", entry.adapter, own.adapter),
