@@ -84,6 +84,8 @@ def print_decision(decision: Decision) -> None:
     for finding in decision.findings:
         click.echo(f"{finding.word:<12}  {safe(finding.sentence)}")
     click.echo(f"\n{decision.word}")
+    for caveat in decision.caveats:
+        note(caveat)
 
 
 def _without_arms(cells: list[str]) -> list[str]:
@@ -112,6 +114,7 @@ def gate(candidate: Path, baseline: Path | None, floors: Path | None, arm: str |
     reach, earlier = (None if other is None else _choose(other, None) for other in (baseline, floors))
     decision = decide_candidate(_choose(candidate, arm), reach, margin, earlier)
     code = EXIT_CODES[decision.word]
-    if not print_json({"decision": decision.word, "findings": decision.findings, "exit_code": code}):
+    document = {"decision": decision.word, "findings": decision.findings, "caveats": decision.caveats}
+    if not print_json({**document, "exit_code": code}):
         print_decision(decision)
     exit_with(code)

@@ -80,6 +80,7 @@ def _print_improved(chosen: Round, improved: Improved) -> None:
         "kept": improved.kept,
         "decision": improved.decision.word,
         "findings": improved.decision.findings,
+        "caveats": improved.decision.caveats,
         "comparisons": improved.comparisons,
         "exit_code": EXIT_CODES[improved.decision.word],
     }

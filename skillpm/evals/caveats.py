@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from skillpm.evals.figures import arm_label, figures, task_set_label
 from skillpm.evals.outcomes import Profile
@@ -28,7 +29,8 @@ def _shown(value: Json) -> str:
 
 def caveats(evaluation: Evaluation) -> list[str]:
     """Return one sentence for each thing that may decide a figure beside the model."""
-    return [*unchecked(evaluation.arms), *_samples(evaluation), *_endings(evaluation), *_arms(evaluation)]
+    parts = (samples(evaluation), _answered(evaluation), _endings(evaluation), _arms(evaluation))
+    return [*unchecked(evaluation.arms), *chain.from_iterable(parts)]
 
 
 def unchecked(arms: Iterable[Arm]) -> list[str]:
@@ -39,11 +41,15 @@ def unchecked(arms: Iterable[Arm]) -> list[str]:
     return [f"{', '.join(names)} {said} {why}"] if names else []
 
 
-def _samples(evaluation: Evaluation) -> Iterator[str]:
+def samples(evaluation: Evaluation) -> Iterator[str]:
+    """Yield one sentence for each task set of which a limit took a sample."""
     for task_set in evaluation.task_sets:
         if task_set.of is not None:
             place = f"{task_set.skill}, {task_set_label(task_set.name)}"
             yield f"{place}: {task_set.tasks} of {task_set.of} tasks, spread over tools and tags"
+
+
+def _answered(evaluation: Evaluation) -> Iterator[str]:
     for arm in evaluation.arms:
         answers = _answers(len(arm.records))
         if arm.settings.get("interrupted"):

@@ -27,9 +27,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision and its findings: NO-GO if one of them is, else INCONCLUSIVE if one is or there is none, else GO."""
+    """A decision and its findings: NO-GO if one of them is, else INCONCLUSIVE if one is or there is none, else GO.
+
+    Attributes:
+        caveats: what a reader has to know of the evaluations, and decides nothing.
+    """
 
     findings: tuple[Finding, ...]
+    caveats: tuple[str, ...] = ()
 
     @property
     def word(self) -> Word:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import UsageError
-from skillpm.evals.caveats import different_settings, unchecked
+from skillpm.evals.caveats import different_settings, samples, unchecked
 from skillpm.evals.compare import Comparison, Paired, Unpaired, compare, together, unpaired
 from skillpm.evals.decision import Decision, Finding, decide
 from skillpm.evals.floor import floors
@@ -135,6 +135,7 @@ def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
     ]
     differences = [text for text in different_settings(first.arm, second.arm) if not text.startswith("model digest")]
     notes += [f"{side.file}: {text}" for side in (first, second) for text in unchecked([side.arm])]
+    notes += _sampled(first, second)
     return notes + ([f"they were asked differently: {'; '.join(differences)}"] if differences else [])
 
 
@@ -164,4 +165,8 @@ def decide_candidate(
     decision = decide(gates, pairs, margin, alone, least)
     sides = [side for side in (candidate, baseline, earlier) if side is not None]
     open_ = [f"{side.file}: {text}; evaluate again" for side in sides for text in unchecked([side.arm])]
-    return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)))
+    return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)), tuple(_sampled(*sides)))
+
+
+def _sampled(*sides: ChosenArm) -> list[str]:
+    return [f"{side.file}: {text}" for side in sides for text in samples(side.evaluation)]

@@ -131,6 +131,18 @@ def test_what_was_read_without_its_digests_is_called_unchecked_and_never_let_thr
         assert any(said in caveat for caveat in shop.call("report", file, "--json").ok().document["caveats"])
 
 
+def test_a_sample_is_called_so_where_evaluations_are_judged(shop: Project, stored: Stored) -> None:
+    whole, sampled = stored("whole", range(1, 41)), stored("sampled", range(1, 41))
+    document = json.loads(sampled.read_text())
+    document["task_sets"][0]["of"] = 60
+    rewritten(sampled, document)
+    said = "sampled.json: server, handwritten: 40 of 60 tasks"
+    assert said in shop.call("gate", whole, "--baseline", sampled, "--margin", "0.2").ok().err
+    assert said in shop.call("compare", whole, sampled).ok().err
+    (caveat,) = gated(shop, sampled, "--baseline", str(whole)).document["caveats"]
+    assert said in caveat
+
+
 def test_what_cannot_be_compared_is_a_usage_error(
     shop: Project, stored: Stored, server: Server, make_arm: MakeArm, tmp_path: Path
 ) -> None:
