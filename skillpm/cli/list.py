@@ -54,7 +54,7 @@ def _print(skills: Sequence[ListedSkill]) -> None:
     if not differ:
         note(f"folders: {max(folders) or '-'}")
     if any(skill.state in ("missing", "unstored") for skill in skills):
-        note("next: `skillpm sync` fetches what is missing")
+        note("next: run `skillpm install` to put back what is missing")
 
 
 def _state(skill: ListedSkill) -> str:

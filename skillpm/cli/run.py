@@ -70,6 +70,8 @@ def command(**options: Any) -> None:
         read_key(options["model"])
     context, (chosen,) = agreed_skills([options["skill"]])
     answerer = find_answerer(context, chosen, options["model"], options["run"])
+    train = f"let a model learn it: `skillpm train {shlex.quote(options['skill'])}`"
+    instead = train if answerer.adapter is None else "say it in other words"
     asks = _is_terminal() and not options["dry_run"] and not options["key_stdin"]
     wanted = Wanted(
         answerer,
@@ -84,10 +86,10 @@ def command(**options: Any) -> None:
     asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
     with conversation(Evaluator(context, asking, PlainProgress()), chosen, wanted) as episodes:
         if options["request"] is not None:
-            exit_with(_episode(episodes(options["request"])))
+            exit_with(_episode(episodes(options["request"]), instead))
         while (request := _next_request()) is not None:
             try:
-                _episode(episodes(request))
+                _episode(episodes(request), instead)
             except SkillpmError as error:
                 click.echo(f"error: {safe(error.message)}", err=True)
 
@@ -119,8 +121,12 @@ def _next_request() -> str | None:
             return line.strip()
 
 
-def _episode(episode: Episode) -> int:
-    """Run one episode and print how it ended; return the exit code. Raises CheckError where an answer is no command."""
+def _episode(episode: Episode, instead: str) -> int:
+    """Run one episode and print how it ended; return the exit code.
+
+    Raises:
+        CheckError: the answer is not a command; ``instead`` is the hint.
+    """
     from skillpm.ops.learning.converse import episode_document
 
     trace = episode.run()
@@ -130,10 +136,8 @@ def _episode(episode: Episode) -> int:
         echo_json(episode_document(episode))
         return CheckError.exit_code if failed or trace.outcome in ("invalid", *_NOTHING_DONE) else 0
     if trace.outcome == "invalid" and proposal is not None:
-        raise CheckError(
-            f"the answer is not a valid command: {'; '.join(map(safe, proposal.problems))}",
-            hint=f"the model wrote: {safe(clipped(proposal.answer, 300)) or 'nothing'}",
-        )
+        note(f"the model wrote: {clipped(proposal.answer, 300) or 'nothing'}")
+        raise CheckError(f"the answer is not a valid command: {'; '.join(map(safe, proposal.problems))}", hint=instead)
     if trace.report is not None:
         from skillpm.agent.shown import visible
 

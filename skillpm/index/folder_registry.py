@@ -216,7 +216,9 @@ class FolderRegistry(DirectoryIndex, SharedFolder):
         return known[_key(version)]
 
     def _no_skill(self, name: str) -> RegistryError:
-        return RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=did_you_mean(name, self.names()) or None)
+        known = self.names()
+        listed = f"it has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "it has no skills"
+        return RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=did_you_mean(name, known, listed))
 
     def _known(self, name: str) -> dict[str, Release]:
         """Return the releases of a name: those of the statements, and those that only the page has."""

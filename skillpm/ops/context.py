@@ -29,7 +29,7 @@ from skillpm.settings import Settings
 from skillpm.settings.table import REGISTRIES
 from skillpm.storage.keys import Keys
 from skillpm.storage.lockfile import read_lock
-from skillpm.storage.store import Store
+from skillpm.storage.store import FETCH_AGAIN, Store
 from skillpm.trust.signer import SignerCheck
 
 if TYPE_CHECKING:
@@ -301,9 +301,9 @@ class Context:
     def _stored(self, entry: LockedSkill) -> Skill:
         root = self.store.path(entry.tree)
         if not root.is_dir():
-            raise LockOutOfDateError(f"{entry} is locked but not in the store", hint="run `skillpm install`")
+            raise LockOutOfDateError(f"{entry} is locked but not in the store", hint=FETCH_AGAIN)
         if not self.store.verify(entry.tree):
-            raise IntegrityError(f"{entry} was changed in the store", hint="run `skillpm install` to repair it")
+            raise IntegrityError(f"{entry} was changed in the store", hint=FETCH_AGAIN)
         description = describe(FolderTree(root)).description
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
 

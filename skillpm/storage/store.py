@@ -23,6 +23,7 @@ from skillpm.storage.files import DiskErrors, fsync_folder, storage_error
 from skillpm.storage.process_lock import WAIT, ProcessLock
 from skillpm.storage.unpack import remove_tree, unpack
 
+FETCH_AGAIN = "run `skillpm install` to fetch it again"  # the hint where an entry is missing or damaged
 _BRINGING = "bringing"  # files that are locked while an entry is fetched
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -56,6 +56,10 @@ def test_each_value_comes_from_the_nearest_place_that_says_it(project: MakeProje
     assert found["policy.cooldown"] == (3, "environment SKILLPM_COOLDOWN")
 
 
+def test_one_setting_is_shown_by_its_name(project: MakeProject) -> None:
+    assert rows(project().call("config", "link", "--json")) == {"link": ("copy", "default")}
+
+
 def test_a_flag_comes_before_all_others(tmp_path: Path) -> None:
     (tmp_path / "skillpm.yaml").write_text(PROJECT)
     settings = load_settings(

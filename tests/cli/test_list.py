@@ -35,9 +35,12 @@ def test_a_skill_of_a_clone_that_commits_its_folders_is_there_and_not_stored(pro
     shutil.copy(place.root / "skillpm.lock", clone.root)
     home = f"{clone.root}/home"
     listed = clone.call("list", SKILLPM_HOME=home).ok()
-    assert "unstored" in listed.out and "Run a program" in listed.out and "`skillpm sync`" in listed.err
+    assert "unstored" in listed.out and "Run a program" in listed.out and "`skillpm install`" in listed.err
     shutil.rmtree(clone.root / ".agents/skills/shell-tools")
     states = [skill["state"] for skill in clone.call("list", "--json", SKILLPM_HOME=home).ok().document["skills"]]
     assert states == ["missing"]
+    mend = "run `skillpm install` to put "
+    assert mend in clone.call("list", SKILLPM_HOME=home).ok().err
+    assert mend in clone.call("verify", SKILLPM_HOME=home).fails(1).out
     clone.call("sync", SKILLPM_HOME=home).ok()
     assert "unstored" not in clone.call("list", SKILLPM_HOME=home).ok().out

@@ -91,6 +91,9 @@ WRONG = [
     ("sync --locked --frozen", "`--locked` and `--frozen` exclude each other", "remove one of them"),
     ("validate", "`skillpm validate` needs PATH", "`skillpm validate .`"),
     ("publish", "`--registry` is missing", "`skillpm registry init FOLDER`"),
+    ("yank a==1 --reason x", "`--registry` is missing", "add `--registry FOLDER`"),
+    ("config get forge", "there is no setting `get`", "run `skillpm config` for all, `skillpm config NAME` for one"),
+    ("config polcy.scan", "there is no setting `polcy.scan`", "did you mean `policy.scan`?"),
 ]
 
 

@@ -200,6 +200,8 @@ def test_a_yanked_release_is_not_taken_until_it_is_back(place: Project, project:
     }  # fmt: skip
     refused = project().call("install", "mine", "--registry", shop)
     refused.fails(3, "yanked", "loses data")
+    unknown = place.call("yank", "nothing==1", "--registry", "shop", "--reason", "x")
+    unknown.fails(5, "no skill `nothing`", "it has mine")
     assert "\x1b" not in refused.err
     again = place.call("yank", "mine@1.0", "--registry", "shop", "--reason", "loses data\x1b[31m").ok()
     assert "already yanked" in again.err

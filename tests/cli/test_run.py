@@ -95,6 +95,7 @@ def test_a_request_gives_command_lines_and_without_a_terminal_nothing_runs(
     [
         ((MODEL, "./skills/server", "call nobody"), 1, "the answer is not a valid command: unknown tool 'rm'"),
         ((MODEL, "./skills/server", "talk"), 1, "the model wrote: Sure! I will do it."),
+        ((MODEL, "./skills/server", "talk"), 1, "hint: let a model learn it: `skillpm train ./skills/server`"),
         ((MODEL, "./skills/server", " "), 2, "the request is empty"),
         ((MODEL, "./skills/server"), 2, "REQUEST is missing"),
         ((MODEL, "./skills/server", "use 3", "--run", "latest"), 2, "`--run` and `--model` exclude each other"),

@@ -335,9 +335,9 @@ def _logged_in(known: Mapping[str, str]) -> str:
     places = set(known.values()) or stored
     if len(places) == 1 and {host_of(place) for place in places} == stored:
         return places.pop()
-    make = "run `skillpm registry init FOLDER` to make one, then add `--registry FOLDER`"
+    make = "add `--registry FOLDER`; `skillpm registry init FOLDER` makes one"
     names = [*known, *sorted(stored)]
-    raise UsageError("`--registry` is missing", hint=f"{_listed(names)}; {make}" if names else make)
+    raise UsageError("`--registry` is missing", hint=f"{_listed(names)}, or {make}" if names else make)
 
 
 def _listed(known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from skillpm.model.lock import LockedSkill
 from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
 from skillpm.storage.lockfile import read_lock
-from skillpm.storage.store import Store
+from skillpm.storage.store import FETCH_AGAIN, Store
 from skillpm.train.base_model import portable_name
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def stored_adapter(store: Store, entry: LockedSkill) -> Path:
     if not store.verify(entry.tree):
         raise LockOutOfDateError(
             f"the adapter {entry.name} {entry.version} is not in the store as it is locked",
-            hint="run `skillpm install`",
+            hint=FETCH_AGAIN,
         )
     return store.path(entry.tree)
 

@@ -29,10 +29,10 @@ from skillpm.resolve.plan import Change
 from skillpm.settings.folders import LOCK_FILE
 from skillpm.storage.links import Occupant
 from skillpm.storage.record import read_record
+from skillpm.storage.store import FETCH_AGAIN
 
 STORE = "store"
 _INSTALL = "run `skillpm install` to put it back"
-_REPAIR = "run `skillpm install` to fetch it again"
 _UPDATE = "run `skillpm install` to put the locked version there"
 _EDITED = "copy your edits, or run `skillpm install --force` to keep the folder as .skillpm/kept/{name}"
 _TAKEN = "move it, or run `skillpm install --force` to keep it as .skillpm/kept/{name}"
@@ -136,11 +136,11 @@ def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
     intact = [root / place.placement.folder for place in state.places if place.standing.occupant is Occupant.WANTED]
     files = next((read.files for path in (stored, *intact) if (read := _contents(path)).digest == entry.tree), None)
     if not stored.is_dir():
-        yield Mismatch(entry.name, STORE, "", "missing", "", _REPAIR)
+        yield Mismatch(entry.name, STORE, "", "missing", "", FETCH_AGAIN)
     elif not whole:
         linked = [place for place in state.places if (root / place.placement.folder).is_symlink()]
         name = linked[0].placement.folder.rpartition("/")[2] if linked else ""
-        remedy = _EDITED.format(name=name) if linked else _REPAIR  # the edit came through a link, and is not lost
+        remedy = _EDITED.format(name=name) if linked else FETCH_AGAIN  # the edit came through a link, and is not lost
         yield from _file_by_file(entry.name, STORE, _contents(stored), files, remedy)
     for place in state.places:
         if place.wanted is not None:
