@@ -60,6 +60,11 @@ class Keys:
         """Return the own keys among these, by name. Raises UsageError, StorageError."""
         return [self.private(item.name) for item in self.all() if item.own and item.public in keys]
 
+    @property
+    def lacks_default(self) -> bool:
+        """Would ``default`` make a key?"""
+        return not any((self.root / f"{DEFAULT}{suffix}").exists() for suffix in (".pub", ".pem"))
+
     def default(self) -> tuple[PrivateKey, bool]:
         """Return the default key, and whether it was made now. Of many processes that need it at once, one makes it.
 
@@ -68,8 +73,7 @@ class Keys:
             StorageError: the disk refused.
         """
         private, public = self.root / f"{DEFAULT}.pem", self.root / f"{DEFAULT}.pub"
-        absent = not private.is_file() and not public.exists()
-        is_new = absent and self._written(private.name, pem(PrivateKey(os.urandom(32))))
+        is_new = self.lacks_default and self._written(private.name, pem(PrivateKey(os.urandom(32))))
         key = self.private(DEFAULT)
         if not public.exists():  # its maker is about to write it, or was ended before
             self._written(public.name, f"{key.public}\n")

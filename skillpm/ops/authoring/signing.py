@@ -38,30 +38,44 @@ def signed(
     ways = [f"`--{name}`" for name in ("key", "keyless", "no-sign") if getattr(options, name.replace("-", "_"))]
     if len(ways) > 1:
         raise UsageError(f"{' and '.join(ways)} contradict each other", hint="use one of them")
+    newest = next((item for item in others if item.signature is not None and not options.allow_signer_change), None)
     if options.no_sign:
         now = replace(release, unsigned=True)
     else:
+        if newest is not None and not options.keyless and _makes_key(context, options.key):
+            raise _other_signer(context, name, newest, f"{release.version} would be signed by a new key")
         key = None if options.keyless else signing_key(context, options.key)
         publisher = context.settings.environment.get(PUBLISHER_VARIABLE, "")
         now = replace(release, signature=sign(name, release, key, publisher))
-    newest = next((item for item in others if item.signature is not None), None)
-    if newest is not None and not options.allow_signer_change:
+    if newest is not None:
         _refuse_change(context, name, newest, now)
     return now
 
 
 def _refuse_change(context: Context, name: str, newest: Release, now: Release) -> None:
     """Refuse a release that clients would refuse, because the one before it is signed by somebody else."""
-    before, after = signer(name, newest), signer(name, now)
-    if before is None or before == after:
-        return
+    after = signer(name, now)
+    if signer(name, newest) != after:
+        what = f"be signed by {context.keys.title(after)}" if after else "have no signature"
+        raise _other_signer(context, name, newest, f"{now.version} would {what}")
+
+
+def _other_signer(context: Context, name: str, newest: Release, what: str) -> ConflictError:
+    before = signer(name, newest)
+    assert before is not None  # it has a signature
     way = "from the same workflow (`--keyless`)" if isinstance(before, Identity) else "with the same key (`--key NAME`)"
-    what = f"be signed by {context.keys.title(after)}" if after else "have no signature"
-    raise ConflictError(
-        f"{name} {newest.version} is signed by {context.keys.title(before)}; {now.version} would {what}, "
-        "and clients refuse that",
+    return ConflictError(
+        f"{name} {newest.version} is signed by {context.keys.title(before)}; {what}, and clients refuse that",
         hint=f"sign {way}, or add `--allow-signer-change` and tell your users why",
     )
+
+
+def _makes_key(context: Context, name: str) -> bool:
+    return _is_default(context, name) and context.keys.lacks_default
+
+
+def _is_default(context: Context, name: str) -> bool:
+    return name == DEFAULT or not (name or context.settings.environment.get(KEY_VARIABLE, ""))
 
 
 def signing_key(context: Context, name: str = "") -> PrivateKey:
@@ -71,11 +85,11 @@ def signing_key(context: Context, name: str = "") -> PrivateKey:
         UsageError: there is no such key, or the variable has none.
     """
     keys, variable = context.keys, context.settings.environment.get(KEY_VARIABLE, "")
-    if name and name != DEFAULT:
-        return keys.private(name)
-    if name or not variable:
+    if _is_default(context, name):
         key, made = keys.default()
         if made:
             context.note(f"created your signing key {key.public} in {keys.root}; keep a copy: it is needed for updates")
         return key
+    if name:
+        return keys.private(name)
     return read_private(variable if "-----BEGIN" in variable else read_text(Path(variable)), KEY_VARIABLE)
