@@ -321,7 +321,9 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                 )
                 continue
         if rule.ask is not None:
-            yield from _unaskable(whole, rule, place)
+            asked = Sampler(whole, AskingRule.of(rule, rule.ask)).sayable_draws()
+            yield from _unaskable(document, rule, place, asked)
+            draws += asked or ()  # such as a value that is out of bounds, which a question answers
         silent = [slot for slot, draw in rule.draw.items() if draw.probability > 0]
         for slot in (slot for slot in silent if not any(slot in drawn for drawn in draws)):
             yield Flaw(
@@ -343,26 +345,35 @@ def _undrawable(sampler: Sampler, place: int) -> Flaw:
     return Flaw(("tasks", place, "requests"), message, hint)
 
 
-def _unaskable(whole: Side, rule: TaskRule, place: int) -> Iterator[Flaw]:
-    """Yield slots that a question is to ask for, and that every request says, or that nobody needs to say."""
+def _unaskable(
+    document: SynthesisDocument, rule: TaskRule, place: int, draws: Sequence[frozenset[str]] | None
+) -> Iterator[Flaw]:
+    """Yield slots that a question is to ask for, and that no request leaves out, or that nobody needs to say."""
     assert rule.ask is not None
-    draws = Sampler(whole, AskingRule.of(rule, rule.ask)).sayable_draws()
+    needed = [slot for slot in varied_slots(document, rule) if slot not in rule.ask.slots]
+    also = f" and says {' and '.join(f'`{slot}`' for slot in needed)}" if needed else ""
     for number, slot in enumerate(rule.ask.slots):
         location: Location = ("tasks", place, "ask", "slots", number)
-        if is_constant(whole.document, rule.draw[slot]):
+        if is_constant(document, rule.draw[slot]):
             message = f"task `{rule.name}`: `{slot}` has one value, so a request without it lacks nothing"
             yield Flaw(location, message, f"take `{slot}` out of `ask`, or draw it from more values")
         elif draws is not None and not any(slot not in drawn for drawn in draws):
-            message = f"task `{rule.name}`: every request says `{slot}`, so there is nothing to leave out"
-            yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
+            message = f"task `{rule.name}`: no request leaves `{slot}` out{also}"
+            hint = f"give `ask` such requests{', or name all that they leave out in its `slots`' if needed else ''}"
+            yield Flaw(location, message, f"{hint}; a clause of [{slot}] is left out by itself")
     for number, text in enumerate(rule.ask.requests or ()):
         for slot in rule.ask.slots:
-            pool = pool_of(whole.document, rule.draw[slot])
-            if slot not in SLOT.findall(text) and value_test(pool, whole.document.values)(own_words(text)):
+            pool = pool_of(document, rule.draw[slot])
+            if slot not in SLOT.findall(text) and value_test(pool, document.values)(own_words(text)):
                 message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}`, so nothing is missing"
                 yield Flaw(
                     ("tasks", place, "ask", "requests", number), message, f"take the value of `{slot}` out of it"
                 )
+
+
+def varied_slots(document: SynthesisDocument, rule: TaskRule) -> list[str]:
+    """Return the slots that every row draws, from more than one value."""
+    return [slot for slot, draw in rule.draw.items() if draw.probability >= 1 and not is_constant(document, draw)]
 
 
 def own_words(text: str) -> Corpus:

@@ -112,7 +112,7 @@ def _in_order(text: str) -> str:
     lines = text.strip()
     if "\n" in lines:
         return lines.replace("\r\n", "\n")
-    return _SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", text.strip()))
+    return _SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", text))
 
 
 def _parts(text: str) -> Iterator[Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain, combinations, count
 from typing import Any, NamedTuple
 
@@ -12,7 +12,15 @@ from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import Flaw, disagreements, exchanges
 from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Draw, Location, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import canonical_json
-from skillpm.synth.checker import label_flaws, own_words, silent_values, text_flaws, unsayable_flaws, value_test
+from skillpm.synth.checker import (
+    label_flaws,
+    own_words,
+    silent_values,
+    text_flaws,
+    unsayable_flaws,
+    value_test,
+    varied_slots,
+)
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import LISTED, is_constant, listed, pool_of, size, texts_of, used_pools, value_text
 from skillpm.synth.refusals import refused_tasks
@@ -64,31 +72,32 @@ def _count(document: SynthesisDocument, draw: Draw) -> int:
 
 
 def _share_values(document: SynthesisDocument, one: Draw, other: Draw) -> bool:
+    """Can two slots have the same value? False where their values are too many to look."""
     if one.source == other.source:
         return True
     pools = [pool_of(document, draw) for draw in (one, other)]
+    ranges = [pool.integers for pool in pools if pool.integers is not None]
+    if len(ranges) == 2:
+        return max(low for low, _ in ranges) <= min(high for _, high in ranges)
     if any(size(pool, document.values) > LISTED for pool in pools):
-        return all(pool.integers is not None for pool in pools)
+        return False
     first, second = (set(texts_of(pool, document.values)) for pool in pools)
     return not first.isdisjoint(second)
 
 
-def _unused(document: SynthesisDocument, rule: TaskRule, place: int) -> Iterator[Flaw]:
+def _unused(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield requests that no row uses, for they do not say a slot that every row draws."""
-    always = {
-        slot
-        for slot, draw in rule.draw.items()
-        if draw.probability >= 1 and _count(document, draw) > 1 and slot not in (rule.ask.slots if rule.ask else ())
-    }
-    for number, text in enumerate(rule.requests):
-        places = CLAUSE.findall(text)
-        clauses = [*rule.clauses] if "*" in places else [name for name in places if name in rule.clauses]
-        said = {*SLOT.findall(text), *clauses}.union(
-            *(SLOT.findall(item) for name in clauses for item in rule.clauses[name])
-        )
-        for slot in sorted(always - said)[:1]:
-            message = f"task `{rule.name}`: no row uses {text[:60]!r}, which does not say `{slot}`"
-            yield Flaw(("tasks", place, "requests", number), message, f"write {{{slot}}} or [{slot}] into it")
+    for rule, requests in _requests(document):
+        always = {*varied_slots(document, rule)} - {*(rule.ask.slots if rule.ask else ())}
+        for location, text in requests:
+            places = CLAUSE.findall(text)
+            clauses = [*rule.clauses] if "*" in places else [name for name in places if name in rule.clauses]
+            said = {*SLOT.findall(text), *clauses}.union(
+                *(SLOT.findall(item) for name in clauses for item in rule.clauses[name])
+            )
+            for slot in sorted(always - said)[:1]:
+                message = f"task `{rule.name}`: no row uses {text[:60]!r}, which does not say `{slot}`"
+                yield Flaw(location, message, f"write {{{slot}}} or [{slot}] into it")
 
 
 def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
@@ -98,8 +107,8 @@ def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
         yield Flaw(("values", name), f"no task draws from the pool `{name}`", f"draw it, `from: {name}`, or remove it")
     pools = document.values
     named = cache(lambda name: value_test(pools[name], pools))  # many tasks draw from one pool
+    yield from _unused(document)
     for place, rule in enumerate(document.tasks):
-        yield from _unused(document, rule, place)
         tests = {
             slot: named(draw.source) if isinstance(draw.source, str) else value_test(pool_of(document, draw), pools)
             for slot, draw in rule.draw.items()
@@ -115,65 +124,76 @@ def doubtful_wordings(document: SynthesisDocument) -> Iterator[Flaw]:
 
 
 class _Asked(NamedTuple):
-    """A request that rows have, with the source of each slot in the slot's place.
+    """A request that rows have.
 
     Attributes:
-        is_fixed: does it say no slot, so that it is the request of rows as it stands?
+        request: its normal form, without the slots.
+        slots: in their places, each as often as it is said.
         answer: returns its answer in JSON, without null.
     """
 
-    task: str
+    rule: TaskRule
     location: Location
     text: str
     request: str
-    is_fixed: bool
+    slots: Sequence[str]
     answer: Callable[[], str]
 
 
 def contradictions(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield requests that have two answers: of two tasks, or of one whose slots change places."""
-    known: dict[str, _Asked] = {}
+    known: dict[str, list[_Asked]] = {}
     reported: set[Location] = set()
     for asked in _all_asked(document):
-        first = known.setdefault(asked.request, asked)
-        if first is not asked and first.answer() != asked.answer() and asked.location not in reported:
+        alike = known.setdefault(asked.request, [])
+        first = next((other for other in alike if _is_one_request(document, other, asked)), None)
+        if first is None:
+            alike.append(asked)
+        elif first.answer() != asked.answer() and asked.location not in reported:
             reported.add(asked.location)
-            text, other = asked.text[:60], first.task
-            message = f"task `{asked.task}`: {text!r} is a request of task `{other}` with another answer"
-            yield Flaw(asked.location, message, "say the two in different words")
+            text, other = asked.text[:60], first.rule.name
+            message = f"task `{asked.rule.name}`: {text!r} is a request of task `{other}` with another answer"
+            hint = "say the two in different words, or draw their slots from pools without a common value"
+            yield Flaw(asked.location, message, hint)
+
+
+def _is_one_request(document: SynthesisDocument, one: _Asked, other: _Asked) -> bool:
+    """Can two requests, alike but for the slots, be the same text?"""
+    return len(one.slots) == len(other.slots) and all(
+        _order(one.rule, first) == _order(other.rule, second)
+        and _share_values(document, one.rule.draw[first], other.rule.draw[second])
+        for first, second in zip(one.slots, other.slots, strict=True)
+    )
+
+
+def _order(rule: TaskRule, slot: str) -> str:
+    """Return what tells a slot whose values a constraint orders from the others."""
+    return slot if any(slot in item.ascending for item in rule.constraints) else ""
 
 
 def fixed_answers(document: SynthesisDocument) -> dict[str, tuple[str, str]]:
     """Return the task and the answer, in JSON without null, of each request that says no slot, by its normal form."""
-    return {asked.request: (asked.task, asked.answer()) for asked in _all_asked(document) if asked.is_fixed}
+    return {asked.request: (asked.rule.name, asked.answer()) for asked in _all_asked(document) if not asked.slots}
 
 
 def _all_asked(document: SynthesisDocument) -> Iterator[_Asked]:
     forms = count()
     for rule, requests in _requests(document):
-        sourced, has_rows = _SourcedTexts(rule), cache(partial(_has_rows, document, rule))
+        has_rows = cache(partial(_has_rows, document, rule))
         for location, text in requests:
             for texts, drawn in _forms(document, rule, text):
                 if next(forms) == _FORMS:
                     return
-                parts = [sourced[part] for part in texts]
-                slots = [*dict.fromkeys(chain.from_iterable([slots for _, slots in parts]))]
+                said = [*chain.from_iterable(map(_slots_in, texts))]
+                slots = [*dict.fromkeys(said)]
                 if has_rows(frozenset((*slots, *drawn))):
-                    request = normal_form("".join([part for part, _ in parts]))
+                    request = normal_form("".join(map(_masked, texts)))
                     answer = partial(_answer, document, rule, slots, drawn)  # few requests are asked twice
-                    yield _Asked(rule.name, location, text, request, not slots, answer)
+                    yield _Asked(rule, location, text, request, said, answer)
 
 
-class _SourcedTexts(dict[str, tuple[str, list[str]]]):
-    """Texts of a task with the source of each slot in the slot's place, and the slots."""
-
-    def __init__(self, rule: TaskRule) -> None:
-        self._rule = rule
-
-    def __missing__(self, text: str) -> tuple[str, list[str]]:
-        sourced = SLOT.sub(lambda found: f"\ufffc{_source(self._rule, found[1])}", text)
-        self[text] = sourced, SLOT.findall(text)
-        return self[text]
+_slots_in = lru_cache(1 << 14)(SLOT.findall)
+_masked = lru_cache(1 << 14)(partial(SLOT.sub, "\ufffc"))
 
 
 def _has_rows(document: SynthesisDocument, rule: TaskRule, said: frozenset[str]) -> bool:
@@ -253,16 +273,9 @@ def _unsaid(document: SynthesisDocument, rule: TaskRule, slot: str, drawn: bool)
     if draw.probability < 1 and not drawn:
         return draw.otherwise
     if _count(document, draw) > 1:
-        return f"\ufffc{_source(rule, slot)}"  # a clause that does not say it is a flaw of its own
+        return f"\ufffc{draw.source}"  # a clause that does not say it is a flaw of its own
     (only,) = listed(pool_of(document, draw), document.values) or ()
     return only.value
-
-
-def _source(rule: TaskRule, slot: str) -> str:
-    """Return what tells the values of a slot from those of others: their order does, where a constraint has one."""
-    source = rule.draw[slot].source
-    name = source if isinstance(source, str) else canonical_json([str(item) for item in source])
-    return f"{name} {slot}" if any(slot in item.ascending for item in rule.constraints) else name
 
 
 _FLAWS = (label_flaws, text_flaws, clause_flaws, contradictions, unsayable_flaws)

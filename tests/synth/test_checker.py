@@ -22,6 +22,7 @@ from skillpm.synth.wording import doubtful_wordings
 from tests.synth.conftest import Given, Judge
 
 MAYBE = {"from": ["a", "b"], "probability": 0.5}
+ASKED = {"x": {"from": ["1", "2"]}, "y": {"from": ["3", "4"]}}
 
 
 def document(task: dict[str, Any], **more: Any) -> SynthesisDocument:
@@ -86,6 +87,24 @@ def test_a_request_that_says_the_value_that_is_to_be_asked_for_is_a_flaw(
 )
 def test_a_slot_that_always_has_a_value_is_no_flaw(value: Any, draw: dict[str, Any]) -> None:
     assert not [*label_flaws(document({"args": {"tag": value}, "draw": {"x": draw}}))]
+
+
+@pytest.mark.parametrize(
+    ("slots", "draw", "requests", "reasons"),
+    [
+        (["x"], {}, ["go", "open it"], ["leaves `x` out and says `y`"]),  # which leave y out, too
+        (["x"], {}, ["go {x} by {y}"], ["leaves `x` out and says `y`"]),
+        (["x", "y"], {}, ["go {x} by {y}"], ["leaves `x` out", "leaves `y` out"]),
+        (["x", "y"], {}, ["go", "go {x}"], []),
+        (["x"], {"far": MAYBE}, ["go by {y}", "go to {far} by {y}"], []),  # a value that is none for x
+    ],
+)
+def test_a_question_has_requests_that_leave_out_what_it_asks_for_and_nothing_else(
+    slots: list[str], draw: dict[str, Any], requests: list[str], reasons: list[str]
+) -> None:
+    task = {"draw": ASKED | draw, "args": {"tag": "{x}", "path": "{y}"}, "requests": ["go {x} {y}"], "clauses": {}}
+    flaws = unsayable_flaws(document({**task, "ask": {"slots": slots, "requests": requests}}))
+    assert [flaw.message for flaw in flaws] == [f"task `t`: no request {reason}" for reason in reasons]
 
 
 @pytest.mark.parametrize(
@@ -423,6 +442,16 @@ def test_an_object_with_a_value_is_a_value_where_no_other_key_is_near_a_known_on
         (["go [*]", "go", "go [y]", "go [both]"], {}, [1, 2]),
         (["go [x]", "go"], {"ask": {"slots": ["x"]}, "args": {"tag": "{x}"}}, []),
         (["go [x]", "go"], {"draw": {"x": MAYBE, "y": MAYBE, "both": MAYBE}}, []),
+        (
+            ["go {x} {y}"],
+            {
+                "ask": {"slots": ["x"], "requests": ["go", "by {y}"]},
+                "draw": ASKED,
+                "clauses": {},
+                "args": {"tag": "{x}"},
+            },
+            [0],
+        ),
     ],
 )
 def test_a_request_that_no_row_uses_is_doubtful(requests: list[str], more: dict[str, Any], unused: list[int]) -> None:

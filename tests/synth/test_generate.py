@@ -445,7 +445,8 @@ def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
 
     stop = next(task for task in document["tasks"] if task["name"] == "stop")
     start = {**stop, "name": "start", "tool": "dev", "draw": {"port": {"from": "same"}}}
-    pools = {**document["values"], "wide": {"integers": [10_000, 10_040]}, "same": {"integers": [10_000, 10_020]}}
+    same = {"schema": {"type": "integer", "minimum": 10_000, "maximum": 10_020}}  # nobody lists what a schema takes
+    pools = {**document["values"], "wide": {"integers": [10_000, 10_040]}, "same": same}
     small = given({**document, "values": pools, "tasks": [*document["tasks"], start]}, seeds=SEEDS)
     made = synthesise([small], strict, rows=150, held_out=30, seed=seed)
     sides = made.profile.skills["small"]

@@ -40,6 +40,7 @@ def said(
         ("{request}", "start [*]; now is {y}", {"x": "80", "y": "9"}, {"x": ["on {x}"]}, "Start on 80; now is 9"),
         ("{request}", "start [x] [y]: go", {"x": "80", "y": "9"}, {"x": ["{x}"], "y": ["{y}"]}, "Start 80 9: go"),
         ("{request}", "start [x] ; go", {}, {"x": ["on {x}"]}, "Start; go"),
+        ("{request}", "start[x][y]", {"x": "80", "y": "9"}, {"x": [" on {x}"], "y": [", as {y}"]}, "Start on 80, as 9"),
         ("{request}", "keep [x] : as it is", {}, {"x": ["on {x}"]}, "Keep : as it is"),
         ("{request}", "open *.{x}", {"x": "py"}, {}, "Open *.py"),
         ("{request}", "files ending in .{x}", {"x": "py"}, {}, "Files ending in .py"),

@@ -107,6 +107,7 @@ ONCE = {"draw": TASK["draw"] | {"host": {"from": ["here"]}}, "args": TASK["args"
         ({}, {"requests": ["Start it on {port}."]}, ["tasks.1.requests.0"]),
         ({}, {"requests": ["start it on port {port}"]}, []),
         ({}, {"requests": ["start it on {port}"], "draw": {"port": {"from": ["x", "y"]}}}, []),
+        ({}, {"requests": ["start it on {port}"], "draw": {"port": {"from": ["x", 3000]}}}, ["tasks.1.requests.0"]),
         ({**COPY, "requests": ["copy {a} {b}", "copy {b} {a}"]}, {}, ["tasks.0.requests.1"]),
         ({**COPY, "requests": ["copy {a} to {b}", "to {b} copy {a}"]}, {}, []),
         (FAST, {"requests": ["go at once"], "draw": {}}, ["tasks.1.requests.0"]),
@@ -128,6 +129,13 @@ ONCE = {"draw": TASK["draw"] | {"host": {"from": ["here"]}}, "args": TASK["args"
 )
 def test_a_request_has_one_answer(task: dict[str, Any], other: dict[str, Any], where: list[str]) -> None:
     assert places(contradictions(document(task, OTHER | other))) == where
+
+
+@pytest.mark.parametrize(("lowest", "count"), [(9000, 1), (9001, 0)])
+def test_ranges_without_a_common_number_make_no_request_with_two_answers(lowest: int, count: int) -> None:
+    values = {"port": {"integers": [3000, 9000]}, "far": {"integers": [lowest, 10**9]}}
+    other = OTHER | {"requests": ["start it on {port}"], "draw": {"port": {"from": "far"}}}
+    assert len(places(contradictions(document({}, other, values=values)))) == count
 
 
 def test_a_clause_that_leaves_its_value_out_does_not_write_out_all_values() -> None:

@@ -21,6 +21,7 @@ from skillpm.layout.rule import Level, Rule, RuleSet
 from skillpm.layout.rules import publication
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.subject import Subject
+from skillpm.model.answer_kind import kind_of
 from skillpm.model.finding import Finding, Problem, Report, Severity
 from skillpm.model.name import did_you_mean
 from skillpm.model.source import in_folder
@@ -204,6 +205,8 @@ def _broken(subject: Subject, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
                 hint = f"the answer is {json.dumps(answer, default=str)[:200]}"
                 if isinstance(answer, dict) and answer.get("tool") not in (None, *tools):
                     hint = did_you_mean(str(answer["tool"]), tools, f"contract.yaml has {', '.join(tools)[:200]}")
+                elif kind_of(answer) not in (None, *contract.replies.kinds):
+                    hint = f"add `{kind_of(answer)}` to `answers` of contract.yaml"
                 message = error.rule if row.line else f"`{row.value.request[:80]}`: {error.rule}"
                 yield Problem(message, row.line, row.path, hint)
     if count > MAX_PROBLEMS:

@@ -57,16 +57,19 @@ def test_a_finding_of_a_contract_has_its_line(tmp_path: Path, good: str, bad: st
     assert (finding.line, words in finding.message) == (line, True), finding
 
 
-def test_an_answer_of_an_unknown_tool_is_told_with_the_tools_that_there_are(tmp_path: Path) -> None:
-    seed = '{"request": "pack it", "expected": {"tool": "%s", "args": {}}}\n'
+def test_an_answer_that_the_contract_does_not_know_is_told_with_what_it_knows(tmp_path: Path) -> None:
+    seed = '{"request": "pack it", "expected": %s}\n'
+    answers = ['{"tool": "find_text", "args": {}}', '{"tool": "pakc", "args": {}}', '{"refuse": "off_topic"}']
     files = {"SKILL.md": SKILL, "contract.yaml": GOOD}
     hints = [
         item.hint
-        for name in ("find_text", "pakc")
-        for item in validate_skill(write_tree(tmp_path / name, {**files, "seeds/a.jsonl": seed % name})).findings
+        for number, answer in enumerate(answers)
+        for item in validate_skill(
+            write_tree(tmp_path / f"{number}", {**files, "seeds/a.jsonl": seed % answer})
+        ).findings
         if item.code == "SK552"
     ]
-    assert hints == ["contract.yaml has pack", "did you mean `pack`?"]
+    assert hints == ["contract.yaml has pack", "did you mean `pack`?", "add `refuse` to `answers` of contract.yaml"]
 
 
 def test_each_skill_of_an_archive_is_checked_as_its_folder_is(tmp_path: Path) -> None:
