@@ -62,9 +62,10 @@ def test_another_signer_than_before_needs_a_word(place: Project) -> None:
     for arguments, says in ((["--no-sign"], "1.1 would have no signature"), (["--key", "two"], "(two), and clients")):
         place.call(*publish(place, "1.1", *arguments)).fails(5, says, "mine 1.0 is signed by ed25519:", "(default)")
         assert list(releases(place)) == ["1.0"]
-    home = {"SKILLPM_HOME": str(place.root / "elsewhere")}
-    place.call(*publish(place, "1.1"), **home).fails(5, "1.1 would be signed by a new key", "mine 1.0 is signed by")
-    assert place.call("key", "list", "--json", **home).ok().document["keys"] == []
+    other = str(place.root / "elsewhere")
+    refused = place.call(*publish(place, "1.1"), SKILLPM_HOME=other)
+    refused.fails(5, "1.1 would be signed by a new key", "mine 1.0 is signed by")
+    assert place.call("key", "list", "--json", SKILLPM_HOME=other).ok().document["keys"] == []
     place.call(*publish(place, "1.1", "--key", "two", "--allow-signer-change")).ok()
     place.call(*publish(place, "1.2", "--key", "two")).ok()
 
