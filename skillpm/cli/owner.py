@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -87,6 +88,11 @@ def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
     state = registry.ask("PUT", "approvals", {"scope": scope_of(name), "needed": needed})
     how = "wait for the approval of a second owner" if needed else "go live at once"
     tell(state, f"releases of {state['scope']} {how}")
+    scopes = (state["scope"], "*") if needed else ()  # owners of the registry are owners of every scope
+    people = [item for scope in scopes for item in registry.ask("GET", f"members?{urlencode({'scope': scope})}")]
+    if len(owners := {item["account"] for item in people if item["role"] == "owner"}) == 1:
+        more = f"`skillpm owner add {shlex.quote(name)} ACCOUNT` adds another owner"
+        note(f"warning: {owners.pop()} is the only owner, so nobody can approve what this account publishes: {more}")
 
 
 @command.command(
