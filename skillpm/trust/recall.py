@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import PolicyError, RegistryError
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.release import Page
+from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.trust.allowance import QUARANTINED, Allowance
 
@@ -36,7 +36,7 @@ def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Al
     Raises:
         PolicyError: it is in quarantine, and nobody lets it in.
     """
-    release = next((item for item in page.releases if item.version == entry.version), None) if page else None
+    release = _release(entry, page)
     if release is not None and release.quarantined and QUARANTINED not in allow.codes(entry.name):
         raise PolicyError(
             f"{entry} is in quarantine at {entry.source}{_because(release.quarantined)}",
@@ -47,6 +47,20 @@ def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Al
         sentence = f"{entry}, which is locked, was yanked{_because(release.yanked)}"
         warnings.append(f"{sentence}; {_way_out(entry, page, lock)}")
     return [*warnings, *status_warnings(entry.name, page)]
+
+
+def departure(entry: LockedSkill, page: Page | None) -> str | None:
+    """Return why a release that was locked is not chosen again; None if it may be."""
+    release = _release(entry, page)
+    if release is None or release.usable:
+        return None
+    if release.quarantined:
+        return f"{entry}, which was locked, is in quarantine{_because(release.quarantined)}"
+    return f"{entry}, which was locked, was yanked{_because(release.yanked)}"
+
+
+def _release(entry: LockedSkill, page: Page | None) -> Release | None:
+    return next((item for item in page.releases if item.version == entry.version), None) if page else None
 
 
 def status_warnings(name: str, page: Page | None) -> list[str]:

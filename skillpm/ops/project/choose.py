@@ -26,6 +26,7 @@ from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.cooldown import Cooldown
+from skillpm.trust.recall import departure
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
@@ -162,6 +163,8 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         entries = [entry for lock in pins if (entry := lock.skill(name)) is not None]
         for entry in entries:
             _refuse_other_bytes(entry, release, source)
+            if entry.version != release.version and (reason := departure(entry, pages.seen.get(name))):
+                context.note(reason)
         need, page, index = context.signatures_of(source), pages.seen.get(name), pages.indexes.get(name)
         is_locked = any((entry.version, entry.tree) == (release.version, release.tree) for entry in entries)
         if release.proof is not None and not is_locked:

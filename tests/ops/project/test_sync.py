@@ -125,6 +125,22 @@ def test_a_release_that_was_yanked_and_is_all_that_is_required_stops_no_other_up
     assert [item.split("  ")[0] for item in done.out.splitlines()[1:]] == ["two"]
 
 
+def test_an_update_says_why_it_leaves_a_recalled_release(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    shop = publish(
+        tmp_path / "more", *(skill_files(name, version) for name in ("one", "two") for version in ("1", "2"))
+    )
+    place = project()
+    place.call("install", "one", "two", "--registry", shop).ok()
+    FolderRegistry(shop, "shop").yank("one", "2", "bad")
+    FolderRegistry(shop, "shop").quarantine("two", "2", "worse")
+    for command in (["update", "--dry-run"], ["lock", "--upgrade"]):
+        said = place.call(*command).ok().err
+        assert "warning: one 2, which was locked, was yanked: bad" in said
+        assert "warning: two 2, which was locked, is in quarantine: worse" in said
+
+
 @pytest.mark.parametrize("is_remote", [False, True])
 def test_a_recall_that_this_machine_knows_of_is_told_without_a_request(
     project: MakeProject, tmp_path: Path, skill_files: SkillFiles, is_remote: bool
