@@ -5,6 +5,7 @@ Results go to stdout, everything else to stderr. rich is imported only on a term
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -207,7 +208,7 @@ def _ending(note: str, seconds: float | None) -> str:
 
 
 class PlainProgress:
-    """Progress where stderr is not a terminal: one line when a piece of work ends, and one in half a minute of it."""
+    """Progress where nothing can be drawn again: one line when a piece of work ends, and one in half a minute of it."""
 
     def start(self, title: str, total: int | None) -> None:
         """Keep the title and start counting."""
@@ -286,11 +287,16 @@ def progress() -> Progress:
 
     if is_set("quiet"):
         return NO_PROGRESS
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+    return TerminalProgress() if can_draw() else PlainProgress()
 
 
 def terminal_bar() -> Progress:
     """Return a bar where a person looks at stderr, and nothing where its last line would be noise."""
     from skillpm.model.progress import NO_PROGRESS
 
-    return progress() if sys.stderr.isatty() else NO_PROGRESS
+    return progress() if can_draw() else NO_PROGRESS
+
+
+def can_draw() -> bool:
+    """Is stderr a terminal on which lines can be drawn again?"""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

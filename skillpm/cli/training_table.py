@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.common_options import is_set
-from skillpm.cli.output import PlainProgress, figure_text, progress, safe
+from skillpm.cli.output import PlainProgress, can_draw, figure_text, progress, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +94,7 @@ class TrainingTable(PlainProgress):
 @contextmanager
 def training_progress() -> Iterator[Progress]:
     """Yield the progress of training that fits stderr; the terminal is left as it was, also by an error."""
-    if is_set("quiet") or not sys.stderr.isatty():
+    if is_set("quiet") or not can_draw():
         yield progress()
         return
     shown = TrainingTable()

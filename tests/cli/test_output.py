@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from skillpm.cli.output import TerminalProgress, count, echo_json, size, table
 from skillpm.errors import StorageError
 from skillpm.formats.as_json import StreamedArray
 from skillpm.formats.printable import printable
+from tests.shop import MakeProject
+from tests.terminal import at_terminal
 
 
 def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +24,15 @@ def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.Ca
         bars.finish()
     told = capsys.readouterr().err
     assert (told.count("one"), told.count("two"), told.count("3/3")) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(("terminal", "draws"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_draw_again_gets_plain_lines(project: MakeProject, terminal: str, draws: bool) -> None:
+    place = project()
+    variables = {**os.environ, **place.environment, "TERM": terminal}
+    words = ("synth", "shell-tools", "--rows", "5", "--output", "x.jsonl", "--yes")
+    code, shown = at_terminal(words, (), cwd=place.root, environment=variables)
+    assert code == 0 and ("\x1b[" in shown) is draws, shown
 
 
 def test_a_table_on_a_terminal_breaks_lines_between_words(
