@@ -162,7 +162,7 @@ def arm_table(rows: Sequence[Row]) -> Table:
     arms = {arm for row in rows for arm in row.cells}
     cells = [cell for row in rows for cell in row.cells.values()]
     counts, k = _present(cells), _most_repeats(cells)
-    columns = ["skill", "task set", *(["arm"] if len(arms) > 1 else []), "n", "exact [95 %]"]
+    columns = ["skill", "task set", *(["arm"] if len(arms) > 1 else []), "tasks", "exact [95 %]"]
     columns += [*([f"pass@{k}", f"pass^{k}"] if k else []), "reward", "valid JSON"]
     lines = []
     for row in rows:
@@ -171,7 +171,7 @@ def arm_table(rows: Sequence[Row]) -> Table:
             shown = [_figure(cell, metric) if metric in row.task_set.metrics else "-" for metric in _METRICS]
             shown[1:1] = _repeated(cell, k) if k else []
             place = [row.task_set.skill, task_set_label(row.task_set.name)]
-            lines.append([*place, *name, str(cell.asked), *shown, *(str(_COUNTS[count](cell)) for count in counts)])
+            lines.append([*place, *name, str(cell.tasks), *shown, *(str(_COUNTS[count](cell)) for count in counts)])
     return [*columns, *counts], lines
 
 
@@ -191,7 +191,7 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
         for name in _present(row.cells.values()):
             numbers = [str(_COUNTS[name](cell)) if (cell := row.cells.get(arm)) else "-" for arm in arms]
             lines.append([*place, "", name, *numbers])
-    return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
+    return ["skill", "task set", "tasks", "metric", *map(arm_label, arms)], lines
 
 
 def tool_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
@@ -199,10 +199,10 @@ def tool_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     lines = []
     for row in rows:
         shown = [_exact(cell) if (cell := row.cells.get(arm)) else "-" for arm in arms]
-        tasks = max(cell.asked for cell in row.cells.values())
+        tasks = max(cell.tasks for cell in row.cells.values())
         lines.append([row.task_set.skill, task_set_label(row.task_set.name), row.part, str(tasks), *shown])
     exact = map(arm_label, arms) if len(arms) > 1 else ["exact [95 %]"]
-    return ["skill", "task set", "tool", "n", *exact], lines
+    return ["skill", "task set", "tool", "tasks", *exact], lines
 
 
 def kind_table(rows: Sequence[KindRow]) -> Table:

@@ -23,11 +23,11 @@ from skillpm.evals.budget import Budget, Limits, Price
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import compare
 from skillpm.evals.examiner import Examiner, Remember
-from skillpm.evals.figures import Cell, figures
+from skillpm.evals.figures import Cell, figures, tool_figures
 from skillpm.evals.gate import check_gates
 from skillpm.evals.report import ReportData, render_report
 from skillpm.evals.statistics import pass_at, pass_hat
-from skillpm.evals.summary import arm_table, evaluation_document, metric_table
+from skillpm.evals.summary import arm_table, evaluation_document, metric_table, tool_table
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.suite import Gate
@@ -134,6 +134,9 @@ def test_the_figures_count_tasks_as_clusters_and_stand_in_table_json_and_page(
     last = cell.repeated[-1]
     assert (last.one.estimate, last.every.estimate) == (0.5, 0.5) and once.repeated == ()
     columns, (line,) = arm_table(figures(evaluation))
+    numbers = [row[columns.index("tasks")] for row in (line, *metric_table(figures(evaluation), ["base"])[1])]
+    numbers += [row[3] for row in tool_table(tool_figures(evaluation), ["base"])[1]]
+    assert set(numbers) == {"12"}, "all tables count tasks"
     assert columns[4:6] == ["pass@4", "pass^4"] and line[4].startswith("50.0 % [")
     assert [row[3] for row in metric_table(figures(evaluation), ["base"])[1]][-2:] == ["pass@4", "pass^4"]
     repeated = evaluation_document(evaluation, [])["figures"][0]["repeated"]

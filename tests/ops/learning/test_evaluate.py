@@ -134,7 +134,7 @@ def test_a_limit_takes_so_many_tasks_of_each_task_set(server: Server, evaluate_i
 
 def test_the_table_names_skill_task_set_figures_and_interval(evaluate_it: EvaluateIt) -> None:
     columns, lines = arm_table(figures(evaluate_it(range(1, 7)).evaluation))
-    assert columns == ["skill", "task set", "n", "exact [95 %]", "reward", "valid JSON"]
+    assert columns == ["skill", "task set", "tasks", "exact [95 %]", "reward", "valid JSON"]
     assert lines == [["server", "handwritten", "12", "50.0 % [25.4, 74.6]", "0.50", "50.0 %"]]
 
 
@@ -379,7 +379,7 @@ def test_earlier_arms_stand_before_the_stages_on_the_same_tasks(
     found = evaluate_a_run(before=tmp_path / "before")
     assert [arm.name for arm in found.evaluation.arms] == ["base", "base+skill", "sft", "grpo"]
     columns, lines = metric_table(figures(found.evaluation), [arm.name for arm in found.evaluation.arms])
-    assert columns == ["skill", "task set", "n", "metric", "base", "base + skill text", "after SFT", "after GRPO"]
+    assert columns == ["skill", "task set", "tasks", "metric", "base", "base + skill text", "after SFT", "after GRPO"]
     assert [line[:4] for line in lines[:3]] == [
         ["server", "held out", "2", "exact"],
         ["server", "held out", "2", "reward"],
