@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -17,6 +17,7 @@ from skillpm.layout.inner import MAX_DEPTH, Bounds, SealedError, members
 from skillpm.layout.instructions import instructions
 from skillpm.layout.signature import Content, Signature, office_parts, signature
 from skillpm.layout.tree import Tree, UnreadableFileError
+from skillpm.model.finding import Problem
 
 MAX_SIZE = 20 * 1024 * 1024  # bytes of a whole skill: what an archive may hold
 MAX_PLACES = 10  # of one kind in one file; the rest is counted
@@ -62,6 +63,11 @@ class Contents:
     opaque: list[str] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     beyond: str | None = None
+
+    def problems(self, kind: Enum, label: str, hint: str) -> Iterator[Problem]:
+        """Yield a problem for each place of a kind."""
+        for place in self.places.get(kind, ()):
+            yield Problem(f"{label}: {place.message}", place.line, place.path, hint, place.column)
 
 
 def read_contents(tree: Tree, known: Mapping[str, bytes], weights: Container[str] = ()) -> Contents:

@@ -108,7 +108,7 @@ class Deduplicator:
             self._forms[key] = (answer, _NO_ROW)
         self._remember(form, answer, _NO_ROW)
 
-    def add(self, form: str, target: str, row: int = _NO_ROW) -> Finding:
+    def add(self, form: str, target: str, row: int) -> Finding:
         """Judge a request by its normal form and what tells its target from others; ``row`` is its number if it is NEW.
 
         Where it is AMBIGUOUS the earlier request of that form is to be dropped too. A near duplicate is remembered for

@@ -48,8 +48,7 @@ RULES = RuleSet()
 
 def _shown(kind: Hidden, label: str, hint: str, subject: Subject) -> Iterator[Problem]:
     """Yield one kind of hidden text."""
-    for place in subject.contents.places.get(kind, ()):
-        yield Problem(f"{label}: {place.message}", place.line, place.path, hint, place.column)
+    yield from subject.contents.problems(kind, label, hint)
     if subject.fields and "\\" in (subject.parts.yaml or ""):
         yield from _escaped(subject, kind, label, hint)
 

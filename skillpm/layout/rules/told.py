@@ -44,8 +44,7 @@ RULES = RuleSet()
 
 def _shown(kind: Told, title: str, hint: str, subject: Subject) -> Iterator[Problem]:
     """Yield one kind of order."""
-    for place in subject.contents.places.get(kind, ()):
-        yield Problem(f"{title}: {place.message}", place.line, place.path, hint, place.column)
+    yield from subject.contents.problems(kind, title, hint)
     for path, data in subject.contents.archives.items() if kind is Told.PASSWORD else ():
         if encrypted_archive(data):
             yield Problem("archive with encrypted members", path=path, hint=hint)
