@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,9 @@ def command(skills: tuple[str, ...], output: Path | None, show: int | None, forc
         )
     if output is not None:
         check_output(output, force=force)
-    with answers_are_kept("the same command continues"):
+    goes_on = "the same command continues"
+    stored = nullcontext() if options["rephrase_with"] is None else if_interrupted(f"nothing was written, {goes_on}")
+    with answers_are_kept(goes_on), stored:
         synthesis = synth(*_asked(skills, options), progress())
     for name, skill in synthesis.profile.skills.items():
         for text in skill.sentences():

@@ -1,8 +1,8 @@
 """Requests in a model's words: the answer is drawn first, and other words stay only if they still ask for it.
 
 A phrasing has to pass three checks before it takes a template's place. It is one line; it says every value that the
-template says, and no number, path or option that the template does not; and the model, which then sees the tools and
-that line alone, answers the same. What fails is counted, and the template stands in.
+template says, and the same numbers, paths and options; and the model, which then sees the tools and that line alone,
+answers the same. What fails is counted, and the template stands in.
 
 The way of writing first the label and then the text is that of Self-Instruct (arXiv 2212.10560); to keep only what
 reads back as its label is round-trip consistency (Alberti et al., arXiv 1906.05416).
@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from skillpm.contract.answer import after_thoughts
@@ -24,6 +25,8 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge, Policy
 from skillpm.model.synthesis import scalars
 from skillpm.model.task import Message, Task
+from skillpm.synth.contamination import skeleton
+from skillpm.synth.dedupe import normal_form
 from skillpm.synth.family import random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.rows import Row, RowCollector
@@ -41,7 +44,9 @@ MANNERS = (
 )
 _LONGEST = 600  # characters of a phrasing
 _TOKENS = 256  # of a phrasing, and of an answer
-_QUOTES = "\"'`“”„ \t"
+_QUOTES = "\"'`“”„"
+_OPENING = re.compile(r"(?:sure|certainly|of course|here(?: is|['’]s))\b[^:]*:", re.IGNORECASE)  # of a model's answer
+_LATIN = re.compile("[a-z]")
 _EXACT = re.compile(
     r"""(?<![\w./-])(?:--?[A-Za-z][\w-]*|[~.]{0,2}/[\w./~-]+|[\w./:@~+-]*\d[\w./:@~+-]*|\w[\w-]*[.:@/_][\w./:@~+-]*\w)"""
 )
@@ -104,7 +109,7 @@ class Rephraser:
         return [anew.get(row.form, row) for row in rows]
 
     def _sound(self, row: Row, text: str) -> bool:
-        reason = fault(row.offer.request, row.task.expected, text)
+        reason = fault(row.offer.request, row.task.expected, text, row.offer.values)
         if reason is None and self._held_out.stands_in(text):
             reason = "shows what is held out"
         if reason is not None:
@@ -118,17 +123,24 @@ class Rephraser:
         return texts
 
 
-def fault(request: str, expected: Any, phrasing: str) -> str | None:
-    """Return why a phrasing cannot stand for a request with this answer, as far as its text alone tells; else None."""
+def fault(request: str, expected: Any, phrasing: str, drawn: Sequence[Any] = ()) -> str | None:
+    """Return why a phrasing cannot stand for a request with this answer, as far as its text alone tells; else None.
+
+    ``drawn`` are values that may stand inside a longer text of the answer.
+    """
     if not phrasing or "\n" in phrasing or len(phrasing) > _LONGEST:
         return "is not one line"
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for letter in phrasing):
         return "has hidden characters"
-    if any(_says(request, value) and not _says(phrasing, value) for value in _values(expected)):
+    if any(map(_mixes_alphabets, {*phrasing.split()} - {*request.split()})):
+        return "has letters that look like others"
+    if _OPENING.match(phrasing):
+        return "begins as an answer"
+    values = (value for value in chain(_values(expected), _values(drawn)) if _says(request, value))
+    exact, said = _exact_words(request), _exact_words(phrasing)
+    if exact - said or not all(_says(phrasing, value) for value in values):
         return "drops a value"
-    if _exact_words(phrasing) - _exact_words(request):
-        return "adds a value"
-    return None
+    return "adds a value" if said - exact else None
 
 
 def says_values(request: str, expected: Any) -> bool:
@@ -146,6 +158,12 @@ def _says(text: str, value: str) -> bool:
     return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 
+def _mixes_alphabets(word: str) -> bool:
+    """Does a word hold letters of the alphabet and others that look like them?"""
+    form = normal_form(word)
+    return _LATIN.search(form) is not None and skeleton(form) != form
+
+
 def _exact_words(text: str) -> set[str]:
     """Return what cannot be said in other words: numbers, options, paths and other names with marks inside."""
     return {word.rstrip(_CLOSING) for word in _EXACT.findall(text)}
@@ -153,7 +171,9 @@ def _exact_words(text: str) -> set[str]:
 
 def _cleaned(text: str) -> str:
     """Return the phrasing in a model's answer, without thoughts and the quotes around it."""
-    return after_thoughts(text).strip().strip(_QUOTES)
+    line = after_thoughts(text).strip()
+    ends, inner = {*line[:1], *line[-1:]}, line[1:-1]
+    return inner.strip() if ends <= {*_QUOTES} and ends.isdisjoint(inner) else line
 
 
 def _writing(row: Row) -> tuple[Message, ...]:

@@ -34,12 +34,47 @@ FAULTS = {
     "serve /srv/app at 8123 with --reload": "adds a value",
     "serve /srv/app at 8123 from server.py": "adds a value",
     "serve /srv/app at 8123 for admin@host": "adds a value",
+    "sеrve /srv/app at 8123": "has letters that look like others",  # Cyrillic е
+    "Sure! Here is the request: serve /srv/app at 8123": "begins as an answer",
 }
 
 
 @pytest.mark.parametrize("phrasing", FAULTS)
 def test_a_phrasing_says_the_values_of_the_request_and_no_others(phrasing: str) -> None:
     assert fault(REQUEST, ANSWER, phrasing) == FAULTS[phrasing]
+
+
+WORDS = "would somebody kindly see to it that PORT answers"
+COMMAND = {"tool": "run", "args": {"command": "systemctl restart nginx && du -sh /var/log"}}
+
+
+@pytest.mark.parametrize(
+    ("phrasing", "reason"),
+    [
+        ("nginx again, then the size of /var/log", None),
+        ("the web server again, then the size of /var/log", "drops a value"),
+        ("nginx again, then the size of the logs", "drops a value"),
+    ],
+)
+def test_values_inside_a_longer_text_of_the_answer_are_said_too(phrasing: str, reason: str | None) -> None:
+    assert fault("restart nginx, then how big is /var/log?", COMMAND, phrasing, ["nginx", "/var/log"]) == reason
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (f'"{WORDS}"', WORDS),
+        (f"“{WORDS}”", WORDS),
+        (f"{WORDS} as “x”", f"{WORDS} as “x”"),
+        (f"'x' {WORDS} 'y'", f"'x' {WORDS} 'y'"),
+        (f"{WORDS}, Tom's", f"{WORDS}, Tom's"),
+    ],
+)
+def test_quotes_around_a_phrasing_are_taken_off_and_those_inside_are_left(
+    given: Given, judge: Judge, written: str, kept: str
+) -> None:
+    task = made(given, judge, Scripted(written, RIGHT)).train[0]
+    assert task.request == kept.replace("PORT", str(task.expected["args"]["port"]))
 
 
 @for_all(strategies.integers(0, 10**6), strategies.integers(0, 10**6))
@@ -82,7 +117,6 @@ DOCUMENT: dict[str, Any] = {
 }
 RIGHT = '{"tool": "dev", "args": {"port": PORT, "tag": null, "path": null, "quiet": null}}'
 RIGHT_CALL = {"tool": "dev", "args": {"port": 2001, "tag": None, "path": None, "quiet": None}}
-WORDS = "would somebody kindly see to it that PORT answers"
 
 
 def made(given: Given, judge: Judge, policy: Scripted, share: float = 1.0) -> Synthesis:
