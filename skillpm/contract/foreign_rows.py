@@ -15,7 +15,8 @@ evals.json               ``prompt``, ``question``                               
 ======================== ============================================================ =============================
 
 An answer is a call in the form of OpenAI or Anthropic, else a JSON object, else a text. A text does not tell the number
-42 from the text "42": a row of ours with such an answer has its JSON in ``expected_json``, too.
+42 from the text "42": a row of ours with such an answer has its JSON in ``expected_json``, too. A task of ours
+has the answer itself, also as a row of NeMo Gym.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _OF_EVALS = frozenset(
     {"assertions", "expectations", "expected_behavior", "expected_script", "expected_skill", "files", "should_trigger"}
 )
 _TYPED = "expected_json"
+_OF_TASKS = frozenset({"skill", "prompt", "expected"})
 _OF_DATA_DESIGNER = frozenset({"request", "answer", "said"})  # whose answer is JSON, as the bridge writes it
 _ROLES = {"human": "user", "gpt": "assistant"}  # of ShareGPT; others write those of OpenAI
 _HINT = "a row has a request and the expected answer; docs/data.md lists the forms"
@@ -99,8 +101,16 @@ def _row(number: int, value: Any, path: str) -> ForeignRow:
 def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
     """Return request and expected answer."""
     request, expected = _shown(row)
+    if _is_typed(row) and not isinstance(expected, _NoAnswer):
+        return request, _named(row, _ANSWERS)
     typed = row["answer"] if row.keys() >= _OF_DATA_DESIGNER else row.get(_TYPED)
     return request, expected if typed is None else strict_json(typed)
+
+
+def _is_typed(row: Mapping[str, Any]) -> bool:
+    """Is it a task of ours, or a row of NeMo Gym that we wrote? A text in its answer is no JSON of something else."""
+    metadata = row.get("verifier_metadata")
+    return row.keys() >= _OF_TASKS or (isinstance(metadata, dict) and "skill" in metadata)
 
 
 def _shown(row: dict[str, Any]) -> tuple[Any, Any]:

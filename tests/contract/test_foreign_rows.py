@@ -74,6 +74,14 @@ def test_each_form_gives_the_request_and_the_answer(row: dict[str, Any]) -> None
     assert (read.line, read.request, read.expected) == (7, "go", CALL)
 
 
+@pytest.mark.parametrize("answer", [TEXT, CALL, "42", 42, ""])
+def test_a_row_of_ours_keeps_its_answer_as_it_is(answer: Any) -> None:
+    gym = {"responses_create_params": {"input": "go"}, "expected_output": answer, "verifier_metadata": {"skill": "s"}}
+    for row in (gym, {"skill": "s", "prompt": [USER], "expected": answer}):
+        (read,) = foreign_rows([(1, row)], path="f")
+        assert (read.expected, type(read.expected)) == (answer, type(answer))
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
