@@ -121,9 +121,16 @@ class _Maker:
             if place_of_seed is not None:
                 self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
 
-    def make(self, split: Split, asked: int, elsewhere: Sequence[RowCollector], run: RuleRunner | None) -> None:
-        """Fill the rows of one side."""
-        rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
+    def make(self, split: Split, asked: int, others: Sequence[_Maker], run: RuleRunner | None) -> None:
+        """Fill the rows of one side; ``others`` have made those of the other side."""
+        elsewhere = [other.collectors["train"] for other in others]
+        twins = [other for other in others if other is not self and other.has_contract_of(self)]
+
+        def is_trained(text: str) -> bool:
+            return any(twin.trains(text) for twin in twins)
+
+        prompt = self.contributions.prompt
+        rows = RowCollector(self.name, prompt, self._answers, split, self._suites, elsewhere, is_trained)
         self.collectors[split], self.asked[split] = rows, asked
         rows.avoid(self._suites.tasks)
         self._progress.start(f"{self.name} {split.replace('_', '-')}", asked)
@@ -248,6 +255,15 @@ class _Maker:
             notes=(*self.notes, *untaught(sides["train"], sides["held_out"])),
         )
 
+    def has_contract_of(self, other: _Maker) -> bool:
+        """Do two skills have one and the same contract, so that a value of one is a value of the other?"""
+        mine, theirs = self.contributions.contract, other.contributions.contract
+        return mine is not None and theirs is not None and mine.document == theirs.document
+
+    def trains(self, text: str) -> bool:
+        """May a training row show the value with this text, or does one?"""
+        return self.division.sides.get(text) is False or hash(text) in self.collectors["train"].shown
+
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
         return sum(value in self.collectors["train"].shown for value in self.collectors["held_out"].shown)
@@ -337,9 +353,8 @@ def synthesise(
     makers = [_Maker(item, judge, suites, seed, rephrasing, progress) for item in contributions]
     for maker in makers:
         maker.make("train", rows, (), run_rule)
-    shown = [maker.collectors["train"] for maker in makers]
     for maker in makers:
-        maker.make("held_out", held_out, shown, run_rule)
+        maker.make("held_out", held_out, makers, run_rule)
     return _finished(makers, suites, seed)
 
 

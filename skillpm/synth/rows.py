@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from skillpm.errors import DocumentError, VerifierError
@@ -101,6 +101,7 @@ class RowCollector:
         split: which side.
         suites: requests that are never taken.
         elsewhere: the rows of the other side.
+        is_trained: does another skill of the same contract train the value with this text?
 
     Attributes:
         kept: the rows; those that the verifier has not judged yet are among them.
@@ -116,6 +117,7 @@ class RowCollector:
         split: Split,
         suites: SuiteIndex,
         elsewhere: Sequence[RowCollector],
+        is_trained: Callable[[str], bool],
     ) -> None:
         self.kept = RowStore()
         self.rejected: Counter[str] = Counter()
@@ -125,6 +127,7 @@ class RowCollector:
         self._answers = answers
         self._suites = suites
         self._elsewhere = elsewhere
+        self._is_trained = is_trained
         self._duplicates = Deduplicator()
 
     def __contains__(self, form: str) -> bool:
@@ -198,6 +201,8 @@ class RowCollector:
             return f"shares {RUN} words in a row with a suite"
         if any(form in side for side in self._elsewhere):
             return "stands on the other side of the split"
+        if any(self._is_trained(value_text(value)) for value in candidate.offer.values):
+            return "shows a value that another skill of the same contract trains"
         return None
 
     def _without_duplicates(self, items: Sequence[_Candidate | str]) -> tuple[list[_Candidate | str], list[int]]:

@@ -28,6 +28,7 @@ from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import TRACE, Seed, Split, Task, canonical_json
 from skillpm.model.verdict import Judgement, Verdict
+from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.temporary_database import DigestMap
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.generate import synthesise
@@ -81,6 +82,20 @@ def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(
         assert theirs
         assert mine.isdisjoint(theirs)
     assert {normal_form(task.request) for task in held}.isdisjoint(normal_form(task.request) for task in train)
+
+
+def test_a_value_that_one_skill_trains_is_held_out_of_none_with_the_same_contract(given: Given, judge: Judge) -> None:
+    def skill(name: str, share: float) -> Contributions:
+        requests = [f"{name} stops {{x}}", f"for {name}: end {{x}}", f"{{x}} is to end, {name}"]
+        task = {"name": "t", "tool": "stop", "draw": {"x": {"from": "x"}}, "args": {"port": "{x}"}}
+        ports = {"choice": [*range(1, 41)]}
+        return given({"values": {"x": ports}, "tasks": [task | {"requests": requests}], "held_out": share}, name=name)
+
+    made = synthesise([skill("one", 0.2), skill("two", 0.5)], judge, rows=60, held_out=5, seed=0)
+    train, held = ({task.expected["args"]["port"] for task in tasks} for tasks in (made.train, made.held_out))
+    assert {task.skill for task in made.held_out} == {"one", "two"}
+    assert held.isdisjoint(train)
+    assert made.profile.skills["two"].held_out.rejected["shows a value that another skill of the same contract trains"]
 
 
 def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given: Given, judge: Judge) -> None:

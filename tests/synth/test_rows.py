@@ -20,7 +20,8 @@ ASKED = "please stop the server that listens on port number 5 right now"
 
 def collector(contract: Contract) -> RowCollector:
     suite = Suite(name="held", tasks=(Seed(request=ASKED, expected={"tool": "stop", "args": {"port": 5}}),))
-    return RowCollector("small", "p", Answers(contract), "train", SuiteIndex([("small", suite)]), ())
+    suites = SuiteIndex([("small", suite)])
+    return RowCollector("small", "p", Answers(contract), "train", suites, (), lambda text: False)
 
 
 def seen(rows: RowCollector) -> dict[str, Any]:
