@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from skillpm.errors import CheckError
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed
-from skillpm.synth.dedupe import UNSPACED, normal_form
+from skillpm.synth.dedupe import normal_form
 from skillpm.synth.rule_language import RuleLanguage
+from skillpm.synth.words import UNSPACED
 
 # Small letters that look like Latin ones, or whose capitals do: the letters of Cyrillic and Greek in confusables.txt of
 # Unicode Technical Standard 39. Where the two differ (ν: v, Ν: N), the small one counts. Without μ, which is a unit.

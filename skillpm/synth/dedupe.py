@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from skillpm.storage.temporary_database import DigestMap
+from skillpm.synth.words import UNSPACED
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 16  # requests; a smaller group is compared one by one, an index would cost more than it saves
@@ -26,10 +27,6 @@ _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
 _MARKS = ".,!?;:"
 _UNSEEN = {**dict.fromkeys((0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF)), ord("’"): "'"}
-# Letters of scripts without spaces between words, each of which counts as a word: Thai, Lao, Burmese, Khmer, kana, Han.
-UNSPACED = (
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 _UNSPACED = re.compile(UNSPACED)
 _QUOTES = "\"'`“”‘’()"
 

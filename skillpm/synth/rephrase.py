@@ -31,6 +31,7 @@ from skillpm.synth.family import random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.rows import Row, RowCollector
 from skillpm.synth.split import HeldOut
+from skillpm.synth.words import stands_in
 
 KEPT = "kept"
 MANNERS = (
@@ -155,7 +156,7 @@ def _values(expected: Any) -> Iterator[str]:
 
 
 def _says(text: str, value: str) -> bool:
-    return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
+    return bool(value) and stands_in(value, text)
 
 
 def _mixes_alphabets(word: str) -> bool:

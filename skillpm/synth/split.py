@@ -39,11 +39,11 @@ from skillpm.synth.pools import (
     value_text,
 )
 from skillpm.synth.spelling import Spellings
+from skillpm.synth.words import WORD, stands_in
 
 SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
 _SHOWN = "a seed, a phrasing or another pool shows every value that could be held out"
 _DIGITS = 100  # of a number that is looked for in ranges
-_WORD = re.compile(r"\w+")
 _HOLE = re.compile(rf"(?:{SLOT.pattern}|{CLAUSE.pattern})".replace("([", "(?:["))
 
 
@@ -289,7 +289,7 @@ def phrasing_key(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    return f" {' '.join(WORD.findall(text.casefold()))} "
 
 
 @lru_cache(maxsize=1 << 14)
@@ -323,7 +323,7 @@ class HeldOut:
 
     def __init__(self, document: SynthesisDocument, division: Division) -> None:
         requests = {phrasing_key(text) for rule in document.rules for text in rule.requests}
-        words = {text: len(_WORD.findall(_HOLE.sub(" ", text))) for text in division.phrasings}
+        words = {text: len(WORD.findall(_HOLE.sub(" ", text))) for text in division.phrasings}
         self._phrasings = [text for text, count in words.items() if count >= (1 if text in requests else 2)]
         self._values = [text for text, held in division.sides.items() if held]
         self._division = division
@@ -359,7 +359,7 @@ class SoughtTexts:
     def __init__(self, texts: Iterable[str]) -> None:
         self._by_word: dict[str, list[str]] = {}
         for text in dict.fromkeys(texts):
-            first = _WORD.search(text.casefold())
+            first = WORD.search(text.casefold())
             self._by_word.setdefault(first[0] if first else "", []).append(text)
 
     def any_in(self, corpus: Corpus) -> bool:
@@ -372,18 +372,16 @@ class Corpus:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._text = "\n".join(texts).casefold()
-        self.words = frozenset(_WORD.findall(self._text))
+        self.words = frozenset(WORD.findall(self._text))
 
     def shows(self, text: str) -> bool:
         """Does the text stand there, not as a part of a longer word?"""
         folded = text.casefold()
-        words = _WORD.findall(folded)
+        words = WORD.findall(folded)
         if words == [folded]:
             return folded in self.words
         # a text stands nowhere where one of its words does not; the pattern is for the few of which all do
-        if not self.words.issuperset(words) or folded not in self._text:
-            return False
-        return re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", self._text) is not None
+        return self.words.issuperset(words) and stands_in(folded, self._text)
 
 
 def _shown(document: SynthesisDocument, seeds: Sequence[Seed]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from skillpm.model.task import Seed
 from skillpm.synth.checker import whole_side
 from skillpm.synth.days import written
 from skillpm.synth.pools import known_as, listing_texts
-from skillpm.synth.split import divide, hold_out, rank
+from skillpm.synth.split import Division, HeldOut, divide, hold_out, phrasing_key, rank
 
 TEXTS = st.text("abcdefgh", min_size=1, max_size=2)
 LISTS = st.lists(st.lists(TEXTS, min_size=1, max_size=9), max_size=8)
@@ -242,6 +242,27 @@ def test_a_request_that_reads_like_a_seed_is_not_held_out() -> None:
     for seed, held in (("Start the server on 1!", ("boot {x}",)), ("Boot it", ("start the server [*]",))):
         division = divide(document, [Seed(request=seed, expected={})])
         assert division.phrasings_of(requests, "held_out") == held
+
+
+@pytest.mark.parametrize(
+    ("requests", "value", "request_", "stands"),
+    [
+        (["把文件{x}删掉", "请移走{x}"], "报告", "现在把文件甲删掉吧", True),
+        (["ファイル{x}を消す", "{x}を捨てて"], "東京", "このファイル甲を消すんだ", True),
+        (["ลบไฟล์{x}ออก", "ทิ้ง{x}"], "งาน", "ช่วยลบไฟล์กออกที", True),
+        (["把文件{x}删掉", "请移走{x}"], "报告", "复制报告到备份", True),
+        (["drop {x}", "remove the file {x}"], "excel", "用excel打开", True),
+        (["drop {x}", "remove the file {x}"], "excel", "用excels打开", False),
+        (["把文件{x}删掉", "请移走{x}"], "报告", "打开报纸", False),
+    ],
+)
+def test_what_is_held_out_is_found_where_a_script_has_no_spaces(
+    requests: list[str], value: str, request_: str, stands: bool
+) -> None:
+    document = of_pool({"choice": [value, *"1234"]}, requests=requests)
+    held = Division(0.0, {value: True}, frozenset(map(phrasing_key, requests[:1])), divide(document).pools)
+    assert HeldOut(document, held).stands_in(request_) is stands
+    assert HeldOut(document, held).stands_in("open it") is False
 
 
 PLAIN = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
