@@ -83,11 +83,12 @@ def signature(data: bytes, path: str) -> Signature | None:
     # Endings come first where a loader goes by them, as Python does for .pyc and .so: whether it would take these bytes
     # is not tried out. A pickle needs both its ends, because two bytes alone begin many things; the oldest pickles are
     # plain ASCII and can be told by their ending only.
-    if path.endswith(_NATIVE_ENDINGS):
+    lower = path.casefold()
+    if lower.endswith(_NATIVE_ENDINGS):
         return Signature(Content.NATIVE, f"`{path[path.rfind('.') :]}` library or program")
-    if path.endswith((".pyc", ".pyo")) or _is_bytecode(data):
+    if lower.endswith((".pyc", ".pyo")) or _is_bytecode(data):
         return Signature(Content.BYTECODE, "compiled Python")
-    if path.endswith(_PICKLE_ENDINGS) or (_PICKLE.match(data) and data.endswith(b".")):
+    if lower.endswith(_PICKLE_ENDINGS) or (_PICKLE.match(data) and data.endswith(b".")):
         return Signature(Content.PICKLE, "Python pickle")
     near = _BY_FIRST_BYTE.get(data[:1], ())
     known_format = next((known for magic, known in near if data.startswith(magic) and _follows(magic, data)), None)

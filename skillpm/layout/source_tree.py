@@ -37,14 +37,14 @@ _MOST_SEGMENTS = 20  # of one pattern
 _HEAD = 1 << 14  # bytes in which a private key begins
 _ALWAYS = frozenset({"SKILL.md", "skill.md", "skill.yaml"})
 _FOLDERS = frozenset({
-    ".bzr", "CVS", ".jj", "_darcs",  # version control
+    ".bzr", ".jj", "_darcs",  # version control
     ".cache", ".direnv", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv",  # caches
-    ".next", ".nuxt", ".nyc_output", ".parcel-cache", ".pnpm-store", ".Rproj.user", ".serverless", ".svelte-kit",
+    ".next", ".nuxt", ".nyc_output", ".parcel-cache", ".pnpm-store", ".rproj.user", ".serverless", ".svelte-kit",
     ".turbo", ".vagrant", ".yarn", "__pypackages__", "bower_components", "htmlcov",
     ".fleet", ".history", ".idea", ".vs", ".vscode",  # editors
-    ".fseventsd", ".Spotlight-V100", ".Trashes", "$RECYCLE.BIN", "lost+found",  # disks
+    ".fseventsd", ".spotlight-v100", ".trashes", "$recycle.bin", "lost+found",  # disks
     ".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".ssh",  # secrets
-    "node_modules", "__MACOSX",  # what a Mac adds to an archive
+    "node_modules", "__macosx",  # what a Mac adds to an archive
 })  # fmt: skip
 _FILES = re.compile(
     r"""
@@ -178,14 +178,14 @@ class SourceTree(FolderTree):
         return self._is_clutter(path, name, mode) or bool(self._git.verdict(written))
 
     def _is_clutter(self, path: str, name: str, mode: int) -> bool:
-        if name in _FOLDERS or path in self._installed or _AT_ROOT.fullmatch(path):
+        if name.casefold() in _FOLDERS or name == "CVS" or path in self._installed or _AT_ROOT.fullmatch(path):
             return True
         if _FILES.fullmatch(name):
             return True
         own = _VERSION.fullmatch(name, len(self._own_archive)) if name.startswith(self._own_archive) else None
         if own is not None and (own[1] or path == name):  # `assets/mine.zip` is a file of the skill
             return True
-        return stat.S_ISREG(mode) and name.endswith(_KEY_FILES) and self._is_private_key(path)
+        return stat.S_ISREG(mode) and name.casefold().endswith(_KEY_FILES) and self._is_private_key(path)
 
     def _installed_folders(self) -> frozenset[str]:
         """Return the folders of installed skills where the working folder is a project itself."""

@@ -27,7 +27,7 @@ VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 LEFT_OUT_FOLDERS = VERSION_CONTROL | {
     "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"
 }  # fmt: skip
-LEFT_OUT_FILES = frozenset({".DS_Store", ".git"})  # a submodule and a work tree have a file `.git`
+LEFT_OUT_FILES = frozenset({".ds_store", ".git"})  # a submodule and a work tree have a file `.git`
 _KINDS = {
     stat.S_IFLNK: "symlink",
     stat.S_IFIFO: "fifo",
@@ -41,12 +41,16 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def left_out(path: str) -> bool:
-    """Does this posix path belong to version control, an interpreter or a desktop, not to the skill?"""
-    *folders, name = path.split("/")
+    """Does this posix path belong to version control, an interpreter or a desktop, not to the skill?
+
+    In any letter case: `.GIT` is `.git` on a file system that does not tell them apart.
+    """
+    *folders, name = path.casefold().split("/")
     return not LEFT_OUT_FOLDERS.isdisjoint(folders) or _file_left_out(name)
 
 
 def _file_left_out(name: str) -> bool:
+    name = name.casefold()
     return name in LEFT_OUT_FILES or name.endswith(".pyc")
 
 
@@ -254,8 +258,8 @@ class FolderTree:
     def _leaves_out(self, path: str, name: str, mode: int) -> bool:
         """Is this entry, with all below it, not a part of the tree?"""
         if stat.S_ISDIR(mode):
-            return name in self._left_out
-        return stat.S_ISREG(mode) and (name in VERSION_CONTROL if self._whole else _file_left_out(name))
+            return name.casefold() in self._left_out
+        return stat.S_ISREG(mode) and (name.casefold() in VERSION_CONTROL if self._whole else _file_left_out(name))
 
     def _read(self, path: str, limit: int) -> bytes:
         if path.startswith("/") or ".." in path.split("/"):

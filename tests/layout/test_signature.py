@@ -32,3 +32,12 @@ def test_media_are_known_by_their_header(name: str) -> None:
 @pytest.mark.parametrize("rest", [b"\0", b"\0" * 60, bytes(range(256)), b"\xff" * 60])
 def test_a_mark_of_few_letters_is_no_format(mark: bytes, rest: bytes) -> None:
     assert signature(mark + rest, "file.dat") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "content"), [("a.PYC", Content.BYTECODE), ("b.Dll", Content.NATIVE), ("c.PKL", Content.PICKLE)]
+)
+def test_an_ending_means_the_same_in_any_letter_case(path: str, content: Content) -> None:
+    for name in (path, path.lower()):
+        known = signature(b"\0\0", name)
+        assert known is not None and known.content is content

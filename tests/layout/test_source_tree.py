@@ -18,7 +18,7 @@ SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa"
            "x.pfx", ".netrc", ".npmrc", ".pypirc", ".ssh/config", ".aws/credentials", ".gnupg/x",
            ".kube/config", "a/kubeconfig", ".docker/config.json", "main.tfstate", "id_rsa.bak", "AuthKey.p8",
            "vpn.ovpn", "rclone.conf", "config/master.key", ".my.cnf", "sub/.azure/tokens", ".bash_history",
-           ".vault-token", "deploy_id_rsa", "ssh_host_rsa_key", "secring.gpg", "client_secret_1.json",
+           ".vault-token", ".SSH/x", "deploy_id_rsa", "ssh_host_rsa_key", "secring.gpg", "client_secret_1.json",
            "credentials.json",
            "gcp-service-account.json", "x-firebase-adminsdk-1.json", ".vault_pass", "known_hosts", ".viminfo",
            ".node_repl_history", ".aider.chat.history.md",
@@ -28,13 +28,14 @@ EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#",
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
           ".next/x", ".turbo/x", ".yarn/cache/x", "bower_components/x", "mine.egg-info/x", "npm-debug.log", "core.1234",
           ".Trashes/x", "$RECYCLE.BIN/x", ".nfs0a1", "__MACOSX/x", ".direnv/x", "_darcs/x",
-          ".git/config", ".DS_Store", "Thumbs.db", "env/pyvenv.cfg", "env/bin/python"]  # fmt: skip
+          ".git/config", ".DS_Store", "Thumbs.db", "env/pyvenv.cfg", "env/bin/python",
+          ".Hg/x", "a/.SVN/x", "X.PYC", "a/__PyCache__/x", ".ds_store", ".VSCode/x", "Node_Modules/x", "CVS/Root"]  # fmt: skip
 OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skills/x/SKILL.md",
         ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "skillpm.blind.json", "runs/1/manifest.json",
         "mine-0.1.0.tar.gz", "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
         ".skillpmignore", "candidates/1/x", ".codex/auth.json", ".gemini/x", "mine.zip", "mine.skill"]  # fmt: skip
 PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
-          "data/a.csv", "docs/kubeconfig.md", "make_an_id_rsa.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
+          "data/a.csv", "cvs/ana.md", "docs/kubeconfig.md", "make_an_id_rsa.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
           "scripts/environment.py", "scripts/core", "assets/.codex/x", "a/other.zip", "a/mine.zip", "seeds/a.jsonl",
           "skill.yaml"]  # fmt: skip
 
@@ -64,6 +65,7 @@ def test_a_clean_folder_has_the_digest_of_all_its_files(tmp_path: Path) -> None:
 def test_a_pem_file_is_left_out_if_it_holds_a_private_key(tmp_path: Path) -> None:
     root = write(tmp_path / "mine", "SKILL.md")
     (root / "private.pem").write_text(KEY)
+    (root / "SERVER.KEY").write_text(KEY)
     (root / "public.pem").write_text(KEY.replace("PRIVATE", "PUBLIC"))
     assert SourceTree(root).paths() == ["SKILL.md", "public.pem"]
 

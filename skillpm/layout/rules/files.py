@@ -135,7 +135,7 @@ def compiled_python(subject: Subject) -> Iterator[Problem]:
     known = subject.contents.signatures
     for path in (*subject.paths, *subject.contents.inner):
         content = known[path].content if path in known else None
-        if content is Content.BYTECODE or "__pycache__" in path.split("/"):
+        if content is Content.BYTECODE or "__pycache__" in path.casefold().split("/"):
             yield Problem("compiled Python", path=path, hint="ship the source")
 
 

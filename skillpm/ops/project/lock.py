@@ -17,6 +17,7 @@ from skillpm.ops.context import Context, demand_known
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.changes import lock_changes
 from skillpm.ops.project.choose import Selection, newest_pins, read_request, select
+from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import SkillChange
 from skillpm.ops.project.known_pages import KnownPages
 from skillpm.ops.project.provenance import refuse_other_archive
@@ -78,7 +79,7 @@ def check_lock(context: Context) -> Locking:
 
     Raises:
         LockOutOfDateError: it does not agree, or there is no lock; ``details["reasons"]`` has the reasons.
-        IntegrityError: it has another archive than a stored skill was taken from.
+        IntegrityError: a stored skill is another one than its entry claims, or was taken from another archive.
         PolicyError: a policy does not allow the source of a locked skill, or needs its signature.
     """
     if not context.settings.lock_path.exists():
@@ -91,7 +92,9 @@ def check_lock(context: Context) -> Locking:
         context.refuse_source(entry.name, entry.source)
         context.signers.demand(str(entry), entry.signer, context.signatures_of(entry.source))
         if context.store.verify(entry.tree):
-            refuse_other_archive(entry, FolderTree(context.store.path(entry.tree)), pages)
+            tree = FolderTree(context.store.path(entry.tree))
+            refuse_impostor(entry.name, entry, tree, "skillpm.lock")
+            refuse_other_archive(entry, tree, pages)
     return Locking(lock_changes(as_locked(lock)), dry_run=True)
 
 

@@ -54,6 +54,7 @@ def test_a_lock_that_claims_another_skill_over_a_digest_is_refused_warm_as_cold(
     if store == "warm":
         outcome = place.call("verify")
         assert outcome.code == 4 and "skillpm.lock" in outcome.out, outcome
+        assert place.call("lock", "--check").code in (4, 7)
 
 
 def test_a_folder_or_repository_with_another_version_than_its_lock_is_refused(
