@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from skillpm.layout.filenames import LIMITS, unsafe_name
 from skillpm.layout.tree import MappingTree, left_out
 
-Member = tuple[str, bytes, bool]  # the name, the content, and may it be executed?
+Member = tuple[str, bytes, bool]  # the name (a folder's ends with a slash), the content, and may it be executed?
 MAX_DEPTH = 3  # archives in archives
 _ENDINGS = {
     "zip": (".zip", ".jar", ".whl", ".mcpb", ".dxt", ".vsix", ".skill", ".xpi", ".epub", ".apkg", ".crx"),
@@ -24,6 +24,7 @@ _ENDINGS = {
     "xz": (".xz", ".txz"),
     "tar": (".tar",),
 }
+_ZIP_END = 22  # bytes of the last record of a zip, before its comment
 _MAGIC = {b"PK": "zip", b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz"}  # by which they begin; tar has none
 
 
@@ -62,12 +63,16 @@ def members(data: bytes, path: str, kind: str, bounds: Bounds) -> list[tuple[str
         raise SealedError("has a name that does not say so")
     with _sealed():
         if kind == "zip":
-            return [(name, content) for name, content, _ in _zipped(data, bounds)]
+            return _files(_zipped(data, bounds))
         content = data if kind == "tar" else _decompressed(data, kind, bounds.size)
         inside = path.rpartition("/")[2].rpartition(".")[0]
         if content[257:262] == b"ustar" or inside.endswith(".tar") or path.lower().endswith((".tgz", ".txz")):
-            return [(name, content) for name, content, _ in _tarred(content, bounds)]
+            return _files(_tarred(content, bounds))
         return [(inside, bounds.take(content))]
+
+
+def _files(listed: Iterator[Member]) -> list[tuple[str, bytes]]:
+    return [(name, content) for name, content, _ in listed if not name.endswith("/")]
 
 
 def packed_tree(data: bytes) -> MappingTree:
@@ -81,17 +86,19 @@ def packed_tree(data: bytes) -> MappingTree:
     kind, bounds = _MAGIC.get(data[:2], "tar"), Bounds()
     with _sealed():
         if kind == "zip":
-            listed = [*_zipped(data, bounds)]
+            entries = [*_zipped(data, bounds)]
         else:
             if kind == "tar" and data[257:262] != b"ustar":
                 web = ": it is HTML" if data[:512].lstrip()[:1] == b"<" else ""
                 raise SealedError(f"is neither a zip nor a tar{web}")
             tar = data if kind == "tar" else _decompressed(data, kind, bounds.size + bounds.files * 2048)
-            listed = [*_tarred(tar, bounds)]
+            entries = [*_tarred(tar, bounds)]
+    listed = [entry for entry in entries if not entry[0].endswith("/")]
     files = {name: content for name, content, _ in listed if not (left_out(name) or _of_macos(name))}
     if len({name for name, _, _ in listed}) < len(listed):
         raise SealedError("has a name twice")
     folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
+    folders |= {name.rstrip("/") for name, _, _ in entries if name.endswith("/")}
     both = min(files.keys() & folders, default="")
     if both:
         raise SealedError(f"has `{both[:80]}` as a file and as a folder")
@@ -126,17 +133,24 @@ def _zipped(data: bytes, bounds: Bounds) -> Iterator[Member]:
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         listed = archive.infolist()
+        end = len(data) - _ZIP_END - len(archive.comment)
+        if not data.startswith(b"PK\5\6", end) or min((member.header_offset for member in listed), default=0):
+            raise SealedError("has bytes outside of it")  # such as a second zip, which some programs would read
         backslashes = not any("/" in member.filename for member in listed)  # as old programs of Windows write folders
         for member in listed:
             name = _safe(member.filename.replace("\\", "/") if backslashes else member.filename)
+            mode = member.external_attr >> 16
             if member.flag_bits & 1:
                 raise SealedError("has a password")
-            if name.endswith("/"):
-                continue
-            if stat.S_ISLNK(member.external_attr >> 16):
+            if stat.S_ISLNK(mode):
                 raise SealedError(f"has the link `{name[:80]}`")
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise SealedError(f"has `{name[:80]}`, which is not a regular file")
+            if name.endswith("/"):
+                yield name, b"", False
+                continue
             with archive.open(member) as file:
-                yield name, bounds.take(file.read(bounds.size + 1)), bool(member.external_attr >> 16 & stat.S_IXUSR)
+                yield name, bounds.take(file.read(bounds.size + 1)), bool(mode & stat.S_IXUSR)
 
 
 def _tarred(content: bytes, bounds: Bounds) -> Iterator[Member]:
@@ -149,11 +163,14 @@ def _tarred(content: bytes, bounds: Bounds) -> Iterator[Member]:
                 continue
             name = _safe(member.name.removeprefix("./"))
             if member.isdir():
+                yield f"{name}/", b"", False
                 continue
             file = archive.extractfile(member) if member.isreg() and not member.issparse() else None
             if file is None:
                 raise SealedError(f"has `{name[:80]}`, which is not a regular file")
             yield name, bounds.take(file.read(bounds.size + 1)), bool(member.mode & stat.S_IXUSR)
+        if not content.startswith(bytes(tarfile.BLOCKSIZE), archive.offset):
+            raise SealedError("is cut off")
         if content[archive.offset :].strip(b"\0"):  # such as a second tar, which some programs would read too
             raise SealedError("has bytes after its end")
 

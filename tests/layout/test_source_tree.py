@@ -29,13 +29,15 @@ CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoin
           ".next/x", ".turbo/x", ".yarn/cache/x", "bower_components/x", "mine.egg-info/x", "npm-debug.log", "core.1234",
           ".Trashes/x", "$RECYCLE.BIN/x", ".nfs0a1", "__MACOSX/x", ".direnv/x", "_darcs/x",
           ".git/config", ".DS_Store", "Thumbs.db", "env/pyvenv.cfg", "env/bin/python",
-          ".Hg/x", "a/.SVN/x", "X.PYC", "a/__PyCache__/x", ".ds_store", ".VSCode/x", "Node_Modules/x", "CVS/Root"]  # fmt: skip
+          ".Hg/x", "a/.SVN/x", "X.PYC", "a/__PyCache__/x", ".ds_store", ".VSCode/x", "Node_Modules/x",
+          "CVS/Root"]  # fmt: skip
 OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skills/x/SKILL.md",
         ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "skillpm.blind.json", "runs/1/manifest.json",
         "mine-0.1.0.tar.gz", "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
         ".skillpmignore", "candidates/1/x", ".codex/auth.json", ".gemini/x", "mine.zip", "mine.skill"]  # fmt: skip
 PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
-          "data/a.csv", "cvs/ana.md", "docs/kubeconfig.md", "make_an_id_rsa.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
+          "data/a.csv", "cvs/ana.md", "docs/kubeconfig.md", "make_an_id_rsa.md", "history.md", "id_rsa.pub",
+          "other-1.0.tar.gz",
           "scripts/environment.py", "scripts/core", "assets/.codex/x", "a/other.zip", "a/mine.zip", "seeds/a.jsonl",
           "skill.yaml"]  # fmt: skip
 

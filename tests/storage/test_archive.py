@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import random
+import stat
 import struct
 import tarfile
 import tracemalloc
@@ -293,12 +294,12 @@ def test_any_bytes_give_an_integrity_error_and_nothing_else(junk: bytes) -> None
 Pack = Callable[[dict[str, bytes]], bytes]
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], kind: int = stat.S_IFREG) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as file:
         for name, content in files.items():
             info = zipfile.ZipInfo(name)
-            info.external_attr = (0o755 if content.startswith(b"#!") else 0o644) << 16
+            info.external_attr = (kind | (0o755 if content.startswith(b"#!") else 0o644)) << 16
             file.writestr(info, content)
     return data.getvalue()
 
@@ -337,6 +338,11 @@ def test_an_archive_of_another_program_has_the_skill_at_its_top_or_in_its_one_fo
         (tarred({"x": b""}, "w") + tarred({"y": b""}, "w"), "bytes after its end"),
         (tarred({"a": b"", "a/b": b""}), "`a` as a file and as a folder"),
         (zipped({"a/b": b"", "a": b""}), "`a` as a file and as a folder"),
+        (zipped({"a": b"", "a/": b""}), "`a` as a file and as a folder"),
+        (zipped({"x": b""}) + zipped({"y": b""}), "bytes outside of it"),
+        (zipped({"x": b""}) + b"y", "bytes outside of it"),
+        (zipped({"x": b""}, stat.S_IFIFO), "`x`, which is not a regular file"),
+        (tarred({"x": b""}, "w")[:512], "is cut off"),
         (zipped({"x": bytes(LIMITS.size + 1)}), "unpacks to more than"),
         (b"PK\x03\x04", "is damaged"),
         (b"", "neither a zip nor a tar"),
