@@ -108,7 +108,7 @@ def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> Re
             releases.append(release)
         else:
             version = item.get("version") if isinstance(item, dict) else None
-            skipped.append((version[:64] if isinstance(version, str) else "a release", release))
+            skipped.append((version[:64] if isinstance(version, str) else "of unknown version", release))
     if skipped and not releases:
         raise RegistryError(f"{place}: {skipped[0][1]}", hint=KEEPER)
     _refuse_twins((release.version for release in releases), place)

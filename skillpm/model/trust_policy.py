@@ -85,19 +85,16 @@ class TrustPolicy(Document):
         programs = asked.run if self.run is None else tuple(name for name in asked.run if name in self.run)
         return Permissions(network=asked.network and self.network is not False, run=programs)
 
-    def signatures_of(self, source: str, names: Iterable[str] = ()) -> Signatures | None:
-        """Return what the releases of a source need, or None if this policy does not say it."""
-        if not isinstance(self.signatures, dict):
-            return self.signatures
-        return _first(self.signatures, (source, *names))
+    def signatures_of(self, texts: Sequence[str]) -> Signatures | None:
+        """Return what releases of a source need, which is called by these texts; None if the policy does not say."""
+        return _first(self.signatures, texts) if isinstance(self.signatures, dict) else self.signatures
 
     def witnesses_of(self, texts: Iterable[str]) -> WitnessPolicy | None:
         """Return whose signatures the log of a registry needs, which is called by these texts."""
         return _first(self.witnesses or {}, tuple(texts))
 
-    def refuses(self, source: str, names: Iterable[str] = ()) -> str | None:
-        """Return why a source, which a person calls by these names, is not to be used, or None."""
-        texts = (source, *names)
+    def refuses(self, texts: Sequence[str]) -> str | None:
+        """Return why a source, which is called by these texts, is not to be used, or None."""
         denied = next((item for item in self.deny if any(fnmatchcase(text, item) for text in texts)), None)
         if denied is not None:
             return f"`deny` has `{denied}`"

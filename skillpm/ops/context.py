@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.skill import Skill
-from skillpm.model.source import Source
+from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.settings import Settings
@@ -150,7 +150,7 @@ class Context:
     def refuse_source(self, name: str, source: Source) -> None:
         """Raise PolicyError if a policy does not allow the source of a skill."""
         for policy, registries in self._policies:
-            reason = policy.refuses(str(source), [name for name, known in registries.items() if known == source])
+            reason = policy.refuses(self._called(source, registries))
             if reason is not None:
                 raise PolicyError(
                     f"{name} comes from {source}, which the policy does not allow: {reason}",
@@ -158,13 +158,30 @@ class Context:
                     source=str(source),
                 )
 
+    def _called(self, source: Source, registries: Mapping[str, Source]) -> list[str]:
+        """Return what a policy may call a source: as a lock has it, by a folder's absolute path, or a registry's name.
+
+        A lock has paths relative to the project, of which a person's own policy cannot know. A registry is also called
+        by its URL or absolute path alone, but not by a relative path, which might be the name of another one.
+        """
+        texts, place = [str(source)], source.place
+        if "://" not in place and source != BUNDLED:
+            kind = str(source).removesuffix(place.removeprefix("file:"))
+            absolute = (self.settings.project / place.removeprefix("file:")).resolve()
+            texts += [f"{kind}{absolute}", f"{kind.removesuffix('file:')}file://{absolute}"]
+        if source.is_registry:
+            alone = [text.removeprefix(source.kind.value) for text in texts]
+            texts += [text for text in alone if "://" in text or text.startswith("/")]
+        return [*texts, *(name for name, known in registries.items() if known == source)]
+
     def _witnesses_of(self, place: str) -> Witnesses:
         """Return the witnesses that the policies need of the registry at a place. Raises UsageError for a wrong key."""
         needs: list[WitnessPolicy] = []
         for policy, registries in self._policies:
             places = {name: (known.place, str((self.settings.project / known.place).resolve()))
                       for name, known in registries.items()}  # fmt: skip
-            need = policy.witnesses_of([place, *(name for name, known in places.items() if place in known)])
+            names = [name for name, known in places.items() if place in known]
+            need = policy.witnesses_of([place, f"{SourceKind.REGISTRY.value}{place}", *names])
             needs += [need] if need else []
         return [(list(map(_witness_key, need.keys)), need.needed or len(need.keys)) for need in needs]
 
@@ -172,10 +189,7 @@ class Context:
         """Return what the policies need of the signatures of a source; what a person chose by hand has none."""
         if source.chosen_by_hand:
             return "off"
-        needs = [
-            policy.signatures_of(str(source), [name for name, known in registries.items() if known == source])
-            for policy, registries in self._policies
-        ]
+        needs = [policy.signatures_of(self._called(source, registries)) for policy, registries in self._policies]
         if not any(needs):  # without a policy, an install needs no pydantic
             return "when-present"
         from skillpm.model.trust_policy import SIGNATURES

@@ -273,6 +273,17 @@ def test_a_policy_says_which_signatures_are_needed(
     assert world.place.call("install", "good").code == trusted
 
 
+@pytest.mark.parametrize("pattern", ["http://*", "registry:http://*"])
+def test_a_policy_means_a_registry_by_its_address_too(world: World, site: Shop, pattern: str) -> None:
+    world.offer_skill("plain")
+    for policy, says in (
+        (f"signatures: {{'{pattern}': required}}", "has no signature"),
+        (f"deny: ['{pattern}']", "deny"),
+    ):
+        world.place.write({"skillpm.yaml": f"project: 1\npolicy: {{{policy}}}\n"})
+        world.refuses("install", "plain", "--registry", site.url, code=6, says=(says,))
+
+
 def test_a_frozen_lock_without_a_needed_signer_is_refused(world: World) -> None:
     world.offer_skill("plain")
     world.place.call("install", "plain", "--registry", world.shop).ok()

@@ -254,7 +254,8 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
     for entry in selection.plan.lock.skills:
         if context.store.verify(entry.tree):
             tree = FolderTree(context.store.path(entry.tree))
-            refuse_impostor(entry.name, entry, tree, "skillpm.lock")
+            claims = str(entry.source) if entry.name in selection.pages else "skillpm.lock"
+            refuse_impostor(entry.name, entry, tree, claims)
             refuse_other_archive(entry, tree, pages)
             refuse_told(tree, entry, options.allow)
             warnings += [] if entry.name in selection.pages else pages.recalls(entry, selection.plan.lock)

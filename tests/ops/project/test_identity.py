@@ -66,6 +66,19 @@ def test_a_folder_or_repository_with_another_version_than_its_lock_is_refused(
     place.call("sync", "--frozen").fails(4, "claims version 9.0", "the skill has 1.0")
 
 
+@pytest.mark.parametrize("store", ["warm", "cold"])
+def test_a_page_that_claims_another_version_over_stored_files_is_blamed_itself(
+    project: MakeProject, shop: Path, skill_files: SkillFiles, store: str
+) -> None:
+    page = shop / "skills/plain.json"
+    page.write_text(page.read_text().replace('"version": "1.0"', '"version": "1.5"'))
+    place = project({"plain": skill_files("plain")})
+    if store == "warm":
+        place.call("install", "./plain").ok()
+        place.call("uninstall", "plain").ok()
+    place.call("install", "plain", "--registry", shop).fails(4, "registry:../shop claims version 1.5", "has 1.0")
+
+
 INCOHERENT = {
     "a missing entry": (lambda skills, lock: lock["skills"].remove(skills["base"]), "requires base<2,>=1"),
     "a surplus entry": (lambda skills, lock: lock["requirements"].remove("plain"), "plain is locked, but nothing"),

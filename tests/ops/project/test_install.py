@@ -142,6 +142,7 @@ def test_a_folder_is_installed_and_followed_only_when_asked(project: MakeProject
     ("change", "says"),
     [
         ({"hooks": 2}, "demo 2.0 is for version 2 of the hooks, and this skillpm has 1; 1.0 is taken"),
+        ({"version": 2}, "demo of unknown version is skipped, this skillpm cannot read it"),
         ({"version": "2.0-beta-x"}, "demo 2.0-beta-x is skipped, this skillpm cannot read it"),
         ({"requires": {"other": "^1.2"}}, "demo 2.0 is skipped, this skillpm cannot read it"),
         ({"size": "many"}, "demo 2.0 is skipped"),

@@ -475,6 +475,30 @@ class TestPolicy:
         place.write({"skillpm.yaml": self.text("{}").replace("shop: ../shop", f"acme: {shop}/")})
         place.call("sync").ok()
 
+    @pytest.mark.parametrize(
+        "pattern", ["registry:{}", "registry:file://{}", "file://{}", "{}", "registry:*/shop", "/*"]
+    )
+    def test_a_user_s_policy_means_a_folder_by_its_absolute_path_however_it_is_typed(
+        self, project: MakeProject, shop: Path, tmp_path: Path, pattern: str
+    ) -> None:
+        config = tmp_path / "home/skillpm/config/config.yaml"
+        config.parent.mkdir(parents=True)
+        config.write_text(f"project: 1\npolicy: {{deny: ['{pattern.format(shop)}']}}\n")
+        for typed in ("../shop", f"{shop}/", f"file://{shop}"):
+            project().call("install", "base", "--registry", typed).fails(6, "`deny` has")
+        config.write_text(f"project: 1\npolicy: {{signatures: {{'{pattern.format(shop)}': required}}}}\n")
+        project().call("install", "base", "--registry", shop).fails(6, "has no signature")
+
+    def test_a_folder_of_the_project_is_not_a_user_s_registry_of_that_name(
+        self, project: MakeProject, shop: Path, tmp_path: Path
+    ) -> None:
+        place = project({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {other: ./shop}\n"})
+        shutil.copytree(shop, place.root / "shop")
+        config = tmp_path / "home/skillpm/config/config.yaml"
+        config.parent.mkdir(parents=True)
+        config.write_text("project: 1\npolicy: {allow: [shop]}\n")
+        place.call("sync").fails(6, "base comes from registry:shop", "`allow` does not have it")
+
     @pytest.mark.parametrize("policy", ["{allow: [acme]}", "{allow: [bundled]}", "{deny: [acme], allow: [acme]}"])
     def test_a_name_in_a_user_s_policy_means_no_registry_of_a_project(
         self, project: MakeProject, shop: Path, tmp_path: Path, policy: str
