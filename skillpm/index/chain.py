@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
-from skillpm.formats.gathered import Bytes
 from skillpm.model.name import near_names
-from skillpm.model.release import Page, Release
+from skillpm.model.release import Page
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
@@ -22,15 +21,11 @@ _AT_ONCE = 8
 
 
 class ChainIndex:
-    """An ordered tuple ``indexes`` that is an index itself."""
-
-    made_here = False
+    """An ordered tuple ``indexes``, each asked for what those before it do not have."""
 
     def __init__(self, indexes: Sequence[Index]) -> None:
-        self.name = ", ".join(index.name for index in indexes)
         self.indexes = tuple(indexes)
         self._pages: dict[str, tuple[Index, Page] | None] = {}
-        self.remote = any(index.remote for index in indexes)
 
     def page(self, name: str) -> Page | None:
         """Return the page of the first index that has the name. Raises RegistryError."""
@@ -60,7 +55,7 @@ class ChainIndex:
         Raises:
             RegistryError: an index failed for one of ``names``.
         """
-        if not self.remote:
+        if not any(index.remote for index in self.indexes):
             return
         from skillpm.index.transport import round_trips
 
@@ -77,13 +72,6 @@ class ChainIndex:
         with contextlib.suppress(RegistryError):
             return self.page(name)
         return None
-
-    def archive(self, name: str, release: Release) -> Bytes:
-        """Return the archive from the name's index. Raises RegistryError."""
-        index = self.source(name)
-        if index is None:
-            raise RegistryError(f"no registry knows `{name}`")
-        return index.archive(name, release)
 
     def _find(self, name: str) -> tuple[Index, Page] | None:
         if name not in self._pages:

@@ -6,7 +6,7 @@ Most are folders (``PathIndex``). Others are a commit of a repository, a skill o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -16,7 +16,7 @@ from skillpm.formats.gathered import Bytes
 from skillpm.layout.description import describe
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import Tree, tree_digest
-from skillpm.model.release import Listing, Page, Release
+from skillpm.model.release import Page, Release
 from skillpm.storage.archive import build_archive
 
 if TYPE_CHECKING:
@@ -121,11 +121,6 @@ class TreeIndex:
     def names(self) -> list[str]:
         """Return the one name."""
         return [self.skill]
-
-    def listings(self) -> Iterator[Listing]:
-        """Yield the one skill. Raises LayoutError, DocumentError."""
-        skill, release = self._content
-        yield Listing(skill, release.version, release.summary)
 
     def archive(self, name: str, release: Release) -> Bytes:
         """Return the archive of the present content. Raises LockOutOfDateError if it is not this release."""

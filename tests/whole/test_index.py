@@ -13,7 +13,6 @@ import pytest
 
 from skillpm.errors import IntegrityError
 from skillpm.index.bundled import BundledIndex
-from skillpm.index.chain import ChainIndex
 from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, open_registry, open_skills, open_source
 from skillpm.index.well_known import SCHEMA
@@ -28,7 +27,8 @@ from tests.conftest import write_tree
 from tests.servers import Shop, commit_all, serving
 from tests.shop import SkillFiles, tree, write_registry
 
-KINDS = ("path", "bundled", "directory", "http", "well-known", "git", "archive", "chain")
+SEARCHABLE = ("bundled", "directory", "http", "well-known")
+KINDS = ("path", "git", "archive", *SEARCHABLE)
 
 
 @dataclass
@@ -45,8 +45,6 @@ class Places:
         """Open one kind."""
         if kind == "bundled":
             return BundledIndex()
-        if kind == "chain":
-            return ChainIndex([self.index("path"), self.index("http")])
         registries = {"directory": str(self.root / "registry"), "http": f"{self.shop.url}/registry"}
         if kind in registries:
             return open_registry(registries[kind], self.around)
@@ -100,7 +98,7 @@ def test_one_skill_has_one_tree_digest_wherever_it_comes_from(places: Places) ->
             assert page.releases[0].requires == {"demo": ">=1"}, kind
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "chain"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_name_that_a_lock_keeps_opens_the_same_release_again(places: Places, kind: str) -> None:
     index = places.index(kind)
     skill = "incident-triage" if kind == "bundled" else "other"
@@ -123,10 +121,10 @@ def test_every_name_that_it_lists_has_a_page_of_that_name(index: Index) -> None:
         assert page.releases
 
 
-def test_what_an_index_lists_for_a_search_is_what_its_pages_say(index: Index) -> None:
-    if not isinstance(index, SearchableIndex):
-        assert isinstance(index, ChainIndex), "each of several is searched by itself"
-        return
+@pytest.mark.parametrize("kind", SEARCHABLE)
+def test_what_an_index_lists_for_a_search_is_what_its_pages_say(places: Places, kind: str) -> None:
+    index = places.index(kind)
+    assert isinstance(index, SearchableIndex)
     listings = list(index.listings())
     assert [item.name for item in listings] == index.names()
     for item in listings:
