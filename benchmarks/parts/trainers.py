@@ -230,7 +230,7 @@ class Bench:
         from skillpm.train.hf.stages import Training, open_model, run_stages
         from skillpm.train.kinds import BUILT_IN
         from skillpm.train.plan import make_plan
-        from skillpm.train.processes import Job
+        from skillpm.train.processes import Job, Judging
         from skillpm.train.run_folder import RunFolder
 
         plan = make_plan(recipe, BUILT_IN, rows, [], {"up": ["graded"]})
@@ -247,7 +247,7 @@ class Bench:
                         raise _Enough
 
         opened = open_model(Job(recipe, self.source, adapter))
-        training = Training(opened, judge, lambda episodes: None, Timed(self.work), NoProgress())
+        training = Training(opened, Judging(judge, lambda episodes: None), Timed(self.work), NoProgress())
         steps = _begin()
         with suppress(_Enough):
             run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)

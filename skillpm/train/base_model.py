@@ -114,17 +114,8 @@ def locate_model(text: str, models: Path) -> Path | str | None:
     raise UsageError(f"no model `{text[:200]}`", hint=did_you_mean(text, KNOWN_MODELS, known))
 
 
-def layer_count(folder: Path) -> int | None:
-    """Return how many layers a model has by its config.json; None where that does not say."""
-    return _configured(folder, "num_hidden_layers")
-
-
-def context_window(folder: Path) -> int | None:
-    """Return how many tokens a model reads by its config.json; None where that does not say."""
-    return _configured(folder, "max_position_embeddings")
-
-
-def _configured(folder: Path, key: str) -> int | None:
+def configured_size(folder: Path, key: str) -> int | None:
+    """Return a number in a model's config.json, such as that of its layers; None where it is not there."""
     try:
         configuration = json.loads((folder / "config.json").read_bytes())
         count = configuration.get("text_config", configuration).get(key)

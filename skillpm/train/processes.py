@@ -48,14 +48,20 @@ _EXIT = re.compile(r"rank\s*:\s*(\d+)[^\n]*\n\s*exitcode\s*:\s*(-?\d+)")  # of t
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """Whom stages ask about answers: see ``Training`` of ``train/hf/stages.py``."""
+    """Whom stages ask about answers.
+
+    Attributes:
+        judge: judges episodes for the rewards.
+        prefetch: has episodes judged before they are asked for.
+        observe: says what the skills' environments show after an answer; None where no skill has one.
+    """
 
     judge: Judge
     prefetch: Prefetch
     observe: Observe | None = None
 
 
-Track = Callable[[Mapping[str, Any]], None]
+Track = Callable[[Mapping[str, Any]], None]  # takes a row of metrics.jsonl
 Learn = Callable[[TrainPlan, RunFolder, Judging, Progress, Track], Sequence[RunStage]]
 """Runs the stages of a plan on a model that stands ready, and returns what each did."""
 

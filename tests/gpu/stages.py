@@ -14,7 +14,7 @@ from skillpm.model.training import Stage, TrainRow
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import make_plan
-from skillpm.train.processes import Job
+from skillpm.train.processes import Job, Judging
 from skillpm.train.recipe import Data, Recipe
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
@@ -41,7 +41,8 @@ def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judg
     folder = RunFolder(target)
     target.mkdir(parents=True, exist_ok=True)
     runs = [stage.trainer.load() for stage in plan.stages]
-    training = Training(open_model(Job(recipe, source)), judge, lambda episodes: None, folder, PlainProgress())
+    judging = Judging(judge, lambda episodes: None)
+    training = Training(open_model(Job(recipe, source)), judging, folder, PlainProgress())
     run_stages(plan, runs, training)
     return [json.loads(line) for line in (target / "metrics.jsonl").read_text().splitlines()]
 

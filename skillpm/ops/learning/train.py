@@ -48,7 +48,7 @@ from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import check_can_make, read_text
 from skillpm.synth.generate import Synthesis
-from skillpm.train.base_model import KNOWN_MODELS, context_window, layer_count, locate_model, no_layer, portable_name
+from skillpm.train.base_model import KNOWN_MODELS, configured_size, locate_model, no_layer, portable_name
 from skillpm.train.card import cards
 from skillpm.train.launch import Launch, check_shares
 from skillpm.train.plan import TrainPlan
@@ -206,7 +206,7 @@ def _check_models(context: Context, recipe: Recipe, launch: Launch | None) -> Pa
 
 def _check_sizes(recipe: Recipe, folder: Path) -> None:
     """Raise UsageError where a recipe asks for more than its model's config.json says that there is."""
-    layers, window = layer_count(folder), context_window(folder)
+    layers, window = (configured_size(folder, key) for key in ("num_hidden_layers", "max_position_embeddings"))
     if layers is not None and recipe.layers and max(recipe.layers) >= layers:
         raise no_layer(max(recipe.layers), recipe.model, layers)
     for stage in recipe.stages:
@@ -272,8 +272,7 @@ def _here(context: Context, job: Job) -> Iterator[tuple[Mapping[str, Any], Learn
         context.note(f"{gpus} GPUs are visible, training uses the first; `--processes {gpus}` uses all of them")
 
     def learn(plan: TrainPlan, folder: RunFolder, judging: Judging, progress: Progress, track: Track) -> Any:
-        asked = (judging.judge, judging.prefetch, folder, progress, track, judging.observe)
-        return stages.run_stages(plan, runners, stages.Training(opened, *asked))
+        return stages.run_stages(plan, runners, stages.Training(opened, judging, folder, progress, track))
 
     try:
         yield stages.machine_record(job, opened), learn

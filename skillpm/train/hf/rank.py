@@ -35,7 +35,7 @@ from skillpm.train.hf.together import agreed, gathered, leads_machine, machine, 
 from skillpm.train.hf.zero import use_zero
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import PlannedStage, TrainPlan
-from skillpm.train.processes import INTERRUPTED, Job
+from skillpm.train.processes import INTERRUPTED, Job, Judging
 from skillpm.train.recipe import recipe_model
 from skillpm.train.run_folder import RunFolder
 
@@ -203,7 +203,8 @@ def _train(launcher: Launcher, others: Machines, mirror: Path) -> list[RunStage]
     observe = partial(launcher.ask_once, "observe") if observing else None
     run = RunFolder(folder if machine() == 0 else mirror)
     run.path.mkdir(exist_ok=True)
-    training = Training(opened, launcher.judge, launcher.prefetch, run, _Shown(launcher), track, observe)
+    judging = Judging(launcher.judge, launcher.prefetch, observe)
+    training = Training(opened, judging, run, _Shown(launcher), track)
     share_folder(run.path / "stages")
     plan = TrainPlan(recipe, Material((), (), {}), tuple(planned))
     return run_stages(plan, [trainer.load() for trainer in trainers], training)

@@ -15,7 +15,6 @@ import transformers
 from transformers import AutoConfig
 
 from skillpm.errors import PluginError, StorageError, TrainingError, UsageError
-from skillpm.model.ports import Judge, Observe, Prefetch
 from skillpm.model.progress import Progress
 from skillpm.model.run import RunStage
 from skillpm.model.task import Message
@@ -34,7 +33,7 @@ from skillpm.train.hf.model import (
 )
 from skillpm.train.hf.sharded import is_sharded, shard
 from skillpm.train.hf.together import gathered, meet, place, summed
-from skillpm.train.hf.trackers import Track, check_trackers
+from skillpm.train.hf.trackers import check_trackers
 from skillpm.train.hf.tuned import all_layers, load_weights, save_weights, set_weights, trained_weights, tuned
 from skillpm.train.hf.vllm import VllmSampler
 from skillpm.train.hf.zero import uses_zero
@@ -42,7 +41,7 @@ from skillpm.train.kinds import BUILT_IN
 from skillpm.train.metrics import StageReport
 from skillpm.train.model_files import model_digest
 from skillpm.train.plan import PlannedStage, TrainPlan
-from skillpm.train.processes import Job
+from skillpm.train.processes import Job, Judging, Track
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
@@ -152,21 +151,17 @@ class Training:
 
     Attributes:
         opened: the model.
-        judge: judges episodes for the rewards.
-        prefetch: has episodes judged before they are asked for.
+        judging: of the answers.
         folder: takes adapters, checkpoints and metrics.
         progress: shows the steps.
         track: takes each row of metrics.jsonl beside the file.
-        observe: says what the skills' environments show after an answer; None where no skill has one.
     """
 
     opened: Opened
-    judge: Judge
-    prefetch: Prefetch
+    judging: Judging
     folder: RunFolder
     progress: Progress
     track: Track = lambda row: None
-    observe: Observe | None = None
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Write a row of metrics.jsonl, and show it; one process does. Raises StorageError."""
@@ -221,14 +216,14 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
             opened.model,
             opened.conversation,
             planned.plan,
-            training.judge,
-            training.prefetch,
+            training.judging.judge,
+            training.judging.prefetch,
             recipe.seed,
             folder.work(stage.name),
             StageReport(stage.name, training.log, progress, peak_memory, folder.logged(stage.name)),
             recipe.checkpoint_seconds,
             opened.teachers,
-            training.observe,
+            training.judging.observe,
             opened.vllm,
         )
 

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.errors import TrainingError
+from skillpm.train.processes import Track
 from skillpm.train.recipe import Recipe
 
 PROJECT = "skillpm"
-Track = Callable[[Mapping[str, Any]], None]  # takes a row of metrics.jsonl
-
-
 Log = Callable[[str, int, Mapping[str, float]], None]  # takes a stage, a step and its figures
 
 

@@ -19,7 +19,7 @@ from skillpm.train.grpo import Grpo
 from skillpm.train.hf.sft import AnswerTrainer
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
-from skillpm.train.processes import Job
+from skillpm.train.processes import Job, Judging
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 from tests.train.hf.test_stages import digest, plan_of, tell_nobody
@@ -53,7 +53,7 @@ def each_step(*stages: Stage, rows: int = 24) -> TrainPlan:
 def go(plan: TrainPlan, model: Path, target: Path, progress: Any = None) -> None:
     target.mkdir(exist_ok=True)
     opened = open_model(Job(plan.recipe, model))
-    training = Training(opened, pay_by_text, tell_nobody, RunFolder(target), progress or PlainProgress())
+    training = Training(opened, Judging(pay_by_text, tell_nobody), RunFolder(target), progress or PlainProgress())
     run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
 
 

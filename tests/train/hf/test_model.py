@@ -29,7 +29,7 @@ from skillpm.train.hf.model import load_conversation, load_model, with_adapter
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.model_files import model_digest
-from skillpm.train.processes import Job
+from skillpm.train.processes import Job, Judging
 from skillpm.train.recipe import Lora
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
@@ -308,7 +308,7 @@ def test_a_model_of_four_bits_learns_as_its_weights_do_in_full(tiny_model: Path,
     opened = [open_model(Job(plan.recipe, tmp_path / "model")), open_model(Job(four.recipe, tiny_model))]
     for folder, model_of_it in zip((tmp_path / "full", tmp_path / "four"), opened, strict=True):
         folder.mkdir()
-        training = Training(model_of_it, judge, tell_nobody, RunFolder(folder), PlainProgress())
+        training = Training(model_of_it, Judging(judge, tell_nobody), RunFolder(folder), PlainProgress())
         run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
 
     logs = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("full", "four")]

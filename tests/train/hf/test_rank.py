@@ -156,7 +156,7 @@ def test_two_processes_play_the_episodes_that_one_plays(ending_model: Path, tmp_
     plan = plan_of(Grpo(kind="grpo", **shape), rows=12)
     opened, folder = open_model(Job(plan.recipe, ending_model)), RunFolder(tmp_path / "one")
     folder.path.mkdir()
-    alone = Training(opened, pay_by_text, tell_nobody, folder, PlainProgress(), observe=observing(0))
+    alone = Training(opened, Judging(pay_by_text, tell_nobody, observing(0)), folder, PlainProgress())
     run_stages(plan, [stage.trainer.load() for stage in plan.stages], alone)
     run_several(plan, ending_model, tmp_path / "two", observe=observing(1))
     assert shown[0] == shown[1] and len(shown[0]) > 12

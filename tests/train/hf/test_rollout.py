@@ -22,7 +22,7 @@ from skillpm.train.hf.packing import PrefixPacking
 from skillpm.train.hf.rollout import Drawing, Playing, Rollouts, play, sample_groups
 from skillpm.train.hf.row_scores import GroupTrainer, packed
 from skillpm.train.hf.stages import Training, open_model, run_stages
-from skillpm.train.processes import Job
+from skillpm.train.processes import Job, Judging
 from skillpm.train.run_folder import RunFolder
 from tests.train.hf.test_stages import plan_of, tell_nobody
 from tests.train.hf.test_stages_kinds import pay_by_text
@@ -143,9 +143,8 @@ def test_grpo_learns_from_all_answers_of_an_episode_and_not_from_what_was_shown(
     stage = Grpo(kind="grpo", steps=1, prompts=4, generations=3, refill=0, validate_on=2, max_new_tokens=16)
     plan = plan_of(stage.model_copy(update={"temperature": 2.0, "micro_batch": 12, "learning_rate": 1e-2}), rows=6)
     folder = RunFolder(tmp_path)
-    training = Training(
-        open_model(Job(plan.recipe, ending_model)), pay, tell_nobody, folder, PlainProgress(), observe=look_once
-    )
+    judging = Judging(pay, tell_nobody, look_once)
+    training = Training(open_model(Job(plan.recipe, ending_model)), judging, folder, PlainProgress())
     run_stages(plan, [item.trainer.load() for item in plan.stages], training)
 
     (inputs,) = taken

@@ -30,7 +30,7 @@ from skillpm.train.hf.sft import check_loss
 from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan
-from skillpm.train.processes import Job
+from skillpm.train.processes import Job, Judging
 from skillpm.train.recipe import Data, Lora, Recipe
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
@@ -87,7 +87,7 @@ def run(
     target.mkdir(exist_ok=True)
     runners = [stage.trainer.load() for stage in plan.stages]
     opened = open_model(Job(plan.recipe, model, None, teachers or {}))
-    training = Training(opened, judging, prefetch, RunFolder(target), PlainProgress(), observe=observe)
+    training = Training(opened, Judging(judging, prefetch, observe), RunFolder(target), PlainProgress())
     try:
         run_stages(plan, runners, training)
     finally:
