@@ -178,8 +178,6 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def _sign_new(configuration: Configuration, wanted: bool | None) -> bool:
     """Sign a registry that is not signed yet, if that is wanted or it is empty; return whether it was signed."""
-    import re
-
     from skillpm.index.folder_registry import FolderRegistry
 
     registry = FolderRegistry(configuration.data, configuration.name)
@@ -190,9 +188,7 @@ def _sign_new(configuration: Configuration, wanted: bool | None) -> bool:
     from skillpm.storage.keys import Keys
 
     configuration.state.mkdir(mode=0o700, exist_ok=True)
-    stem = re.sub(r"[^a-z0-9-]+", "-", configuration.name.lower()).strip("-")[:40] or "registry"
-    names = NewRoot((f"{stem}-root",), 1, f"{stem}-online")
-    sign_registry(registry, Keys(configuration.state / "keys"), names, _TIMESTAMP)
+    sign_registry(registry, Keys(configuration.state / "keys"), NewRoot.of(configuration.name), _TIMESTAMP)
     return True
 
 

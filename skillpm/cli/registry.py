@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,22 +45,18 @@ def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, **
 
     if not signed and is_typed(ctx, *signing):
         raise UsageError("`--root-keys`, `--threshold` and `--days` need `--signed`", hint="add `--signed`")
-    if signing["threshold"] > signing["root_keys"]:
-        counts = f"{signing['threshold']} of {signing['root_keys']}"
-        raise UsageError(f"{counts} root keys cannot be needed", hint="make more keys with `--root-keys`")
-    name = name or folder.resolve().name
-    is_new, fingerprint = make_registry(folder, name), None
+    name, fingerprint = name or folder.resolve().name, None
     if signed:
         from skillpm.index.registry_signer import NewRoot, sign_registry
 
+        root = NewRoot.of(name, signing["root_keys"], signing["threshold"])
+    is_new = make_registry(folder, name)
+    if signed:
+        keys = command_context().keys
         registry = FolderRegistry(folder, name)
         if registry.config.signed is not None:
             hint = f"`skillpm registry sign {shlex.quote(str(folder))}` signs it again"
             raise UsageError(f"{folder} is signed already", hint=hint)
-        stem = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:40] or "registry"
-        root_keys = signing["root_keys"]
-        roots = tuple(f"{stem}-root{f'-{number}' if root_keys > 1 else ''}" for number in range(1, root_keys + 1))
-        keys, root = command_context().keys, NewRoot(roots, signing["threshold"], f"{stem}-online")
         fingerprint = sign_registry(registry, keys, root, signing["days"])
     if print_json({"path": str(folder), "made": is_new, "root": fingerprint}):
         return
@@ -69,7 +64,7 @@ def init(ctx: click.Context, /, folder: Path, name: str | None, signed: bool, **
     note(f"created a registry in {folder}" if is_new else f"{folder} is already a registry")
     if fingerprint:
         note(f"signed by the root {fingerprint}; tell it to your users")
-        note(f"move the root keys {', '.join(roots)} from {keys.root} to another place: only new keys need them")
+        note(f"move the root keys {', '.join(root.names)} from {keys.root} to another place: only new keys need them")
     note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")
 
 

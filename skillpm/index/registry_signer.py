@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -319,11 +320,27 @@ class RegistrySigner:
 
 @dataclass(frozen=True, slots=True)
 class NewRoot:
-    """The keys of a new root: ``names`` of the root keys, how many of them are needed, and the online key's name."""
+    """The keys of a new root: ``names`` of the root keys, how many of them are needed, and the online key's name.
+
+    Raises:
+        UsageError: there are fewer than are needed.
+    """
 
     names: tuple[str, ...]
     threshold: int
     online: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threshold <= len(self.names):
+            counts = f"{self.threshold} of {len(self.names)}"
+            raise UsageError(f"{counts} root keys cannot be needed", hint="make more keys with `--root-keys`")
+
+    @classmethod
+    def of(cls, registry: str, count: int = 1, threshold: int = 1) -> NewRoot:
+        """Return so many root keys, and an online key, that are called after a registry."""
+        stem = re.sub(r"[^a-z0-9-]+", "-", registry.lower()).strip("-")[:40] or "registry"
+        names = (f"{stem}-root{f'-{number}' if count > 1 else ''}" for number in range(1, count + 1))
+        return cls(tuple(names), threshold, f"{stem}-online")
 
 
 def sign_registry(store: FolderRegistry, keys: Keys, root: NewRoot, days: int) -> str:
@@ -335,11 +352,8 @@ def sign_registry(store: FolderRegistry, keys: Keys, root: NewRoot, days: int) -
     Keys that are there already are used. A timestamp is valid for so many days.
 
     Raises:
-        UsageError: the threshold is not possible.
         RegistryError, StorageError: as ``RegistrySigner.show``.
     """
-    if not 1 <= root.threshold <= len(root.names):
-        raise UsageError(f"{root.threshold} of {len(root.names)} root keys cannot be needed", hint="make more keys")
     known = {item.name for item in keys.all()}
     own = [keys.private(name) if name in known else keys.create(name) for name in (*root.names, root.online)]
     if not (store.root / root_path(1)).is_file():
