@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.context import command_settings
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import count, json_option, note, print_json, size, table, tell
 
@@ -26,9 +27,7 @@ def command() -> None:
 @json_option
 def show_folder(store: bool) -> None:
     """Print the folder of the cache, or of the store."""
-    from skillpm.settings import load_settings
-
-    settings = load_settings()
+    settings = command_settings()
     places = {"cache": settings.cache, "store": settings.store}
     tell(places, out=places["store" if store else "cache"])
 
@@ -38,9 +37,8 @@ def show_folder(store: bool) -> None:
 def info() -> None:
     """Show the contents and the size of the store and of the cache."""
     from skillpm.ops.machine.cache import inspect_cache
-    from skillpm.settings import load_settings
 
-    report = inspect_cache(load_settings())
+    report = inspect_cache(command_settings())
     if print_json(report):
         return
     projects = {project for _, needing in report.trees for project in needing}
@@ -70,9 +68,8 @@ def prune_store(models: bool, dry_run: bool) -> None:
     afterwards. Prepared models stay unless you add --models.
     """
     from skillpm.ops.machine.cache import prune
-    from skillpm.settings import load_settings
 
-    pruned = prune(load_settings(), models=models, dry_run=dry_run)
+    pruned = prune(command_settings(), models=models, dry_run=dry_run)
     if print_json(pruned):
         return
     if pruned.removed:

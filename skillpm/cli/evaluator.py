@@ -83,8 +83,7 @@ def read_asked(options: Mapping[str, Any]) -> None:
         problem = "is missing" if options["run"] is None else "is expected, not both"
         name = click.get_current_context().info_name
         raise UsageError(f"`--model` or `--run` {problem}", hint=f"such as `skillpm {name} … --model smollm2-135m`")
-    if options["key_stdin"]:
-        read_key(options["model"])
+    read_key(options)
 
 
 def open_evaluator(

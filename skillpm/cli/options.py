@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -126,17 +126,20 @@ allow_option = click.option(
 key_option = click.option("--key-stdin", is_flag=True, help="Read the key of the server from the first line of stdin.")
 
 
-def read_key(model: str | None) -> None:
-    """Take the key of a server from stdin, for this process alone.
+def read_key(options: Mapping[str, Any]) -> None:
+    """Take the key of a server from stdin, for this process alone, where ``--key-stdin`` asks for it.
 
     Raises:
         UsageError: the model is not behind a server, or stdin has no key.
     """
     from skillpm.index.credentials import token_variable
 
-    if not str(model).startswith(("http://", "https://")):
+    if not options["key_stdin"]:
+        return
+    model = str(options["model"])
+    if not model.startswith(("http://", "https://")):
         raise UsageError("`--key-stdin` is for a server", hint="add `--model https://HOST/v1#MODEL`")
     key = sys.stdin.readline(_LENGTH).strip()
     if not key:
         raise UsageError("stdin has no key in its first line", hint="such as `pass show key | skillpm … --key-stdin`")
-    os.environ[token_variable(str(model))] = key
+    os.environ[token_variable(model)] = key

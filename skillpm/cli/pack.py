@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.findings import echo_finding
 from skillpm.cli.options import allow_option
 from skillpm.cli.output import json_option, note, print_json, safe, size
@@ -18,6 +19,7 @@ from skillpm.formats.listed import listed
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.pack import Packed
+    from skillpm.ops.context import Context
 
 _SHOWN = 12  # names of what is left out
 
@@ -46,7 +48,7 @@ def command(path: Path, output: str, list_files: bool, allowed: tuple[str, ...])
     from skillpm.ops.authoring.pack import archive_target
     from skillpm.storage.files import write_atomic
 
-    package = packed(path, allowed=allowed)
+    package = packed(command_context(), path, allowed=allowed)
     typed = TypedPath().convert(output, None, None) if output else None
     target = archive_target(package, f"{typed}/" if output.endswith("/") else str(typed or ""), Path.cwd())
     write_atomic(target, package.archive)
@@ -74,16 +76,13 @@ def note_left_out(names: Sequence[str]) -> None:
         note(f"left out: {listed(names, _SHOWN)}")
 
 
-def packed(path: Path, owner: str = "", allowed: Sequence[str] = ()) -> Packed:
+def packed(context: Context, path: Path, owner: str = "", allowed: Sequence[str] = ()) -> Packed:
     """Pack a folder and print all findings of the check on stderr."""
     from skillpm.ops.authoring.pack import pack
-    from skillpm.runtime.distributions import load_host
-    from skillpm.settings import load_settings
     from skillpm.trust.allowance import Allowance
 
-    rules = load_host(plugins=load_settings().plugins).layout_rules()
     try:
-        package = pack(path, owner=owner, extra=rules, allow=Allowance.of(allowed))
+        package = pack(path, owner=owner, extra=context.host.layout_rules(), allow=Allowance.of(allowed))
     except LayoutError as error:
         for finding in error.details.get("findings", ()):
             echo_finding(path, finding, err=True)

@@ -54,7 +54,7 @@ def command(path: Path, registry: str, **flags: Any) -> None:
     target = open_publishing(registry, context, like=flags["like"], allow=Allowance.of(flags["allowed"]))
     if isinstance(target, HttpRegistry) and not flags["dry_run"]:
         target.demand_login()
-    package = packed(path, flags["owner"], flags["allowed"])
+    package = packed(context, path, flags["owner"], flags["allowed"])
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
         grant_consents(context, [skill])

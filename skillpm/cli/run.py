@@ -66,8 +66,7 @@ def command(**options: Any) -> None:
     from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
 
-    if options["key_stdin"]:
-        read_key(options["model"])
+    read_key(options)
     context, (chosen,) = agreed_skills([options["skill"]])
     answerer = find_answerer(context, chosen, options["model"], options["run"])
     train = f"let a model learn it: `skillpm train {shlex.quote(options['skill'])}`"

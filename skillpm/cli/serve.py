@@ -46,8 +46,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], gym: bool, port: int
     run, model = options["run"], options["model"]
     if run is not None and model is not None:
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
-    if options["key_stdin"]:
-        read_key(model)
+    read_key(options)
     from skillpm.evals.asking import Asking
     from skillpm.ops.learning.converse import Wanted, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator

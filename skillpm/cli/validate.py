@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.common_options import exit_with, is_set
+from skillpm.cli.context import command_context
 from skillpm.cli.findings import format_options, print_rules, show
 from skillpm.cli.options import allow_option, choice_option
 from skillpm.cli.output import count, note, safe
@@ -39,8 +40,6 @@ def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
     """
     from skillpm.layout.rule import Level
     from skillpm.ops.authoring.validate import PUBLISH_RULES, rules_of, validate
-    from skillpm.runtime.distributions import load_host
-    from skillpm.settings import load_settings
     from skillpm.trust.allowance import Allowance, refuse_unmet
 
     fix, dry_run = flags["fix"], flags["dry_run"]
@@ -54,7 +53,7 @@ def command(paths: tuple[Path, ...], level: str, **flags: Any) -> None:
     if dry_run and not fix:
         raise UsageError("`--dry-run` needs `--fix`", hint="add `--fix`, or remove `--dry-run`")
     mended = _mend(paths, dry_run=dry_run) if fix else []
-    allow, extra = Allowance.of(flags["allowed"]), load_host(plugins=load_settings().plugins).layout_rules()
+    allow, extra = Allowance.of(flags["allowed"]), command_context().host.layout_rules()
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]

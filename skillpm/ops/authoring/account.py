@@ -79,7 +79,7 @@ def login(context: Context, text: str, token: str) -> Login:
     registry = server(context, text)
     secret = checked_token(token.strip())
     if not secret:
-        raise UsageError("there is no token", hint="paste the token that the registry's owner gave you")
+        raise UsageError("there is no token", hint="paste it, or pipe it: `skillpm login URL --token-stdin < FILE`")
     transport = Transport(Credentials({token_variable(registry.url): secret, "NETRC": os.devnull}))
     known = HttpRegistry(registry.url, transport, context.around.pages)
     return whoami(known, file=Credentials().store(registry.url, secret) if known.ask("GET", "whoami") else None)
