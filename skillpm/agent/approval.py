@@ -18,7 +18,7 @@ from skillpm.agent.place import Place
 from skillpm.agent.proposal import Proposal
 from skillpm.contract.schema import compiled
 from skillpm.errors import UsageError
-from skillpm.formats.document import Document, Json, read_model
+from skillpm.formats.document import Document, Format, Json, read_model
 from skillpm.model.contract import Tool
 from skillpm.model.name import did_you_mean
 from skillpm.storage.files import named_text
@@ -135,7 +135,7 @@ class Rule(Document):
 class ApprovalDocument(Document):
     """What ``skillpm run --approve FILE`` reads."""
 
-    approve: Annotated[int, Field(ge=1, le=1)]
+    approve: Format
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
 

@@ -13,6 +13,7 @@ from skillpm.cli.options import combined
 from skillpm.cli.output import count, echo_json, note, print_json, safe, table
 from skillpm.errors import UsageError
 from skillpm.formats.as_json import as_json
+from skillpm.settings.distribution import as_installed
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report, RuleText
@@ -70,4 +71,4 @@ def echo_finding(root: object, finding: Mapping[str, Any], *, err: bool = False)
     mark = click.style(f"{finding['severity']} {finding['code']}", fg=colour)
     click.echo(f"{safe(place)}{line}{column}: {mark}: {safe(finding['message'])}", err=err)
     if finding["hint"]:
-        click.echo(f"    hint: {safe(finding['hint'])}", err=err)
+        click.echo(f"    hint: {safe(as_installed(finding['hint']))}", err=err)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from inspect import cleandoc
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.formats.printable import printable, well_formed
@@ -126,6 +126,18 @@ class PlacedValueError(ValueError):
     def inside(self, *steps: str | int) -> PlacedValueError:
         """Return the same problem with these steps before its place."""
         return PlacedValueError(str(self), place=(*steps, *self.place), hint=self.hint)
+
+
+def _known(number: int) -> int:
+    if number > 1:
+        hint = "upgrade skillpm-core"
+        raise PlacedValueError(f"format {number} is newer than this skillpm, which reads 1", hint=hint)
+    return number
+
+
+_READ = AfterValidator(_known)
+Format = Annotated[int, Field(ge=1, json_schema_extra={"maximum": 1}), _READ]
+"""The version of a document's format."""
 
 
 @functools.cache
@@ -266,10 +278,8 @@ def _hint(model: type[BaseModel], root: Any, finding: Any) -> str | None:
     if finding["type"] in ("list_type", "tuple_type", "string_type", "string_pattern_mismatch"):
         return _as_meant(root, finding)
     field = model.model_fields.get(str(finding["loc"][0])) if finding["type"] == "missing" else None
-    if field is not None and len(finding["loc"]) == 1:
-        bounds = [getattr(limit, "ge", None) or getattr(limit, "le", None) for limit in field.metadata]
-        if bounds == [1, 1]:
-            return f"add the line `{finding['loc'][0]}: 1`, the version of the format"
+    if field is not None and len(finding["loc"]) == 1 and _READ in field.metadata:
+        return f"add the line `{finding['loc'][0]}: 1`, the version of the format"
     hint: str | None = finding["hint"]
     return hint
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Format, Json
 from skillpm.model.release import Digest
 from skillpm.model.run import RunFigure, RunRows, RunStage
 from skillpm.model.task import Message
@@ -60,7 +60,7 @@ class AdapterRelease(Document):
         files: the digest of every other file but SKILL.md and skill.yaml.
     """
 
-    adapter: Annotated[int, Field(ge=1, le=1)] = 1
+    adapter: Format = 1
     name: str
     created: str
     kind: Literal["adapter", "model"]

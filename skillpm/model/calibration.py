@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.formats.document import Document
+from skillpm.formats.document import Document, Format
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Word = Literal["act", "confirm", "refuse"]
@@ -67,7 +67,7 @@ class Calibration(Document):
         skills: by name; one with too few answers is left out.
     """
 
-    calibration: Annotated[int, Field(ge=1, le=1)] = 1
+    calibration: Format = 1
     arm: str
     adapter: str
     target: Share

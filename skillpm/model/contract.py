@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from skillpm.formats.document import Document, Json, PlacedValueError
+from skillpm.formats.document import Document, Format, Json, PlacedValueError
 from skillpm.model.answer_kind import KINDS, AnswerKind
 from skillpm.model.comparison import Comparison, comparison_problem
 from skillpm.model.json_schema import is_boolean, refuse_remote_references
@@ -408,7 +408,7 @@ class ContractDocument(Document):
         compare_answer: when two texts of ``{"answer": TEXT}`` are the same.
     """
 
-    contract: Annotated[int, Field(ge=1, le=1)]
+    contract: Format
     system_prompt: Annotated[str, Field(max_length=65536)] = ""
     answers: tuple[AnswerKind, ...] = ("call",)
     compare_answer: Comparison = _EXACT

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from skillpm.errors import UsageError
-from skillpm.formats.document import Document, PlacedValueError
+from skillpm.formats.document import Document, Format, PlacedValueError
 from skillpm.model.python_requirement import python_requirement
 from skillpm.model.requirement import Requirement, parse_version
 
@@ -63,7 +63,7 @@ class Manifest(Document):
     knows it.
     """
 
-    manifest: Annotated[int, Field(ge=1, le=1)]
+    manifest: Format
     version: str
     adapter: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     requires: dict[str, str] = Field(default_factory=dict)

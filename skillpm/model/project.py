@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from skillpm.errors import UsageError
-from skillpm.formats.document import Document, PlacedValueError
+from skillpm.formats.document import Document, Format, PlacedValueError
 from skillpm.model.release import SkillNameText
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, git_place, in_folder
@@ -90,7 +90,7 @@ class UserDocument(Document):
         policy: what may be installed.
     """
 
-    project: Annotated[int, Field(ge=1, le=1)]
+    project: Format
     registries: Annotated[dict[RegistryName, Place], AfterValidator(_not_bundled)] | None = None
     agents: tuple[Annotated[str, Field(max_length=64)], ...] | None = None
     link: Literal["copy", "symlink"] | None = None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Format, Json
 from skillpm.model.release import Digest
 
 
@@ -53,7 +51,7 @@ class RunStart(Document):
         settings: data type, device and number of threads.
     """
 
-    start: Annotated[int, Field(ge=1, le=1)] = 1
+    start: Format = 1
     created: str
     skills: tuple[RunSkill, ...]
     files: dict[str, Digest]
@@ -112,7 +110,7 @@ class RunManifest(Document):
         settings: data type, device and number of threads of the training.
     """
 
-    run: Annotated[int, Field(ge=1, le=1)] = 1
+    run: Format = 1
     name: str
     created: str
     model: str

@@ -50,7 +50,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from skillpm.formats.document import Document, Json, PlacedValueError
+from skillpm.formats.document import Document, Format, Json, PlacedValueError
 from skillpm.model.answer_kind import AnswerKind, RefusalReason
 from skillpm.model.json_schema import refuse_remote_references
 from skillpm.model.name import did_you_mean
@@ -428,7 +428,7 @@ def _with_clauses(task: Any, shared: dict[str, Any]) -> Any:
 class SynthesisDocument(Document):
     """synthesis.yaml, whole."""
 
-    synthesis: Annotated[int, Field(ge=1, le=1)]
+    synthesis: Format
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     slips: Share = 0.0
     framed: Share = 1.0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.formats.document import Document, Json
+from skillpm.formats.document import Document, Format, Json
 
 Text = Annotated[str, Field(max_length=4000)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
@@ -100,7 +100,7 @@ class Program(Document):
         names: all subcommands that the program lists, read or not.
     """
 
-    program: Annotated[int, Field(ge=1, le=1)] = 1
+    program: Format = 1
     name: Word
     version: Text = ""
     description: Text = ""

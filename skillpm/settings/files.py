@@ -53,19 +53,9 @@ def read_text(path: Path) -> str | None:
 def parse(model: type[D], text: str, path: str) -> D:
     """Return the document in a file's text. Raises DocumentError with its line."""
     from skillpm.formats.document import read_model
-    from skillpm.formats.strict_yaml import read_yaml
 
     if re.search(r"^<{7} ", text, re.MULTILINE):
         raise DocumentError("conflict markers", path=path, hint="resolve them by hand, then run `skillpm lock`")
-    version = read_yaml(text, path=path)
-    number = version.get("project") if isinstance(version, dict) else None
-    if isinstance(number, str) and number.isdigit() and len(number) < len("1000") and int(number) > 1:
-        raise DocumentError(
-            f"format {number} is newer than this skillpm, which reads 1",
-            path=path,
-            line=version.lines["project"],
-            hint="upgrade skillpm-core",
-        )
     return read_model(model, text, path=path)
 
 

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.formats.document import Document, Json, PlacedValueError, model_errors
+from skillpm.formats.document import Document, Format, Json, PlacedValueError, model_errors
 from skillpm.formats.strict import PlainScalar
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
@@ -157,7 +157,7 @@ class Recipe(Document):
         stages: in this order, on one model. A distribution can bring further kinds: skillpm_trainers of docs/hooks.md.
     """
 
-    recipe: Annotated[int, Field(ge=1, le=1)] = 1
+    recipe: Format = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")] = "run"
     model: ModelName = "smollm2-135m"
     skills: tuple[str, ...] = ()

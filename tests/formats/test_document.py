@@ -18,6 +18,7 @@ from skillpm.model.project import UserDocument
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed
 from skillpm.model.verdict import Verdict
+from skillpm.train.recipe import Recipe
 
 VALUES = {"status": "failed", "score": 0.5, "components": {"parsed": 1.0}, "reasons": ("wrong",)}
 
@@ -34,6 +35,16 @@ def test_a_document_made_is_the_document_validated() -> None:
 def test_a_document_made_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Verdict.made(**VALUES).score = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("model", "key"), [(UserDocument, "project"), (Manifest, "manifest"), (ContractDocument, "contract"),
+                       (SynthesisDocument, "synthesis"), (Recipe, "recipe")],
+)  # fmt: skip
+def test_a_newer_format_is_called_so_with_the_way_on(model: type[Document], key: str) -> None:
+    with pytest.raises(DocumentError, match=f"x.yaml:1: `{key}`: format 2 is newer than this skillpm") as caught:
+        read_model(model, f"{key}: 2\n", path="x.yaml")
+    assert caught.value.hint == "upgrade skillpm-core"
 
 
 def test_a_list_whose_only_item_is_wrong_is_one_error() -> None:

@@ -11,14 +11,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from skillpm.errors import PolicyError, UsageError
 from skillpm.evals.asking import ArmLabel
 from skillpm.evals.tasks import EvalTask
-from skillpm.formats.document import Document, read_model
+from skillpm.formats.document import Document, Format, read_model
 from skillpm.model.ports import Policy
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.process_lock import locked
@@ -45,7 +43,7 @@ class Spent(Document):
 
 
 class _Record(Document):
-    blind: Annotated[int, Field(ge=1, le=1)] = 1
+    blind: Format = 1
     spent: tuple[Spent, ...] = ()
 
 
