@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -61,21 +62,32 @@ def read_foreign_lock(text: str, path: Path) -> ForeignLock:
         LockOutOfDateError: its version is not known.
     """
     if path.suffix in (".yaml", ".yml"):
-        form, entries = "apm.lock.yaml", _apm(read_yaml(text, path=str(path)), path)
-    else:
-        form, entries = _skills(text, path)
+        return _collected("apm.lock.yaml", _apm(read_yaml(text, path=str(path)), path))
+    return _skills(text, path)
+
+
+def _collected(form: str, entries: Iterable[Imported | Skipped]) -> ForeignLock:
     taken: dict[str, Imported] = {}
     left: list[Skipped] = []
-    for name, read in entries:
-        try:
-            for item in read:
-                taken.setdefault(item.requirement, item)
-        except _CannotTakeError as refusal:
-            left.append(Skipped(name, refusal.reason, refusal.remedy))
+    for entry in entries:
+        if isinstance(entry, Skipped):
+            left.append(entry)
+        elif not 0 < len(entry.requirement) <= MAX_REQUIREMENT or not entry.requirement.isprintable():
+            left.append(Skipped(entry.name, "its requirement is not one line of text"))
+        else:
+            taken.setdefault(entry.requirement, entry)
     return ForeignLock(form, tuple(taken.values()), tuple(left))
 
 
-def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Imported]]]]:
+def _or_skipped(name: str, read: Iterator[Imported]) -> Iterator[Imported | Skipped]:
+    """Yield what an entry gives, and the reason where it gives nothing more."""
+    try:
+        yield from read
+    except _CannotTakeError as refusal:
+        yield Skipped(name, refusal.reason, refusal.remedy)
+
+
+def _skills(text: str, path: Path) -> ForeignLock:
     """Read one of the two locks of vercel-labs/skills, which share their form."""
     try:
         root = strict_json(text)
@@ -86,7 +98,8 @@ def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Im
         raise DocumentError("is not a known lock", path=str(path), hint=_KNOWN)
     _refuse_version(root.get("version"), ("1", "3"), path)
     form = "skills-lock.json" if root["version"] == 1 else ".skill-lock.json"
-    return form, ((str(name)[:200], _skill(str(name), entry, path)) for name, entry in root["skills"].items())
+    read = (_or_skipped(str(name)[:200], _skill(str(name), entry, path)) for name, entry in root["skills"].items())
+    return _collected(form, chain.from_iterable(read))
 
 
 def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
@@ -116,16 +129,16 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
     yield Imported(name, _requirement(address, reference, folder), pinned=is_commit(reference))
 
 
-def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Imported]]]:
+def _apm(root: Any, path: Path) -> Iterator[Imported | Skipped]:
     if not isinstance(root, dict) or not isinstance(root.get("dependencies", []), list):
         raise DocumentError("is not an apm.lock.yaml", path=str(path))
     _refuse_version(root.get("lockfile_version", "1"), ("1", "2"), path)
     for entry in root.get("dependencies", []):
         label = entry.get("name") or entry.get("repo_url") if isinstance(entry, dict) else None
-        yield (str(label)[:200] if isinstance(label, str) else "?"), _package(entry, path)
+        yield from _or_skipped(str(label)[:200] if isinstance(label, str) else "?", _package(entry, path))
     servers = root.get("mcp_servers") or []
     for name in servers if isinstance(servers, list) else []:
-        yield str(name)[:200], _refusal("it is an MCP server, not a skill")
+        yield Skipped(str(name)[:200], "it is an MCP server, not a skill")
 
 
 def _package(entry: Any, path: Path) -> Iterator[Imported]:
@@ -163,11 +176,6 @@ def _bundle(entry: Mapping[str, Any]) -> list[str]:
     if not names or not all(map(is_name, names)):
         raise _CannotTakeError("it is a bundle that does not list the skills that it uses")
     return sorted(names)
-
-
-def _refusal(reason: str) -> Iterator[Imported]:
-    raise _CannotTakeError(reason)
-    yield
 
 
 def _refuse_version(version: Any, known: tuple[str, ...], path: Path) -> None:
@@ -270,21 +278,9 @@ def _ask(importer: Given[Importer], text: str, path: Path) -> ForeignLock:
     who = f"{importer.plugin}: importer `{importer.record.name}`"
     with blaming(importer.plugin, who):
         entries = list(importer.record.read(text, path))
-    taken: dict[str, Imported] = {}
-    left: list[Skipped] = []
     for entry in entries:
-        if isinstance(entry, Skipped):
-            left.append(entry)
-        elif not isinstance(entry, Imported):
+        if not isinstance(entry, Imported | Skipped):
             raise PluginError(
                 f"{who}: returned a {type(entry).__name__}, not an Imported or Skipped", plugin=importer.plugin
             )
-        elif not _is_plain(entry.requirement):
-            left.append(Skipped(entry.name, "its requirement is not one line of text"))
-        else:
-            taken.setdefault(entry.requirement, entry)
-    return ForeignLock(path.name, tuple(taken.values()), tuple(left))
-
-
-def _is_plain(requirement: str) -> bool:
-    return 0 < len(requirement) <= MAX_REQUIREMENT and requirement.isprintable()
+    return _collected(path.name, entries)
