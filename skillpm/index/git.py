@@ -241,18 +241,18 @@ class GitRepository:
         for folder in (self._clone, self._clone / "refs" / "skillpm"):
             for lock in folder.glob("*.lock"):  # of a killed git; our lock keeps other processes away
                 lock.unlink(missing_ok=True)
-        problem = self._fetch("--depth=1", f"+{wanted}:{reference}")
+        problem = self._fetch(f"+{wanted}:{reference}")
         named_so = self.url.pinned and len(wanted) == 64 and "find remote ref" in (problem or "")
         if problem and (named_so or "mismatched algorithms" in problem):  # the names of its objects are in SHA-256
             shutil.rmtree(self._clone, ignore_errors=True)
             self._init("--object-format=sha256")
-            problem = self._fetch("--depth=1", f"+{wanted}:{reference}")
+            problem = self._fetch(f"+{wanted}:{reference}")
         if problem and wanted == "HEAD" and problem.endswith("find remote ref HEAD"):
             problem = "the repository has no default branch, or no commit"
         commit = None if problem else self._resolved(reference)
         if commit is None and _ABBREVIATED.match(wanted):
             deeper = ["--unshallow"] if (self._clone / "shallow").is_file() else []
-            problem = self._fetch(*deeper, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            problem = self._fetch("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", options=deeper)
             commit = None if problem else self._resolved(wanted)
         if commit is None:
             raise RegistryError(
@@ -265,15 +265,11 @@ class GitRepository:
     def _init(self, *options: str) -> None:
         self._git("init", "--quiet", "--bare", "--template=", *options, "--", str(self._clone), inside=False)
 
-    def _fetch(self, *arguments: str) -> str | None:
+    def _fetch(self, *references: str, options: Sequence[str] = ("--depth=1",)) -> str | None:
         """Fetch; return git's error message, or None."""
-        options = [item for item in arguments if item.startswith("--")]
-        references = [item for item in arguments if not item.startswith("--")]
         command = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *options]
         process = self._run([*command, "--", self.url.address, *references])
-        if process.returncode == 0:
-            return None
-        return _reason(process.stderr)
+        return _reason(process.stderr) if process.returncode else None
 
     def _resolved(self, name: str) -> str | None:
         """Return the commit of a name in the clone, or None."""

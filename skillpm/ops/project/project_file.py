@@ -165,8 +165,8 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
         project = _new(context, dry_run=dry_run)
         if not dry_run:
             write_atomic(project.path, project.text)
-        if not dry_run and settings.lock_path.exists():
-            _retie(Context(replace(settings)))
+            if settings.lock_path.exists():
+                _retie(Context(replace(settings)))
     return project
 
 
