@@ -6,10 +6,14 @@ This is the first module of the process, so it imports almost nothing.
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` imports so much that Ctrl-C can come before it
+import _thread
 import os
+import sys
+import time
 
 INTERRUPTED = 130  # exit code
 _SIGNALLED = 128  # shells add it to the number of the signal that ended a program
+_SOON = 0.01  # seconds
 _ENDS = (_signal.SIGTERM, _signal.SIGHUP)
 _entered: set[int] = set()  # our process, where it runs our command
 _received: list[int] = []
@@ -37,6 +41,8 @@ def raise_on_interrupt() -> None:
     for number in _ENDS if is_ours() else ():
         if _signal.getsignal(number) == _signal.SIG_DFL:
             _signal.signal(number, _interrupt)
+    if is_ours():
+        sys.unraisablehook = _raise_again
 
 
 def interrupted() -> int:
@@ -52,3 +58,19 @@ def _interrupt(number: int, _: object) -> None:
     _signal.signal(number, _signal.SIG_DFL)  # the next one ends the process at once
     _received.append(number)
     raise KeyboardInterrupt
+
+
+def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that raised inside a finaliser: Python only prints that, and goes on."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    number = _received[-1] if _received else _signal.SIGINT
+    if _received:
+        _signal.signal(number, _interrupt)
+    _thread.start_new_thread(_send_soon, (_thread.get_ident(), number))
+
+
+def _send_soon(thread: int, number: int) -> None:
+    time.sleep(_SOON)  # by then the finaliser has ended
+    _signal.pthread_kill(thread, number)

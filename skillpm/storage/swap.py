@@ -56,7 +56,7 @@ class _Step:
             _move(self.path, self.keep)
         try:
             if self.staged and self.over and self.keep is None:
-                _exchange(self.beside, self.path)
+                exchange(self.beside, self.path)
             elif self.staged:
                 _move(self.beside, self.path)
             elif self.keep is None:
@@ -69,7 +69,7 @@ class _Step:
 
     def undo(self) -> None:
         if self.staged and self.over and self.keep is None:
-            _exchange(self.beside, self.path)
+            exchange(self.beside, self.path)
         elif self.staged:
             _move(self.path, self.beside)
         elif self.keep is None:
@@ -206,7 +206,7 @@ def _move(path: Path, free: Path) -> None:
     path.rename(free)
 
 
-def _exchange(beside: Path, path: Path) -> None:
+def exchange(beside: Path, path: Path) -> None:
     """Exchange two names. If the platform cannot do it in one step, ``path`` is missing for a moment."""
     call = _renameat2()
     if call is not None and call(_AT_FDCWD, os.fsencode(beside), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:

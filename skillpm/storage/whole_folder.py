@@ -2,38 +2,83 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from skillpm.errors import UsageError
-from skillpm.storage.files import DiskErrors
+from skillpm.storage.files import DiskErrors, fsync_folder
+from skillpm.storage.process_lock import try_lock
+from skillpm.storage.swap import TEMPORARY, exchange
 from skillpm.storage.unpack import remove_tree
 
 
 @contextmanager
-def whole_folder(path: Path, option: str = "--output") -> Iterator[Path]:
+def whole_folder(path: Path, option: str = "--output", *, over: bool = False) -> Iterator[Path]:
     """Yield a folder to write into. It gets its name if the block succeeds, and is removed if it fails.
 
-    The option is the one that names the folder.
+    What a killed process has left of it is removed first.
+
+    Args:
+        path: the folder.
+        option: the one that names it.
+        over: take the place of a folder that is there, in one step.
 
     Raises:
-        UsageError: the path exists already, or another command has written it meanwhile.
+        UsageError: the path exists already, is the working folder, or another command has written it meanwhile.
         StorageError: the disk refused.
     """
-    _refuse_taken(path, option)
+    refuse_working_folder(path, option)
+    if not over:
+        _refuse_taken(path, option)
     with DiskErrors("make", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        _remove_leftovers(path)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{TEMPORARY}"))
+        mine = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with DiskErrors("write", path):
+            _lock(mine)
             yield folder
             folder.chmod(0o755)
-            _refuse_taken(path, option)  # by another command, meanwhile
-            folder.replace(path)
+            if not over:
+                _refuse_taken(path, option)  # by another command, meanwhile
+            if over and path.exists():
+                exchange(folder, path)
+            else:
+                folder.replace(path)
+            fsync_folder(path.parent)
     finally:
+        os.close(mine)
         remove_tree(folder)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the folders of processes that were killed: nobody has their locks."""
+    for left in path.parent.glob(f".{escape(path.name)}{TEMPORARY}*"):
+        with suppress(OSError):  # another process was faster, or it is no folder
+            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if _lock(descriptor):
+                    remove_tree(left)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock of a folder; False where another process has it, or where there are no locks."""
+    with suppress(OSError):
+        return try_lock(descriptor, alone=True)
+    return False
+
+
+def refuse_working_folder(path: Path, option: str = "--output") -> None:
+    """Refuse to put another folder in the place of the one that the person is in. Raises UsageError."""
+    if os.path.realpath(path) == os.path.realpath("."):
+        raise UsageError(f"{path} is the folder that you are in", hint=f"choose another `{option}`")
 
 
 def _refuse_taken(path: Path, option: str) -> None:

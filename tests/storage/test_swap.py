@@ -64,7 +64,7 @@ def test_a_failure_after_the_names_changed_gives_all_of_them_back(root: Path) ->
 def test_a_failure_of_any_name_gives_the_others_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names are exchanged one after the other; the disk refuses the first, the second, …, until none is left."""
     before, count, number = content(root), 0, 0
-    calls = ((Path, "rename"), (swaps, "_exchange"), (swaps, "_move"))
+    calls = ((Path, "rename"), (swaps, "exchange"), (swaps, "_move"))
 
     def refusing(call: Callable[..., object]) -> Callable[..., object]:
         def wrapped(*arguments: object) -> object:

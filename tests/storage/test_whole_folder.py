@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from skillpm.errors import UsageError
+from skillpm.errors import StorageError, UsageError
 from skillpm.storage.whole_folder import whole_folder
 
 
@@ -24,3 +25,35 @@ def test_what_another_command_wrote_stands_and_the_second_is_told(tmp_path: Path
         (folder / "second").write_text("second")
         another_command()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["results", "results/first"]
+
+
+def test_what_a_killed_command_has_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    output, dead, own = (tmp_path / name for name in ("results", ".results.skillpm-1a", ".results.backup"))
+    for folder in (dead, own):
+        folder.mkdir()
+        (folder / "half").write_text("ha")
+    with pytest.raises(UsageError, match="results exists already"), whole_folder(output) as living:
+        assert not dead.exists()
+        with whole_folder(output) as folder:
+            (folder / "first").write_text("first")
+        assert living.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".results.backup", "results"]
+
+
+def test_a_folder_is_replaced_in_one_step_and_stays_where_that_fails(tmp_path: Path) -> None:
+    output = tmp_path / "results"
+    for text, error in (("old", None), ("half", OSError), ("new", None)):
+        with suppress(StorageError), whole_folder(output, over=True) as folder:
+            (folder / "file").write_text(text)
+            if error is not None:
+                assert (output / "file").read_text() == "old"
+                raise error
+    assert (output / "file").read_text() == "new" and [*tmp_path.iterdir()] == [output]
+
+
+@pytest.mark.parametrize("name", [".", "../here"])
+def test_the_working_folder_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match="the folder that you are in"), whole_folder(Path(name), over=True):
+        pass

@@ -36,7 +36,7 @@ class Fault:
         self._descriptors: dict[int, str] = {}
         for name in WRITES:
             monkeypatch.setattr(os, name, self._guarded(name, getattr(os, name)))
-        monkeypatch.setattr(swap, "_exchange", self._guarded("exchange", swap._exchange))
+        monkeypatch.setattr(swap, "exchange", self._guarded("exchange", swap.exchange))
 
     def _guarded(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*arguments: Any, **options: Any) -> Any:

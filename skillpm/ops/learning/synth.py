@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from skillpm.agent.trace import Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
 from skillpm.formats.document import read_json_lines
+from skillpm.formats.listed import listed
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.progress import NO_PROGRESS, Progress
@@ -27,9 +26,8 @@ from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.storage.files import DiskErrors, check_can_make, read_lines, write_atomic
-from skillpm.storage.unpack import remove_tree
-from skillpm.storage.whole_folder import whole_folder
+from skillpm.storage.files import check_can_make, read_lines, write_atomic
+from skillpm.storage.whole_folder import refuse_working_folder, whole_folder
 from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.emphasis import emphases, emphasised
@@ -140,7 +138,7 @@ def with_failures(
         if item.synthesis is not None and factors:
             failed, weighted[name] = True, replace(item, synthesis=emphasised(item.synthesis, factors))
             ranked = sorted(factors.items(), key=lambda pair: (-pair[1], pair[0]))
-            context.note(f"{name}: more rows of {', '.join(f'{rule} ({factor:.1f}x)' for rule, factor in ranked[:8])}")
+            context.note(f"{name}: more rows of {listed([f'{rule} ({factor:.1f}x)' for rule, factor in ranked], 8)}")
     if not failed:
         names = ", ".join(item.skill.name for item in contributions)
         hint = "name an evaluation with wrong answers, such as `--from-failures latest`"
@@ -205,10 +203,10 @@ def preview(context: Context, skills: Sequence[Skill], request: SynthesisRequest
         if task.origin == "rule" and len(rows[task.skill]) < request.rows:
             answer = shown_answer(task.expected, contributions[task.skill].contract)
             rows[task.skill].append(Shown(task.skill, task.request, answer))
-    for name, listed in rows.items():
-        if not listed:
+    for name, shown in rows.items():
+        if not shown:
             context.note(f"{name}: synthesis.yaml makes no rows; seeds of the skill: {len(contributions[name].seeds)}")
-    return [row for listed in rows.values() for row in listed]
+    return [row for shown in rows.values() for row in shown]
 
 
 def shown_answer(expected: Any, contract: Contract | None) -> str:
@@ -276,9 +274,10 @@ def check_output(output: Path, *, force: bool) -> None:
     """Refuse a folder that may not be written, before any work is done.
 
     Raises:
-        UsageError: something stands there; ``force`` allows only what a synthesis has written.
+        UsageError: something stands there; ``force`` allows only what a synthesis has written. Or we are in it.
         StorageError: it cannot be made there.
     """
+    refuse_working_folder(output)
     if not output.exists() and not output.is_symlink():
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
@@ -303,7 +302,7 @@ def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) 
         StorageError: the disk refused; what stood there before stands there still.
     """
     check_output(output, force=force)
-    with _moved_aside(output) if force and output.exists() else nullcontext(), whole_folder(output) as folder:
+    with whole_folder(output, over=force) as folder:
         for split, lines in synthesis.lines.items():
             lines.write(folder / f"{split}.jsonl")
         write_atomic(folder / PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
@@ -312,17 +311,3 @@ def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) 
 def read_tasks(path: Path) -> Iterator[Task]:
     """Yield the tasks of train.jsonl or held_out.jsonl, one at a time. Raises DocumentError, StorageError."""
     return (task for _, task in read_json_lines(Task, read_lines(path), path=str(path)))
-
-
-@contextmanager
-def _moved_aside(folder: Path) -> Iterator[None]:
-    """Take a folder away while its successor is written, and bring it back where that fails."""
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.old")
-    with DiskErrors("replace", folder):
-        folder.rename(aside)
-    try:
-        yield
-    except BaseException:
-        aside.rename(folder)
-        raise
-    remove_tree(aside)
