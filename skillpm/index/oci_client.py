@@ -224,7 +224,6 @@ def _tag_of(digest: str) -> str:
 
 
 def _manifests(index: Any) -> list[dict[str, Any]]:
-    """Return the entries of an index."""
     entries = index.get("manifests") if isinstance(index, dict) else None
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 

@@ -30,9 +30,9 @@ from skillpm.ops.learning.report import EVALUATION, read_evaluation
 from skillpm.ops.learning.runs import run_word
 from skillpm.ops.learning.session import open_session
 from skillpm.ops.learning.synth import count_traces, read_tasks
-from skillpm.ops.learning.train import train
-from skillpm.storage.files import DiskErrors, read_text
-from skillpm.train.recipe import Recipe, load_recipe
+from skillpm.ops.learning.train import stored_recipe, train
+from skillpm.storage.files import DiskErrors
+from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
 BEFORE = "before"  # the arm of the run that is to be improved
@@ -83,11 +83,10 @@ def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Roun
     manifest = folder.manifest
     if manifest.tune == "full":
         raise UsageError(f"{run} trained a whole model", hint="a round continues an adapter; train with `tune: lora`")
-    path = folder.path / "recipe.yaml"
     wrong, word = _failures(folder), json.dumps(run_word(context.settings, run))
     failures = (f"data.failures={word}",) if wrong else ('data.failures=""',)
     own = (*failures, f"adapter={word}", f"seed={manifest.seed + 1}", "data.evaluate=0")
-    recipe = load_recipe(path, read_text(path), (*own, "data.traces=true", *changes), context.stage_kinds)
+    recipe = stored_recipe(context, folder.path, (*own, "data.traces=true", *changes))
     recipe = recipe.model_copy(update={"skills": recipe.skills or tuple(skill.name for skill in manifest.skills)})
     traces = {skill.name: count_traces(context, skill) for skill in trained_skills(context, (), folder.path)}
     if not any(traces.values()) and not wrong:

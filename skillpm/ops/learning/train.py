@@ -189,10 +189,10 @@ def recipe_of_each(context: Context, recipe: Recipe) -> list[Recipe]:
     return recipes
 
 
-def stored_recipe(context: Context, run: Path) -> Recipe:
-    """Return the recipe of a run. Raises DocumentError, StorageError."""
+def stored_recipe(context: Context, run: Path, changes: tuple[str, ...] = ()) -> Recipe:
+    """Return the recipe of a run, changed as by ``--set``. Raises DocumentError, StorageError, UsageError."""
     path = run / "recipe.yaml"
-    return load_recipe(path, read_text(path), (), context.stage_kinds)
+    return load_recipe(path, read_text(path), changes, context.stage_kinds)
 
 
 def _check_models(context: Context, recipe: Recipe, launch: Launch | None) -> Path | None:
