@@ -119,16 +119,30 @@ def _typed_again(context: Context, typed: Requirement, root: Requirement | None,
         return typed
     if root is None or root.source is None:
         return typed if typed.specifier or root is None else root
-    if replace or (typed.specifier and root.source.is_registry and context.settings.typed_registries):
+    other = bool(context.settings.typed_registries)
+    if other and (replace or (typed.specifier and root.source.is_registry)):
         return typed
     if not typed.specifier:
+        _refuse_other_registry(context, root)
         return root
     if root.source.chosen_by_hand and root.source != BUNDLED:
+        if replace:
+            return typed
         raise UsageError(
             f"{typed.name} is required from {root.source}, which has one version only",
             hint=f"run `skillpm update {typed.name}`, or add `--force` to take it from a registry",
         )
     return Requirement(typed.name, typed.specifier, root.source)
+
+
+def _refuse_other_registry(context: Context, root: Requirement) -> None:
+    """Raise UsageError if a registry is typed, and the project requires the skill from another place."""
+    typed = {str(context.registry_source(place)) for place in context.settings.typed_registries.values()}
+    if typed and str(root.source) not in typed:
+        raise UsageError(
+            f"{root.name} is required from {root.source}, not from {', '.join(sorted(typed))}",
+            hint="leave out `--registry`, or add `--force` to take it from there",
+        )
 
 
 def _place_of(context: Context, index: Index) -> Source | None:

@@ -109,7 +109,8 @@ def _moves(context: Context, wish: Wish, source: Source) -> bool:
 
 
 def _has_changed(root: Requirement, wish: Wish) -> bool:
-    return wish.place is not None or Requirement.of(root.name, wish.version or "") != root
+    """Does a requirement without a source differ from what the project file says?"""
+    return bool(wish.place or wish.registry) or Requirement.of(root.name, wish.version or "") != root
 
 
 def _of_registry(

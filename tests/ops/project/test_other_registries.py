@@ -39,3 +39,36 @@ def test_a_registry_whose_release_does_not_fit_either_is_not_named(
     two = publish(tmp_path / "two", skill_files("base", "2.0"))
     told = project().call("install", "top", "--registry", str(one), "--registry", str(two)).fails(3, "base>=3")
     assert "is in" not in told.err
+
+
+@pytest.mark.parametrize("wish", ["{registry: one}", "{path: ../base}"])
+def test_a_typed_registry_is_not_passed_over_where_the_project_names_another_place(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, wish: str
+) -> None:
+    publish(tmp_path / "one", skill_files("base", "1.0"))
+    two = publish(tmp_path / "two", skill_files("base", "3.0"))
+    project({"base": skill_files("base")}).root.joinpath("base").rename(tmp_path / "base")
+    place = project({"skillpm.yaml": f"project: 1\nrequires: {{base: {wish}}}\nregistries: {{one: ../one}}\n"})
+    place.call("sync").ok()
+    place.call("install", "base", "--registry", two).fails(2, "base is required from", "not from registry:../two")
+    assert locked(place)["base"] == "1.0"
+    place.call("install", "base", "--registry", two, "--force").ok()
+    assert locked(place)["base"] == "3.0"
+    place.call("lock", "--check").ok()
+    place.call("install", "base", "--registry", two).ok()
+
+
+@pytest.mark.parametrize("typed", ["base", "base>=1"])
+def test_force_moves_no_skill_from_the_registry_that_the_project_names(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, typed: str
+) -> None:
+    publish(tmp_path / "one", skill_files("base", "9.0"))
+    publish(tmp_path / "two", skill_files("base", "1.0"))
+    place = project({"skillpm.yaml": "project: 1\nrequires: {base: {registry: two}}\n"
+                                     "registries: {one: ../one, two: ../two}\n"})  # fmt: skip
+    place.call("sync").ok()
+    (place.root / ".agents/skills/base/SKILL.md").write_text("edited\n")
+    place.call("install", typed, "--force").ok()
+    assert locked(place)["base"] == "1.0"
+    assert "registry: two" in (place.root / "skillpm.yaml").read_text()
+    place.call("lock", "--check").ok()
