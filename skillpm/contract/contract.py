@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Hashable
+from decimal import Decimal
 from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
@@ -22,6 +24,8 @@ from skillpm.model.verdict import Verdict
 SAMPLE_TRIES = 64
 TOO_DEEP = "nested too deeply"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_FLOATS = re.compile(r"\d(?:\.0(?!\d)|e[+-])")  # that Python writes as 5.0, 1e-05 or 1e+16
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:e[+-]\d+)?')
 
 
 class Contract:
@@ -184,9 +188,25 @@ class Contract:
     def _text(completed: dict[str, Any]) -> str:
         try:
             is_call = "args" in completed
-            return _encode({"tool": completed["tool"], "args": completed["args"]} if is_call else completed)
+            return answer_text({"tool": completed["tool"], "args": completed["args"]} if is_call else completed)
         except RecursionError:
             raise DocumentError(f"the expected answer is {TOO_DEEP}") from None
+
+
+def answer_text(value: Any) -> str:
+    """Return an answer as a model is trained to write it: numbers in decimals as people write them, 5 and 0.00001.
+
+    A grammar of bounded numbers takes no other form.
+    """
+    text = _encode(value)
+    return _TOKEN.sub(_in_decimals, text) if _FLOATS.search(text) else text
+
+
+def _in_decimals(token: re.Match[str]) -> str:
+    if token[0].startswith('"') or not {*token[0]} & {".", "e"}:
+        return token[0]
+    decimals = format(Decimal(token[0]), "f").removesuffix(".0")
+    return "0" if decimals == "-0" else decimals
 
 
 def gold_text(contract: Contract | None, expected: Any) -> str:

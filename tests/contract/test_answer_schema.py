@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import llguidance
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from skillpm.contract.answer_schema import answer_schema
 from skillpm.contract.contract import Contract
@@ -192,6 +194,45 @@ def test_a_schema_that_says_which_properties_go_together_still_accepts_every_val
     text = contract.render({"tool": "either", "args": {"b": 2}})
     follower = matcher(contract)
     assert follower.consume_tokens(list(text.encode())) and follower.is_accepting()
+
+
+BOUNDS = st.sampled_from([-1e6, -99.9, -1, -1e-5, 0, 1e-7, 0.25, 1, 1.5, 7, 1e6]).map(float)
+NUMBERS = st.one_of(
+    BOUNDS,
+    BOUNDS.map(lambda bound: bound * 1.001),
+    st.floats(-1e300, 1e300).filter(lambda number: number == 0 or abs(number) >= 1e-80),
+    st.integers(-(10**19), 10**19),
+)
+RANGES = st.fixed_dictionaries(
+    {"type": st.sampled_from(["number", "integer", ["number", "null"]])},
+    optional=dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), BOUNDS),
+)
+
+
+@settings(max_examples=100)
+@given(number=RANGES, values=st.lists(NUMBERS, min_size=1), seed=st.integers(0, 10**9))
+def test_numbers_of_any_size_and_bounds_are_written_where_the_contract_takes_them(
+    number: dict[str, Any], values: list[float], seed: int
+) -> None:
+    """Tiny and huge numbers, too, which Python writes with an exponent; no text has one, so none is out of range."""
+    schema = {"type": "object", "properties": {"x": number}, "required": ["x"], "additionalProperties": False}
+    tool = {"name": "t", "description": "Does it.", "input_schema": schema}
+    try:
+        document = ContractDocument.model_validate({"contract": 1, "system_prompt": "Answer.", "tools": [tool]})
+        made = matcher(Contract(document))
+    except (ValidationError, AssertionError) as error:
+        assert re.search("leave no value|[Uu]nsatisfiable", str(error)), error
+        reject()
+    contract = Contract(document)
+    calls = [{"tool": "t", "args": {"x": value}} for value in values]
+    right = [call for call in calls if not contract.problems(call)]
+    for call in calls:
+        text = contract.render(call) if call in right else json.dumps(call)
+        follower = made.deep_copy()
+        taken = follower.consume_tokens(list(text.encode())) and follower.is_accepting()
+        assert taken == (call in right), (text, number)
+    written = walk(made.deep_copy(), random.Random(seed))
+    assert written is None or not contract.problems(json.loads(written)), (written, number)
 
 
 def test_multiples_of_a_fraction_are_accepted_as_models_are_trained_to_write_them() -> None:
