@@ -188,6 +188,8 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
             own = None if name in request.places else request.roots.get(name)  # what is typed now is not agreed to
             _refuse_other_source(pins[0].skill(name), source, own)
         _note_younger(context, name, release, pages)
+        if not is_locked and name not in request.places:
+            _note_unnamed(context, f"{name} {release.version}", source, requirements)
     planned = plan(chosen, pages.sources, requirements, pins[0], signers)
     changed = planned.of(Change.ADDED, Change.REPLACED)
     day = pages.day if changed or pages.day is None else pins[0].cutoff
@@ -285,6 +287,15 @@ def _note_younger(context: Context, name: str, release: Release, pages: _Pages) 
     reason = pages.withheld(name, newest)
     if reason is not None:
         context.note(f"{name} {newest.version} is {reason}; {release.version} is taken")
+
+
+def _note_unnamed(context: Context, release: str, source: Source, requirements: Iterable[Requirement]) -> None:
+    """Add a notice about a new release of a registry that only the lock knows: somebody may have edited the lock."""
+    named = {*(index.name for index in context.index.indexes), *(str(root.source) for root in requirements)}
+    if context.settings.document is not None and source.is_registry and str(source) not in named:
+        context.note(
+            f"{release} comes from {source}, which skillpm.lock names, but neither skillpm.yaml nor your settings do"
+        )
 
 
 class _Pages:

@@ -10,7 +10,7 @@ import pytest
 
 from skillpm.layout.tree import MappingTree
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, publish, write_registry
+from tests.shop import MakeProject, SkillFiles, locked, publish, write_registry
 
 WISHES: dict[str, tuple[dict[str, str], str]] = {
     "a folder": ({"path": "./mine"}, "mine"),
@@ -124,3 +124,22 @@ def test_a_skill_that_a_command_takes_from_another_registry_is_no_edit(
     moved = place.call("install", "demo", "--registry", tmp_path / "theirs", "--force").ok()
     assert "was installed from" not in moved.err
     place.call("verify").ok()
+
+
+def test_a_new_release_of_a_registry_that_only_the_lock_names_is_told_of(
+    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    for registry, version in (("shop", "1.0"), ("evil", "1.0"), ("evil", "1.1")):
+        publish(tmp_path / registry, skill_files("base", version))
+    place = project({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {shop: ../shop}\n"})
+    place.call("sync").ok()
+    edit(place, source="registry:../evil")
+    place.call("sync").ok()
+    says = "base 1.1 comes from registry:../evil, which skillpm.lock names, but neither skillpm.yaml nor your settings"
+    assert says in place.call("update").ok().err
+    publish(tmp_path / "evil", skill_files("base", "1.2"))
+    alone = project()  # its lock is all that names the registry
+    alone.call("install", "base==1.0", "--registry", tmp_path / "evil").ok()
+    alone.write({"skillpm.lock": (alone.root / "skillpm.lock").read_text().replace('"base==1.0"', '"base"')})
+    assert "neither" not in alone.call("update").ok().err
+    assert locked(alone) == {"base": "1.2"}
