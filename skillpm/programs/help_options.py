@@ -212,9 +212,15 @@ def _grammar_option(part: str) -> Iterator[Option]:
     yield Option.model_validate({"names": names, "label": label[:200], "value": value, "choices": choices})
 
 
-def with_brackets(options: Sequence[Option], text: str) -> list[Option]:
-    """Return options with the place holders that they have in ``[--omit <dev|optional>]`` alone."""
-    labels = dict(re.findall(r"[\[|](--?[\w-]+)[ =](<[^<>\n]+>)", text))
+def with_brackets(options: Sequence[Option], text: str, usage: Sequence[str]) -> list[Option]:
+    """Return options with the place holders that they have in ``[--omit <dev|optional>]`` alone.
+
+    In a usage line they need no marks: ``[-d exdir]``.
+    """
+    told = {name for option in options if option.value != "none" for name in option.names}
+    shown = re.findall(r"\[(--?[\w-]+) ([A-Za-z][\w-]*)\]", " ".join(usage))
+    labels = {name: label for name, label in shown if name not in told}
+    labels |= dict(re.findall(r"[\[|](--?[\w-]+)[ =](<[^<>\n]+>)", text))
     listed = set(re.findall(r"[\[|](--[\w-]+)", text))
 
     def labelled(option: Option) -> Option:

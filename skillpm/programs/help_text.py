@@ -137,7 +137,7 @@ def read_help(text: str) -> Help:
         else:
             _row(line, heading, help_text)
         place += 1
-    help_text.options = with_values(with_brackets(help_text.options, text), help_text.defined)
+    help_text.options = with_values(with_brackets(help_text.options, text, help_text.usage), help_text.defined)
     if not help_text.description:
         help_text.description = _description(lines)
     if not help_text.sure and not re.search(r"command|\{|<action>", " ".join(help_text.usage), re.IGNORECASE):

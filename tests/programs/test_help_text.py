@@ -54,6 +54,19 @@ def test_a_help_text_says_options_operands_and_subcommands(case: dict[str, Any])
         assert groups[tuple(case["one_of"])] is True
 
 
+def test_an_option_takes_the_value_that_only_the_usage_line_shows() -> None:
+    usage, rows = (
+        "Usage: pack [-opts] file[.pk] [-x xlist] [-d dir]",
+        "  -x  leave out\n  -d  write into it\n  -l  list",
+    )
+    options = read_help(f"{usage}\n\n{rows}\n").command("pack", ()).options
+    assert {option.flag: form(option) for option in options if option.names} == {
+        "-x": "required text",
+        "-d": "required folder",
+        "-l": "none",
+    }
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.text(alphabet=" -=[]<>{}()|,.:abXY\n\t", max_size=400))
 def test_no_text_is_too_strange_to_read(text: str) -> None:
