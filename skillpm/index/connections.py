@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from skillpm.errors import RegistryError
 
@@ -65,9 +65,10 @@ class Connections:
         import urllib3
 
         response: urllib3.BaseHTTPResponse | None = None
-        begin = time.monotonic()
+        begin, proxy = time.monotonic(), proxy_for(url, self._environment)
+        pool = self._pool(proxy)
         try:
-            response = self._pool(url).request(
+            response = pool.request(
                 method, url, body=body, headers=headers, preload_content=False, redirect=False, retries=False
             )
             yield response
@@ -79,14 +80,14 @@ class Connections:
         except urllib3.exceptions.HTTPError as error:
             _refuse_late(url, begin, self._whole, response)
             refused = isinstance(error, urllib3.exceptions.NewConnectionError)
-            raise CutError(_failure_reason(error), refused=refused) from None
+            through = f"the proxy {_place(proxy)} of the environment: " if proxy else ""
+            raise CutError(through + _failure_reason(error), refused=refused) from None
         finally:
             if response is not None:
                 _release(response)
 
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        """Return the connections to a URL's host, through its proxy where it has one."""
-        proxy = proxy_for(url, self._environment)
+    def _pool(self, proxy: str | None) -> urllib3.PoolManager:
+        """Return the connections through a proxy, or without one. Raises RegistryError for a proxy of another kind."""
         with self._lock:
             if proxy not in self._pools:
                 self._pools[proxy] = self._new_pool(proxy)
@@ -99,22 +100,47 @@ class Connections:
         if proxy is None:
             manager = urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout)
         else:
-            manager = urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout)
+            try:
+                login = urllib3.util.parse_url(proxy).auth
+                headers = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else None
+                manager = urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout, proxy_headers=headers)
+            except urllib3.exceptions.LocationValueError:
+                raise RegistryError(
+                    f"the proxy {_place(proxy)} of the environment cannot be used",
+                    hint="set `http_proxy` and `https_proxy` to http://HOST:PORT, or `no_proxy` to hosts without one",
+                ) from None
         manager.pool_classes_by_scheme = watched_pools(self._whole)
         return manager
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """Return the proxy for a URL's host from the usual environment variables."""
+    """Return the proxy for a URL's host from the usual environment variables; one without a scheme speaks HTTP."""
     parts = urlsplit(url)
-    host, name = parts.hostname or "", f"{parts.scheme}_proxy"
+    name = f"{parts.scheme}_proxy"
     names = (name, name.upper(), "all_proxy", "ALL_PROXY")
     proxy = next((environment[name] for name in names if environment.get(name)), None)
     exempt = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    for item in exempt.replace(",", " ").split():
-        if item == "*" or host == item.lstrip(".") or host.endswith(f".{item.lstrip('.')}"):
-            return None
-    return proxy
+    if proxy is None or any(_is_exempt(parts, item) for item in exempt.replace(",", " ").split()):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_exempt(parts: SplitResult, item: str) -> bool:
+    """Does an item of ``no_proxy`` name a URL's host: a domain, a host with a port, or a network such as 10.0.0.0/8?"""
+    host = parts.hostname or ""
+    if "/" in item:
+        with contextlib.suppress(ValueError):
+            import ipaddress
+
+            return ipaddress.ip_address(host) in ipaddress.ip_network(item, strict=False)
+        return False
+    item = item.lower().lstrip(".")
+    return item in ("*", host, f"[{host}]", parts.netloc.rpartition("@")[2].lower()) or host.endswith(f".{item}")
+
+
+def _place(proxy: str) -> str:
+    """Return the part of a proxy's address that a person is shown: a login is left out."""
+    return proxy.partition("://")[2].rpartition("@")[2].partition("/")[0]
 
 
 def _refuse_late(url: str, begin: float, whole: float, response: object) -> None:

@@ -366,6 +366,12 @@ def seconds_asked(text: str | None) -> float:
 
 def _denied(url: str, status: int) -> RegistryError:
     host = host_of(url)
+    if status == 407:
+        return RegistryError(
+            f"{url}: the proxy of the environment demands a login",
+            hint="set `http_proxy` to http://USER:PASSWORD@HOST:PORT",
+            status=status,
+        )
     return RegistryError(
         f"{url}: the server answers {status} and demands a token, or another token",
         hint=f"run `skillpm login {host}`, set {token_variable(url)}, or put a login for the host into ~/.netrc",

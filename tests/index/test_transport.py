@@ -357,6 +357,47 @@ def test_a_proxy_of_the_environment_is_used(shop: Shop) -> None:
     assert proxy_for("http://a.lan", environment) is None
 
 
+@pytest.mark.parametrize(
+    ("no_proxy", "url"), [("10.0.0.0/8", "http://10.1.2.3"), ("h:8080", "http://h:8080"), ("H", "http://h"),
+                          ("::1", "http://[::1]:9"), ("fd00::/8", "http://[fd00::1]"), ("*", "http://h")],
+)  # fmt: skip
+def test_a_host_without_a_proxy_is_named_as_other_programs_name_it(no_proxy: str, url: str) -> None:
+    environment = {"http_proxy": "proxy:1", "NO_PROXY": f"other, {no_proxy}"}
+    assert proxy_for(url, environment) is None
+    for outside in ("http://9.1.2.3", "http://oh:80", "http://[2001::1]"):
+        assert proxy_for(outside, environment) == (None if no_proxy == "*" else "http://proxy:1")
+
+
+def test_a_login_of_a_proxy_is_sent_to_it_and_shown_to_nobody(shop: Shop) -> None:
+    place = shop.url.removeprefix("http://")
+    shop.answers["http://example.org/x"] = lambda handler: answering(
+        200 if handler.headers["Proxy-Authorization"] == "Basic bWU6cEBzcw==" else 407, b"by proxy"
+    )(handler)
+    through = Transport(Credentials({}), environment={"http_proxy": f"http://me:p%40ss@{place}"})
+    assert through.get("http://example.org/x", limit=100).body == b"by proxy"
+    with pytest.raises(RegistryError, match="the proxy of the environment demands a login"):
+        Transport(Credentials({}), environment={"http_proxy": shop.url}).get("http://example.org/x", limit=100)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        (
+            "http://me:secret@127.0.0.1:1",
+            "example.org cannot be used: the proxy 127.0.0.1:1 of the environment: Conn",
+        ),
+        ("127.0.0.1:1", "the proxy 127.0.0.1:1 of the environment: Conn"),
+        ("socks5://me:secret@h:1", "the proxy h:1 of the environment cannot be used"),
+        ("http://[::1", "of the environment cannot be used"),
+    ],
+)
+def test_a_proxy_that_fails_is_named_without_its_login(proxy: str, says: str) -> None:
+    through = Transport(Credentials({}), patience=Patience(tries=1), environment={"http_proxy": proxy})
+    with pytest.raises(RegistryError) as caught:
+        through.get("http://example.org/x", limit=100)
+    assert says in caught.value.message and "secret" not in caught.value.message
+
+
 def drips(handler: Handler) -> bool:
     """Send a byte of a header each 0.2 s, for at most 20 s."""
     handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
