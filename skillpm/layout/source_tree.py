@@ -40,16 +40,21 @@ _FOLDERS = frozenset({
     ".bzr", ".jj", "_darcs",  # version control
     ".cache", ".direnv", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv",  # caches
     ".next", ".nuxt", ".nyc_output", ".parcel-cache", ".pnpm-store", ".rproj.user", ".serverless", ".svelte-kit",
-    ".turbo", ".vagrant", ".yarn", "__pypackages__", "bower_components", "htmlcov",
-    ".fleet", ".history", ".idea", ".vs", ".vscode",  # editors
+    ".dart_tool", ".pyre", ".pytype", ".sass-cache", ".turbo", ".vagrant", ".yarn", "__pypackages__",
+    "bower_components", "htmlcov",
+    ".continue", ".fleet", ".helix", ".history", ".idea", ".vs", ".vscode", ".windsurf", ".zed",  # editors
+    ".amplify", ".expo", ".firebase", ".netlify", ".vercel", ".wandb",  # state of services
     ".fseventsd", ".spotlight-v100", ".trashes", "$recycle.bin", "lost+found",  # disks
-    ".aws", ".azure", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".ssh",  # secrets
+    ".aws", ".azure", ".docker", ".gcloud", ".gem", ".gnupg", ".huggingface", ".kube", ".oci",
+    ".password-store", ".ssh", ".vnc",  # secrets
     "node_modules", "__macosx",  # what a Mac adds to an archive
 })  # fmt: skip
 _FILES = re.compile(
     r"""
-    \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc
-    | (?:.+[_-])?id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:\.(?!(?:pub|md|rst|html)\Z).+)?
+    \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc | \.flaskenv | \.secrets
+    | (?!.*(?:example|sample|template|dist|defaults|schema)).+\.env | secrets\.toml | token\.json
+    | (?!.*\.(?:pub|md|rst|html)\Z)(?:.+[_-])?id_(?:rsa|dsa|ecdsa|ed25519)(?:[._-].+)?
+    | local\.settings\.json | gha-creds-.*\.json | (?:terraform|.+\.auto)\.tfvars
     | ssh_host_[a-z0-9]+_key | secring\.gpg | client_secret.*\.json | credentials\.json
     | (?:.+[_-])?service[_-]account\.json | (?:.+-)?firebase-adminsdk.*\.json
     | \.vault_pass(?:word)?(?:\.txt)? | known_hosts | authorized_keys
@@ -57,9 +62,10 @@ _FILES = re.compile(
     | \.dockercfg | \.dockerconfigjson | \.my\.cnf | \.s3cfg | \.boto | \.databrickscfg | \.terraformrc
     | credentials\.tfrc\.json | rclone\.conf | cookies\.txt | master\.key
     | kubeconfig | \.vault-token | application_default_credentials\.json | .+\.tfstate(?:\.backup)?
-    | \.[a-z_]+_history | \.lesshst | \.viminfo | \.wget-hsts | \.Rhistory | \.RData | \.aider\..+
+    | \.[a-z_]+_history | fish_history | \.lesshst | \.viminfo | \.wget-hsts | \.Rhistory | \.RData | \.aider\..+
     | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
-    | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | .+\.(?:orig|rej|bak|sublime-workspace|egg-info) | core\.\d+
+    | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | \.~lock\..*\# | ~\$.+
+    | .+\.(?:orig|rej|bak|sublime-workspace|egg-info) | core\.\d+
     | nohup\.out | (?:npm|yarn|pnpm)-(?:debug|error)\.log.*
     | \.(?:nfs|fuse_hidden)[0-9a-f]+
     | (?:eh)?thumbs\.db | desktop\.ini | \._.* | \.coverage(?:\..*)? | \.skillpmignore

@@ -21,9 +21,12 @@ SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa"
            ".vault-token", ".SSH/x", "deploy_id_rsa", "ssh_host_rsa_key", "secring.gpg", "client_secret_1.json",
            "credentials.json",
            "gcp-service-account.json", "x-firebase-adminsdk-1.json", ".vault_pass", "known_hosts", ".viminfo",
-           ".node_repl_history", ".aider.chat.history.md",
+           ".node_repl_history", ".aider.chat.history.md", "prod.env", ".flaskenv", ".streamlit/secrets.toml",
+           "token.json", ".config/fish/fish_history",
+           "id_rsa_deploy", "terraform.tfvars", "prod.auto.tfvars", "gha-creds-1.json", ".gem/credentials",
            "a/application_default_credentials.json"]  # fmt: skip
-EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig", "x.bak",
+EDITORS = [".zed/x", ".windsurf/x", "~$report.docx", ".~lock.x.odt#",
+           ".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig", "x.bak",
            "x.sublime-workspace", ".history/x"]  # fmt: skip
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
           ".next/x", ".turbo/x", ".yarn/cache/x", "bower_components/x", "mine.egg-info/x", "npm-debug.log", "core.1234",
@@ -35,7 +38,8 @@ OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skill
         ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "skillpm.blind.json", "runs/1/manifest.json",
         "mine-0.1.0.tar.gz", "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
         ".skillpmignore", "candidates/1/x", ".codex/auth.json", ".gemini/x", "mine.zip", "mine.skill"]  # fmt: skip
-PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
+PACKED = [".env.example", "example.env", "prod.sample.env", "id_rsa_guide.md", "variables.tfvars", "order_history",
+          "assets/fish.history", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
           "data/a.csv", "cvs/ana.md", "docs/kubeconfig.md", "make_an_id_rsa.md", "history.md", "id_rsa.pub",
           "other-1.0.tar.gz",
           "scripts/environment.py", "scripts/core", "assets/.codex/x", "a/other.zip", "a/mine.zip", "seeds/a.jsonl",
