@@ -19,19 +19,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import BusyError, DocumentError, UsageError
-from skillpm.formats.document import D, read_model
-from skillpm.model.run import RunManifest, RunStage, RunStart
 from skillpm.storage.files import DiskErrors, append_line, file_sha256, read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import ProcessLock, turns
 from skillpm.train.metrics import read_metrics
 
-MANIFEST, START = "manifest.json", "start.json"
+if TYPE_CHECKING:  # `skillpm runs` needs no pydantic
+    from skillpm.formats.document import D
+    from skillpm.model.run import RunManifest, RunStage, RunStart
+
+MANIFEST, START, RECIPE, EVALUATION = "manifest.json", "start.json", "recipe.yaml", "evaluation.json"
+ROWS = {"train": "data/train.jsonl", "held_out": "data/held_out.jsonl"}  # by split
+INPUTS, PROFILE = (RECIPE, *ROWS.values()), "data/profile.json"
 _LOCK = ".training"
 _STAMP, _STAMP_LENGTH, _BEFORE = "%Y%m%d-%H%M%S", 15, datetime.min
-_LIST = "run `skillpm runs list` to see the runs of this project"
+SEE_RUNS = "run `skillpm runs list` to see the runs of this project"
 
 
 class RunFolder:
@@ -63,10 +67,10 @@ class RunFolder:
             UsageError: there is no such run, or it was not finished.
         """
         if not path.is_dir():
-            raise UsageError(f"no run folder at {path}", hint=_LIST)
+            raise UsageError(f"no run folder at {path}", hint=SEE_RUNS)
         if not (path / MANIFEST).is_file():
             if not (path / START).is_file():
-                raise UsageError(f"{path} is not a finished run: it has no manifest.json", hint=_LIST)
+                raise UsageError(f"{path} is not a finished run: it has no manifest.json", hint=SEE_RUNS)
             again = f"run `skillpm train --resume {quote(str(path))}`"
             raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint=again)
         return cls(path)
@@ -79,7 +83,7 @@ class RunFolder:
             UsageError: there is no such run, it is finished, or it ended before its data were there.
         """
         if not path.is_dir():
-            raise UsageError(f"no run folder at {path}", hint=_LIST)
+            raise UsageError(f"no run folder at {path}", hint=SEE_RUNS)
         if (path / MANIFEST).is_file():
             raise UsageError(f"the run {path} is finished", hint=f"run `skillpm eval --run {quote(str(path))}`")
         if not (path / START).is_file():
@@ -103,16 +107,51 @@ class RunFolder:
             lock.release()
 
     @property
+    def is_in_use(self) -> bool:
+        """Does a process train in this folder?"""
+        if not (self.path / _LOCK).is_file():
+            return False
+        lock = ProcessLock(self.path / _LOCK)
+        try:
+            return not lock.try_exclusive()
+        finally:
+            lock.release()
+
+    @property
     def manifest(self) -> RunManifest:
         """The manifest of a finished run. Raises DocumentError, StorageError."""
+        from skillpm.model.run import RunManifest
+
         return self._read(RunManifest, MANIFEST)
 
     @property
     def start(self) -> RunStart:
         """What the run began with. Raises DocumentError, StorageError."""
+        from skillpm.model.run import RunStart
+
         return self._read(RunStart, START)
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe, scalars as they are written; empty if it is not a mapping. Raises DocumentError, StorageError."""
+        from skillpm.formats.strict_yaml import read_yaml
+
+        document = read_yaml(read_text(self.path / RECIPE), path=str(self.path / RECIPE))
+        return document if isinstance(document, dict) else {}
+
+    @property
+    def shown_evaluation(self) -> Path | None:
+        """The file of the evaluation that the run's page shows, if it has one. Raises DocumentError, StorageError."""
+        shown = self.manifest.shown_evaluation if (self.path / MANIFEST).is_file() else None
+        return None if shown is None else self.path / shown.path / EVALUATION
+
+    def text(self, name: str) -> str:
+        """Return the text of a file; empty where it is missing. Raises StorageError."""
+        return read_text(self.path / name) if (self.path / name).is_file() else ""
+
     def _read(self, model: type[D], name: str) -> D:
+        from skillpm.formats.document import read_model
+
         path = self.path / name
         try:
             return read_model(model, read_text(path), path=str(path))
@@ -150,6 +189,9 @@ class RunFolder:
 
     def finished_stage(self, stage: str) -> RunStage | None:
         """Return what a stage did; None where it is not finished. Raises DocumentError, StorageError."""
+        from skillpm.formats.document import read_model
+        from skillpm.model.run import RunStage
+
         path = self._stage(stage) / "stage.json"
         return read_model(RunStage, read_text(path), path=str(path)) if path.is_file() else None
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.formats.document import read_json_lines, read_model, typed_values
-from skillpm.formats.strict_yaml import read_yaml
 from skillpm.formats.typed_path import typed_path
 from skillpm.formats.yaml_text import yaml_text
 from skillpm.layout.check import examine
@@ -32,7 +30,7 @@ from skillpm.model.run import RunManifest
 from skillpm.model.suite import HELD_OUT
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, check_base, load_policy
-from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.runs import stored_adapter
 from skillpm.ops.learning.synth import read_tasks
 from skillpm.settings import Settings
@@ -40,10 +38,9 @@ from skillpm.storage.files import file_sha256, read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.base_model import KNOWN_MODELS, adapter_name, known_name, locate_model, portable_name
 from skillpm.train.model_files import model_digest
-from skillpm.train.run_folder import MANIFEST, RunFolder
+from skillpm.train.run_folder import MANIFEST, RECIPE, ROWS, RunFolder
 
-RECIPE, ANSWERS = "recipe.yaml", "answers.jsonl"
-_DATA = ("train", "held_out")
+ANSWERS = "answers.jsonl"
 _RECORDED = 20  # answers
 _ALIKE = 0.8  # of them must come again: another processor rounds otherwise, and an answer near to a tie may flip
 
@@ -95,9 +92,9 @@ def pack_adapter(run: Path, output: Path, name: str = "", version: str = "1.0.0"
         for path in _files(adapter):
             shutil.copyfile(path, target / path.name)
         write_atomic(target / RECIPE, _portable_recipe(folder, manifest))
-        shown = manifest.shown_evaluation
-        if shown is not None and (run / shown.path / CALIBRATION).is_file():
-            shutil.copyfile(run / shown.path / CALIBRATION, target / CALIBRATION)
+        shown = folder.shown_evaluation
+        if shown is not None and shown.with_name(CALIBRATION).is_file():
+            shutil.copyfile(shown.with_name(CALIBRATION), target / CALIBRATION)
         write_atomic(target / ANSWERS, "".join(f"{row.model_dump_json()}\n" for row in _recorded(folder, manifest)))
         release = _release(manifest, {path.name: file_sha256(path) for path in _files(target)})
         write_atomic(target / ADAPTER, release.model_dump_json(indent=2, exclude_none=True) + "\n")
@@ -292,10 +289,10 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
 
     Answers in another form than ours were read into it, so they would not come again, and none is recorded.
     """
-    shown, rows = manifest.shown_evaluation, folder.path / "data" / "held_out.jsonl"
+    shown, rows = folder.shown_evaluation, folder.path / ROWS[HELD_OUT]
     if shown is None or not rows.is_file():
         return
-    arm = read_evaluation(folder.path / shown.path / EVALUATION).arm(manifest.last)
+    arm = read_evaluation(shown).arm(manifest.last)
     settings = arm.settings if arm else {}
     if arm is None or "answer_form" in settings:
         return
@@ -322,7 +319,7 @@ def _release(manifest: RunManifest, files: dict[str, str]) -> AdapterRelease:
         base_revision=manifest.base_revision,
         base_digest=manifest.model_digest,
         skills=tuple(TaughtSkill(name=item.name, version=item.version, tree=item.tree) for item in manifest.skills),
-        data={name: manifest.files[f"data/{name}.jsonl"] for name in _DATA},
+        data={split: manifest.files[name] for split, name in ROWS.items()},
         recipe=files[RECIPE],
         rows=manifest.rows,
         stages=manifest.stages,
@@ -334,8 +331,7 @@ def _release(manifest: RunManifest, files: dict[str, str]) -> AdapterRelease:
 
 def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
     """Return the recipe with names in the place of the paths of models, adapters and skills."""
-    path = folder.path / RECIPE
-    recipe: dict[str, Any] = typed_values(read_yaml(read_text(path), path=str(path)))
+    recipe = typed_values(folder.recipe)
     recipe |= {"model": portable_name(manifest.model), "skills": [skill.name for skill in manifest.skills]}
     if recipe.get("adapter"):
         recipe["adapter"] = Path(str(recipe["adapter"])).name

@@ -14,7 +14,7 @@ from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.learning.adapter import adapter_digest
 from skillpm.ops.learning.answerer import Answerer
-from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.runs import find_run
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
@@ -28,19 +28,18 @@ def calibrate(context: Context, run: Path, target: float) -> tuple[Calibration, 
         CheckError: the evaluation says too little.
     """
     folder = RunFolder.open(find_run(context.settings, run))
-    shown = folder.manifest.shown_evaluation
+    shown = folder.shown_evaluation
+    again = f"run `skillpm eval --run {quote(str(run))}`"
     if shown is None:
-        raise UsageError(f"{run} has no evaluation", hint=f"run `skillpm eval --run {quote(str(run))}`")
-    evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
+        raise UsageError(f"{run} has no evaluation", hint=again)
+    evaluation = read_evaluation(shown)
     arm = evaluation.arm(folder.manifest.last)
     if arm is None:
-        raise UsageError(
-            f"the evaluation of {run} has not asked its last stage", hint=f"run `skillpm eval --run {quote(str(run))}`"
-        )
+        raise UsageError(f"the evaluation of {run} has not asked its last stage", hint=again)
     calibration = calibrated(evaluation, arm, target, adapter_digest(folder.saved_adapter()))
-    name = f"{shown.path}/{CALIBRATION}"
-    folder.add({name: calibration.model_dump_json(indent=2) + "\n"})
-    return calibration, folder.path / name
+    file = shown.with_name(CALIBRATION)
+    folder.add({file.relative_to(folder.path).as_posix(): calibration.model_dump_json(indent=2) + "\n"})
+    return calibration, file
 
 
 def calibration_of(context: Context, answerer: Answerer, skill: Skill) -> SkillCalibration | None:
@@ -51,10 +50,9 @@ def calibration_of(context: Context, answerer: Answerer, skill: Skill) -> SkillC
     """
     if answerer.adapter is None:
         return None
-    folder = answerer.adapter
-    if answerer.run is not None and (shown := RunFolder.open(answerer.run).manifest.shown_evaluation) is not None:
-        folder = answerer.run / shown.path
-    file = folder / CALIBRATION
+    file = answerer.adapter / CALIBRATION
+    if answerer.run is not None and (shown := RunFolder.open(answerer.run).shown_evaluation) is not None:
+        file = shown.with_name(CALIBRATION)
     if not file.is_file():
         return None
     calibration = read_model(Calibration, read_text(file), path=str(file))

@@ -37,7 +37,7 @@ from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.sandbox import LEVELS, choose
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
-from skillpm.train.run_folder import RunFolder
+from skillpm.train.run_folder import MANIFEST, RunFolder
 
 TextUse = Literal["never", "when-untrained", "always"]
 _READABLE = (".md", ".txt", ".rst", ".log")
@@ -85,7 +85,7 @@ def find_answerer(context: Context, skill: Skill, model: str | None, run: Path |
         return Answerer.of_model(context, model)
     if run is not None:
         return Answerer.of_run(find_run(context.settings, run))
-    for path in sorted(context.settings.runs.glob("*/manifest.json"), reverse=True):
+    for path in sorted(context.settings.runs.glob(f"*/{MANIFEST}"), reverse=True):
         try:
             manifest = RunFolder(path.parent).manifest
         except (DocumentError, StorageError) as error:  # another run may have learned the skill

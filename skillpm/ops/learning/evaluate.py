@@ -41,10 +41,11 @@ from skillpm.ops.learning.adapter import trained_base
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.blind import spend
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, check_base, load_policy
-from skillpm.ops.learning.report import EVALUATION, model_report
+from skillpm.ops.learning.report import model_report
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
+from skillpm.train.run_folder import EVALUATION
 
 
 @dataclass(frozen=True, slots=True)

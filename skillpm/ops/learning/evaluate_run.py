@@ -18,7 +18,6 @@ from skillpm.evals.records import record
 from skillpm.evals.report import render_report
 from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out
 from skillpm.formats.document import Json, read_json_lines, typed_values
-from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.run import RunEvaluation, RunFigure, RunManifest, RunStage
@@ -28,15 +27,13 @@ from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chosen_tasks
-from skillpm.ops.learning.report import EVALUATION, read_evaluation, run_report
+from skillpm.ops.learning.report import read_evaluation, run_report
 from skillpm.ops.learning.runs import project_path
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.storage.files import read_lines, read_text
+from skillpm.storage.files import read_lines
 from skillpm.train.card import cards
 from skillpm.train.recipe import Recipe
-from skillpm.train.run_folder import RunFolder
-
-HELD_OUT_ROWS = "data/held_out.jsonl"
+from skillpm.train.run_folder import EVALUATION, RECIPE, ROWS, RunFolder
 
 
 def evaluate_run(
@@ -153,12 +150,12 @@ _MACHINE = ("dtype", "device", "threads", "model_digest")  # of a run's settings
 def held_out_of(folder: RunFolder) -> Sequence[Task]:
     """Return the tasks that a run held out. Raises DocumentError, StorageError."""
     names = [skill.name for skill in folder.manifest.skills]
-    path = folder.path / HELD_OUT_ROWS
+    path = folder.path / ROWS[HELD_OUT]
     return read_held_out(path, names) if path.is_file() and path.stat().st_size else ()
 
 
 def _commands(evaluator: Evaluator, folder: RunFolder) -> tuple[str, ...]:
-    recipe = folder.path / "recipe.yaml"
+    recipe = folder.path / RECIPE
     typed = quote(str(project_path(evaluator.context.settings, recipe)))
     train = [f"skillpm train --recipe {typed}"] if recipe.is_file() else []
     return (*train, evaluator.command) if evaluator.command else tuple(train)
@@ -175,10 +172,7 @@ def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[S
 
 
 def _recipe(folder: RunFolder) -> dict[str, Any]:
-    """Return the recipe of a run as it is written. Raises DocumentError, StorageError."""
-    recipe = folder.path / "recipe.yaml"
-    document = typed_values(read_yaml(read_text(recipe), path=str(recipe))) if recipe.is_file() else None
-    return document if isinstance(document, dict) else {}
+    return typed_values(folder.recipe) if (folder.path / RECIPE).is_file() else {}
 
 
 def _template_arguments(folder: RunFolder) -> dict[str, Json] | None:

@@ -26,14 +26,14 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candidate
 from skillpm.ops.learning.evaluate import Evaluator, asked_arms, chosen_tasks
 from skillpm.ops.learning.evaluate_run import held_out_of, store_evaluation, trained_skills
-from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.runs import run_word
 from skillpm.ops.learning.session import open_session
 from skillpm.ops.learning.synth import count_traces, read_tasks
 from skillpm.ops.learning.train import stored_recipe, train
 from skillpm.storage.files import DiskErrors
 from skillpm.train.recipe import Recipe
-from skillpm.train.run_folder import RunFolder
+from skillpm.train.run_folder import ROWS, RunFolder
 
 BEFORE = "before"  # the arm of the run that is to be improved
 
@@ -126,11 +126,10 @@ def improve(evaluator: Evaluator, chosen: Round, margin: float) -> Improved:
 
 def _failures(folder: RunFolder) -> Counter[str] | None:
     """Count the wrong answers of the last stage, by skill and tool; None where it was never asked anything."""
-    manifest = folder.manifest
-    shown = manifest.shown_evaluation
+    shown = folder.shown_evaluation
     if shown is None:
         return None
-    evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
+    evaluation = read_evaluation(shown)
     counts = Counter[str]()
     for profile, count in wrong(outcomes_of(evaluation.arms[-1])).counts.items() if evaluation.arms else ():
         counts[f"{profile.skill} {profile.expected}".strip()] += count
@@ -139,7 +138,7 @@ def _failures(folder: RunFolder) -> Counter[str] | None:
 
 def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evaluation:
     """Ask both adapters the suites and what the new run held out, without the requests that the old one learned."""
-    learned = {task.request for task in read_tasks(before.path / "data" / "train.jsonl")}
+    learned = {task.request for task in read_tasks(before.path / ROWS["train"])}
     held_out = (task for task in held_out_of(after) if task.request not in learned)
     manifest, context = after.manifest, evaluator.context
     with open_session(context, trained_skills(context, (), after.path)) as session:

@@ -15,13 +15,9 @@ from skillpm.model.evaluation import Evaluation
 from skillpm.model.run import RunManifest
 from skillpm.ops.learning.runs import find_run
 from skillpm.settings import Settings
-from skillpm.storage.files import read_text
 from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
 from skillpm.train.metrics import read_metrics
-from skillpm.train.run_folder import RunFolder
-
-EVALUATION = "evaluation.json"
-_INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
+from skillpm.train.run_folder import EVALUATION, INPUTS, MANIFEST, PROFILE, RECIPE, RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +69,12 @@ def _file_in(folder: Path) -> Path:
     """Return the file of the evaluation that a folder stands for."""
     if not folder.is_dir() or (folder / EVALUATION).is_file():
         return folder / EVALUATION
-    if (folder / "manifest.json").is_file():
-        shown = RunFolder(folder).manifest.shown_evaluation
-        if shown is not None:
-            return folder / shown.path / EVALUATION
+    if (shown := RunFolder(folder).shown_evaluation) is not None:
+        return shown
     files = sorted(folder.glob(f"evals/*/{EVALUATION}"))
     if files:
         return files[-1]
-    is_run = (folder / "manifest.json").is_file()
+    is_run = (folder / MANIFEST).is_file()
     hint = f"run `skillpm eval --run {quote(str(folder))}`" if is_run else "name a folder that `skillpm eval -o` wrote"
     raise UsageError(f"no evaluation in {folder}", hint=hint)
 
@@ -89,7 +83,7 @@ def _run_of(file: Path) -> RunFolder | None:
     """Return the finished run in whose folder evals an evaluation is."""
     parents = file.resolve().parents
     folder = next((path.parent for path in list(parents)[:2] if path.name == "evals"), None)
-    return RunFolder(folder) if folder is not None and (folder / "manifest.json").is_file() else None
+    return RunFolder(folder) if folder is not None and (folder / MANIFEST).is_file() else None
 
 
 def model_report(evaluation: Evaluation) -> ReportData:
@@ -106,8 +100,8 @@ def run_report(folder: RunFolder, evaluation: Evaluation) -> ReportData:
         evaluation=evaluation,
         settings=tuple(_settings(folder, manifest)),
         curves=learning_curves(read_metrics(folder.path)),
-        profile=_profile(folder.path / "data" / "profile.json"),
-        recipe=_text(folder.path / "recipe.yaml"),
+        profile=_profile(folder),
+        recipe=folder.text(RECIPE),
     )
 
 
@@ -117,19 +111,15 @@ def _settings(folder: RunFolder, manifest: RunManifest) -> list[Setting]:
         Setting("created", manifest.created),
         Setting("seed", str(manifest.seed)),
         *(Setting(f"stage {stage.name}", f"{stage.steps} steps, {stage.seconds:.0f} s") for stage in manifest.stages),
-        *(Setting(name, manifest.files[name]) for name in _INPUTS if name in manifest.files),
+        *(Setting(name, manifest.files[name]) for name in ("skillpm.lock", *INPUTS) if name in manifest.files),
     ]
 
 
-def _text(path: Path) -> str:
-    return read_text(path) if path.is_file() else ""
-
-
-def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:
-    text = _text(path)
+def _profile(folder: RunFolder) -> dict[str, tuple[Setting, ...]]:
+    text = folder.text(PROFILE)
     if not text:
         return {}
-    profile = read_model(Profile, text, path=str(path))
+    profile = read_model(Profile, text, path=str(folder.path / PROFILE))
     return {name: tuple(_skill_lines(skill)) for name, skill in profile.skills.items()}
 
 

@@ -22,9 +22,9 @@ from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import read_tasks
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
+from skillpm.train.run_folder import EVALUATION, ROWS
 
-_PLACES = ("evaluation.json", "evals/rollouts.json", "evals/*/evaluation.json")
-_TASKS = ("data/train.jsonl", "data/held_out.jsonl")
+_PLACES = (EVALUATION, "evals/rollouts.json", f"evals/*/{EVALUATION}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _stored(path: Path) -> list[tuple[str, Evaluation]]:
 
 def _known_tasks(path: Path) -> Iterator[Task]:
     """Yield the tasks of a run's data; an evaluation without a run has them in its records only."""
-    return (task for name in _TASKS if (path / name).is_file() for task in read_tasks(path / name))
+    return (task for name in ROWS.values() if (path / name).is_file() for task in read_tasks(path / name))
 
 
 def _again(name: str, evaluation: Evaluation, session: JudgingSession, tasks: TasksByKey) -> RescoredEvaluation:

@@ -16,7 +16,6 @@ from skillpm.train.launch import Launch, read_launch
 from skillpm.train.run_folder import RunFolder
 
 LOCK = "skillpm.lock"
-INPUTS = ("recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 SETTINGS = ("dtype", "device", "threads")
 PROCESSES = "processes"
 CONFIG, DEEPSPEED = "accelerate.yaml", "deepspeed.json"  # files of a run that several processes train

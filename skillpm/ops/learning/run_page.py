@@ -11,9 +11,8 @@ from skillpm.evals.report import Setting
 from skillpm.evals.run_page import PageStage, RunPage, render_run
 from skillpm.ops.learning.stored_runs import ShownRun, show_run
 from skillpm.settings import Settings
-from skillpm.storage.files import read_text
 from skillpm.train.metrics import read_metrics
-from skillpm.train.run_folder import MANIFEST, RunFolder
+from skillpm.train.run_folder import MANIFEST, RECIPE, RunFolder
 
 
 def run_page(settings: Settings, run: Path) -> str:
@@ -26,7 +25,6 @@ def run_page(settings: Settings, run: Path) -> str:
     shown = show_run(settings, run)
     folder = RunFolder(shown.folder)
     evaluation = folder.manifest.shown_evaluation if (folder.path / MANIFEST).is_file() else None
-    recipe = folder.path / "recipe.yaml"
     return render_run(
         RunPage(
             title=shown.run.name,
@@ -38,7 +36,7 @@ def run_page(settings: Settings, run: Path) -> str:
             figures=() if evaluation is None else evaluation.figures,
             whole=evaluation is not None and evaluation.whole,
             settings=list(_settings(shown)),
-            recipe=read_text(recipe) if recipe.is_file() else "",
+            recipe=folder.text(RECIPE),
         )
     )
 

@@ -17,13 +17,13 @@ from skillpm.settings import Settings
 from skillpm.storage.lockfile import read_lock
 from skillpm.storage.store import FETCH_AGAIN, Store
 from skillpm.train.base_model import portable_name
+from skillpm.train.run_folder import MANIFEST, SEE_RUNS, START
 
 if TYPE_CHECKING:
     from skillpm.train.recipe import Recipe
 
 LATEST = "latest"
 _STAMPED = re.compile(r"[0-9]{8}-[0-9]{6}(?![0-9])")
-SEE_RUNS = "run `skillpm runs list` to see the runs of this project"
 
 
 def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path:
@@ -38,8 +38,8 @@ def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path
         return run
     folder, name = settings.runs, run.name
     if name == LATEST:
-        finished = {path.parent for path in folder.glob("*/manifest.json")}
-        runs = {path.parent for path in folder.glob("*/start.json")} - finished if unfinished else finished
+        finished = {path.parent for path in folder.glob(f"*/{MANIFEST}")}
+        runs = {path.parent for path in folder.glob(f"*/{START}")} - finished if unfinished else finished
         if not runs:
             raise UsageError(f"{folder} has no {'un' if unfinished else ''}finished run", hint="run `skillpm train`")
         return max(runs, key=began)
@@ -58,7 +58,7 @@ def began(run: Path) -> tuple[str, str]:
     if _STAMPED.match(name):
         return name.replace("-", "", 1), name
     try:
-        created = json.loads((run / "start.json").read_bytes())["created"]
+        created = json.loads((run / START).read_bytes())["created"]
         return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y%m%d%H%M%S"), name
     except (OSError, ValueError, LookupError, TypeError, RecursionError, OverflowError):
         return "", name

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from skillpm.errors import StorageError, UsageError
-from skillpm.ops.learning.runs import SEE_RUNS, began, find_run
+from skillpm.errors import SkillpmError, StorageError, UsageError
+from skillpm.ops.learning.runs import began, find_run
 from skillpm.settings import Settings
 from skillpm.train.metrics import read_metrics
+from skillpm.train.run_folder import MANIFEST, RECIPE, ROWS, SEE_RUNS, START, RunFolder
 
 _SETTINGS = ("dtype", "device", "threads", "processes")
 State = Literal["finished", "unfinished", "training", "damaged"]
@@ -155,7 +156,7 @@ def _folders(runs: Path) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).is_file() for name in ("manifest.json", "start.json", "recipe.yaml"))
+    return any((path / name).is_file() for name in (MANIFEST, START, RECIPE))
 
 
 def _existing(settings: Settings, run: Path) -> Path:
@@ -177,28 +178,16 @@ def _stored(path: Path) -> StoredRun:
         model=str(document.get("model") or _recipe(path).get("model", "")),
         skills={skill["name"]: skill["version"] for skill in document.get("skills", ())},
         stages=steps,
-        resumable=state in ("unfinished", "training") and (path / "start.json").is_file(),
+        resumable=state in ("unfinished", "training") and (path / START).is_file(),
         size=_size(path),
         exact=_exact(path),
     )
 
 
 def _state(path: Path) -> State:
-    if (path / "manifest.json").is_file():
-        return "finished" if _read(path / "manifest.json") else "damaged"
-    return "training" if _is_busy(path) else "unfinished"
-
-
-def _is_busy(path: Path) -> bool:
-    from skillpm.storage.process_lock import ProcessLock
-
-    if not (path / ".training").is_file():
-        return False
-    lock = ProcessLock(path / ".training")
-    try:
-        return not lock.try_exclusive()
-    finally:
-        lock.release()
+    if (path / MANIFEST).is_file():
+        return "finished" if _read(path / MANIFEST) else "damaged"
+    return "training" if RunFolder(path).is_in_use else "unfinished"
 
 
 def _size(path: Path) -> int:
@@ -207,7 +196,7 @@ def _size(path: Path) -> int:
 
 def _document(path: Path) -> dict[str, Any]:
     """Return manifest.json, else start.json, else nothing; a damaged one is nothing."""
-    return _read(path / "manifest.json") or _read(path / "start.json")
+    return _read(path / MANIFEST) or _read(path / START)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -232,15 +221,10 @@ def _has_form(document: Mapping[str, Any]) -> bool:
 
 
 def _recipe(path: Path) -> dict[str, Any]:
-    from skillpm.errors import SkillpmError
-    from skillpm.formats.strict_yaml import read_yaml
-    from skillpm.storage.files import read_text
-
     try:
-        recipe = read_yaml(read_text(path / "recipe.yaml"), path=str(path))
+        return RunFolder(path).recipe
     except SkillpmError:
         return {}
-    return recipe if isinstance(recipe, dict) else {}
 
 
 def _exact(run: Path) -> dict[str, float | None]:
@@ -262,7 +246,7 @@ def _made_of(path: Path) -> dict[str, Any]:
     files = document.get("files", {})
     made = dict(_flat("recipe", _recipe(path)))
     made |= {f"skill.{skill['name']}": f"{skill['version']} {skill['tree']}" for skill in document.get("skills", ())}
-    made |= {f"data.{name}": files.get(f"data/{name}.jsonl") for name in ("train", "held_out")}
+    made |= {f"data.{name}": files.get(file) for name, file in ROWS.items()}
     made |= {f"settings.{name}": document.get("settings", {}).get(name) for name in _SETTINGS}
     made |= {f"versions.{name}": version for name, version in document.get("versions", {}).items()}
     return {**made, "model_digest": document.get("model_digest")}

@@ -29,7 +29,6 @@ from skillpm.ops.learning.models import check_base, ready_model
 from skillpm.ops.learning.resumption import (
     CONFIG,
     DEEPSPEED,
-    INPUTS,
     LOCK,
     PROCESSES,
     SETTINGS,
@@ -54,7 +53,7 @@ from skillpm.train.launch import Launch, check_shares
 from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job, Judging, Learn, Track, launched
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
-from skillpm.train.run_folder import RunFolder
+from skillpm.train.run_folder import INPUTS, PROFILE, RECIPE, ROWS, RunFolder
 from skillpm.train.template_arguments import template_arguments
 
 
@@ -191,7 +190,7 @@ def recipe_of_each(context: Context, recipe: Recipe) -> list[Recipe]:
 
 def stored_recipe(context: Context, run: Path, changes: tuple[str, ...] = ()) -> Recipe:
     """Return the recipe of a run, changed as by ``--set``. Raises DocumentError, StorageError, UsageError."""
-    path = run / "recipe.yaml"
+    path = run / RECIPE
     return load_recipe(path, read_text(path), changes, context.stage_kinds)
 
 
@@ -386,14 +385,14 @@ def _needed(load: Callable[[], Any]) -> Any:
 
 
 def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> None:
-    folder.write("recipe.yaml", _recipe_text(ready.recipe, ready.skills))
+    folder.write(RECIPE, _recipe_text(ready.recipe, ready.skills))
     lock = ready.context.settings.lock_path
     if lock.is_file():
         folder.write(LOCK, read_text(lock))
     keep_launch(folder, ready.launch)
     for split, lines in synthesis.lines.items():
-        folder.write(f"data/{split}.jsonl", map(bytes.decode, lines))
-    folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
+        folder.write(ROWS[split], map(bytes.decode, lines))
+    folder.write(PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
     files = folder.digests([*INPUTS, LOCK, CONFIG, DEEPSPEED])
     folder.begin(
         RunStart(

@@ -27,7 +27,7 @@ from skillpm.synth.rephrase import Rephrasing
 from skillpm.train.launch import Launch, check_rows
 from skillpm.train.plan import TrainPlan, check_lengths, check_stages, make_plan
 from skillpm.train.recipe import Recipe
-from skillpm.train.run_folder import RunFolder
+from skillpm.train.run_folder import ROWS, RunFolder
 
 
 def row_sources(context: Context, recipe: Recipe, session: JudgingSession) -> list[Contributions]:
@@ -118,7 +118,7 @@ def _said(row: TrainRow) -> str:
 
 def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder) -> TrainPlan:
     """Plan a run again from the rows that its folder has."""
-    train, held_out = ([*read_tasks(folder.path / f"data/{name}.jsonl")] for name in ("train", "held_out"))
+    train, held_out = ([*read_tasks(folder.path / name)] for name in ROWS.values())
     measured = _held_out(session, held_out, recipe.seed)
     return make_plan(recipe, context.stage_kinds, _rows(session, train), measured, offered_rewards(session))
 
