@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 DISTRIBUTION = "skillpm-core"
+TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")  # the libraries of its extra `train`
 _UPGRADE = f"upgrade {DISTRIBUTION}"
 
 

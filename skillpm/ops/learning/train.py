@@ -45,6 +45,7 @@ from skillpm.ops.learning.synth import load_rephrasing, make_rows
 from skillpm.ops.learning.training_plan import check_recipe, plan_rows, row_request, row_sources, stored_plan
 from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions
+from skillpm.settings.distribution import TRAINING
 from skillpm.storage.files import check_can_make, read_text
 from skillpm.synth.generate import Synthesis
 from skillpm.train.base_model import KNOWN_MODELS, configured_size, locate_model, no_layer, portable_name
@@ -363,7 +364,7 @@ def _versions() -> dict[str, str]:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that a run depends on."""
-    return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate")}
+    return {name: version(name) for name in TRAINING}
 
 
 def _run_skills(ready: _Ready) -> tuple[RunSkill, ...]:

@@ -19,12 +19,11 @@ from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_sandbox
 from skillpm.sandbox.sandbox import PLUGIN, Sandbox, probed
-from skillpm.settings.distribution import as_installed
+from skillpm.settings.distribution import TRAINING, as_installed
 from skillpm.worker.pip import pip_path
 
 Level = Literal["ok", "warning", "error"]
 
-TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 GIB = 1 << 30
 LEAST_MEMORY = 8 * GIB  # a 135M model and its gradients
 LEAST_DISK = 2 * GIB

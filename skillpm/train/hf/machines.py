@@ -27,9 +27,9 @@ from torch.distributed import (  # type: ignore[attr-defined]
 
 from skillpm import __version__
 from skillpm.errors import SkillpmError, TrainingError, UsageError
+from skillpm.settings.distribution import TRAINING
 from skillpm.train.hf.together import gathered, leads_machine, machine, machines, place
 
-_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 _BEAT = timedelta(seconds=5)
 _SILENCE = 60.0  # seconds without a sign of life, after which a machine counts as gone
 _COMING = timedelta(minutes=10)
@@ -67,7 +67,7 @@ class Machines:
             raise UsageError(
                 f"two machines have the `machine_rank` {machine()}", hint="give each its own, from 0, in its file"
             )
-        versions = {"skillpm": __version__, **{name: version(name) for name in _LIBRARIES}}
+        versions = {"skillpm": __version__, **{name: version(name) for name in TRAINING}}
         own = {"host": socket.gethostname(), "processes": os.environ["LOCAL_WORLD_SIZE"], "versions": versions}
         self._store.set(f"machine/{machine()}", json.dumps(own))
         found = [self._told(place) for place in range(machines())]
