@@ -70,6 +70,10 @@ _VANISHED = (
 )
 
 
+def _not_cached(url: GitUrl) -> RegistryError:
+    return RegistryError(f"{url} is not in the cache, and `--offline` forbids fetching it", hint=ONLINE_ONCE)
+
+
 class GitRepository:
     """One repository at one commit, cloned into a folder of ``cache``. The folder of ``url`` is ignored."""
 
@@ -95,9 +99,7 @@ class GitRepository:
             if self._offline:
                 commit = self._resolved(reference)
                 if commit is None:
-                    raise RegistryError(
-                        f"{self.url} is not in the cache, and `--offline` forbids fetching it", hint=ONLINE_ONCE
-                    )
+                    raise _not_cached(self.url)
                 return commit
             return self._fetched(wanted, reference)
 
@@ -105,10 +107,13 @@ class GitRepository:
         """Return the first of some branches and tags that the repository has; offline, that the cache has.
 
         Raises:
-            RegistryError: git is missing or fails.
+            RegistryError: git is missing or fails; offline, the cache has none of them.
         """
         if self._offline:
-            return next((name for name in references if self._resolved(_cached(name))), None)
+            for name in references:
+                if self._resolved(_cached(name)):
+                    return name
+            raise _not_cached(self.url)
         try:
             listed = self._listed("ls-remote", "--", self.url.address, end=b"\n", inside=False)
         except RegistryError as error:

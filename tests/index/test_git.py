@@ -119,6 +119,8 @@ def test_a_branch_that_moves_is_seen_and_a_commit_needs_no_network(repository: P
         _ = opened(repository).commit
     with pytest.raises(RegistryError, match="--offline"):
         _ = opened(repository, "v1", offline=True).commit
+    with pytest.raises(RegistryError, match="--offline"):
+        opened(repository, offline=True).first_of(["v1"])
 
 
 def test_skills_are_found_as_in_a_folder_and_have_the_same_digest(repository: Path, skill_files: SkillFiles) -> None:
