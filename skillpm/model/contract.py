@@ -123,6 +123,8 @@ class _Named(Document):
     @classmethod
     def _split(cls, value: Any) -> Any:
         names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)):
+            return value
         return tuple(name.strip() if isinstance(name, str) else name for name in names)
 
     @field_validator("names")

@@ -38,6 +38,11 @@ BAD = [
         "contract: 1\ntools: [{name: d, input_schema: {type: object}}, {name: d, input_schema: {type: object}}]",
         "two tools",
     ),
+    (
+        "contract: 1\ntools: [{name: d, argv: {command_line: c, allow: {x: {options: [{names: }]}}}, "
+        "input_schema: {type: object, properties: {c: {type: string}}}}]",
+        "names",
+    ),
     ("contract: 1\ncontract: 1\n" + TOOL, "duplicate key"),
 ]
 
