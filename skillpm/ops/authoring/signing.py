@@ -42,8 +42,9 @@ def signed(
     if options.no_sign:
         now = replace(release, unsigned=True)
     else:
-        if newest is not None and not options.keyless and _makes_key(context, options.key):
-            raise _other_signer(context, name, newest, f"{release.version} would be signed by a new key")
+        # before a key is made, or a signature is in Sigstore's public log
+        if newest is not None and (stranger := _stranger(context, options, newest)):
+            raise _other_signer(context, name, newest, f"{release.version} would be signed by {stranger}")
         key = None if options.keyless else signing_key(context, options.key)
         publisher = context.settings.environment.get(PUBLISHER_VARIABLE, "")
         now = replace(release, signature=sign(name, release, key, publisher))
@@ -70,8 +71,12 @@ def _other_signer(context: Context, name: str, newest: Release, what: str) -> Co
     )
 
 
-def _makes_key(context: Context, name: str) -> bool:
-    return _is_default(context, name) and context.keys.lacks_default
+def _stranger(context: Context, options: PublishOptions, newest: Release) -> str:
+    """Return who would sign now and cannot have signed before; empty if the signature alone tells."""
+    if options.keyless:
+        is_of_job = newest.signature is not None and any(item.bundle for item in newest.signature.signatures)
+        return "" if is_of_job else "a CI job"
+    return "a new key" if _is_default(context, options.key) and context.keys.lacks_default else ""
 
 
 def _is_default(context: Context, name: str) -> bool:

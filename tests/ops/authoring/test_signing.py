@@ -62,6 +62,7 @@ def test_another_signer_than_before_needs_a_word(place: Project) -> None:
     for arguments, says in ((["--no-sign"], "1.1 would have no signature"), (["--key", "two"], "(two), and clients")):
         place.call(*publish(place, "1.1", *arguments)).fails(5, says, "mine 1.0 is signed by ed25519:", "(default)")
         assert list(releases(place)) == ["1.0"]
+    place.call(*publish(place, "1.1", "--keyless")).fails(5, "1.1 would be signed by a CI job")
     other = str(place.root / "elsewhere")
     refused = place.call(*publish(place, "1.1"), SKILLPM_HOME=other)
     refused.fails(5, "1.1 would be signed by a new key", "mine 1.0 is signed by")
