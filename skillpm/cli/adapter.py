@@ -63,7 +63,7 @@ def verify(place: str, replay: bool, model: str) -> None:
     context = command_context()
     folder = find_packed(context, place)
     checked = check_adapter(context, folder, model)
-    replayed = asked_again(context.settings, folder, checked.release, model, progress()) if replay or model else None
+    replayed = asked_again(context, folder, checked.release, model, progress()) if replay or model else None
     release = checked.release
     document = release.model_dump(mode="json", exclude_none=True)
     more = {"outdated": checked.outdated, "replayed": replayed, "calibration": checked.calibration}

@@ -76,7 +76,7 @@ def grant_consents(context: Context, skills: Sequence[Skill]) -> list[Skill]:
         consents.grant(*missing, by="--yes")
     elif sys.stdin.isatty() and sys.stderr.isatty():
         for request in missing:
-            for line in (*request.lines(), f"  confined by {open_sandbox(context.settings)}"):
+            for line in (*request.lines(), f"  confined by {open_sandbox(context)}"):
                 note(line)
             if click.confirm(f"Run the code of {safe(request.skill)}?", err=True):
                 consents.grant(request, by="answer")

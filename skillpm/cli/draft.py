@@ -31,7 +31,7 @@ def command(path: Path, model: str | None, dry_run: bool) -> None:
     if model is not None:
         from skillpm.ops.learning.models import PolicyRequest, load_policy
 
-        policy = load_policy(PolicyRequest(model, None, batch_size=8), command_context().settings)
+        policy = load_policy(PolicyRequest(model, None, batch_size=8), command_context())
     drafted = draft(path, policy)
     if not dry_run:
         write(path, drafted.files)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.consent import agreed_skills, code_options
+from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.context import command_context
 from skillpm.cli.output import json_option, note, print_json, safe, tell
 from skillpm.cli.paths import TypedPath, output_file
 from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from skillpm.ops.context import Context
 
 _FORMS = {
     "tools": ("openai", "anthropic", "langchain"),
@@ -58,7 +61,8 @@ def command(
         raise UsageError(f"`--format {form}` is for `{fitting}`", hint=f"`skillpm export {fitting} --format {form}`")
     from skillpm.ops.learning.export import export, refuse_unknown
 
-    refuse_unknown(command_context(), exporter)
+    context = command_context()
+    refuse_unknown(context, exporter)
     if recipe is not None and exporter in ("rows", "sbom", "tools"):
         raise UsageError(f"`{exporter}` takes no recipe", hint="remove `--recipe`")
     if exporter == "rows":
@@ -67,11 +71,11 @@ def command(
     if exporter in ("sbom", "tools"):
         if data is not None:
             raise UsageError(f"`{exporter}` takes no rows", hint="remove `--data`")
-        _write(_bill(skills) if exporter == "sbom" else _tools(skills, form or "openai"), output)
+        _write(_bill(context, skills) if exporter == "sbom" else _tools(context, skills, form or "openai"), output)
         return
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
-    context, chosen = agreed_skills(skills)
+    chosen = grant_consents(context, context.skills(skills))
     exported = export(context, exporter, chosen, output, data=data, recipe=recipe)
     left_out = {"left_out": exported.left_out} if exported.left_out else {}
     if print_json({"output": str(output), "files": exported.files, **left_out}):
@@ -97,21 +101,20 @@ def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | 
         click.echo(f"{safe(output)}: {number} rows of {split}")
 
 
-def _bill(skills: tuple[str, ...]) -> Any:
+def _bill(context: Context, skills: tuple[str, ...]) -> Any:
     from skillpm.ops.project.sbom import bill_of_materials
 
     if skills:
         raise UsageError("`sbom` lists the whole lock", hint="remove the names of skills")
-    context = command_context()
     if not context.settings.lock_path.is_file():
         raise UsageError("there is no skillpm.lock here", hint="`skillpm install SKILL` or `skillpm lock` makes one")
     return bill_of_materials(context)
 
 
-def _tools(skills: tuple[str, ...], form: str) -> Any:
+def _tools(context: Context, skills: tuple[str, ...], form: str) -> Any:
     from skillpm.ops.learning.export import tool_schemas
 
-    return tool_schemas(command_context(), skills, form)
+    return tool_schemas(context, skills, form)
 
 
 def _write(document: Any, output: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from skillpm.errors import CheckError
 
 if TYPE_CHECKING:
     from skillpm.model.ports import ForeignLock
+    from skillpm.ops.context import Context
     from skillpm.ops.project.installation import Installation
 
 
@@ -33,20 +35,21 @@ def command(file: Path, installing: bool, **placing: object) -> None:
     from skillpm.ops.project.foreign_lock import import_lock
 
     place = Placing.of(placing)
-    foreign = import_lock(file, place.settings)
-    installed = _install(foreign, place) if installing and foreign.taken else None
+    context = cache(place.context)
+    foreign = import_lock(file, lambda: context().host)
+    installed = _install(context(), foreign, place) if installing and foreign.taken else None
     if not print_json(foreign, installation=installed):
         _print(foreign, installed)
     if foreign.left:
         exit_with(CheckError.exit_code)
 
 
-def _install(foreign: ForeignLock, place: Placing) -> Installation:
+def _install(context: Context, foreign: ForeignLock, place: Placing) -> Installation:
     from skillpm.ops.project.asked import Asked
     from skillpm.ops.project.install import install
 
     asked = Asked.read([item.requirement for item in foreign.taken])
-    return install(place.context(), asked, place.options(adding=True))
+    return install(context, asked, place.options(adding=True))
 
 
 def _print(foreign: ForeignLock, installed: Installation | None) -> None:

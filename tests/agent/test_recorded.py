@@ -13,6 +13,7 @@ from skillpm.agent.recorded import RecordedPolicy, recorded_file
 from skillpm.errors import UsageError
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
+from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.settings import load_settings
 
@@ -91,5 +92,5 @@ def test_options_of_a_model_are_refused_with_a_file(tmp_path: Path) -> None:
     changes: tuple[dict[str, Any], ...] = ({"dtype": "float32"}, {"adapter": tmp_path}, {"template": {"thinks": True}})
     for change in changes:
         with pytest.raises(UsageError, match="a file of answers has no model to load"):
-            load_policy(replace(PolicyRequest(str(file), None, 1), **change), load_settings())
-    assert load_policy(PolicyRequest(str(file), None, 1), load_settings()).name == str(file)
+            load_policy(replace(PolicyRequest(str(file), None, 1), **change), Context(load_settings()))
+    assert load_policy(PolicyRequest(str(file), None, 1), Context(load_settings())).name == str(file)

@@ -212,7 +212,7 @@ def _outdated(release: AdapterRelease, lock: Lock) -> dict[str, tuple[str, str]]
 
 
 def replay(
-    settings: Settings, folder: Path, release: AdapterRelease, base: str = "", progress: Progress = NO_PROGRESS
+    context: Context, folder: Path, release: AdapterRelease, base: str = "", progress: Progress = NO_PROGRESS
 ) -> str:
     """Ask the base model with the adapter what was recorded, if that can be done here, and say what came of it.
 
@@ -224,13 +224,13 @@ def replay(
     base = base or known_name(release.base_model)
     rows = [row for _, row in read_json_lines(RecordedAnswer, read_text(folder / ANSWERS), path=ANSWERS)]
     known = base in KNOWN_MODELS or Path(base).is_dir()
-    source = locate_model(base, settings.models) if known else None
+    source = locate_model(base, context.settings.models) if known else None
     if not rows or not isinstance(source, Path) or find_spec("torch") is None:
         reason = f"{base} is not prepared here" if rows else "the adapter has none"
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
     dtype = "float32" if rows[0].dtype == "float32" else "auto"  # bfloat16 without units for it is slow
-    policy = load_policy(PolicyRequest(base, folder, len(rows), dtype, template=rows[0].template), settings)
+    policy = load_policy(PolicyRequest(base, folder, len(rows), dtype, template=rows[0].template), context)
     check_base(release.base_digest, base, model_digest(source))
     most = max(row.max_new_tokens for row in rows)
     progress.start("asking recorded answers again", len(rows))

@@ -66,7 +66,7 @@ class Answerer:
         else:
             answerer = cls(text)
         try:
-            find_policy(answerer.model, context.settings)
+            find_policy(context, answerer.model)
         except UsageError as error:
             if answerer.adapter is not None:
                 error.hint = f"say where its base model is: `--model {name}@FOLDER`"

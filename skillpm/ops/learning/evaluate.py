@@ -97,7 +97,7 @@ class Evaluator:
                 template=template if typed is None else typed,
                 say=self.context.note,
             ),
-            self.context.settings,
+            self.context,
         )
         if adapter is not None:
             try:

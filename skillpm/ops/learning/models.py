@@ -16,8 +16,8 @@ from skillpm.formats.document import Json
 from skillpm.formats.typed_path import typed_path
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
+from skillpm.ops.context import Context
 from skillpm.ops.learning.runs import LATEST, find_run
-from skillpm.runtime.distributions import load_host
 from skillpm.settings import Settings
 from skillpm.storage.files import DiskErrors
 from skillpm.storage.whole_folder import whole_folder
@@ -160,10 +160,10 @@ class PolicyRequest:
     say: Callable[[str], None] = lambda sentence: None
 
 
-PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
+PolicyFactory = Callable[[PolicyRequest, Context], Policy]
 
 
-def find_policy(model: str, settings: Settings) -> None:
+def find_policy(context: Context, model: str) -> None:
     """Check that there is such a model, without loading it.
 
     Raises:
@@ -172,11 +172,11 @@ def find_policy(model: str, settings: Settings) -> None:
     """
     if is_recorded(model):
         recorded_file(model)
-    elif not is_endpoint(model) and _brought(model, settings) is None:
-        locate_model(model, settings.models)
+    elif not is_endpoint(model) and _brought(context, model) is None:
+        locate_model(model, context.settings.models)
 
 
-def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
+def load_policy(request: PolicyRequest, context: Context) -> Policy:
     """Load a plugin's policy, a server's model, a file of answers, or a model with transformers.
 
     A known model is prepared first.
@@ -194,16 +194,15 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
             raise UsageError(reason, hint="remove `--run`, `--dtype` and `--chat-template-kwargs`")
         if is_file:
             return RecordedPolicy(recorded_file(request.model))
-        return EndpointPolicy(
-            request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline, say=request.say
-        )
-    brought = _brought(request.model, settings)
+        size, offline = request.batch_size, context.settings.offline
+        return EndpointPolicy(request.model, batch_size=size, tools=request.tools, offline=offline, say=request.say)
+    brought = _brought(context, request.model)
     if brought is not None:
         maker, rest = brought
         if request.dtype != "auto":
             raise UsageError(f"the policy `{maker.name}` chooses its data type itself", hint="remove `--dtype`")
         return maker.open(rest, request.adapter, request.batch_size)
-    source = ready_model(request.model, settings)
+    source = ready_model(request.model, context.settings)
     policy: Policy = _of_torch("policy", "loaded").TransformersPolicy(
         source,
         request.adapter,
@@ -215,8 +214,8 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
     return policy
 
 
-def _brought(model: str, settings: Settings) -> tuple[PolicyMaker, str] | None:
+def _brought(context: Context, model: str) -> tuple[PolicyMaker, str] | None:
     """Return the plugin's policy that ``NAME:REST`` asks for, and the rest; None where no plugin has that name."""
     name, colon, rest = model.partition(":")
-    maker = load_host(plugins=settings.plugins).policies().get(name) if colon else None
+    maker = context.host.policies().get(name) if colon else None
     return None if maker is None else (maker, rest)

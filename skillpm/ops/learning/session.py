@@ -6,15 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
 from skillpm.model.wheel import WheelSet
 from skillpm.ops.context import Context
 from skillpm.runtime.catalogue import Contributions, build_catalogue
-from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.sandbox.sandbox import Sandbox, choose
-from skillpm.settings import Settings
 from skillpm.storage.store import Store
 from skillpm.trust.consent import Consents
 from skillpm.worker.environments import Environments
@@ -23,18 +20,16 @@ from skillpm.worker.sealed import SealedCopies
 from skillpm.worker.settings import WorkerSettings
 
 
-def open_sandbox(settings: Settings) -> Sandbox:
+def open_sandbox(context: Context) -> Sandbox:
     """Return what confines skill code; plugins are loaded only where none of our own levels is asked for or will do.
 
     Raises:
         PolicyError: this machine does not offer what is required.
         PluginError: the level that is asked for failed, or two plugins bring levels of one name.
     """
-
-    def of_plugins() -> Sequence[SandboxLevel]:
-        return load_host(plugins=settings.plugins).sandboxes()
-
-    return choose(settings.sandbox, of_plugins, required=settings.sandbox_required)
+    settings = context.settings
+    brought = lambda: context.host.sandboxes()  # noqa: E731, PLW0108 - the host is opened where it is called
+    return choose(settings.sandbox, brought, required=settings.sandbox_required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingS
     skills = sealed_skills(context, skills)
     consents = open_consents(context)
     worker_settings = WorkerSettings(
-        sandbox=open_sandbox(settings),
+        sandbox=open_sandbox(context),
         workers=settings.workers,
         policies=settings.trust_policies,
         environments=Environments(settings.environments, offline=settings.offline),

@@ -116,9 +116,8 @@ def load_rephrasing(
         TrainingError: torch and its companions are not installed.
         RegistryError: a known model could not be fetched, or the server failed.
     """
-    settings = context.settings
-    policy = load_policy(PolicyRequest(model, None, batch_size=_AT_ONCE, say=say), settings)
-    return Rephrasing(CachedPolicy(policy, settings.completions / "completions.sqlite"), share)
+    policy = load_policy(PolicyRequest(model, None, batch_size=_AT_ONCE, say=say), context)
+    return Rephrasing(CachedPolicy(policy, context.settings.completions / "completions.sqlite"), share)
 
 
 def with_failures(

@@ -38,7 +38,7 @@ def row_sources(context: Context, recipe: Recipe, session: JudgingSession) -> li
         DocumentError: one is wrong.
     """
     if recipe.data.rephrase:
-        find_policy(recipe.data.rephrase.model, context.settings)
+        find_policy(context, recipe.data.rephrase.model)
     contributions = list(session.contributions.values())
     if recipe.data.rules:
         contributions = [_following(item, recipe.data.rules) for item in contributions]

@@ -149,7 +149,7 @@ def _disk(context: Context) -> Iterator[Check]:
 
 def _sandbox(context: Context) -> Iterator[Check]:
     try:
-        sandbox = open_sandbox(context.settings)
+        sandbox = open_sandbox(context)
     except SkillpmError as error:
         yield Check("sandbox of skill code", "error", error.message, error.hint)
         return

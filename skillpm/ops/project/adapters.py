@@ -57,4 +57,4 @@ def _checked(context: Context, lock: Lock, entry: LockedSkill, base: str, progre
                 f"tree {taught.tree}, the lock has {here.tree}",
                 hint=foreign,
             )
-    return replay(context.settings, folder, release, base, progress)
+    return replay(context, folder, release, base, progress)

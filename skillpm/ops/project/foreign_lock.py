@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,9 +26,8 @@ from skillpm.model.name import is_name
 from skillpm.model.ports import ForeignLock, Imported, Importer, Skipped
 from skillpm.model.source import git_place
 from skillpm.runtime.collect import Given
-from skillpm.runtime.distributions import load_host
 from skillpm.runtime.guarded import blaming
-from skillpm.settings import Settings
+from skillpm.runtime.host import Host
 from skillpm.storage.files import DiskErrors, refuse_unending
 
 BUILT_IN = ("skills-lock.json", ".skill-lock.json", "apm.lock.yaml")
@@ -242,11 +241,11 @@ MAX_LOCK = 4 << 20  # bytes
 MAX_REQUIREMENT = 2048  # characters
 
 
-def import_lock(path: Path, settings: Settings) -> ForeignLock:
+def import_lock(path: Path, host: Callable[[], Host]) -> ForeignLock:
     """Return the requirements of a foreign lock, and the reasons for skipped entries; nothing is written.
 
-    A plugin never reads the names of built-in locks. It reads files of its own name; any other file is parsed as a
-    built-in lock.
+    A plugin never reads the names of built-in locks, so ``host`` does not load the plugins for them. It reads files of
+    its own name; any other file is parsed as a built-in lock.
 
     Raises:
         StorageError: the file cannot be read.
@@ -257,7 +256,7 @@ def import_lock(path: Path, settings: Settings) -> ForeignLock:
     text = _read(path)
     if conflicted(text):
         raise LockOutOfDateError(f"{path} has conflict markers", hint="take one side with git, then try again")
-    importer = None if path.name in BUILT_IN else load_host(plugins=settings.plugins).importer(path.name)
+    importer = None if path.name in BUILT_IN else host().importer(path.name)
     return read_foreign_lock(text, path) if importer is None else _ask(importer, text, path)
 
 

@@ -103,7 +103,7 @@ def test_answers_in_another_form_than_ours_are_not_recorded(server: Server, trai
     file.write_text(file.read_text().replace('"batch_size"', '"answer_form": "hermes", "batch_size"'))
     packed = pack_adapter(run.folder, tmp_path / "packed", version="v1.0")
     assert (tmp_path / "packed/answers.jsonl").read_text() == "" and packed.version == "1.0"
-    told = replay(server.context().settings, tmp_path / "packed", packed.release, run.manifest.model)
+    told = replay(server.context(), tmp_path / "packed", packed.release, run.manifest.model)
     assert told == "the recorded answers were not replayed: the adapter has none"
 
 
@@ -156,7 +156,7 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
     (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))
     with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again from the adapter"):
-        replay(server.context().settings, packed, read_release(packed), str(tiny_model))
+        replay(server.context(), packed, read_release(packed), str(tiny_model))
 
 
 def test_a_recalled_adapter_is_told_where_it_is_used_and_a_quarantined_one_is_refused(

@@ -20,6 +20,7 @@ from skillpm.model.evaluation import Evaluation
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.run import RunManifest, RunSkill, RunStage
 from skillpm.model.task import Message
+from skillpm.ops.context import Context
 from skillpm.ops.learning import evaluate as evaluate_module
 from skillpm.ops.learning.answer_rows import Answered, answer_rows
 from skillpm.ops.learning.answerer import Answerer
@@ -28,7 +29,6 @@ from skillpm.ops.learning.evaluate import Evaluated, Evaluator, evaluate_model
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
 from skillpm.ops.learning.report import read_evaluation, stored_evaluation
-from skillpm.settings import Settings
 from skillpm.train.run_folder import RunFolder
 from skillpm.trust.consent import Consents
 from tests.present import present
@@ -45,7 +45,7 @@ class Policies:
         self.asked: list[PolicyRequest] = []
         self._by_adapter = by_adapter
 
-    def __call__(self, request: PolicyRequest, settings: Settings) -> Policy:
+    def __call__(self, request: PolicyRequest, context: Context) -> Policy:
         self.asked.append(request)
         return self._by_adapter["base" if request.adapter is None else request.adapter.parent.name]
 
@@ -273,7 +273,7 @@ def test_skill_code_needs_consent_and_says_what_would_run(server: Server, evalua
 def test_a_model_without_torch_says_what_to_install(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "skillpm.train.hf.policy", None)
     with pytest.raises(TrainingError) as error:
-        load_policy(PolicyRequest(str(server.model), None, 1), server.context().settings)
+        load_policy(PolicyRequest(str(server.model), None, 1), server.context())
     assert error.value.hint == "pip install 'skillpm-core[train]'"
 
 
