@@ -69,9 +69,10 @@ def list_project(context: Context) -> Inventory:
 def _listed(context: Context, state: SkillState) -> ListedSkill:
     folders = tuple(place.placement.folder for place in state.places if place.recorded or state.entry is not None)
     if state.entry is None:
-        path = context.settings.root / folders[0]
+        # the lock may give its folder to another skill: `ana/tool` and `ben/tool` both stand in `tool`
+        description = _description(context.settings.root / folders[0]) if folders else ""
         return ListedSkill(
-            state.name, state.installed or UNVERSIONED, "", _description(path), "surplus", folders, state.installed
+            state.name, state.installed or UNVERSIONED, "", description, "surplus", folders, state.installed
         )
     entry = state.entry
     stored = context.store.path(entry.tree)
