@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -108,73 +108,95 @@ class Evaluator:
                 self.context.note(f"warning: {error.message}")
         return policy
 
-    def examiner(self, session: JudgingSession) -> Examiner:
-        """Return what asks policies and has the skills of a session judge the answers."""
-        contracts = {name: item.contract for name, item in session.contributions.items()}
-        scorer = session.scorer
-        observe = scorer.observer
-        return Examiner(scorer.judge, scorer.prefetch, self.asking, self.progress, contracts, self.remember, observe)
-
     def tell_of_blind_suites(self, session: JudgingSession) -> None:
         """Say which skills have suites that are not asked."""
         hidden = [name for name, item in session.contributions.items() if any(suite.blind for suite in item.suites)]
         if hidden and not self.asking.blind:
             self.context.note(f"blind suites of {', '.join(hidden)} are left out: `--blind` asks them, once")
 
-    def base_arms(
-        self,
-        examiner: Examiner,
-        session: JudgingSession,
-        tasks: Sequence[EvalTask],
-        answerer: Answerer,
-        template: Mapping[str, Json] | None = None,
-    ) -> Iterator[Arm]:
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """The tasks that policies are asked, and what asks them and has the skills of a session judge the answers.
+
+    Attributes:
+        sizes: of the whole task sets, by skill and name; the tasks may be a sample.
+    """
+
+    evaluator: Evaluator
+    session: JudgingSession
+    examiner: Examiner
+    tasks: Sequence[EvalTask]
+    sizes: Mapping[tuple[str, str], int]
+
+    @classmethod
+    def of(
+        cls, evaluator: Evaluator, session: JudgingSession, held_out: Iterable[Task], *, suites: bool = True
+    ) -> Exam:
+        """Return the exam of the session's suites and of held-out tasks.
+
+        Raises:
+            DocumentError: a suite is empty, or an expected answer breaks its contract.
+            UsageError: there is no task at all.
+        """
+        tasks, sizes = _chosen_tasks(session, held_out, evaluator.asking, suites=suites)
+        contracts = {name: item.contract for name, item in session.contributions.items()}
+        scorer, asking, progress = session.scorer, evaluator.asking, evaluator.progress
+        remember, observe = evaluator.remember, scorer.observer
+        examiner = Examiner(scorer.judge, scorer.prefetch, asking, progress, contracts, remember, observe)
+        return cls(evaluator, session, examiner, tasks, sizes)
+
+    def base_arms(self, answerer: Answerer, template: Mapping[str, Json] | None = None) -> Iterator[Arm]:
         """Ask a model, and again with more in its prompt: the skills' text, the schemas of the tools."""
         model, name = answerer.model, "base" if answerer.adapter is None else "adapter"
-        policy = self.policy(model, answerer.adapter, template=template)
-        yield from self.arms(examiner, policy, tasks, ArmLabel(name, model))
-        if self.asking.skill_text:
-            texts = {name: item.skill_text for name, item in session.contributions.items()}
-            label = ArmLabel(f"{name}+skill", model, skill_text=True)
-            yield from self.arms(examiner, policy, with_skill_text(tasks, texts), label)
-        if self.asking.tool_schemas:
-            contracts = {name: item.contract for name, item in session.contributions.items()}
-            label = ArmLabel(f"{name}+tools", model, tool_schemas=True)
-            yield from self.arms(examiner, policy, with_tool_schemas(tasks, contracts), label)
+        asking, contributions = self.evaluator.asking, self.session.contributions
+        policy = self.evaluator.policy(model, answerer.adapter, template=template)
+        yield from self.arms(policy, ArmLabel(name, model))
+        if asking.skill_text:
+            texts = {name: item.skill_text for name, item in contributions.items()}
+            exam = replace(self, tasks=with_skill_text(self.tasks, texts))
+            yield from exam.arms(policy, ArmLabel(f"{name}+skill", model, skill_text=True))
+        if asking.tool_schemas:
+            contracts = {name: item.contract for name, item in contributions.items()}
+            exam = replace(self, tasks=with_tool_schemas(self.tasks, contracts))
+            yield from exam.arms(policy, ArmLabel(f"{name}+tools", model, tool_schemas=True))
 
-    def arms(self, examiner: Examiner, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Iterator[Arm]:
+    def arms(self, policy: Policy, label: ArmLabel) -> Iterator[Arm]:
         """Ask a policy and, where that is wanted, again with answers that can only be what the contract accepts.
 
         Raises:
             UsageError: the tasks are blind, and the model is not frozen; or it cannot be held to a contract.
             PolicyError: they are, and were spent on another candidate.
         """
-        if self.asking.constrain:
+        asking, settings = self.evaluator.asking, self.evaluator.context.settings
+        if asking.constrain:
             constrainable(policy)  # before it answers freely, which may cost
-        if self.asking.blind:
-            settings = self.context.settings
-            spend((settings.blind, settings.blind_here), policy, label, tasks)
-        yield examiner.ask(policy, tasks, label)
-        if self.asking.constrain:
-            yield examiner.ask(policy, tasks, label.with_grammar())
+        if asking.blind:
+            spend((settings.blind, settings.blind_here), policy, label, self.tasks)
+        yield self.examiner.ask(policy, self.tasks, label)
+        if asking.constrain:
+            yield self.examiner.ask(policy, self.tasks, label.with_grammar())
 
+    def asked(self, arms: Iterable[Arm]) -> list[Arm]:
+        """Return the arms that were asked until the end, a limit or Ctrl-C; a last one may have a part of the answers.
 
-def asked_arms(examiner: Examiner, arms: Iterable[Arm]) -> list[Arm]:
-    """Return the arms that were asked until the end, a limit or Ctrl-C; a last one may have a part of the answers.
+        Raises:
+            KeyboardInterrupt, InconclusiveError: no answer had ended by then.
+        """
+        asked: list[Arm] = []
+        try:
+            for arm in arms:
+                asked.append(arm)
+                if self.examiner.interrupted:
+                    break
+        except KeyboardInterrupt:
+            self.examiner.interrupted = True
+        refuse_unanswered(self.examiner, asked)
+        return [arm for arm in asked if arm.records] if self.examiner.interrupted else asked
 
-    Raises:
-        KeyboardInterrupt, InconclusiveError: no answer had ended by then.
-    """
-    asked: list[Arm] = []
-    try:
-        for arm in arms:
-            asked.append(arm)
-            if examiner.interrupted:
-                break
-    except KeyboardInterrupt:
-        examiner.interrupted = True
-    refuse_unanswered(examiner, asked)
-    return [arm for arm in asked if arm.records] if examiner.interrupted else asked
+    def evaluation(self, arms: Iterable[Arm]) -> Evaluation:
+        """Return the evaluation of what arms are asked. Raises as ``asked``."""
+        return assemble(self.session.contributions, self.tasks, self.asked(arms), self.sizes)
 
 
 def refuse_unanswered(examiner: Examiner, arms: Sequence[Arm]) -> None:
@@ -238,29 +260,20 @@ def evaluate_model(
         open_session(evaluator.context, skills) as session,
     ):
         evaluator.tell_of_blind_suites(session)
-        tasks, sizes = chosen_tasks(session, rows, evaluator.asking)
-        examiner = evaluator.examiner(session)
-        arms = asked_arms(examiner, evaluator.base_arms(examiner, session, tasks, answerer))
-        evaluation = assemble(session.contributions, tasks, arms, sizes)
+        exam = Exam.of(evaluator, session, rows)
+        evaluation = exam.evaluation(exam.base_arms(answerer))
         if evaluator.command:
             evaluation = evaluation.model_copy(update={"commands": (evaluator.command,)})
         if folder is not None:
             write_atomic(folder / EVALUATION, evaluation.chunks())
             write_atomic(folder / "report.html", render_report(model_report(evaluation)))
-    return Evaluated(evaluation, output / "report.html" if output else None, examiner.interrupted)
+    return Evaluated(evaluation, output / "report.html" if output else None, exam.examiner.interrupted)
 
 
-def chosen_tasks(
-    session: JudgingSession, held_out: Iterable[Task], asking: Asking, *, suites: bool = True
+def _chosen_tasks(
+    session: JudgingSession, held_out: Iterable[Task], asking: Asking, *, suites: bool
 ) -> tuple[Sequence[EvalTask], Counter[tuple[str, str]]]:
-    """Return the tasks of all suites and the held-out ones, and the size of each task set by skill and name.
-
-    Where there is a limit, the tasks are a sample of each task set; the sizes are those of the whole sets.
-
-    Raises:
-        DocumentError: a suite is empty, or an expected answer breaks its contract.
-        UsageError: there is no task at all.
-    """
+    """Return all tasks, or a sample of each task set where there is a limit, and the sizes of the whole sets."""
     of_suites: list[EvalTask] = []
     for contributions in session.contributions.values() if suites else ():
         for suite in contributions.suites:

@@ -12,11 +12,10 @@ from skillpm.errors import UsageError
 from skillpm.evals.asking import ArmLabel
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
-from skillpm.evals.examiner import Examiner
 from skillpm.evals.figures import GRAMMAR, figures
 from skillpm.evals.records import record
 from skillpm.evals.report import render_report
-from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out
+from skillpm.evals.tasks import held_out_tasks, read_held_out
 from skillpm.formats.document import Json, read_json_lines, typed_values
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation
@@ -26,7 +25,7 @@ from skillpm.model.suite import HELD_OUT
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.answerer import Answerer
-from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chosen_tasks
+from skillpm.ops.learning.evaluate import Evaluated, Evaluator, Exam
 from skillpm.ops.learning.report import read_evaluation, run_report
 from skillpm.ops.learning.runs import project_path
 from skillpm.ops.learning.session import JudgingSession, open_session
@@ -59,20 +58,18 @@ def evaluate_run(
     held_out = (task for task in held_out_of(folder) if task.skill in names)
     with open_session(evaluator.context, skills) as session:
         evaluator.tell_of_blind_suites(session)
-        tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
+        exam = Exam.of(evaluator, session, held_out)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
-        examiner = evaluator.examiner(session)
         template = _template_arguments(folder)
-        base = evaluator.base_arms(examiner, session, tasks, Answerer(manifest.model), template) if with_base else ()
-        arms = asked_arms(examiner, chain(base, _stage_arms(evaluator, examiner, folder, tasks)))
-        evaluation = assemble(session.contributions, tasks, arms, sizes)
+        base = exam.base_arms(Answerer(manifest.model), template) if with_base else ()
+        evaluation = exam.evaluation(chain(base, _stage_arms(exam, folder)))
     if earlier is not None:
         evaluation = _merged(earlier, evaluation)
     evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
     asked_all = evaluator.asking.limit is None and names >= {skill.name for skill in manifest.skills}
-    whole = asked_all and not evaluator.asking.blind and not examiner.interrupted
+    whole = asked_all and not evaluator.asking.blind and not exam.examiner.interrupted
     report = store_evaluation(folder, evaluation, whole=whole)
-    return Evaluated(evaluation, report, examiner.interrupted)
+    return Evaluated(evaluation, report, exam.examiner.interrupted)
 
 
 def evaluate_trained(
@@ -91,24 +88,23 @@ def evaluate_trained(
     if not (held_out := held_out_of(folder)):
         return None
     measured = list(_measured_arms(session, folder, recipe))
-    examiner = evaluator.examiner(session)
-    tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
+    exam = Exam.of(evaluator, session, held_out, suites=False)
 
     def stored(arms: Sequence[Arm]) -> Evaluated | None:
         if not arms:
             return None
         answered = {item.task for arm in arms for item in arm.records}
         asked = [item for item in held_out_tasks(held_out) if item.task.key in answered]
-        evaluation = assemble(session.contributions, asked, arms, sizes)
+        evaluation = assemble(session.contributions, asked, arms, exam.sizes)
         evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
-        return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
+        return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), exam.examiner.interrupted)
 
     if not limit or manifest.stages[-1].adapter is None:
         return stored(measured)
     try:
         policy = evaluator.policy(manifest.model, folder.saved_adapter())
         label = ArmLabel(manifest.last, manifest.model, adapter=manifest.adapters[manifest.last])
-        last = asked_arms(examiner, evaluator.arms(examiner, policy, tasks, label))
+        last = exam.asked(exam.arms(policy, label))
     except BaseException:
         stored(measured)
         raise
@@ -210,9 +206,7 @@ def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[
             )
 
 
-def _stage_arms(
-    evaluator: Evaluator, examiner: Examiner, folder: RunFolder, tasks: Sequence[EvalTask]
-) -> Iterator[Arm]:
+def _stage_arms(exam: Exam, folder: RunFolder) -> Iterator[Arm]:
     """Ask the model as it was after each stage; blind tasks, as it is after the last one."""
     manifest = folder.manifest
     if not manifest.adapters:
@@ -220,17 +214,17 @@ def _stage_arms(
     asked: list[Arm] = []
     before = ""
     for stage in manifest.stages:
-        if stage.adapter is None or (evaluator.asking.blind and stage.name != manifest.last):
+        if stage.adapter is None or (exam.evaluator.asking.blind and stage.name != manifest.last):
             continue
         adapter = folder.saved_adapter(stage.adapter)
         if asked and not stage.kept:  # its adapter is the one before, so its greedy answers are
             asked = [_renamed(arm, before, stage) for arm in asked]
             yield from asked
         else:
-            policy = evaluator.policy(manifest.model, adapter)
+            policy = exam.evaluator.policy(manifest.model, adapter)
             label = ArmLabel(stage.name, manifest.model, adapter=stage.adapter)
             asked = []
-            for arm in evaluator.arms(examiner, policy, tasks, label):
+            for arm in exam.arms(policy, label):
                 asked.append(arm)
                 yield arm
         before = stage.name

@@ -16,7 +16,6 @@ from shlex import quote
 
 from skillpm.errors import UsageError
 from skillpm.evals.asking import ArmLabel
-from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import Comparison
 from skillpm.evals.decision import Decision
 from skillpm.evals.failures import wrong
@@ -24,7 +23,7 @@ from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Evaluation
 from skillpm.ops.context import Context
 from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candidate
-from skillpm.ops.learning.evaluate import Evaluator, asked_arms, chosen_tasks
+from skillpm.ops.learning.evaluate import Evaluator, Exam
 from skillpm.ops.learning.evaluate_run import held_out_of, store_evaluation, trained_skills
 from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.runs import run_word
@@ -142,18 +141,10 @@ def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evalua
     held_out = (task for task in held_out_of(after) if task.request not in learned)
     manifest, context = after.manifest, evaluator.context
     with open_session(context, trained_skills(context, (), after.path)) as session:
-        tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
-        examiner = evaluator.examiner(session)
-        named = ((BEFORE, before), (manifest.last, after))
-        arms = asked_arms(
-            examiner,
-            (
-                examiner.ask(
-                    evaluator.policy(manifest.model, folder.saved_adapter()), tasks, ArmLabel(name, manifest.model)
-                )
-                for name, folder in named
-            ),
-        )
-        if examiner.interrupted:
+        exam = Exam.of(evaluator, session, held_out)
+        named = ((ArmLabel(BEFORE, manifest.model), before), (ArmLabel(manifest.last, manifest.model), after))
+        adapters = ((evaluator.policy(manifest.model, run.saved_adapter()), label) for label, run in named)
+        evaluation = exam.evaluation(exam.examiner.ask(policy, exam.tasks, label) for policy, label in adapters)
+        if exam.examiner.interrupted:
             raise KeyboardInterrupt
-        return assemble(session.contributions, tasks, arms, sizes)
+        return evaluation
