@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from git_names import LISTS, names_of
@@ -22,6 +23,18 @@ from skillpm.plugin import Attempt, Verdict
 Commands = tuple[tuple[str, ...], ...]
 # What no state shows must be there in both or in neither: hooks that do not run here, and what is only tried or asked.
 _UNSEEN = {"--no-verify", "--dry-run", "--patch", "--interactive"}
+_VALUED = {
+    "status": "u",
+    "commit": "m",
+    "pull": "rsX",
+    "branch": "u",
+    "switch": "cC",
+    "checkout": "bB",
+    "restore": "s",
+    "merge": "msX",
+    "stash": "m",
+    "rebase": "sX",
+}  # letters that take the rest of their word as a value
 _WRONG = 0.2
 # What else is in a repository that is looked at.
 _OTHERS = tuple(
@@ -103,7 +116,7 @@ def _unseen_in(command: str, word: str) -> set[str]:
     if not word.startswith("-") or word.startswith("--"):
         return {word} & _UNSEEN
     letters = {"n": "--no-verify" if command == "commit" else "--dry-run", "p": "--patch", "i": "--interactive"}
-    bundle = word[1:].partition("m")[0]  # `-m` takes the rest of the word as its value
+    bundle = takewhile(lambda letter: letter not in _VALUED.get(command, ""), word[1:])
     return {letters[letter] for letter in bundle if letter in letters and (command, letter) != ("pull", "p")}
 
 
