@@ -10,9 +10,21 @@ UNSPACED = (
 )
 _LETTER = rf"[^\W{UNSPACED[1:-1]}]"
 WORD = re.compile(rf"{UNSPACED}|{_LETTER}+")
+_IS_UNSPACED, _IS_LETTER = re.compile(UNSPACED).match, re.compile(_LETTER).match
 
 
 def stands_in(part: str, text: str) -> bool:
     """Does a part stand in a text, and not as a part of longer words?"""
-    alone = rf"(?:(?={UNSPACED})|(?<!{_LETTER})){re.escape(part)}(?:(?<={UNSPACED})|(?!{_LETTER}))"
-    return part in text and re.search(alone, text) is not None
+    start = text.find(part)
+    while start != -1:
+        end = start + len(part)
+        edges = (text[start - 1 : start], text[start : start + 1]), (text[end : end + 1], text[end - 1 : end])
+        if all(_parted(outside, inside) for outside, inside in edges):
+            return True
+        start = text.find(part, start + 1)
+    return False
+
+
+def _parted(outside: str, inside: str) -> bool:
+    """Does no word go on from the letter inside of a part to the one outside?"""
+    return not _IS_LETTER(outside) or _IS_UNSPACED(inside) is not None
