@@ -38,10 +38,17 @@ MANNERS = (
     "in as few words as possible",
     "politely, as to a colleague",
     "as a question",
-    "as somebody in a hurry types it",
+    "as somebody in a hurry types it on a phone",
     "as it is spoken, without punctuation",
     "with one sentence in front that says why",
     "with other verbs and another order of the words",
+    "as a beginner who does not know the terms and says what should happen",
+    "as an expert who types three words",
+    "as the title of a question in a forum",
+    "as a ticket: what is seen, then what is wanted",
+    "as somebody who learned English late",
+    "by what must and what must not happen",
+    "in the middle of work, as the next step",
 )
 _LONGEST = 600  # characters of a phrasing
 _TOKENS = 256  # of a phrasing, and of an answer
