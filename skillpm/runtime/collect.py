@@ -6,7 +6,9 @@ pluggy gives neither (one exception loses all results, and results have no origi
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -63,10 +65,13 @@ def collect(
         others = [other for _, other in plugins if other is not plugin]
         started = time.perf_counter()
         try:
-            records = _records(name, manager.subset_hook_caller(hook, others)(**arguments))
+            with contextlib.redirect_stdout(sys.stderr):  # stdout has our own data, such as one JSON document
+                records = _records(name, manager.subset_hook_caller(hook, others)(**arguments))
             collected += records
             outcome = f"{len(records)} record{'' if len(records) == 1 else 's'}"
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is its own failure
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is its own failure
             outcome = described(error)[:500]
             failures.append(Failure(name, hook, outcome))
         if note is not None:

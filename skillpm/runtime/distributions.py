@@ -6,6 +6,7 @@ on. ``SKILLPM_NO_PLUGINS`` loads none of them, ``SKILLPM_LOAD_PLUGINS`` those of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -36,11 +37,14 @@ def load_host(*, plugins: Collection[str] | None = None) -> Host:
     for point in _entry_points(plugins, host) if plugins is None or plugins else ():
         source, started = _source(point), time.perf_counter()
         try:
-            plugin = point.load()
+            with contextlib.redirect_stdout(sys.stderr):
+                plugin = point.load()
             host.register(plugin, point.name, source, time.perf_counter() - started)
         except PluginError as error:
             host.failures.append(Failure(source, "load", error.message))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an import may raise anything
             reason = f"plugin `{point.name}` ({point.value}): {type(error).__name__}: {error}"
             host.failures.append(Failure(source, "load", reason[:500]))
     return host

@@ -185,9 +185,9 @@ def blaming(plugin: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except SkillpmError:
+    except (SkillpmError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # foreign code may raise anything
         raise PluginError(f"{what}: {described(error)}"[:500], plugin=plugin) from error
 
 

@@ -120,9 +120,9 @@ class Host(Plugins):
     # Host hooks: records are checked and guarded; two of one name are a PluginError that names both plugins.
 
     def index(self, url: str) -> Index | None:
-        """Return the index that a plugin makes of a URL; the first by the plugin's name."""
+        """Return the index that a plugin makes of a URL; the first by the plugin's name. Raises PluginError."""
         indexes = self.collect("skillpm_index", url=url) if self.has_any() else []
-        return indexes[0].record if indexes else None
+        return _guard_index(indexes[0].plugin, indexes[0].record) if indexes else None
 
     def layout_rules(self) -> tuple[Rule, ...]:
         """Return the layout rules, by code. Raises PluginError if a code is ours or another plugin's."""
@@ -219,6 +219,45 @@ class Host(Plugins):
         """Tell of a training run that has written its manifest."""
         if self.listens("skillpm_run_finished"):
             self.tell("skillpm_run_finished", run=run)
+
+
+_INDEX = ("page", "names", "archive")
+_MORE_OF_AN_INDEX = ("listings", "ranked", "demand_logged")  # by which isinstance tells what else an index can do
+
+
+def _guard_index(plugin: str, index: Any) -> Index:
+    """Return an index whose methods name the plugin in whatever they raise, and whose pages are pages.
+
+    Raises:
+        PluginError: it is no index.
+    """
+    name = getattr(index, "name", None)
+    missing = [item for item in _INDEX if not callable(getattr(index, item, None))]
+    missing += [] if isinstance(name, str) else ["name"]
+    if missing:
+        raise PluginError(
+            f"{plugin}: a {type(index).__name__} is not a skillpm.plugin.Index: it has no {missing[0]}",
+            hint="see docs/hooks.md",
+            plugin=plugin,
+        )
+
+    def guard(method: str) -> Callable[..., Any]:
+        def call(_: object, *arguments: Any) -> Any:
+            from skillpm.model.release import Page
+            from skillpm.runtime.guarded import blaming
+
+            with blaming(plugin, f"{plugin}: index {name}"):
+                result = getattr(index, method)(*arguments)
+                if method == "page" and not isinstance(result, Page | None):
+                    raise TypeError(f"`page` returned a {type(result).__name__}, not a Page")
+                return list(result) if hasattr(result, "__next__") else result
+
+        return call
+
+    known = {key: getattr(index, key, False) for key in ("made_here", "remote")}
+    methods = [item for item in (*_INDEX, *_MORE_OF_AN_INDEX) if callable(getattr(index, item, None))]
+    guarded: Index = type("GuardedIndex", (), {"name": name, **known, **{item: guard(item) for item in methods}})()
+    return guarded
 
 
 def _by_name(kind: str, records: Sequence[Given[Callables]], function: str) -> dict[str, Callables]:

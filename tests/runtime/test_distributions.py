@@ -275,3 +275,49 @@ def test_the_doctor_tells_of_plugins_sandboxes(project: MakeProject) -> None:
     assert "leaving at noon" in strong["note"] and "any file that you may read" not in strong["note"]
     assert "only if you name it" in weak["found"] and "any file that you may read" in weak["note"]
     assert [checks[f"sandbox plugin:{name}"]["level"] for name in ("absent", "broken")] == ["warning", "warning"]
+
+
+INDEX = """
+import sys
+from skillpm.plugin import hookimpl
+
+
+class Odd:
+    name, made_here, remote = "odd:x", False, False
+
+    def page(self, name):
+        {page}
+
+    def names(self):
+        return []
+
+    def archive(self, name, release):
+        return b""
+
+
+@hookimpl
+def skillpm_index(url):
+    print("looked at")
+    return {index}
+
+
+print("loaded")
+"""
+
+
+@pytest.mark.parametrize(
+    ("index", "page", "says"),
+    [
+        ("5", "pass", "a int is not a skillpm.plugin.Index: it has no page"),
+        ("Odd()", "return {'releases': []}", "acme: index odd:x: TypeError: `page` returned a dict, not a Page"),
+        ("Odd()", "raise BaseException('gone')", "acme: index odd:x: BaseException: gone"),
+        ("Odd()", "sys.exit(0)", "acme: index odd:x: SystemExit: 0"),
+    ],
+)
+def test_an_index_that_breaks_its_rules_is_named_and_prints_nothing_among_our_data(
+    project: MakeProject, index: str, page: str, says: str
+) -> None:
+    world = project(installed(INDEX.format(index=index, page=page)))
+    outcome = run(world, "install", "demo", "--registry", "odd:x", "--json").fails(9, says)
+    assert json.loads(outcome.out)["error"] == "plugin"
+    assert "loaded" in outcome.err and "looked at" in outcome.err
