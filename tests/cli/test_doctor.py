@@ -87,3 +87,13 @@ def test_another_distribution_of_our_name_is_told(project: MakeProject) -> None:
     document = here.call("doctor", "--json", PYTHONPATH=path).ok().document
     check = next(check for check in document["checks"] if check["name"] == "distribution")
     assert (check["level"], "skillpm 0.1.0, another project" in check["found"]) == ("warning", True)
+
+
+def test_a_misspelt_variable_is_told_and_others_are_not(project: MakeProject) -> None:
+    here = project()
+    ours = ("SKILLPM_TOKEN_HOST", "SKILLPM_SIGNING_KEY", "SKILLPM_PUBLISHER", "SKILLPM_MCP_TOKEN")
+    rest: dict[str, Any] = dict.fromkeys(ours, "x")
+    checks = here.call("doctor", "--json", SKILLPM_CONCENT="never", **rest).ok().document["checks"]
+    hints = [(check["found"], check["hint"]) for check in checks if check["name"] == "environment"]
+    says = "SKILLPM_CONCENT is not a variable of skillpm, so it has no effect"
+    assert hints == [(says, "did you mean `SKILLPM_CONSENT`?")]

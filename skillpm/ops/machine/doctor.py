@@ -16,12 +16,16 @@ from typing import Literal
 
 from skillpm.clients.folders import detected
 from skillpm.errors import SkillpmError
+from skillpm.model.name import did_you_mean
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_sandbox
 from skillpm.sandbox.sandbox import PLUGIN, Sandbox, probed
 from skillpm.settings.distribution import TRAINING, as_installed
+from skillpm.settings.folders import HOME
+from skillpm.settings.table import TABLE
 from skillpm.worker.pip import pip_path
 
+_FAMILIES = ("SKILLPM_TOKEN_", "SKILLPM_REGISTRY_")  # by which names of variables begin that are no settings
 Level = Literal["ok", "warning", "error"]
 
 GIB = 1 << 30
@@ -50,7 +54,7 @@ def examine(context: Context) -> list[Check]:
     """Return all checks; never raises."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
         _machine, _name, _git, _disk, _sandbox, _sandboxes_of_plugins, _environments, _training, _accelerator, _models,
-        _agents, _store, _pip,
+        _agents, _store, _pip, _variables,
     )  # fmt: skip
     return [check for part in parts for check in part(context)]
 
@@ -230,3 +234,12 @@ def _pip(context: Context) -> Iterator[Check]:
     has_pip = importlib.util.find_spec("pip") is not None
     version = importlib.metadata.version("pip") if has_pip else "not installed"
     yield _graded(has_pip, "pip", version, "python -m ensurepip; pip fetches the default model")
+
+
+def _variables(context: Context) -> Iterator[Check]:
+    """Yield a warning for each variable that is nearly one of ours: a misspelt one would have no effect unseen."""
+    known = {HOME, *(name for row in TABLE for name in row.variables)}
+    for name in sorted(context.settings.environment):
+        hint = did_you_mean(name, known) if name.startswith("SKILLPM_") and name not in known else ""
+        if hint and not name.startswith(_FAMILIES):
+            yield Check("environment", "warning", f"{name} is not a variable of skillpm, so it has no effect", hint)
