@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from skillpm.contract.pattern_sampler import MORE, LongTextError, PatternError, sample_pattern
+from skillpm.contract.schema import compiled
 from skillpm.model.json_schema import referenced
 
 NULL_SHARE = 0.2  # of values that may be null
@@ -78,6 +79,11 @@ class SchemaSampler:
         """Count letters of a value: limits of a schema multiply, so only their total is a bound."""
         self._left -= letters
         if self._left < 0:
+            raise UnsampledError(f"a value would have more than {_LARGEST} letters")
+
+    def _afford(self, parts: int) -> None:
+        """Refuse so many parts before the first is made."""
+        if parts * _PART > self._left:
             raise UnsampledError(f"a value would have more than {_LARGEST} letters")
 
     def _whole(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,13 +179,17 @@ class SchemaSampler:
         raise UnsampledError("no text has the required length")
 
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
-        fixed = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
+        contained = int(schema.get("minContains", 1)) if "contains" in schema else 0
+        self._afford(contained)
+        parts = [*schema.get("prefixItems", ()), *[schema.get("contains")] * contained]
+        fixed = [self.value(part, depth + 1) for part in parts]
         most = schema.get("maxItems")
         least = int(schema.get("minItems", 0 if fixed or most == 0 else 1))
         if schema.get("items", True) is False:
             return fixed
         top = max(least, len(fixed), _ITEMS) if most is None else int(most)
         count = self._chance.randint(max(least, min(len(fixed), top)), min(top, max(least, _ITEMS, len(fixed))))
+        self._afford(count - len(fixed))
         items = fixed[:count]
         for _ in range(_TRIES * max(1, count)):
             if len(items) == count:
@@ -201,20 +211,24 @@ class SchemaSampler:
         free = schema.get("additionalProperties", True)
         patterns = schema.get("patternProperties", {})
         names = [name for name in required if name not in value]
-        usual = not properties and isinstance(free, Mapping) and depth < _DEEPEST // 2
+        usual = not properties and (isinstance(free, Mapping) or bool(patterns)) and depth < _DEEPEST // 2
         least = max(int(schema.get("minProperties", 0)), int(usual))
-        name_schema = {"type": "string", **schema.get("propertyNames", {})}
+        self._afford(least)
+        like = {"pattern": self._chance.choice([*patterns])} if patterns and not isinstance(free, Mapping) else {}
+        name_schema = {"type": "string", **like, **schema.get("propertyNames", {})}
         names += [self.value(name_schema, depth + 1) for _ in range(least - len(value) - len(names))]
         for name in names:
-            matching = (inner for pattern, inner in patterns.items() if _matches(pattern, name))
+            matching = (inner for pattern, inner in patterns.items() if _names(pattern).is_valid(name))
             value[name] = self.value(next(matching, free), depth + 1)
         return value
 
 
-def _matches(pattern: str, name: str) -> bool:
+@lru_cache(maxsize=1 << 8)
+def _names(pattern: str) -> Any:
+    """Return what tests names with a pattern, in linear time: Python's own can take for ever. Raises UnsampledError."""
     try:
-        return re.search(pattern, name) is not None
-    except re.error as error:
+        return compiled({"pattern": pattern})
+    except ValueError as error:
         raise UnsampledError(f"its pattern: {error}") from None
 
 

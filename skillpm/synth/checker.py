@@ -37,6 +37,7 @@ from skillpm.synth.pools import (
     NoValueError,
     Sampled,
     Source,
+    choice_of,
     is_constant,
     listed,
     members,
@@ -111,8 +112,9 @@ def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
 def _lists(document: SynthesisDocument) -> Iterator[tuple[Sequence[Any], Location, str]]:
     """Yield each list of values with its place, and what a person calls it."""
     for name, pool in document.values.items():
-        if pool.choice is not None:
-            yield pool.choice, ("values", name, "choice"), f"pool `{name}`"
+        choice = choice_of(pool)
+        if choice is not None:
+            yield choice, ("values", name, "choice" if pool.json_schema is None else "schema"), f"pool `{name}`"
     for place, rule in enumerate(document.tasks):
         for slot, draw in rule.draw.items():
             if not isinstance(draw.source, str):

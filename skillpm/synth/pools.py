@@ -6,6 +6,7 @@ A source draws a ``(value, text)`` pair: what the target holds, and how the requ
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import re
@@ -13,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, permutations, product
 from typing import Any, Protocol
 
@@ -22,13 +23,14 @@ import jsonschema_rs
 from skillpm.contract.schema_sampler import SchemaSampler
 from skillpm.model.longest import MAX_SAMPLED
 from skillpm.model.nouns import nouns
-from skillpm.model.synthesis import MAX_DATES, SLOT, Draw, Pool, SynthesisDocument, entry_of
+from skillpm.model.synthesis import MAX_DATES, SLOT, Draw, Entry, Pool, SynthesisDocument, entry_of
 from skillpm.model.task import canonical_json
 from skillpm.synth.days import written
 
 LISTED = MAX_DATES  # members; a longer range of integers or product of parts is never written out
 BETWEEN = re.compile(", | and ")  # the members of a list, as a request says it
 REDRAWS = 1_000  # draws before a filtered source gives up
+_FEW = 100  # values; of more, the share that is held out by rank is as good as never none
 _PLAIN = 10**15  # below it a float has each whole number
 _ATTEMPTS = 1_000  # draws for each member of a list, which must differ from the others: one may weigh 1,000
 
@@ -93,10 +95,41 @@ def listing_texts(texts: Sequence[str]) -> tuple[str, ...]:
     return joined if len(texts) == 2 else (f"{', '.join(texts[:-1])} and {texts[-1]}", *joined)
 
 
+def choice_of(pool: Pool) -> Sequence[Any] | None:
+    """Return the members of a pool that are written out, as its ``choice`` or in a schema of few values; else None."""
+    return pool.choice if pool.json_schema is None else _few_values(canonical_json(pool.json_schema))
+
+
+@lru_cache(maxsize=1 << 10)
+def _few_values(schema_text: str) -> Sequence[Any] | None:
+    """Return the values of a schema that has few and names them, as entries; else None."""
+    schema = json.loads(schema_text)
+    kind, low, high = (schema.get(key) for key in ("type", "minimum", "maximum"))
+    if "const" in schema:
+        values = [schema["const"]]
+    elif "enum" in schema:
+        values = schema["enum"]
+    elif kind == "boolean":
+        values = [True, False]
+    elif kind == "null":
+        values = [None]
+    elif kind == "integer" and type(low) is type(high) is int and high - low < _FEW:
+        values = [*range(low, high + 1)]
+    else:
+        return None
+    try:
+        is_valid = validator_of(schema).is_valid
+    except ValueError:  # which is told where values are sampled
+        return None
+    unique = {canonical_json(value): value for value in map(_as_said, values) if is_valid(value)}
+    return [Entry(value=value) for value in unique.values()] or None
+
+
 def size(pool: Pool, pools: Mapping[str, Pool]) -> int:
     """Return how many values a pool has, counting the combinations of a template and the orders of a list."""
-    if pool.choice is not None:
-        return len(pool.choice)
+    choice = choice_of(pool)
+    if choice is not None:
+        return len(choice)
     if pool.integers is not None:
         return pool.integers[1] - pool.integers[0] + 1
     if pool.dates is not None:
@@ -117,8 +150,9 @@ def _lengths(pool: Pool) -> range:
 
 def listed(pool: Pool, pools: Mapping[str, Pool]) -> tuple[Member, ...] | None:
     """Return every value in order; None where they are more than LISTED and nobody has written them out."""
-    if pool.choice is not None:
-        return members(pool.choice)
+    choice = choice_of(pool)
+    if choice is not None:
+        return members(choice)
     if pool.dates is not None:
         days = map(date.fromordinal, pool.days)
         return tuple(Member(day.isoformat(), tuple(written(day, form) for form in pool.forms)) for day in days)

@@ -14,7 +14,7 @@ from typing import Any
 
 from skillpm.model.synthesis import CLAUSE, SLOT, SynthesisDocument, scalars
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import listed, pool_of, value_text
+from skillpm.synth.pools import choice_of, listed, pool_of, value_text
 
 _MASK = "\0"
 _SHAPE = re.compile(r"\S*(?:\d|\w[/:_.@]\w|/\w)\S*")
@@ -87,7 +87,7 @@ def _pool_texts(document: SynthesisDocument) -> Iterator[str]:
     for rule in document.tasks:
         for draw in rule.draw.values():
             pool = pool_of(document, draw)
-            written = listed(pool, {}) if pool.choice is not None or pool.dates is not None else None
+            written = listed(pool, {}) if choice_of(pool) is not None or pool.dates is not None else None
             yield from (text for member in written or () for text in member.texts if text != "true")
 
 

@@ -230,8 +230,9 @@ class Sampler:
             told = tuple([values[name] for name in way.told])
             for name, base in way.relative:
                 values[name] = time_after(values[base], values[name])
-        except NoValueError as error:
-            self.rejected[f"pool `{error}` has no value on this side of the split"] += 1
+        except NoValueError as error:  # the source has tried for long; each later row would cost as much
+            reason = self._ways[way.drawn] = f"pool `{error}` has no value on this side of the split"
+            self.rejected[reason] += 1
             return None
         except ValueError as error:
             self.rejected[str(error)] += 1

@@ -29,6 +29,7 @@ from skillpm.synth.pools import (
     Sampled,
     Several,
     Source,
+    choice_of,
     known_as,
     listed,
     members,
@@ -117,7 +118,7 @@ class Division:
                 # lists the same text may have put it on the other side: then it is not drawn here.
                 return made(name, pool, sources, lambda text: self.sides.get(text, held) == held)
             return made(name, pool, sources, lambda text: self.is_held_out(text) == held)
-        if pool.json_schema is not None:
+        if pool.json_schema is not None and choice_of(pool) is None:
             return Sampled(name, pool.json_schema, lambda text: self.is_held_out(text) == held)
         if pool.integers is not None and size(pool, {}) > LISTED:
             return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
@@ -328,8 +329,8 @@ class HeldOut:
         self._values = [text for text, held in division.sides.items() if held]
         self._division = division
         pools = used_pools(document)
-        schemas = [pool.json_schema for pool in pools.values() if pool.json_schema is not None]
-        self._validators = [validator_of(schema) for schema in schemas]
+        schemas = [pool.json_schema for pool in pools.values() if choice_of(pool) is None]
+        self._validators = [validator_of(schema) for schema in schemas if schema is not None]
         self._ranges = [
             pool.integers for pool in pools.values() if pool.integers is not None and size(pool, pools) > LISTED
         ]

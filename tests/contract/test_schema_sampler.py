@@ -42,6 +42,9 @@ SCHEMAS: list[dict[str, Any]] = [
     {"type": "object", "additionalProperties": {"type": "integer"}},
     {"type": "object", "minProperties": 2, "propertyNames": {"pattern": "^x-[a-z]{3}$"}},
     {"type": "object", "required": ["ab", "b"], "patternProperties": {"^a": {"type": "integer"}}},
+    {"type": "object", "additionalProperties": False, "patternProperties": {"^k[0-9]$": {"type": "integer"}}},
+    {"type": "object", "required": ["a" * 40 + "!"], "patternProperties": {"^(a+)+$": {"type": "integer"}}},
+    {"type": "array", "contains": {"const": 7}, "minContains": 2, "items": {"type": "integer"}, "maxItems": 4},
     {"type": "string", "pattern": "^((((a*)*)*)*)*$", "minLength": 20},
     *({"type": "string", "format": name} for name in (
         "date", "time", "date-time", "duration", "email", "hostname", "uri", "uri-reference", "uuid", "ipv4", "ipv6",

@@ -32,6 +32,7 @@ from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.temporary_database import DigestMap
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.generate import synthesise
+from skillpm.synth.pools import LISTED
 from skillpm.synth.profile import Measurement
 from skillpm.synth.split import divide
 from skillpm.worker.protocol import task_document
@@ -460,7 +461,7 @@ def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
 
     stop = next(task for task in document["tasks"] if task["name"] == "stop")
     start = {**stop, "name": "start", "tool": "dev", "draw": {"port": {"from": "same"}}}
-    same = {"schema": {"type": "integer", "minimum": 10_000, "maximum": 10_020}}  # nobody lists what a schema takes
+    same = {"schema": {"type": ["integer"], "minimum": 10_000, "maximum": 10_020}}  # which is not listed
     pools = {**document["values"], "wide": {"integers": [10_000, 10_040]}, "same": same}
     small = given({**document, "values": pools, "tasks": [*document["tasks"], start]}, seeds=SEEDS)
     made = synthesise([small], strict, rows=150, held_out=30, seed=seed)
@@ -790,3 +791,27 @@ def test_first_answers_are_calls_of_the_rule_s_tool(given: Given) -> None:
     lost = {"name": "look", "tool": "dev", "requests": ["look"], "first": [{"port": "{gone}"}]}
     with pytest.raises(ValueError, match="slot `gone` is used but not in `draw`"):
         given({"tasks": [lost]})
+
+
+@pytest.mark.parametrize(
+    ("schema", "values"),
+    [
+        ({"type": "boolean"}, 2),
+        ({"const": {"a": 1}}, 1),
+        ({"enum": ["a", "b", "c", 4.0, "other"], "not": {"const": "other"}}, 4),
+        ({"type": "integer", "minimum": 1, "maximum": 9, "multipleOf": 2}, 4),
+        ({"type": "number", "minimum": 0, "maximum": 0.5, "multipleOf": 0.5}, None),  # nobody lists its two values
+        ({"type": ["integer", "null"], "minimum": 5, "maximum": 5}, None),
+    ],
+)
+def test_a_schema_of_few_values_has_them_on_both_sides_or_ends_soon(
+    given: Given, schema: dict[str, Any], values: int | None
+) -> None:
+    requests = [f"{word} {{x}}" for word in ("go", "run", "do", "take", "use")]
+    task = {"name": "t", "tool": "dev", "draw": {"x": {"from": "few"}}, "args": {"x": "{x}"}, "requests": requests}
+    small = replace(given({"values": {"few": {"schema": schema}}, "tasks": [task]}), contract=None)
+    passed = Judgement(verdict=Verdict(status="passed", score=1.0))
+    made = synthesise([small], lambda rows: [passed] * len(rows), rows=4, held_out=1, seed=0)
+    pool = made.profile.skills["small"].pools["few"]
+    assert made.train and (values is None) == (pool.train is None) and pool.values == (values or LISTED + 1)
+    assert made.held_out or "has no value on this side" in made.profile.skills["small"].held_out.shortage
