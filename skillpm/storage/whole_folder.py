@@ -37,11 +37,9 @@ def whole_folder(path: Path, option: str = "--output", *, over: bool = False) ->
     with DiskErrors("make", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{TEMPORARY}"))
-        mine = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        folder, mine = _new_folder(path)
     try:
         with DiskErrors("write", path):
-            _lock(mine)
             yield folder
             folder.chmod(0o755)
             if not over:
@@ -59,20 +57,27 @@ def whole_folder(path: Path, option: str = "--output", *, over: bool = False) ->
 def _remove_leftovers(path: Path) -> None:
     """Remove the folders of processes that were killed: nobody has their locks."""
     for left in path.parent.glob(f".{escape(path.name)}{TEMPORARY}*"):
-        with suppress(OSError):  # another process was faster, or it is no folder
+        with suppress(OSError):  # another process was faster, it is no folder, or there are no locks
             descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if _lock(descriptor):
+                if try_lock(descriptor, alone=True):
                     remove_tree(left)
             finally:
                 os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Take the lock of a folder; False where another process has it, or where there are no locks."""
-    with suppress(OSError):
-        return try_lock(descriptor, alone=True)
-    return False
+def _new_folder(path: Path) -> tuple[Path, int]:
+    """Make a folder, and open and lock it: before it is locked, another process may remove it as a leftover."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{TEMPORARY}"))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            is_mine = True
+            with suppress(OSError):  # without locks, nobody removes it
+                is_mine = try_lock(descriptor, alone=True)
+            if is_mine and folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
 
 
 def refuse_working_folder(path: Path, option: str = "--output") -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skillpm.errors import StorageError, UsageError
+from skillpm.storage.process_lock import try_lock
 from skillpm.storage.whole_folder import whole_folder
 
 
@@ -49,6 +53,30 @@ def test_a_folder_is_replaced_in_one_step_and_stays_where_that_fails(tmp_path: P
                 assert (output / "file").read_text() == "old"
                 raise error
     assert (output / "file").read_text() == "new" and [*tmp_path.iterdir()] == [output]
+
+
+def test_a_folder_that_another_process_takes_for_a_leftover_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    others: list[int] = []
+
+    def watched(**places: Any) -> str:
+        folder = str(mkdtemp(**places))
+        made.append(folder)
+        if len(made) == 1:  # it is removed at once
+            Path(folder).rmdir()
+        if len(made) == 2:  # it is about to be
+            others.append(os.open(folder, os.O_RDONLY))
+            assert try_lock(others[0], alone=True)
+        return folder
+
+    mkdtemp = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", watched)
+    with whole_folder(tmp_path / "results") as folder:
+        (folder / "file").write_text("new")
+    assert str(folder) == made[2] and (tmp_path / "results" / "file").read_text() == "new"
+    os.close(others[0])
 
 
 @pytest.mark.parametrize("name", [".", "../here"])
