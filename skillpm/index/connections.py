@@ -13,10 +13,11 @@ import re
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from skillpm.errors import RegistryError
 
@@ -102,7 +103,8 @@ class Connections:
         else:
             try:
                 login = urllib3.util.parse_url(proxy).auth
-                headers = urllib3.make_headers(proxy_basic_auth=unquote(login)) if login else None
+                secret = b64encode(unquote_to_bytes(login or "")).decode()
+                headers = {"proxy-authorization": f"Basic {secret}"} if login else None
                 manager = urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout, proxy_headers=headers)
             except urllib3.exceptions.LocationValueError:
                 raise RegistryError(

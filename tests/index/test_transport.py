@@ -371,9 +371,9 @@ def test_a_host_without_a_proxy_is_named_as_other_programs_name_it(no_proxy: str
 def test_a_login_of_a_proxy_is_sent_to_it_and_shown_to_nobody(shop: Shop) -> None:
     place = shop.url.removeprefix("http://")
     shop.answers["http://example.org/x"] = lambda handler: answering(
-        200 if handler.headers["Proxy-Authorization"] == "Basic bWU6cEBzcw==" else 407, b"by proxy"
+        200 if handler.headers["Proxy-Authorization"] == "Basic bWU6cEBz4oKs" else 407, b"by proxy"
     )(handler)
-    through = Transport(Credentials({}), environment={"http_proxy": f"http://me:p%40ss@{place}"})
+    through = Transport(Credentials({}), environment={"http_proxy": f"http://me:p%40s%E2%82%AC@{place}"})
     assert through.get("http://example.org/x", limit=100).body == b"by proxy"
     with pytest.raises(RegistryError, match="the proxy of the environment demands a login"):
         Transport(Credentials({}), environment={"http_proxy": shop.url}).get("http://example.org/x", limit=100)
