@@ -65,13 +65,13 @@ def _with_nulls(schema: Any, root: str) -> Any:
     """Return a schema in which optional properties may be null, whose references begin at ``root``."""
     if not isinstance(schema, dict):
         return schema
+    types = {schema["type"]} if isinstance(schema.get("type"), str) else {*schema.get("type", ())}
+    if types & {"number", "integer"} and schema.keys().isdisjoint(("enum", "const")):
+        schema = _bounded(schema, is_whole="number" not in types)
     objects = "properties" in schema
     left_out = {*_TOGETHER} if objects else set()
     if isinstance(schema.get("multipleOf"), float):
         left_out.add("multipleOf")  # of 0.25 the engine takes 1.50 alone, and models are trained to write 1.5
-    types = {schema["type"]} if isinstance(schema.get("type"), str) else {*schema.get("type", ())}
-    if types & {"number", "integer"} and schema.keys().isdisjoint(("enum", "const")):
-        schema = _bounded(schema, is_whole="number" not in types)
     result = {key: _inner(key, item, root) for key, item in schema.items() if key not in left_out}
     if objects:
         required = schema.get("required", ())
