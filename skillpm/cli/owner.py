@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import click
@@ -11,6 +12,7 @@ import click
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option, server_option
 from skillpm.cli.output import json_option, note, print_json, table, tell
+from skillpm.errors import RegistryError
 from skillpm.model.name import scope_of
 
 if TYPE_CHECKING:
@@ -88,8 +90,11 @@ def approval(name: str, needed: bool, registry: HttpRegistry) -> None:
     state = registry.ask("PUT", "approvals", {"scope": scope_of(name), "needed": needed})
     how = "wait for the approval of a second owner" if needed else "go live at once"
     tell(state, f"releases of {state['scope']} {how}")
-    scopes = (state["scope"], "*") if needed else ()  # owners of the registry are owners of every scope
-    people = [item for scope in scopes for item in registry.ask("GET", f"members?{urlencode({'scope': scope})}")]
+    scopes = ("*", state["scope"]) if needed else ()  # owners of the registry are owners of every scope
+    people: list[Any] = []
+    with suppress(RegistryError):  # a scope without a skill; whatever it is, the rule stands
+        for scope in scopes:
+            people += registry.ask("GET", f"members?{urlencode({'scope': scope})}")
     if len(owners := {item["account"] for item in people if item["role"] == "owner"}) == 1:
         more = f"`skillpm owner add {shlex.quote(name)} ACCOUNT` adds another owner"
         note(f"warning: {owners.pop()} is the only owner, so nobody can approve what this account publishes: {more}")
