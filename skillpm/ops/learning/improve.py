@@ -20,7 +20,7 @@ from skillpm.evals.compare import Comparison
 from skillpm.evals.decision import Decision
 from skillpm.evals.failures import wrong
 from skillpm.evals.stored_records import outcomes_of
-from skillpm.model.evaluation import Evaluation
+from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.ops.context import Context
 from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candidate
 from skillpm.ops.learning.evaluate import Evaluator, Exam
@@ -142,9 +142,13 @@ def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evalua
     manifest, context = after.manifest, evaluator.context
     with open_session(context, trained_skills(context, (), after.path)) as session:
         exam = Exam.of(evaluator, session, held_out)
-        named = ((ArmLabel(BEFORE, manifest.model), before), (ArmLabel(manifest.last, manifest.model), after))
-        adapters = ((evaluator.policy(manifest.model, run.saved_adapter()), label) for label, run in named)
-        evaluation = exam.evaluation(exam.examiner.ask(policy, exam.tasks, label) for policy, label in adapters)
+        named = ((BEFORE, before), (manifest.last, after))
+
+        def asked(name: str, run: RunFolder) -> Arm:  # its model is gone before the next one is loaded
+            policy = evaluator.policy(manifest.model, run.saved_adapter())
+            return exam.examiner.ask(policy, exam.tasks, ArmLabel(name, manifest.model))
+
+        evaluation = exam.evaluation(asked(name, run) for name, run in named)
         if exam.examiner.interrupted:
             raise KeyboardInterrupt
         return evaluation

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
 from skillpm.agent.trace import Step, Trace, Traces
 from skillpm.errors import UsageError
 from skillpm.evals.asking import Asking
+from skillpm.model.ports import Policy
+from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.improve import Round, improve, plan_round
+from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
 from skillpm.ops.learning.runs import find_run
 from tests.ops.learning.test_train import Train, tiny_model, train_it  # noqa: F401 - fixtures
 from tests.scripted_policy import Count, Server
@@ -31,6 +37,19 @@ def begin(server: Server, run: Path, *changes: str) -> tuple[Evaluator, Round]:
     return Evaluator(context, Asking(dtype="float32", max_new_tokens=4), Count()), plan_round(context, run, changes)
 
 
+def one_at_a_time(loaded: list[ref[Policy]]) -> PolicyFactory:
+    """Return what loads models, each after the one before it is gone: two may not fit on an accelerator."""
+
+    def load(request: PolicyRequest, context: Context) -> Policy:
+        gc.collect()
+        assert not any(policy() for policy in loaded)
+        policy = load_policy(request, context)
+        loaded.append(ref(policy))
+        return policy
+
+    return load
+
+
 def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: Train) -> None:  # noqa: F811
     """The new run begins with the old adapter, and has the edited answer among its rows."""
     run, settings = train_it("data.evaluate=0", "data.held_out=12"), server.context().settings
@@ -43,7 +62,7 @@ def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: 
     Traces(settings.traces).save(edited(server))
     evaluator, chosen = begin(server, run.folder)
     assert (chosen.traces, chosen.failures) == ({"server": 1}, None)
-    kept = improve(evaluator, chosen, 1.0)
+    kept = improve(replace(evaluator, policies=one_at_a_time([])), chosen, 1.0)
     assert kept.folder.name > run.folder.name  # though it was made elsewhere, and within the same second
     assert kept.decision.word == "GO" and kept.kept and find_run(settings, Path("latest")) == kept.folder
     rows = (kept.folder / "data/train.jsonl").read_text().splitlines()
