@@ -81,9 +81,9 @@ def _new_folder(path: Path) -> tuple[Path, int]:
 
 
 def refuse_working_folder(path: Path, option: str = "--output") -> None:
-    """Refuse to put another folder in the place of the one that the person is in. Raises UsageError."""
-    if os.path.realpath(path) == os.path.realpath("."):
-        raise UsageError(f"{path} is the folder that you are in", hint=f"choose another `{option}`")
+    """Refuse to put another folder in the place of one that the person is in. Raises UsageError."""
+    if Path(os.path.realpath(".")).is_relative_to(os.path.realpath(path)):
+        raise UsageError(f"{path} is or holds the folder that you are in", hint=f"choose another `{option}`")
 
 
 def _refuse_taken(path: Path, option: str) -> None:

@@ -127,6 +127,10 @@ def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project: Ma
     )
     here.call("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made", "--force").ok()
     assert (here.root / "made/train.jsonl").read_text().count("\n") == 4
+    here.write({"made/notes.txt": "text"})
+    refused = here.call("synth", "./ports", "--rows", "3", "-o", "made", "--force")
+    refused.fails(2, "made was not written by `skillpm synth` alone")
+    assert "or add `--force`" not in refused.err and (here.root / "made/notes.txt").read_text() == "text"
     assert sorted(path.name for path in here.root.iterdir()) == ["made", "mine", "ports"]
 
 

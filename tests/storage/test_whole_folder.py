@@ -79,7 +79,7 @@ def test_a_folder_that_another_process_takes_for_a_leftover_before_it_is_locked_
     os.close(others[0])
 
 
-@pytest.mark.parametrize("name", [".", "../here"])
+@pytest.mark.parametrize("name", [".", "../here", ".."])
 def test_the_working_folder_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

@@ -37,6 +37,7 @@ from skillpm.synth.rephrase import Rephrasing
 from skillpm.synth.split import HeldOut, divide
 
 PROFILE = "profile.json"
+_WRITTEN = {"train.jsonl", "held_out.jsonl", PROFILE}
 _AT_ONCE = 8  # requests to the model that rephrases
 
 
@@ -273,7 +274,7 @@ def check_output(output: Path, *, force: bool) -> None:
     """Refuse a folder that may not be written, before any work is done.
 
     Raises:
-        UsageError: something stands there; ``force`` allows only what a synthesis has written. Or we are in it.
+        UsageError: something stands there; ``force`` allows only what a synthesis alone has written. Or we are in it.
         StorageError: it cannot be made there.
     """
     refuse_working_folder(output)
@@ -286,11 +287,13 @@ def check_output(output: Path, *, force: bool) -> None:
         check_can_make(output)
         return
     if output.is_dir() and not output.is_symlink():
-        if next(output.iterdir(), None) is None or (force and (output / PROFILE).is_file()):
+        names = {path.name for path in output.iterdir()}
+        if not names or (force and PROFILE in names <= _WRITTEN):
             return
-        if force:
-            raise UsageError(f"{output} was not written by `skillpm synth`", hint="choose another `--output`")
-    raise UsageError(f"{output} exists already", hint="choose another `--output`, or add `--force`")
+    other = "choose another `--output`"
+    if force:
+        raise UsageError(f"{output} was not written by `skillpm synth` alone", hint=other)
+    raise UsageError(f"{output} exists already", hint=f"{other}, or add `--force`")
 
 
 def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) -> None:
