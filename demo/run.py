@@ -24,7 +24,7 @@ AFTER = (10, 30)  # tasks of each set that the trained one is asked: at least, a
 START = 10.0  # seconds that an evaluation takes, however fast the model is
 TRAINING = 18.0  # the same of the training
 # In units of what the untrained model takes beyond that, measured on two cores with AVX2 and two with AVX-512:
-ROW = 0.019  # to learn from one row of each skill
+ROW = 0.022  # to learn from one row of each skill
 REST = 0.65  # GRPO
 TASK = 0.0405  # to ask the trained model one task of each set, after SFT and after GRPO
 FEWEST = 120  # rows: fewer teach nothing

@@ -31,6 +31,8 @@ class Rewarder:
     Attributes:
         judged: answers so far.
         errored: those of them that could not be judged.
+        drawn: answers of groups so far.
+        perfect: those of them in groups that are right throughout and paid alike.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Rewarder:
         self._judge = judge
         self._max_error_share = max_error_share
         self._prefetch = prefetch
-        self.judged = self.errored = 0
+        self.judged = self.errored = self.drawn = self.perfect = 0
 
     def episode(self, key: str, completion: str) -> Episode:
         """Return the episode in which a task is answered once."""
@@ -99,6 +101,9 @@ class Rewarder:
             weights = {column.reward: column.weight for column in columns if column.skill == skill}
             judged = [item for item in islice(judgements, len(group)) if item.verdict.score is not None]
             counts.append(len({_pay(item, weights) for item in judged}))
+            self.drawn += len(group)
+            if counts[-1] == 1 and all(item.verdict.score == 1 for item in judged):
+                self.perfect += len(judged)
         return counts
 
 

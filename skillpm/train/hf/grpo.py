@@ -24,7 +24,7 @@ from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import Rollouts
 from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, example, rows_in_order
-from skillpm.train.hf.together import count, passes
+from skillpm.train.hf.together import count, passes, summed
 from skillpm.train.hf.validation import Validation
 
 
@@ -78,6 +78,9 @@ def _run(
         forget_reference(given.model)
     history = trainer.state.log_history
     rewards = [entry["reward"] for entry in history if "reward" in entry]
+    drawn, perfect = summed(rewarder.drawn, rewarder.perfect)
+    if drawn == perfect > 0:
+        return StageOutput(steps, kept=False, note="every answer was right, so there was nothing to learn")
     output = validation.output(steps, _ALONE if trainer.alone else "", rewards)
     if output.kept:
         _check_steps(stage, steps, history)

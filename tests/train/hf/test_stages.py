@@ -122,6 +122,18 @@ def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_pa
     assert len({key for key, _ in asked}) > stage.validate_on
 
 
+def test_a_stage_whose_answers_are_all_right_has_nothing_to_learn_and_is_no_error(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judging(episodes: Sequence[Episode]) -> list[Judgement]:
+        return [Judgement(verdict=Verdict(status="passed", score=1.0), rewards={"graded": 1.0}) for _ in episodes]
+
+    stage = Grpo(kind="grpo", steps=1, prompts=4, generations=2, validate_on=4, learning_rate=1e-3, max_new_tokens=8)
+    run(plan_of(stage), tiny_model, tmp_path, judging)
+
+    assert "taken back: every answer was right, so there was nothing to learn" in capsys.readouterr().err
+
+
 def test_an_episode_is_learned_as_its_answers_are_behind_what_was_said_and_shown(
     tiny_model: Path, tmp_path: Path
 ) -> None:
