@@ -198,7 +198,11 @@ def answer_text(value: Any) -> str:
 
     A grammar of bounded numbers takes no other form.
     """
-    text = _encode(value)
+    return in_decimals(_encode(value))
+
+
+def in_decimals(text: str) -> str:
+    """Return JSON with its numbers in decimals."""
     return _TOKEN.sub(_in_decimals, text) if _FLOATS.search(text) else text
 
 

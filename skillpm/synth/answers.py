@@ -14,7 +14,7 @@ from fractions import Fraction
 from operator import contains
 from typing import Any, NamedTuple
 
-from skillpm.contract.contract import Contract, answer_text
+from skillpm.contract.contract import Contract, in_decimals
 from skillpm.model.contract import Tool
 from skillpm.model.task import canonical_json
 from skillpm.synth.profile import Measurement
@@ -72,7 +72,7 @@ class Answers:
                     return self._call(calls, values, {"tool": tool, "args": arguments})
         completed = target if self._contract is None else self._contract.complete(target)
         text = completed if isinstance(completed, str) else _encode(completed)
-        if self._contract is not None and (decimals := answer_text(completed)) != text:
+        if self._contract is not None and (decimals := in_decimals(text)) != text:
             completed, text = json.loads(decimals), decimals  # 5 where a pool has 5.0
         return Answer(completed, text, canonical_json(completed))
 
