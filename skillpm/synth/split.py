@@ -381,7 +381,7 @@ class Corpus:
         words = WORD.findall(folded)
         if words == [folded]:
             return folded in self.words
-        # a text stands nowhere where one of its words does not; the pattern is for the few of which all do
+        # a text stands nowhere where one of its words does not; the search is for the few of which all do
         return self.words.issuperset(words) and stands_in(folded, self._text)
 
 
