@@ -26,6 +26,14 @@ def sources(place: Any) -> dict[str, str]:
     return {item["name"]: item["source"] for item in lock["skills"]}
 
 
+def write_user_config(tmp_path: Path, text: str) -> Path:
+    """Write the settings of the person who types commands, which are no part of a project, and return their file."""
+    config = tmp_path / "home/skillpm/config/config.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(f"project: 1\n{text}")
+    return config
+
+
 @pytest.fixture
 def other(tmp_path: Path, skill_files: SkillFiles) -> Path:
     """Another registry, which has newer releases of the same names."""
@@ -448,9 +456,7 @@ class TestPolicy:
         place.call("uninstall", "base").ok()  # what is forbidden can be taken away
 
     def test_a_project_cannot_loosen_its_user_s_policy(self, project: MakeProject, shop: Path, tmp_path: Path) -> None:
-        config = tmp_path / "home/skillpm/config/config.yaml"
-        config.parent.mkdir(parents=True)
-        config.write_text("project: 1\npolicy: {cooldown: 7, deny: ['registry:../evil*']}\n")
+        config = write_user_config(tmp_path, "policy: {cooldown: 7, deny: ['registry:../evil*']}\n")
         place = project({"skillpm.yaml": self.text("{cooldown: 0, deny: []}")})
         place.call("sync").ok()
         assert locked(place) == {"base": "1.0"}
@@ -463,15 +469,15 @@ class TestPolicy:
     def test_a_project_cannot_redefine_a_registry_of_its_user(
         self, project: MakeProject, shop: Path, skill_files: SkillFiles, tmp_path: Path, arguments: tuple[str, ...]
     ) -> None:
-        config = tmp_path / "home/skillpm/config/config.yaml"
-        config.parent.mkdir(parents=True)
-        config.write_text(f"project: 1\nregistries: {{acme: {tmp_path}/good}}\npolicy: {{allow: [acme, bundled]}}\n")
+        config = write_user_config(
+            tmp_path, f"registries: {{acme: {tmp_path}/good}}\npolicy: {{allow: [acme, bundled]}}\n"
+        )
         place = project({"skillpm.yaml": self.text("{}").replace("shop: ", "acme: "), "mine": skill_files("mine")})
         before = snapshot(tmp_path)
         says = ("`acme` is ../shop in skillpm.yaml:4 and ", f"/good in {config}:2", "rename `acme`")
         place.call(*arguments).fails(6, *says)
         assert snapshot(tmp_path) == before
-        config.write_text(f"project: 1\nregistries: {{acme: {shop}}}\npolicy: {{allow: [acme, bundled]}}\n")
+        write_user_config(tmp_path, f"registries: {{acme: {shop}}}\npolicy: {{allow: [acme, bundled]}}\n")
         place.write({"skillpm.yaml": self.text("{}").replace("shop: ../shop", f"acme: {shop}/")})
         place.call("sync").ok()
 
@@ -481,12 +487,10 @@ class TestPolicy:
     def test_a_user_s_policy_means_a_folder_by_its_absolute_path_however_it_is_typed(
         self, project: MakeProject, shop: Path, tmp_path: Path, pattern: str
     ) -> None:
-        config = tmp_path / "home/skillpm/config/config.yaml"
-        config.parent.mkdir(parents=True)
-        config.write_text(f"project: 1\npolicy: {{deny: ['{pattern.format(shop)}']}}\n")
+        write_user_config(tmp_path, f"policy: {{deny: ['{pattern.format(shop)}']}}\n")
         for typed in ("../shop", f"{shop}/", f"file://{shop}"):
             project().call("install", "base", "--registry", typed).fails(6, "`deny` has")
-        config.write_text(f"project: 1\npolicy: {{signatures: {{'{pattern.format(shop)}': required}}}}\n")
+        write_user_config(tmp_path, f"policy: {{signatures: {{'{pattern.format(shop)}': required}}}}\n")
         project().call("install", "base", "--registry", shop).fails(6, "has no signature")
 
     def test_a_folder_of_the_project_is_not_a_user_s_registry_of_that_name(
@@ -494,18 +498,14 @@ class TestPolicy:
     ) -> None:
         place = project({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {other: ./shop}\n"})
         shutil.copytree(shop, place.root / "shop")
-        config = tmp_path / "home/skillpm/config/config.yaml"
-        config.parent.mkdir(parents=True)
-        config.write_text("project: 1\npolicy: {allow: [shop]}\n")
+        write_user_config(tmp_path, "policy: {allow: [shop]}\n")
         place.call("sync").fails(6, "base comes from registry:shop", "`allow` does not have it")
 
     @pytest.mark.parametrize("policy", ["{allow: [acme]}", "{allow: [bundled]}", "{deny: [acme], allow: [acme]}"])
     def test_a_name_in_a_user_s_policy_means_no_registry_of_a_project(
         self, project: MakeProject, shop: Path, tmp_path: Path, policy: str
     ) -> None:
-        config = tmp_path / "home/skillpm/config/config.yaml"
-        config.parent.mkdir(parents=True)
-        config.write_text(f"project: 1\npolicy: {policy}\n")
+        write_user_config(tmp_path, f"policy: {policy}\n")
         place = project({"skillpm.yaml": self.text("{}").replace("shop: ", "acme: ")})
         place.call("sync").fails(6, "base comes from registry:../shop", "`allow` does not have it")
 
@@ -646,7 +646,5 @@ def test_a_folder_or_a_pipe_in_place_of_a_document_is_named(project: MakeProject
 
 def test_a_registry_of_the_user_that_cannot_be_used_is_told_with_its_line(project: MakeProject, tmp_path: Path) -> None:
     place = project({"skillpm.yaml": "project: 1\nrequires: {one: '*'}\n"})
-    config = tmp_path / "home/skillpm/config/config.yaml"
-    config.parent.mkdir(parents=True)
-    config.write_text("project: 1\nregistries:\n  good: https://host\n  bad: ftp://host\n")
+    config = write_user_config(tmp_path, "registries:\n  good: https://host\n  bad: ftp://host\n")
     place.call("sync", "--offline").fails(5, f"error: {config}:4: `ftp://host`")
