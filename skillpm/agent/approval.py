@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from skillpm.agent.place import Place
 from skillpm.agent.proposal import Proposal
-from skillpm.contract.schema import compiled
+from skillpm.contract.validator import compiled
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document, Format, Json, read_model
 from skillpm.model.contract import Tool

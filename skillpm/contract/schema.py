@@ -18,6 +18,7 @@ from skillpm.contract.command import Argv, CommandLineReader
 from skillpm.contract.equality import Equality
 from skillpm.contract.grammar import CommandError
 from skillpm.contract.shape import Shape, same_value
+from skillpm.contract.validator import compiled
 from skillpm.errors import DocumentError
 from skillpm.model.contract import CommandLine, Tool
 from skillpm.model.schema_effort import Effort, refuse_exponential
@@ -40,18 +41,6 @@ class SchemaError(DocumentError):
             ": ".join([f"tool `{tool}`: input_schema", *[".".join(map(str, place))] * bool(place), reason])
         )
         self.place = tuple(place)
-
-
-def compiled(schema: dict[str, Any], *, formats: bool = False) -> Any:
-    """Return a validator in linear time that opens no connection; by the standard it refuses nothing for its `format`.
-
-    Raises:
-        jsonschema_rs.ValidationError: the schema is not valid JSON Schema.
-        jsonschema_rs.ReferencingError: it refers to something outside.
-        ValueError: a pattern needs look-around or back-references.
-    """
-    options = jsonschema_rs.RegexOptions()
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=formats, pattern_options=options, offline=True)
 
 
 class ToolSchema:

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 from skillpm.contract.pattern_sampler import MORE, LongTextError, PatternError, sample_pattern
-from skillpm.contract.schema import compiled
-from skillpm.model.json_schema import referenced
+from skillpm.contract.validator import matches
+from skillpm.model.json_schema import REFERENCES, anchors_of, referenced
 
 NULL_SHARE = 0.2  # of values that may be null
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
@@ -75,6 +75,10 @@ class SchemaSampler:
             raise UnsampledError(f"`{kind[:80]}` is not a type")
         return self._makers[kind](schema, depth)
 
+    @cached_property
+    def _anchors(self) -> dict[str, Mapping[str, Any]]:
+        return anchors_of(self._root)
+
     def _spend(self, letters: int) -> None:
         """Count letters of a value: limits of a schema multiply, so only their total is a bound."""
         self._left -= letters
@@ -94,13 +98,13 @@ class SchemaSampler:
         # A reference may lead to further references and alternatives, hence the loop; its bound ends a circle.
         for _ in range(_DEEPEST):
             pieces: list[Any] = []
-            if isinstance(reference := schema.get("$ref"), str):
-                pieces.append(referenced(reference, self._root))
+            named = [schema[key] for key in REFERENCES if isinstance(schema.get(key), str)]
+            pieces += [referenced(reference, self._root, self._anchors) for reference in named]
             pieces += schema.get("allOf", ())
             for key in ("anyOf", "oneOf"):
                 if schema.get(key):
                     pieces.append(self._alternative(schema[key]))
-            rest = {key: item for key, item in schema.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
+            rest = {key: item for key, item in schema.items() if key not in (*REFERENCES, "allOf", "anyOf", "oneOf")}
             if not pieces:
                 return schema
             for piece in pieces:
@@ -218,16 +222,14 @@ class SchemaSampler:
         name_schema = {"type": "string", **like, **schema.get("propertyNames", {})}
         names += [self.value(name_schema, depth + 1) for _ in range(least - len(value) - len(names))]
         for name in names:
-            matching = (inner for pattern, inner in patterns.items() if _names(pattern).is_valid(name))
+            matching = (inner for pattern, inner in patterns.items() if _matches(pattern, name))
             value[name] = self.value(next(matching, free), depth + 1)
         return value
 
 
-@lru_cache(maxsize=1 << 8)
-def _names(pattern: str) -> Any:
-    """Return what tests names with a pattern, in linear time: Python's own can take for ever. Raises UnsampledError."""
+def _matches(pattern: str, name: str) -> bool:
     try:
-        return compiled({"pattern": pattern})
+        return matches(pattern, name)
     except ValueError as error:
         raise UnsampledError(f"its pattern: {error}") from None
 

@@ -7,16 +7,21 @@ JSON Schema says otherwise: ``{"a": null}`` and ``{}`` are different instances, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import islice, zip_longest
 from typing import Any
 
-from skillpm.formats.json_place import Path, value_at, with_value
-from skillpm.model.json_schema import branches
+from skillpm.contract.validator import matches
+from skillpm.formats.json_place import Path, value_at
+from skillpm.model.json_schema import anchors_of, branches, types_of
 
-_MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one
+_MAX_GROUPS = 64  # of whole numbers written with a fraction that are looked at in one answer
+_MAX_STEPS = 8  # of `multipleOf` that are tried
 _NO_FRACTIONS = 2.0**52  # every float from here on is an integer
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_Schemas = Sequence[Any]  # all that is said of one value
 
 
 class Shape:
@@ -28,37 +33,58 @@ class Shape:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = schema
-        self._literals = {value for value in _scalars(schema) if isinstance(value, float)}
+        self._anchors = anchors_of(schema)
+        self._floats = {number for key, number in _floats(schema) if key != "multipleOf"}
+        steps = (number for key, number in _floats(schema) if key == "multipleOf")
+        self._steps = [Fraction(str(step)) for step in islice(steps, _MAX_STEPS) if not step.is_integer()]
 
     def completed(self, value: Any, schema: Any) -> Any:
-        """Return a value with null for every absent optional property of its objects."""
-        return self._walk(value, schema, self._complete)
+        """Return a value with null for every absent optional property of its objects.
+
+        An object that may have several forms does not say which of them lacks a property. So what only some of the
+        forms have is left out where it is null.
+        """
+        return self._walk(value, [schema], self._complete)
 
     def stripped(self, value: Any, schema: Any) -> Any:
         """Return a value without the null optional properties of its objects, as a schema expects it."""
-        return self._walk(value, schema, self._strip)
+        return self._walk(value, [schema], self._strip)
 
-    def _walk(self, value: Any, schema: Any, change: Callable[..., dict[str, Any]]) -> Any:
+    def _walk(self, value: Any, schemas: _Schemas, change: Callable[[dict[str, Any], _Schemas], Any]) -> Any:
         if isinstance(value, dict):
-            objects = branches([schema], self._root)
-            inner = {name: self._walk(item, _property(objects, name), change) for name, item in value.items()}
-            return change(inner, objects)
+            around = self._branches(schemas)
+            return change({key: self._walk(item, _inner(around, key), change) for key, item in value.items()}, schemas)
         if isinstance(value, list):
-            lists = branches([schema], self._root)
-            return [self._walk(item, _item(lists, place), change) for place, item in enumerate(value)]
+            around = self._branches(schemas)
+            return [self._walk(item, _inner(around, place), change) for place, item in enumerate(value)]
         return value
 
-    def _complete(self, value: dict[str, Any], objects: list[Mapping[str, Any]]) -> dict[str, Any]:
-        forms = [schema["properties"] for schema in objects if "properties" in schema]
-        if len(forms) != 1:  # an object that may have several forms does not say which of them lacks a property
-            return value
-        optional = _optional(objects)
-        known = {name: value.get(name) for name in forms[0] if name in value or name in optional}
-        return known | value
+    def _branches(self, schemas: _Schemas, *, alternatives: bool = True) -> list[Mapping[str, Any]]:
+        return branches(schemas, self._root, anchors=self._anchors, alternatives=alternatives)
 
-    def _strip(self, value: dict[str, Any], objects: list[Mapping[str, Any]]) -> dict[str, Any]:
-        optional = _optional(objects)
-        return {name: item for name, item in value.items() if item is not None or name not in optional}
+    def _complete(self, value: dict[str, Any], schemas: _Schemas) -> dict[str, Any]:
+        objects = self._branches(schemas)
+        forms = [schema["properties"] for schema in objects if "properties" in schema]
+        if len(forms) > 1:
+            certain = self._branches(schemas, alternatives=False)
+            forms = [schema["properties"] for schema in certain if "properties" in schema]
+        names = [name for form in forms for name in form if name in value or self._is_optional(objects, name)]
+        return {name: value.get(name) for name in names} | self._strip(value, schemas)
+
+    def _strip(self, value: dict[str, Any], schemas: _Schemas) -> dict[str, Any]:
+        if None not in value.values():
+            return value
+        objects = self._branches(schemas)
+        return {name: item for name, item in value.items() if item is not None or not self._is_optional(objects, name)}
+
+    def _is_optional(self, objects: _Schemas, name: str) -> bool:
+        """May a known property be absent? Where null is no value of it, null says absent and nothing else."""
+        if not any(name in schema.get("properties", ()) for schema in objects):
+            return False
+        if not any(name in schema.get("required", ()) for schema in objects):
+            return True
+        types = types_of(self._branches(_inner(objects, name)))
+        return bool(types) and "null" not in types
 
     def fraction_for_integer(self, value: Any, is_valid: Callable[[Any], bool]) -> Path | None:
         """Return the place of a float such as 8123.0 where the schema admits only integers, or None.
@@ -67,25 +93,47 @@ class Shape:
             value: a valid value.
             is_valid: validates a value with the same schema.
         """
-        # The place cannot be looked up: `anyOf`, `$ref` and `if` decide together what it admits. So the validator is
+        # What a place admits cannot be looked up: `anyOf`, `$ref` and `if` decide it together. So the validator is
         # asked about fractions near the number. A place that admits fractions admits at least one of them, whatever its
-        # bounds; a place that admits only integers admits none. Numbers that the author lists as they are
-        # (`enum: [1.0]`) are not looked at.
-        places = [place for place in _whole_floats(value, ()) if value_at(value, place) not in self._literals]
-        if not places:
-            return None
-        for place in places[:_MAX_FLOATS]:
-            fractions = _fractions_near(value_at(value, place))
-            if not any(is_valid(with_value(value, place, fraction)) for fraction in fractions):
-                return place
-        return places[_MAX_FLOATS] if len(places) > _MAX_FLOATS else None
+        # bounds; a place that admits only integers admits none. All places are tried at once, and halved where one of
+        # them is refused. Numbers that the author lists as they are (`enum: [1.0]`) are not looked at.
+        places = [place for place in _whole_floats(value, ()) if not self._is_listed(value, place)]
+        waiting = [places] if places else []
+        for _ in range(_MAX_GROUPS):
+            if not waiting:
+                return None
+            group = waiting.pop()
+            if self._admits_fractions(value, group, is_valid):
+                continue
+            if len(group) == 1:
+                return group[0]
+            waiting += [group[len(group) // 2 :], group[: len(group) // 2]]
+        return waiting[-1][0] if waiting else None
 
+    def _admits_fractions(self, value: Any, places: list[Path], is_valid: Callable[[Any], bool]) -> bool:
+        rows = [self._fractions_near(value_at(value, place)) for place in places]
+        columns = zip_longest(*rows, fillvalue=0.5)
+        return any(is_valid(_with_values(value, dict(zip(places, column, strict=True)), ())) for column in columns)
 
-def _fractions_near(number: float) -> tuple[float, ...]:
-    """Return floats that are no integers. Beyond 2**52 there are none, so those below it of the same sign stand in."""
-    if abs(number) < _NO_FRACTIONS:
-        return number + 0.5, number - 0.5, math.nextafter(number, math.inf), math.nextafter(number, -math.inf)
-    return tuple(math.copysign(fraction, number) for fraction in (_NO_FRACTIONS - 0.5, 1e9 + 0.5, 1e3 + 0.5, 0.5))
+    def _fractions_near(self, number: float) -> list[float]:
+        """Return floats that are no integers. Beyond 2**52 are none, so those below it of the same sign stand in."""
+        if abs(number) >= _NO_FRACTIONS:
+            return [math.copysign(fraction, number) for fraction in (_NO_FRACTIONS - 0.5, 1e9 + 0.5, 1e3 + 0.5, 0.5)]
+        nearest = math.nextafter(number, math.inf), math.nextafter(number, -math.inf)
+        multiples = [float(Fraction(number) + sign * step) for step in self._steps for sign in (1, -1)]
+        return [number + 0.5, number - 0.5, *nearest, *(near for near in multiples if not near.is_integer())]
+
+    def _is_listed(self, value: Any, path: Path) -> bool:
+        """Is the float at a place one of those that ``enum`` or ``const`` has there?"""
+        number = value_at(value, path)
+        if number not in self._floats:
+            return False
+        schemas: _Schemas = [self._root]
+        for step in path:
+            around = self._branches(schemas)
+            held = [member[step] for member in _listed(around) if _has(member, step)]
+            schemas = [*_inner(around, step), *({"const": member} for member in held)]
+        return any(isinstance(member, float) and member == number for member in _listed(self._branches(schemas)))
 
 
 def same_value(left: Any, right: Any) -> bool:
@@ -105,27 +153,42 @@ def same_value(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _property(objects: list[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Return one schema for everything that is said about a property."""
-    schemas = [schema["properties"][name] for schema in objects if name in schema.get("properties", {})]
-    return {"allOf": schemas or [schema.get("additionalProperties") for schema in objects]}
-
-
-def _item(lists: list[Mapping[str, Any]], place: int) -> dict[str, Any]:
-    """Return one schema for everything that is said about an item of a list."""
+def _inner(around: _Schemas, step: str | int) -> list[Any]:
+    """Return what schemas of an object say of a property, or what those of a list say of an item."""
+    if isinstance(step, str):
+        named = [schema["properties"][step] for schema in around if step in schema.get("properties", ())]
+        patterns = ((key, held) for schema in around for key, held in schema.get("patternProperties", {}).items())
+        named += [held for pattern, held in patterns if matches(pattern, step)]
+        others = ("additionalProperties", "unevaluatedProperties")
+        return named or [schema[key] for schema in around for key in others if key in schema]
     schemas = []
-    for schema in lists:
-        prefix = schema.get("prefixItems", [])
-        schemas.append(prefix[place] if place < len(prefix) else schema.get("items"))
-    return {"allOf": schemas}
+    for schema in around:
+        prefix = schema.get("prefixItems", ())
+        keys = ("contains",) if step < len(prefix) else ("items", "unevaluatedItems", "contains")
+        schemas += [*prefix[step : step + 1], *(schema[key] for key in keys if key in schema)]
+    return schemas
 
 
-def _required(objects: list[Mapping[str, Any]]) -> set[str]:
-    return {name for schema in objects for name in schema.get("required", ()) if isinstance(name, str)}
+def _listed(schemas: _Schemas) -> Iterator[Any]:
+    for schema in schemas:
+        yield from schema.get("enum", ())
+        if "const" in schema:
+            yield schema["const"]
 
 
-def _optional(objects: list[Mapping[str, Any]]) -> set[str]:
-    return {name for schema in objects for name in schema.get("properties", {})} - _required(objects)
+def _has(member: Any, step: str | int) -> bool:
+    if isinstance(step, str):
+        return isinstance(member, dict) and step in member
+    return isinstance(member, list) and step < len(member)
+
+
+def _with_values(value: Any, leaves: Mapping[Path, Any], path: Path) -> Any:
+    """Return a copy with other values at some places."""
+    if isinstance(value, dict):
+        return {name: _with_values(item, leaves, (*path, name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_values(item, leaves, (*path, place)) for place, item in enumerate(value)]
+    return leaves.get(path, value)
 
 
 def _whole_floats(value: Any, path: Path) -> Iterator[Path]:
@@ -139,13 +202,13 @@ def _whole_floats(value: Any, path: Path) -> Iterator[Path]:
             yield from _whole_floats(item, (*path, place))
 
 
-def _scalars(schema: Any) -> Iterator[Any]:
-    """Yield the values of ``enum`` and ``const`` at any depth; they are admitted as the author wrote them."""
-    if isinstance(schema, list):
+def _floats(schema: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the floats in a schema with the keyword, or another key, at which they stand."""
+    if isinstance(schema, float):
+        yield key, schema
+    elif isinstance(schema, list):
         for item in schema:
-            yield from _scalars(item)
+            yield from _floats(item, key)
     elif isinstance(schema, dict):
-        for key, item in schema.items():
-            if key in ("enum", "const"):
-                yield from item if isinstance(item, list) else [item]
-            yield from _scalars(item)
+        for name, item in schema.items():
+            yield from _floats(item, name)

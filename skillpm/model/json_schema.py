@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
 REFERENCES = ("$ref", "$dynamicRef")
 _BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
-_ALTERNATIVES = ("allOf", "anyOf", "oneOf", "then", "else")
+_ALTERNATIVES = ("anyOf", "oneOf", "then", "else", "dependentSchemas")
 _INNER = ("properties", "items", "prefixItems", "additionalProperties")
 
 
-def referenced(reference: str, root: Mapping[str, Any]) -> Any:
-    """Return what a JSON pointer such as ``#/$defs/item`` names in a schema (RFC 6901, 6: in a URI), or None."""
-    if reference != "#" and not reference.startswith("#/"):  # an anchor, or a place in another document
-        return None
+def anchors_of(root: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the parts of a schema that have a name of their own, by the reference to it, such as ``#port``."""
+    anchors: dict[str, Mapping[str, Any]] = {}
+    waiting = [root]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            names = [part[key] for key in ("$anchor", "$dynamicAnchor") if isinstance(part.get(key), str)]
+            anchors |= {f"#{name}": part for name in names}
+        waiting += part.values() if isinstance(part, Mapping) else part if isinstance(part, list) else ()
+    return anchors
+
+
+def referenced(reference: str, root: Mapping[str, Any], anchors: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """Return what a reference names in a schema, or None.
+
+    Args:
+        reference: a JSON pointer such as ``#/$defs/item`` (RFC 6901, 6: in a URI), or one of the anchors.
+        root: the schema.
+        anchors: of the schema.
+    """
+    if reference != "#" and not reference.startswith("#/"):
+        return anchors.get(reference)
     target: Any = root
     for part in unquote(reference.removeprefix("#")).split("/")[1:]:
         step = part.replace("~1", "/").replace("~0", "~")
@@ -59,24 +79,45 @@ def refuse_remote_references(schema: Any, *, by_name: bool = False) -> None:
             refuse_remote_references(item, by_name=key in _BY_NAME and not by_name)
 
 
-def branches(schemas: Iterable[Any], root: Mapping[str, Any], *, inside: bool = False) -> list[Mapping[str, Any]]:
+def branches(
+    schemas: Iterable[Any],
+    root: Mapping[str, Any],
+    *,
+    anchors: Mapping[str, Any] | None = None,
+    inside: bool = False,
+    alternatives: bool = True,
+) -> list[Mapping[str, Any]]:
     """Return some schemas with what their references and alternatives name, each once.
 
-    References point into ``root``. ``inside`` adds the schemas of properties and items, at any depth.
+    A schema stands after what it refers to and before its alternatives.
+
+    Args:
+        schemas: that hold for one value.
+        root: into which references point.
+        anchors: of ``root``, if they are known.
+        inside: with the schemas of properties and items, at any depth.
+        alternatives: with those that need not hold for the value.
     """
     # Every schema is visited once: references may form loops, and alternatives of alternatives are exponentially many.
-    reached: dict[int, Mapping[str, Any]] = {}
-    waiting = list(schemas)
+    anchors = anchors_of(root) if anchors is None else anchors
+    keys = ("allOf", *(_ALTERNATIVES if alternatives else ()), *(_INNER if inside else ()))
+    seen: set[int] = set()
+    reached: list[Mapping[str, Any]] = []
+    waiting = [(schema, False) for schema in schemas][::-1]
     while waiting:
-        schema = waiting.pop()
-        if not isinstance(schema, Mapping) or id(schema) in reached:
-            continue
-        reached[id(schema)] = schema
-        waiting += [referenced(schema[key], root) for key in REFERENCES if isinstance(schema.get(key), str)]
-        for key in (*_ALTERNATIVES, *(_INNER if inside else ())):
-            held = schema.get(key)
-            waiting += held.values() if key == "properties" and isinstance(held, Mapping) else _as_list(held)
-    return list(reached.values())
+        schema, is_referred = waiting.pop()
+        if is_referred:
+            reached.append(schema)
+        elif isinstance(schema, Mapping) and id(schema) not in seen:
+            seen.add(id(schema))
+            named = [referenced(schema[key], root, anchors) for key in REFERENCES if isinstance(schema.get(key), str)]
+            parts = [part for key in keys for part in _parts(key, schema.get(key))]
+            waiting += [*((part, False) for part in parts[::-1]), (schema, True), *((part, False) for part in named)]
+    return reached
+
+
+def _parts(key: str, held: Any) -> list[Any]:
+    return list(held.values()) if key in _BY_NAME and isinstance(held, Mapping) else _as_list(held)
 
 
 def inner(schemas: Iterable[Any], step: str, root: Mapping[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from skillpm.contract.contract import Contract
-from skillpm.contract.schema import compiled
+from skillpm.contract.validator import compiled
 from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import Flaw, disagreements
 from skillpm.model.synthesis import SLOT, Draw, Pool, SynthesisDocument, TaskRule, placed_scalars, scalars, slots_of

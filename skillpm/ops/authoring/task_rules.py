@@ -149,7 +149,7 @@ def other_formats(subject: Subject) -> Iterator[Problem]:
     contract = compiled_contract(subject)
     if contract is None:
         return
-    from skillpm.contract.schema import compiled
+    from skillpm.contract.validator import compiled
 
     schemas = {
         name: tool.input_schema for name, tool in contract.tools.items() if '"format"' in json.dumps(tool.input_schema)
