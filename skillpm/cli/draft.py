@@ -29,9 +29,12 @@ def command(path: Path, model: str | None, dry_run: bool) -> None:
 
     policy = None
     if model is not None:
+        from skillpm.ops.learning.answerer import Answerer
         from skillpm.ops.learning.models import PolicyRequest, load_policy
 
-        policy = load_policy(PolicyRequest(model, None, batch_size=8), command_context())
+        context = command_context()
+        writer = Answerer.of_model(context, model)
+        policy = load_policy(PolicyRequest(writer.model, writer.adapter, batch_size=8), context)
     drafted = draft(path, policy)
     if not dry_run:
         write(path, drafted.files)

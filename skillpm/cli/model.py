@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from skillpm.cli.complete import run_names
-from skillpm.cli.context import command_settings
+from skillpm.cli.context import command_context, command_settings
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import choice_option
 from skillpm.cli.output import json_option, note, print_json, table, tell
@@ -52,41 +52,39 @@ def prepare(name: str) -> None:
 
 
 @command.command("merge", epilog="Example: skillpm model merge latest --output my-model")
-@click.argument("run", type=TypedPath(), shell_complete=run_names, metavar="RUN")
+@click.argument("source", shell_complete=run_names, metavar="RUN|ADAPTER")
 @click.option("--output", "-o", type=TypedPath(), required=True, metavar="DIR", help="A new folder.")
 @choice_option("--dtype", choices=("float32", "bfloat16"), default="float32", text="Data type of the saved weights.")
 @json_option
-def merge(run: Path, output: Path, dtype: str) -> None:
-    """Merge the adapter of a run into its base model.
+def merge(source: str, output: Path, dtype: str) -> None:
+    """Merge an adapter, such as the last one of a run, into its base model.
 
     Writes safetensors, tokenizer and chat template.
     The folder is what every program that reads models of transformers takes, vLLM and llama.cpp's converter among them.
     It is loaded again, and must give the probabilities that the adapter gives.
     """
-    from skillpm.ops.learning.models import merge_run
-    from skillpm.ops.learning.runs import find_run
+    from skillpm.ops.learning.merge import merge_model
 
-    settings = command_settings()
-    merge_run(settings, find_run(settings, run), output, dtype)
+    merge_model(command_context(), source, output, dtype)
     tell({"output": output, "dtype": dtype}, out=output)
 
 
 @command.command("export", epilog="Example: skillpm model export latest --output my-model.gguf")
-@click.argument("source", shell_complete=run_names, metavar="RUN|MODEL")
+@click.argument("source", shell_complete=run_names, metavar="RUN|ADAPTER|MODEL")
 @click.option("--output", "-o", type=TypedPath(), required=True, metavar="FILE", help="A new file.")
 @choice_option(
     "--type", "file_type", choices=("f32", "f16", "bf16", "q8_0"), default="f16", text="Data type of the weights."
 )
 @json_option
 def export(source: str, output: Path, file_type: str) -> None:
-    """Write a run or a model as one GGUF file.
+    """Write a run, an adapter or a model as one GGUF file.
 
     llama.cpp, Ollama and LM Studio read it.
-    The adapter of a run is merged in. The file is read again: it must write the same tokens and give the same
+    An adapter is merged in. The file is read again: it must write the same tokens and give the same
     probabilities. Models of the families llama, mistral, qwen2 and qwen3 with a byte-level tokenizer can be written;
     any other is refused with the reason.
     """
-    from skillpm.ops.learning.models import export_model
+    from skillpm.ops.learning.merge import export_model
 
-    export_model(command_settings(), source, output, file_type)
+    export_model(command_context(), source, output, file_type)
     tell({"output": str(output), "type": file_type}, out=output)

@@ -169,7 +169,7 @@ def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, .
 
 
 def _rephrasing(context: Context, options: Mapping[str, Any]) -> Rephrasing | None:
-    from skillpm.ops.learning.synth import load_rephrasing
+    from skillpm.ops.learning.rephrase import load_rephrasing
 
     model, share = options["rephrase_with"], options["rephrase_share"]
     if model is None and share is not None:

@@ -17,9 +17,11 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.formats.typed_path import typed_path
+from skillpm.layout.filenames import CONFIGURATION
 from skillpm.model.name import did_you_mean
 from skillpm.storage.files import DiskErrors
 
@@ -105,6 +107,11 @@ def locate_model(text: str, models: Path) -> Path | str | None:
     if path.is_dir():
         if (path / "config.json").is_file():
             return path.resolve()
+        if (path / CONFIGURATION).is_file():
+            raise UsageError(
+                f"{path} holds an adapter, not a model",
+                hint=f"`skillpm model merge {quote(text)} --output DIR` makes a model of it",
+            )
         raise UsageError(
             f"{path} holds no model: it has no config.json", hint="give the folder of a transformers model"
         )

@@ -256,9 +256,14 @@ def trained_base(adapter: Path) -> str | None:
     """
     if (adapter / ADAPTER).is_file():
         return read_release(adapter).base_digest
+    run = run_of(adapter)
+    return None if run is None else run.manifest.model_digest
+
+
+def run_of(adapter: Path) -> RunFolder | None:
+    """Return the finished run in which an adapter lies, the last one or that of a stage; None where there is none."""
     runs = (folder for folder in list(adapter.parents)[:3] if (folder / RECIPE).is_file())  # others have manifests, too
-    run = next((folder for folder in runs if (folder / MANIFEST).is_file()), None)
-    return None if run is None else RunFolder(run).manifest.model_digest
+    return next((RunFolder(folder) for folder in runs if (folder / MANIFEST).is_file()), None)
 
 
 def _package_name(manifest: RunManifest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,11 @@ from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
 from skillpm.agent.recorded import RecordedPolicy, is_recorded, recorded_file
 from skillpm.errors import IntegrityError, TrainingError, UsageError
 from skillpm.formats.document import Json
-from skillpm.formats.typed_path import typed_path
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.ops.context import Context
-from skillpm.ops.learning.runs import LATEST, find_run
 from skillpm.settings import Settings
-from skillpm.storage.files import DiskErrors
-from skillpm.storage.whole_folder import whole_folder
-from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, portable_name, prepare_model
-from skillpm.train.model_files import model_digest
-from skillpm.train.run_folder import MANIFEST, RunFolder
+from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, prepare_model
 
 
 def known_models(settings: Settings) -> dict[KnownModel, Path | None]:
@@ -48,12 +41,12 @@ def ready_model(text: str, settings: Settings) -> Path | str:
     if isinstance(source, Path):
         return source
     if source is not None:
-        on_hub: Path | str = _of_torch("hub", "prepared").find_on_hub(source, offline=settings.offline)
+        on_hub: Path | str = torch_module("hub", "prepared").find_on_hub(source, offline=settings.offline)
         return on_hub
-    return prepare_model(KNOWN_MODELS[text], settings.models, _of_torch("model", "prepared").dequantise)
+    return prepare_model(KNOWN_MODELS[text], settings.models, torch_module("model", "prepared").dequantise)
 
 
-def _of_torch(module: str, aim: str) -> Any:
+def torch_module(module: str, aim: str) -> Any:
     """Import a module that knows torch. Raises TrainingError where a package of it is missing."""
     try:
         return importlib.import_module(f"skillpm.train.hf.{module}")
@@ -78,61 +71,6 @@ def check_base(trained: str | None, base: str, digest: object) -> None:
             f"the adapter was trained on a model with the digest {trained}, {base} has {here}",
             hint="use the base model that it was trained on",
         )
-
-
-def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
-    """Write the model of a finished run, with its adapter merged in, and its tokenizer.
-
-    Raises:
-        UsageError: there is no such run, it is unfinished, or the output exists.
-        IntegrityError: the base model has changed since.
-        TrainingError: torch and its companions are not installed, or the merged model answers otherwise.
-    """
-    folder = RunFolder.open(run)
-    model, adapter = folder.manifest.model, folder.saved_adapter()
-    source = ready_model(model, settings)
-    merge = _of_torch("merge", "merged").merge_adapter
-    check_base(folder.manifest.model_digest, model, model_digest(source))
-    with whole_folder(output) as target:
-        merge(source, adapter, target, dtype)
-
-
-def export_model(settings: Settings, source: str, output: Path, file_type: str) -> None:
-    """Write a model, or that of a finished run with its adapter merged in, as one GGUF file.
-
-    Args:
-        settings: know where models and runs are.
-        source: a run, else a model.
-        output: the new file.
-        file_type: f32, f16, bf16 or q8_0.
-
-    Raises:
-        UsageError: there is no such run or model, it cannot be written as GGUF, or the output exists.
-        IntegrityError: the base model has changed since.
-        TrainingError: torch and its companions are not installed, or the file answers differently from the model.
-    """
-    run = _run(settings, source)
-    model, adapter = (source, None) if run is None else (run.manifest.model, run.saved_adapter())
-    where = ready_model(model, settings)
-    name = output.stem if run is None else f"{run.manifest.name} {portable_name(model)}"
-    if output.exists():
-        raise UsageError(f"{output} exists already", hint="choose another `--output`, or move it")
-    export = _of_torch("merge", "exported").export_gguf
-    if run is not None:
-        check_base(run.manifest.model_digest, model, model_digest(where))
-    with DiskErrors("write", output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
-            export(where, adapter, Path(work) / output.name, name, file_type)
-            (Path(work) / output.name).replace(output)
-
-
-def _run(settings: Settings, source: str) -> RunFolder | None:
-    """Return the run that a word stands for; None where it stands for a model."""
-    if source in KNOWN_MODELS or (typed_path(source) / "config.json").is_file():
-        return None
-    is_run = source == LATEST or (Path(source) / MANIFEST).is_file() or (settings.runs / source).is_dir()
-    return RunFolder.open(find_run(settings, Path(source))) if is_run else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +141,7 @@ def load_policy(request: PolicyRequest, context: Context) -> Policy:
             raise UsageError(f"the policy `{maker.name}` chooses its data type itself", hint="remove `--dtype`")
         return maker.open(rest, request.adapter, request.batch_size)
     source = ready_model(request.model, context.settings)
-    policy: Policy = _of_torch("policy", "loaded").TransformersPolicy(
+    policy: Policy = torch_module("policy", "loaded").TransformersPolicy(
         source,
         request.adapter,
         dtype=request.dtype,

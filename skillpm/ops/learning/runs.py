@@ -87,19 +87,26 @@ def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
     entry = read_lock(settings.lock_path).skill(recipe.adapter)
     named = stored_adapter(Store(settings.store), entry) if entry and entry.adapter else typed
     folder = named if (named / CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
-    try:
-        configuration = json.loads((folder / CONFIGURATION).read_bytes())
-        base = str(configuration["base_model_name_or_path"])
-    except (OSError, ValueError, LookupError, TypeError):
+    base = configured_base(folder)
+    if base is None:
         raise UsageError(
             f"no adapter at {folder}", hint="name a run, an installed adapter, or a folder with adapter_config.json"
-        ) from None
+        )
     if portable_name(base) != portable_name(recipe.model):
         raise UsageError(
             f"the adapter {recipe.adapter} is one of {base[:200]}, not of {portable_name(recipe.model)}",
             hint="use the model that it was trained on",
         )
     return folder.resolve()
+
+
+def configured_base(adapter: Path) -> str | None:
+    """Return the base model that an adapter's configuration names; None where there is none."""
+    try:
+        base = json.loads((adapter / CONFIGURATION).read_bytes())["base_model_name_or_path"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return base if isinstance(base, str) and base else None
 
 
 def run_word(settings: Settings, run: Path) -> str:

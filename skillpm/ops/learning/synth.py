@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.agent.trace import Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
@@ -22,7 +21,6 @@ from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, Task, request_key
 from skillpm.ops.context import Context
-from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
@@ -38,7 +36,6 @@ from skillpm.synth.split import HeldOut, divide
 
 PROFILE = "profile.json"
 _WRITTEN = {"train.jsonl", "held_out.jsonl", PROFILE}
-_AT_ONCE = 8  # requests to the model that rephrases
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +100,6 @@ def make_rows(
         other_suites=_other_suites(context, {item.skill.name for item in sources}),
         rephrasing=request.rephrasing,
     )
-
-
-def load_rephrasing(
-    context: Context, model: str, share: float, say: Callable[[str], None] = lambda sentence: None
-) -> Rephrasing:
-    """Load the model that writes requests in other words. What it writes is kept in the cache, and asked for once.
-
-    ``share`` is of the training rows, 0 to 1. ``say`` shows what a server is waited for.
-
-    Raises:
-        UsageError: there is no such model.
-        TrainingError: torch and its companions are not installed.
-        RegistryError: a known model could not be fetched, or the server failed.
-    """
-    policy = load_policy(PolicyRequest(model, None, batch_size=_AT_ONCE, say=say), context)
-    return Rephrasing(CachedPolicy(policy, context.settings.completions / "completions.sqlite"), share)
 
 
 def with_failures(

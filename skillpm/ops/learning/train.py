@@ -26,6 +26,7 @@ from skillpm.ops.learning.adapter import trained_base
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_trained
 from skillpm.ops.learning.models import check_base, ready_model
+from skillpm.ops.learning.rephrase import load_rephrasing
 from skillpm.ops.learning.resumption import (
     CONFIG,
     DEEPSPEED,
@@ -41,7 +42,7 @@ from skillpm.ops.learning.resumption import (
 from skillpm.ops.learning.rollouts import RolloutRecorder
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import load_rephrasing, make_rows
+from skillpm.ops.learning.synth import make_rows
 from skillpm.ops.learning.training_plan import check_recipe, plan_rows, row_request, row_sources, stored_plan
 from skillpm.ops.project.known_pages import KnownPages, adapter_recalls
 from skillpm.runtime.catalogue import Contributions

@@ -16,7 +16,7 @@ from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
 from skillpm.ops.context import Context
-from skillpm.ops.learning.models import find_policy
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.report import stored_evaluation
 from skillpm.ops.learning.session import JudgingSession
 from skillpm.ops.learning.synth import SynthesisRequest, check_held_out, read_tasks, with_failures, with_traces
@@ -38,7 +38,7 @@ def row_sources(context: Context, recipe: Recipe, session: JudgingSession) -> li
         DocumentError: one is wrong.
     """
     if recipe.data.rephrase:
-        find_policy(context, recipe.data.rephrase.model)
+        Answerer.of_model(context, recipe.data.rephrase.model)
     contributions = list(session.contributions.values())
     if recipe.data.rules:
         contributions = [_following(item, recipe.data.rules) for item in contributions]

@@ -17,11 +17,14 @@ from skillpm.index.folder_registry import FolderRegistry
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
 from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay, trained_base
-from skillpm.ops.learning.models import export_model, merge_run
+from skillpm.ops.learning.answerer import Answerer
+from skillpm.ops.learning.merge import export_model, merge_model
 from skillpm.ops.learning.runs import find_adapter
 from skillpm.settings import load_settings
+from skillpm.train.base_model import locate_model
 from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
+from skillpm.train.model_files import model_digest
 from skillpm.train.recipe import Recipe
 from tests.ops.learning.test_train import SMALL, Ending, Train, tiny_model, train_it  # noqa: F401 - fixtures
 from tests.scripted_policy import Server
@@ -53,16 +56,16 @@ def test_an_adapter_is_packed_checked_and_merged(
         pack_adapter(run.folder, packed)
 
     merged = tmp_path / "merged"
-    settings = server.context().settings
-    merge_run(settings, run.folder, merged, "float32")
+    context = server.context()
+    merge_model(context, str(run.folder), merged, "float32")
     policy = TransformersPolicy(tiny_model, packed, dtype="float32")
     for name, weights in load_model(merged, "float32").named_parameters():
         layer, _, kind = name.rpartition(".")
         assert torch.allclose(weights, getattr(policy._model.get_submodule(layer), kind), atol=1e-5)
-    export_model(settings, run.folder.name, tmp_path / "run.gguf", "f32")
+    export_model(context, run.folder.name, tmp_path / "run.gguf", "f32")
     assert GGUFReader(tmp_path / "run.gguf").fields["general.name"].contents() == "run a-model"
     with pytest.raises(UsageError, match=r"run.gguf exists already"):
-        export_model(settings, str(run.folder), tmp_path / "run.gguf", "f32")
+        export_model(context, str(run.folder), tmp_path / "run.gguf", "f32")
     assert not list(tmp_path.glob(".*"))
 
     (packed / "more.txt").write_text("more")
@@ -85,15 +88,47 @@ def test_a_model_that_was_trained_whole_is_written_with_the_tokenizer_of_its_bas
     tmp_path: Path,
 ) -> None:
     stages = "stages=[{kind: sft, epochs: 1, batch_size: 4, learning_rate: 1e-4}]"
-    run, settings = train_it("tune=full", stages, "data.evaluate=0"), server.context().settings
-    merge_run(settings, run.folder, tmp_path / "merged", "float32")
+    run, context = train_it("tune=full", stages, "data.evaluate=0"), server.context()
+    merge_model(context, str(run.folder), tmp_path / "merged", "float32")
     trained = load_model(run.folder / "adapter", "float32").state_dict()
     policy = TransformersPolicy(tmp_path / "merged", dtype="float32")
     assert all(
         torch.equal(weight, trained[name]) for name, weight in load_model(policy.name, "float32").state_dict().items()
     )
-    export_model(settings, run.folder.name, tmp_path / "run.gguf", "f32")
+    export_model(context, run.folder.name, tmp_path / "run.gguf", "f32")
     assert (tmp_path / "run.gguf").is_file()
+    assert Answerer.of_model(context, str(run.folder / "adapter")).model == run.manifest.model
+
+
+def test_a_folder_that_only_peft_wrote_is_taken_where_a_model_is(
+    server: Server,
+    train_it: Train,  # noqa: F811
+    tiny_model: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    run, context, bare = train_it("data.evaluate=0"), server.context(), tmp_path / "a@home"
+    for trained in (run.folder / "adapter", run.folder / "stages/sft/adapter"):
+        assert Answerer.of_model(context, str(trained)) == Answerer(run.manifest.model, trained)
+    bare.mkdir()
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(run.folder / "adapter" / file, bare / file)
+    with pytest.raises(UsageError, match="no model `a-model`") as error:  # the base model's name, without its path
+        Answerer.of_model(context, str(bare))
+    assert error.value.hint == f"say where its base model is: `--model {bare}@FOLDER`"
+    with pytest.raises(UsageError, match="an adapter, not a model"):
+        locate_model(str(bare), tmp_path)
+
+    config = bare / "adapter_config.json"
+    config.write_text(config.read_text().replace('"a-model"', json.dumps(str(tiny_model))))
+    for output, source in {"bare": str(bare), "run": str(run.folder)}.items():
+        merge_model(context, source, tmp_path / output, "float32")
+    assert model_digest(tmp_path / "bare") == model_digest(tmp_path / "run")
+    link = tmp_path / "link"
+    link.symlink_to(bare)
+    config.write_text("{}")
+    with pytest.raises(UsageError, match=r"adapter_config.json does not name the base model"):
+        Answerer.of_model(context, str(link))
+    assert Answerer.of_model(context, f"{link}@{tiny_model}") == Answerer(str(tiny_model), link)
 
 
 def test_answers_in_another_form_than_ours_are_not_recorded(server: Server, train_it: Train, tmp_path: Path) -> None:  # noqa: F811
