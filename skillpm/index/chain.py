@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from skillpm.errors import RegistryError
+from skillpm.errors import PolicyError, RegistryError
 from skillpm.model.name import near_names
 from skillpm.model.release import Page
 
@@ -69,7 +69,7 @@ class ChainIndex:
 
     def _guessed_page(self, name: str) -> Page | None:
         """Return a page that may not be needed. A failure is raised only when the page is requested."""
-        with contextlib.suppress(RegistryError):
+        with contextlib.suppress(RegistryError, PolicyError):
             return self.page(name)
         return None
 

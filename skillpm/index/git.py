@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -77,8 +77,11 @@ def _not_cached(url: GitUrl) -> RegistryError:
 class GitRepository:
     """One repository at one commit, cloned into a folder of ``cache``. The folder of ``url`` is ignored."""
 
-    def __init__(self, url: GitUrl, cache: Path, *, offline: bool = False) -> None:
+    def __init__(
+        self, url: GitUrl, cache: Path, *, offline: bool = False, permit: Callable[[], None] = lambda: None
+    ) -> None:
         self.url = url
+        self._permit = permit  # raises before a request that the policies forbid
         self._clone = cache / f"{hashlib.sha256(url.address.encode()).hexdigest()[:32]}.git"
         self._offline = offline
 
@@ -101,6 +104,7 @@ class GitRepository:
                 if commit is None:
                     raise _not_cached(self.url)
                 return commit
+            self._permit()
             return self._fetched(wanted, reference)
 
     def first_of(self, references: list[str]) -> str | None:
@@ -114,6 +118,7 @@ class GitRepository:
                 if self._resolved(_cached(name)):
                     return name
             raise _not_cached(self.url)
+        self._permit()
         try:
             listed = self._listed("ls-remote", "--", self.url.address, end=b"\n", inside=False)
         except RegistryError as error:

@@ -66,6 +66,7 @@ class Surroundings:
         seen: a folder for what was seen of signed registries; without it, their signatures are not checked.
         tell: takes a sentence for the person.
         witnesses: returns the sets of witnesses that a registry's place needs, each with how many of them.
+        permit: raises PolicyError before a request to a source that no policy may allow.
         overlooked: by typed place, sentences about links, submodules and deep folders, which are not searched.
     """
 
@@ -76,6 +77,7 @@ class Surroundings:
     seen: Path | None = None
     tell: Callable[[str], None] = field(default=lambda sentence: None)
     witnesses: Callable[[str], Witnesses] = field(default=lambda place: ())
+    permit: Callable[[Source], None] = field(default=lambda source: None)
     overlooked: dict[str, list[str]] = field(default_factory=dict)
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
     _archives: dict[Path, PackedFile] = field(default_factory=dict)
@@ -86,6 +88,10 @@ class Surroundings:
         from skillpm.index.transport import Transport
 
         return Transport(offline=self.offline)
+
+    def connections_to(self, kind: SourceKind, place: str) -> Transport:
+        """Return the connections for one source, which the policies may forbid."""
+        return self.transport.if_permitted(partial(self.permit, Source(kind, place)))
 
     def overlook(self, text: str, sentences: Iterable[str]) -> None:
         """Remember what was passed over in a place; a person learns it where it matters."""
@@ -122,7 +128,10 @@ class Surroundings:
         key = f"{url.address}@{url.reference}"
         if key not in self._repositories:
             self._repositories[key] = GitRepository(
-                url.at(url.reference, ""), self.cache / REPOSITORIES, offline=self.offline
+                url.at(url.reference, ""),
+                self.cache / REPOSITORIES,
+                offline=self.offline,
+                permit=partial(self.permit, Source.parse(str(url.at(url.reference, "")))),
             )
         return self._repositories[key]
 
@@ -328,16 +337,16 @@ def _web_registry(url: str, around: Surroundings) -> Index:
         from skillpm.index.well_known import INDEX, WellKnownIndex
 
         address = f"{url.partition('/.well-known/')[0]}/{INDEX}"
-        return WellKnownIndex(address, around.transport, around.pages)
+        return WellKnownIndex(address, around.connections_to(SourceKind.SITE, address), around.pages)
     from skillpm.index.http import HttpIndex
 
-    return HttpIndex(url, around.transport, around.pages, around.open_signed)
+    return HttpIndex(url, around.connections_to(SourceKind.REGISTRY, url), around.pages, around.open_signed)
 
 
 def _oci_registry(place: str, around: Surroundings) -> Index:
     from skillpm.index.oci_registry import OciRegistry
 
-    return OciRegistry(place, around.transport, around.pages)
+    return OciRegistry(place, around.connections_to(SourceKind.REGISTRY, place), around.pages)
 
 
 def _folder(text: str) -> str:

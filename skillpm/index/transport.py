@@ -14,6 +14,7 @@ archive could be half old and half new, and its digest would blame the registry 
 
 from __future__ import annotations
 
+import copy
 import email.utils
 import random
 import threading
@@ -104,6 +105,13 @@ class Transport:
         self._silent: dict[str, RegistryError] = {}
         self._stopped = threading.Event()
         self._granted: dict[str, str] = {}
+        self._permit: Callable[[], None] = lambda: None
+
+    def if_permitted(self, permit: Callable[[], None]) -> Transport:
+        """Return these connections for one source: ``permit`` is called before each request, and raises to refuse."""
+        held = copy.copy(self)
+        held._permit = permit
+        return held
 
     def stop(self) -> None:
         """Refuse further requests and stop the downloads of other threads, because the work has failed."""
@@ -213,6 +221,7 @@ class Transport:
         """Try until there is an answer, with growing pauses, as often as ``Patience`` allows."""
         if self.offline:
             raise RegistryError(f"{url} is needed, and `--offline` forbids fetching it", hint=ONLINE_ONCE)
+        self._permit()
         host = urlsplit(url).netloc
         for turn in range(self._patience.tries):
             if self._stopped.is_set():

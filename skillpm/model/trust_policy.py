@@ -6,6 +6,7 @@ person who works in it, never laxer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -24,6 +25,7 @@ Signatures = Literal["off", "when-present", "required", "trusted"]
 SIGNATURES: tuple[Signatures, ...] = ("off", "when-present", "required", "trusted")  # the laxest first
 
 T = TypeVar("T")
+_WILD = re.compile(r"[*?[]")
 Pattern = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -99,6 +101,18 @@ class TrustPolicy(Document):
         if denied is not None:
             return f"`deny` has `{denied}`"
         if self.allow is not None and not any(fnmatchcase(text, item) for item in self.allow for text in texts):
+            return "`allow` does not have it"
+        return None
+
+    def refuses_below(self, beginning: str) -> str | None:
+        """Return why no source whose text begins so is to be used, or None if one might be."""
+        denied = next((item for item in self.deny if item.endswith("*") and fnmatchcase(beginning, item)), None)
+        if denied is not None:
+            return f"`deny` has `{denied}`"
+        known = [_WILD.split(item, maxsplit=1)[0] for item in self.allow or ()]  # what matches begins so
+        if self.allow is not None and not any(
+            beginning.startswith(text) or text.startswith(beginning) for text in known
+        ):
             return "`allow` does not have it"
         return None
 

@@ -22,7 +22,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.skill import Skill
-from skillpm.model.source import BUNDLED, Source, SourceKind
+from skillpm.model.source import BUNDLED, Source, SourceKind, cut_reference
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.settings import Settings
@@ -81,6 +81,7 @@ class Context:
             seen=settings.data / "registries",
             tell=self.note,
             witnesses=self._witnesses_of,
+            permit=self._permit,
         )
 
     @cached_property
@@ -152,11 +153,18 @@ class Context:
         for policy, registries in self._policies:
             reason = policy.refuses(self._called(source, registries))
             if reason is not None:
-                raise PolicyError(
-                    f"{name} comes from {source}, which the policy does not allow: {reason}",
-                    hint="run `skillpm config` to see where each part of the policy is set",
-                    source=str(source),
-                )
+                raise _not_allowed(f"{name} comes from {source}, which the policy does not allow: {reason}", source)
+
+    def _permit(self, source: Source) -> None:
+        """Raise PolicyError before a source is asked for anything, if a policy can allow nothing of it."""
+        repository, _ = cut_reference(str(source))
+        for policy, registries in self._policies:
+            if source.kind is SourceKind.GIT:  # its commit and its folders are not known yet
+                reason = None if "://" not in repository else policy.refuses_below(f"{repository}@")
+            else:
+                reason = policy.refuses(self._called(source, registries))
+            if reason is not None:
+                raise _not_allowed(f"the policy does not allow {source}: {reason}", source)
 
     def _called(self, source: Source, registries: Mapping[str, Source]) -> list[str]:
         """Return what a policy may call a source: as a lock has it, by a folder's absolute path, or a registry's name.
@@ -320,6 +328,11 @@ class Context:
             raise IntegrityError(f"{entry} was changed in the store", hint=FETCH_AGAIN)
         description = describe(FolderTree(root)).description
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
+
+
+def _not_allowed(message: str, source: Source) -> PolicyError:
+    hint = "run `skillpm config` to see where each part of the policy is set"
+    return PolicyError(message, hint=hint, source=str(source))
 
 
 def _witness_key(text: str) -> WitnessKey:

@@ -284,6 +284,26 @@ def test_a_policy_means_a_registry_by_its_address_too(world: World, site: Shop, 
         world.refuses("install", "plain", "--registry", site.url, code=6, says=(says,))
 
 
+@pytest.mark.parametrize("policy", ["deny: ['*127.0.0.1*']", "allow: [bundled, 'git+https://127.0.0.1:1/y@*']"])
+def test_a_source_that_no_policy_allows_gets_no_request(world: World, site: Shop, policy: str) -> None:
+    world.offer_skill("plain")
+    registries = (
+        f"registries: {{site: {site.url}, wk: '{site.url}/.well-known/agent-skills', oci: 'oci://127.0.0.1:1/a'}}"
+    )
+    world.place.write({"skillpm.yaml": f"project: 1\n{registries}\npolicy: {{{policy}}}\n"})
+    for words in (
+        ("install", "plain"),
+        ("install", "plain", "--registry", "oci://127.0.0.1:1/a"),
+        ("install", f"{site.url}/.well-known/agent-skills"),
+        ("install", "git+https://127.0.0.1:1/x"),
+        ("install", "git@127.0.0.1:x"),
+        ("show", "plain"),
+    ):
+        world.refuses(*words, code=6, says=("the policy does not allow",))
+    assert "the policy does not allow" in world.place.call("search", "plain").err
+    assert site.seen == []
+
+
 def test_a_frozen_lock_without_a_needed_signer_is_refused(world: World) -> None:
     world.offer_skill("plain")
     world.place.call("install", "plain", "--registry", world.shop).ok()
