@@ -6,6 +6,7 @@ What is read is hostile: sizes and depths are bounded, duplicate keys, NaN and n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,14 @@ from skillpm.formats.strict import STRICT_DECODER, syntax_words
 MAX_ANSWER = 1 << 16  # characters
 _REMEMBERED = 4096  # characters
 _MAX_STARTS = 8  # opening braces that are tried while looking for an object among prose
-_THOUGHT_END = "</think>"
+# as chat templates close a thought: tags of several names (after which Granite marks the answer), those of Mistral,
+# Kimi and Cohere, the channels of Gemma and gpt-oss
+_THOUGHT_END = re.compile(
+    r"</(?:seed:)?(?:think|thinking|thought|reasoning)>(?:\s*<response>)?|\[/THINK\]|◁/think▷"
+    r"|<\|END_THINKING\|>(?:<\|START_RESPONSE\|>)?|<channel\|>|<\|channel\|>final(?:\s*<\|constrain\|>\w+)?<\|message\|>",
+    re.IGNORECASE,
+)
+_ANSWER_END = re.compile(r"(?:<\|return\|>|<\|END_RESPONSE\|>|</response>)\s*\Z")  # where the answer is marked, too
 _MAX_THOUGHTS = 16
 _JSON_SPACE = " \t\r\n"
 
@@ -44,7 +52,7 @@ def read_answer(completion: str) -> Answer:
 def _read(completion: str) -> Answer:
     if len(completion) > MAX_ANSWER:
         return Answer(None, False, f"longer than {MAX_ANSWER} characters")
-    text = after_thoughts(completion) if _THOUGHT_END in completion else completion.strip(_JSON_SPACE)
+    text = after_thoughts(completion) if _THOUGHT_END.search(completion) else completion.strip(_JSON_SPACE)
     if not text:
         return Answer(None, False, "empty")
     try:
@@ -79,15 +87,10 @@ def after_thoughts(completion: str) -> str:
 
 def rests(completion: str) -> Iterator[str]:
     """Yield a completion, then what stands after each end of a thought in it."""
-    rest = completion.strip(_JSON_SPACE)
-    yield rest
-    for number in range(_MAX_THOUGHTS + 1):
-        cut = rest.partition if number < _MAX_THOUGHTS else rest.rpartition
-        _, tag, after = cut(_THOUGHT_END)
-        if not tag:
-            return
-        rest = after.strip(_JSON_SPACE)
-        yield rest
+    yield completion.strip(_JSON_SPACE)
+    ends = [found.end() for found in _THOUGHT_END.finditer(completion)]
+    for end in (*ends[:_MAX_THOUGHTS], *ends[_MAX_THOUGHTS:][-1:]):
+        yield _ANSWER_END.sub("", completion[end:]).strip(_JSON_SPACE)
 
 
 def _is_json(text: str) -> bool:

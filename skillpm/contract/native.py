@@ -16,7 +16,7 @@ form         a completion                                                       
 ``harmony``  ``<|channel|>commentary to=functions.NAME<|message|>{...}<|call|>``         gpt-oss
 ============ ======================================================================== =====================
 
-A thought before a call ends at ``</think>``, as before an answer, or stands in ``[THINK]`` and ``[/THINK]``.
+A thought before a call ends as one before an answer does, at ``</think>`` for example.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ _DEEPSEEK = re.compile(
     r"|([A-Za-z][\w.-]*)<｜tool▁sep｜>\s*(\{.*\}))\s*<｜tool▁call▁end｜>\s*<｜tool▁calls▁end｜>(?:<｜end▁of▁sentence｜>)?",
     re.DOTALL,
 )
-_MISTRAL_THOUGHT = re.compile(r"\[THINK\].*?\[/THINK\]\s*", re.DOTALL)
 # openai/harmony: each message is <|start|>role<|channel|>channel<|message|>content, closed by one of three tokens.
 _MESSAGE = re.compile(
     r"(?:<\|start\|>)?(?P<head>[^<]*)(?:<\|channel\|>(?P<channel>[^<]*))?(?:<\|constrain\|>[^<]*)?"
@@ -105,7 +104,6 @@ def _llama(text: str) -> Call | None:
 
 
 def _mistral(text: str) -> Call | None:
-    text = _MISTRAL_THOUGHT.sub("", text, count=1) if text.startswith("[THINK]") else text
     text = text.removesuffix("</s>").strip()
     match = _MISTRAL.fullmatch(text)
     if match is not None:
