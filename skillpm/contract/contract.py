@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
@@ -83,6 +84,11 @@ class Contract:
         Such are arguments of unknown tools, and those that are not judged. A tolerance does not count.
         """
         return self._schemas[tool].equality.key(argument, value) if tool in self._schemas else None
+
+    def tolerance_of(self, tool: str, argument: str) -> Callable[[Any, Any], bool] | None:
+        """Return what says whether two values of an argument are the same, if numbers that differ may be; else None."""
+        equality = self._schemas[tool].equality if tool in self._schemas else None
+        return partial(equality.same, argument) if equality and equality.tolerates(argument) else None
 
     def complete(self, expected: Any) -> dict[str, Any]:
         """Return an expected answer with every argument present, in the order of the schema.

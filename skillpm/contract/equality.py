@@ -81,6 +81,11 @@ class Equality:
         """
         return _key(self._arguments.get(name), value)
 
+    def tolerates(self, name: str) -> bool:
+        """May two numbers that differ be the same in this argument?"""
+        node = self._arguments.get(name)
+        return node is not None and not node.has_key
+
     def aligned(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments on the right, each written as on the left where the two are the same."""
         return {name: left[name] if self.same(name, left[name], value) else value for name, value in right.items()}
@@ -123,7 +128,7 @@ def _same(node: _Node | None, left: Any, right: Any) -> bool:
             return _same_set(items, left, right)
         return len(left) == len(right) and all(_same(items, *pair) for pair in zip(left, right, strict=True))
     if node.tolerance is not None:
-        one, other = _number(left), _number(right)
+        one, other = number_of(left), number_of(right)
         if one is not None and other is not None:
             return abs(one - other) <= Fraction(repr(node.tolerance))
     if node.text is not None and isinstance(left, str) and isinstance(right, str):
@@ -159,14 +164,14 @@ def _key(node: _Node | None, value: Any) -> Hashable:
     if isinstance(value, list):
         keys = [_key(node and node.inner("[]"), item) for item in value]
         return ("list", frozenset(keys) if node is not None and "set" in node.by else tuple(keys))
-    if node is not None and node.tolerance is not None and (number := _number(value)) is not None:
+    if node is not None and node.tolerance is not None and (number := number_of(value)) is not None:
         return ("number", number)
     if isinstance(value, str):
         return ("text", value if node is None or node.text is None else node.text(value))
     return ("constant", value) if isinstance(value, bool) or value is None else ("number", value)
 
 
-def _number(value: Any) -> Fraction | None:
+def number_of(value: Any) -> Fraction | None:
     """Return a number, or a text that is one, exactly; 0.1 is one tenth."""
     if isinstance(value, bool):
         return None

@@ -1,21 +1,26 @@
 """Values that a contract calls the same are one value to the split: ``8`` and ``8.0``, or two names but for their case.
 
 How a value is compared follows from its place: it is put into each argument that draws it, and the arguments are
-compared. Numbers within a tolerance stay apart, for a chain of small steps would make one value of all.
+compared. Numbers within a tolerance are one value, and so are all of a chain of such steps. A pool that is one chain
+has one value, which both sides need.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import cache
+from itertools import chain, pairwise
 from typing import Any
 
 from skillpm.contract.contract import Contract
-from skillpm.model.synthesis import Pool, SynthesisDocument, TaskRule, slots_of
+from skillpm.contract.equality import number_of
+from skillpm.model.synthesis import Pool, SynthesisDocument, TaskRule, scalars, slots_of
 from skillpm.model.task import Seed, canonical_json
-from skillpm.synth.pools import known_as, listed, value_text
+from skillpm.synth.pools import LISTED, choice_of, known_as, listed, value_text
 
+_FINE = 2.0**-40  # between two numbers of a schema
 _Drawn = tuple[str, str, str, str]  # a tool, its argument, what stands there in JSON, the pool of a slot in it
 _Placed = tuple[str, str, Any, str]  # a tool, its argument, its value, the text of the value that is drawn
 
@@ -28,13 +33,22 @@ class Spellings:
         contract: says when two are the same; without one, only equal texts are.
         pools: that the document draws from, by name.
         seeds: have values, too.
+
+    Attributes:
+        chains: the names of pools too large to be written out, whose next numbers are the same.
     """
 
     def __init__(
         self, document: SynthesisDocument, contract: Contract | None, pools: Mapping[str, Pool], seeds: Sequence[Seed]
     ) -> None:
         self._first: dict[str, str] = {}
-        for texts in () if contract is None else _same(document, contract, pools, seeds):
+        self.chains: frozenset[str] = frozenset()
+        if contract is None:
+            return
+        drawn = dict.fromkeys(place for rule in document.rules for place in _drawn(rule, pools))
+        self.chains = frozenset(_chains(drawn, contract, pools))
+        placed = [*_written(document, seeds), *_placed(drawn, contract, pools)]
+        for texts in chain(_same(placed, contract), _near(placed, contract)):
             firsts = {*map(self.first, texts)}
             self._first.update(dict.fromkeys([*texts, *firsts], min(firsts)))
 
@@ -49,17 +63,47 @@ class Spellings:
         return text
 
 
-def _same(
-    document: SynthesisDocument, contract: Contract, pools: Mapping[str, Pool], seeds: Sequence[Seed]
-) -> list[set[str]]:
+def _same(placed: Iterable[_Placed], contract: Contract) -> list[set[str]]:
     """Return groups of texts that make the same argument."""
     groups: dict[tuple[str, str, Hashable], set[str]] = {}
-    drawn = dict.fromkeys(place for rule in document.rules for place in _drawn(rule, pools))
-    for tool, name, argument, text in [*_written(document, seeds), *_placed(drawn, contract, pools)]:
+    for tool, name, argument, text in placed:
         key = contract.key_of(tool, name, argument)
         if key is not None:
             groups.setdefault((tool, name, key), set()).add(text)
     return [texts for texts in groups.values() if len(texts) > 1]
+
+
+def _near(placed: Iterable[_Placed], contract: Contract) -> Iterator[set[str]]:
+    """Yield pairs of texts whose numbers follow each other, and are within a tolerance."""
+    numbers: dict[tuple[str, str], dict[str, tuple[list[Fraction], Any]]] = {}
+    for tool, name, argument, text in placed:
+        if contract.tolerance_of(tool, name):
+            found = [number for leaf in scalars(argument) if (number := number_of(leaf)) is not None]
+            numbers.setdefault((tool, name), {})[text] = (found, argument)
+    for (tool, name), values in numbers.items():
+        same = contract.tolerance_of(tool, name)
+        for (one, (_, left)), (other, (_, right)) in pairwise(sorted(values.items(), key=lambda item: item[1][0])):
+            if same and same(left, right):
+                yield {one, other}
+
+
+def _chains(drawn: Iterable[_Drawn], contract: Contract, pools: Mapping[str, Pool]) -> Iterator[str]:
+    for tool, name, text, pool in drawn:
+        same, steps = contract.tolerance_of(tool, name), _steps(pools[pool])
+        if same and steps and same(*(_with(json.loads(text), pool, value) for value in steps)):
+            yield pool
+
+
+def _steps(pool: Pool) -> tuple[float, float] | None:
+    """Return two numbers of a pool that is not written out, of which the second follows the first."""
+    if pool.integers is not None:
+        low, high = pool.integers
+        return (low, low + 1) if high - low >= LISTED else None
+    schema = pool.json_schema or {}
+    if choice_of(pool) is not None or schema.get("type") not in ("number", "integer"):
+        return None
+    low, step = schema.get("minimum", 0), schema.get("multipleOf", 1 if schema["type"] == "integer" else _FINE)
+    return (low, low + step) if isinstance(low, int | float) and isinstance(step, int | float) else None
 
 
 def _written(document: SynthesisDocument, seeds: Sequence[Seed]) -> Iterator[_Placed]:

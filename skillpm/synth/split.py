@@ -43,6 +43,7 @@ from skillpm.synth.spelling import Spellings
 from skillpm.synth.words import WORD, stands_in
 
 SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
+_ONE = "the contract calls all of them the same, within its tolerance"
 _SHOWN = "a seed, a phrasing or another pool shows every value that could be held out"
 _DIGITS = 100  # of a number that is looked for in ranges
 _HOLE = re.compile(rf"(?:{SLOT.pattern}|{CLAUSE.pattern})".replace("([", "(?:["))
@@ -119,9 +120,9 @@ class Division:
                 return made(name, pool, sources, lambda text: self.sides.get(text, held) == held)
             return made(name, pool, sources, lambda text: self.is_held_out(text) == held)
         if pool.json_schema is not None and choice_of(pool) is None:
-            return Sampled(name, pool.json_schema, lambda text: self.is_held_out(text) == held)
+            return Sampled(name, pool.json_schema, lambda text: shared or self.is_held_out(text) == held)
         if pool.integers is not None and size(pool, {}) > LISTED:
-            return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
+            return Ranged(name, pool.integers, lambda text: shared or self.is_held_out(text) == held)
         every = listed(pool, {}) or ()
         mine = [item for item in every if shared or self.is_held_out(known_as(item.value)) == held]
         return Listed(mine) if pool.dates is None else ListedDays(mine)
@@ -167,6 +168,7 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = (), contract: Co
     pools = used_pools(document)
     spellings = Spellings(document, contract, pools, seeds)
     shared = {name: reason for name, pool in pools.items() if (reason := _why_shared(pool, pools))}
+    shared |= dict.fromkeys(spellings.chains, _ONE)
     corpus = Corpus(_shown(document, seeds))
     plain = {
         name: _known_as(pool, pools)
@@ -185,7 +187,7 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = (), contract: Co
     sides.update({text: text in held for texts in plain.values() for text in texts})
     for name in plain:
         if name not in shared and held.isdisjoint(plain[name]):
-            shared[name] = _SHOWN
+            shared[name] = _ONE if len({*map(spellings.first, plain[name])}) == 1 else _SHOWN
     # what is made of other pools comes after them: only now is it known which of these are split
     _divide_whole(document, pools, shared, sides, spellings)
     requests = [_words(seed.request) for seed in seeds]
@@ -328,11 +330,11 @@ class HeldOut:
         self._phrasings = [text for text, count in words.items() if count >= (1 if text in requests else 2)]
         self._values = [text for text, held in division.sides.items() if held]
         self._division = division
-        pools = used_pools(document)
+        pools = {name: pool for name, pool in used_pools(document).items() if division.pools[name].shared is None}
         schemas = [pool.json_schema for pool in pools.values() if choice_of(pool) is None]
         self._validators = [validator_of(schema) for schema in schemas if schema is not None]
         self._ranges = [
-            pool.integers for pool in pools.values() if pool.integers is not None and size(pool, pools) > LISTED
+            pool.integers for pool in pools.values() if pool.integers is not None and size(pool, {}) > LISTED
         ]
 
     def stands_in(self, request: str, expected: Any = None) -> bool:

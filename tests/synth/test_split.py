@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -17,13 +18,14 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.model.task import Seed
+from skillpm.model.task import Seed, Split
 from skillpm.synth.checker import whole_side
 from skillpm.synth.days import written
 from skillpm.synth.pools import known_as, listing_texts
-from skillpm.synth.split import Division, HeldOut, divide, hold_out, phrasing_key, rank
+from skillpm.synth.split import _ONE, Division, HeldOut, divide, hold_out, phrasing_key, rank
 
 TEXTS = st.text("abcdefgh", min_size=1, max_size=2)
+SIDES: tuple[Split, Split] = ("train", "held_out")
 LISTS = st.lists(st.lists(TEXTS, min_size=1, max_size=9), max_size=8)
 
 
@@ -268,6 +270,7 @@ def test_what_is_held_out_is_found_where_a_script_has_no_spaces(
 PLAIN = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
 SPELLED: dict[str, tuple[dict[str, Any], Any, list[tuple[Any, Any]]]] = {
     "number": ({"type": "number"}, None, [(number, float(number)) for number in range(1, 9)]),
+    "tolerance": ({"type": "number"}, {"number": 0.5}, [(2 * number, 2 * number + 0.5) for number in range(1, 9)]),
     "casefold": ({"type": "string"}, "casefold", [(word, word.title()) for word in PLAIN]),
     "words": ({"type": "string"}, "words", [(f"{word} x", f"{word}  x") for word in PLAIN]),
     "path": ({"type": "string"}, "path", [(f"{word}/x", f"./{word}//x") for word in PLAIN]),
@@ -277,15 +280,42 @@ SPELLED: dict[str, tuple[dict[str, Any], Any, list[tuple[Any, Any]]]] = {
 }
 
 
+def taking(schema: Mapping[str, Any], comparison: Any) -> Contract:
+    tool: dict[str, Any] = {"name": "take", "input_schema": {"type": "object", "properties": {"value": schema}}}
+    compare = {} if comparison is None else {"compare": {"value": comparison}}
+    return Contract(
+        ContractDocument.model_validate({"contract": 1, "system_prompt": "p", "tools": [{**tool, **compare}]})
+    )
+
+
+@pytest.mark.parametrize(
+    ("pool", "tolerance", "why"),
+    [
+        ({"integers": [1, 50]}, 1, _ONE),
+        ({"integers": [1, 50]}, 0.5, None),
+        ({"integers": [1, 10**7]}, 1, _ONE),
+        ({"integers": [1, 10**7]}, 0.5, None),
+        ({"schema": {"type": "number"}}, 1e-6, _ONE),
+        ({"schema": {"type": "number", "multipleOf": 0.5, "minimum": 0, "maximum": 1e4}}, 1e-6, None),
+        ({"schema": {"type": "integer", "minimum": 5}}, 1, _ONE),
+    ],
+)
+def test_numbers_that_a_tolerance_makes_one_value_are_shared_by_both_sides(
+    pool: dict[str, Any], tolerance: float, why: str | None
+) -> None:
+    task = {"name": "a", "tool": "take", "requests": ["take {p}"], "draw": {"p": {"from": "p"}}}
+    document = made(values={"p": pool}, tasks=[task | {"args": {"value": "{p}"}}])
+    division, chance = divide(document, (), taking({"type": "number"}, {"number": tolerance})), random.Random(0).random
+    assert division.pools["p"].shared == why
+    train, held_out = ({division.sources(document, split)["p"].draw(chance)[0] for _ in range(200)} for split in SIDES)
+    assert why == _ONE or train.isdisjoint(held_out)
+
+
 @pytest.mark.parametrize("way", SPELLED)
 @pytest.mark.parametrize("part", [False, True])
 def test_what_the_contract_calls_one_value_is_on_one_side(way: str, part: bool) -> None:
     schema, comparison, pairs = SPELLED[way]
-    tool = {"name": "take", "input_schema": {"type": "object", "properties": {"value": schema}}}
-    compare = {} if comparison is None else {"compare": {"value": comparison}}
-    contract = Contract(
-        ContractDocument.model_validate({"contract": 1, "system_prompt": "p", "tools": [{**tool, **compare}]})
-    )
+    contract = taking(schema, comparison)
     first, second = ({"choice": [pair[place] for pair in pairs]} for place in (0, 1))
     values: dict[str, Any] = {"first": first, "second": second}
     drawn = ["first", "second"]
