@@ -83,14 +83,14 @@ def command(context: click.Context, /, **options: Any) -> None:
         raise KeyboardInterrupt(continues(options["output"]))
     if any("limit_reached" in arm.settings for arm in evaluated.evaluation.arms):
         note(continues(options["output"]))
-    _refuse_unjudged(evaluated)
+    _refuse_unjudged(evaluated, skills)
     if options["gate"] and (missed := [gate for gate in evaluated.gates if not gate.passed]):
         failed = any(gate.outcome == "failed" for gate in missed)
         remedy = "train further" if failed else "have more tasks asked and judged"
         raise CheckError("; ".join(gate.sentence for gate in missed), hint=f"{remedy}, or use `--no-gate`")
 
 
-def _refuse_unjudged(evaluated: Evaluated) -> None:
+def _refuse_unjudged(evaluated: Evaluated, skills: Sequence[Skill]) -> None:
     """Fail where no answer could be judged. Raises VerifierError or, where the verifier abstained, CheckError."""
     from skillpm.evals.stored_records import outcomes_of
 
@@ -102,8 +102,9 @@ def _refuse_unjudged(evaluated: Evaluated) -> None:
     reason = next(iter(first.verdict.reasons), "the verifier abstained")
     problem = f"none of {sum(len(arm.records) for arm in arms)} answers could be judged: {safe(reason)}"
     skill = first.skill
+    word = next((item.word for item in skills if item.name == skill), skill)
     if all(profile.status == "errored" for profile in profiles):
-        raise VerifierError(problem, hint=f"run `skillpm selftest {skill}`", skill=skill)
+        raise VerifierError(problem, hint=f"run `skillpm selftest {word}`", skill=skill)
     raise CheckError(problem, hint=f"give {skill} a contract or a verifier")
 
 

@@ -38,6 +38,8 @@ def command(evaluation: Path, output: Path | None, compare: bool, failures: bool
         from skillpm.evals.report import render_report
         from skillpm.storage.files import write_atomic
 
+        if stored.run is not None and (sentence := stored.run.without_recipe):
+            note(sentence)
         write_atomic(output_file(output), render_report(stored.report))
     if inspect_log is not None:
         _write_logs(stored, inspect_log)

@@ -52,11 +52,14 @@ def list_all() -> None:
 def show(run: Path, html: Path | None) -> None:
     """Show the settings and the results of a run."""
     from skillpm.ops.learning.stored_runs import show_run
+    from skillpm.train.run_folder import RunFolder
 
+    shown = show_run(command_context().settings, run)
+    if sentence := RunFolder(shown.folder).without_recipe:
+        note(sentence)
     if html is not None:
         _write_page(run, html)
         return
-    shown = show_run(command_context().settings, run)
     if print_json(shown):
         return
     it = shown.run

@@ -49,7 +49,7 @@ def command(skill: str, file: BinaryIO) -> None:
         note("reading rows from the terminal; Ctrl-D ends them")
     scoring = score(context, chosen, lines(), write, path=file.name)
     if scoring.errored and scoring.errored == scoring.rows:
-        hint = f"run `skillpm selftest {skill}`, or look at the expected answers"
+        hint = f"run `skillpm selftest {chosen.word}`, or look at the expected answers"
         none = "the only row could not" if scoring.rows == 1 else f"none of {scoring.rows} rows could"
         raise VerifierError(f"{none} be judged: {safe(scoring.reason)}", hint=hint, skill=chosen.name)
     if scoring.errored:

@@ -81,7 +81,7 @@ class Connections:
         except urllib3.exceptions.HTTPError as error:
             _refuse_late(url, begin, self._whole, response)
             refused = isinstance(error, urllib3.exceptions.NewConnectionError)
-            through = f"the proxy {_place(proxy)} of the environment: " if proxy else ""
+            through = f"{_named(proxy)}: " if proxy else ""
             raise CutError(through + _failure_reason(error), refused=refused) from None
         finally:
             if response is not None:
@@ -102,13 +102,16 @@ class Connections:
             manager = urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout)
         else:
             try:
-                login = urllib3.util.parse_url(proxy).auth
+                address = urllib3.util.parse_url(proxy)
+                if not address.host:
+                    raise urllib3.exceptions.LocationValueError(proxy)
+                login = address.auth
                 secret = b64encode(unquote_to_bytes(login or "")).decode()
                 headers = {"proxy-authorization": f"Basic {secret}"} if login else None
                 manager = urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout, proxy_headers=headers)
             except urllib3.exceptions.LocationValueError:
                 raise RegistryError(
-                    f"the proxy {_place(proxy)} of the environment cannot be used",
+                    f"{_named(proxy)} cannot be used",
                     hint="set `http_proxy` and `https_proxy` to http://HOST:PORT, or `no_proxy` to hosts without one",
                 ) from None
         manager.pool_classes_by_scheme = watched_pools(self._whole)
@@ -140,9 +143,10 @@ def _is_exempt(parts: SplitResult, item: str) -> bool:
     return item in ("*", host, f"[{host}]", parts.netloc.rpartition("@")[2].lower()) or host.endswith(f".{item}")
 
 
-def _place(proxy: str) -> str:
-    """Return the part of a proxy's address that a person is shown: a login is left out."""
-    return proxy.partition("://")[2].rpartition("@")[2].partition("/")[0]
+def _named(proxy: str) -> str:
+    """Return what a person is told of a proxy's address: a login is left out."""
+    place = proxy.partition("://")[2].rpartition("@")[2].partition("/")[0]
+    return f"the proxy {place} of the environment" if place else "the proxy of the environment, which names no host,"
 
 
 def _refuse_late(url: str, begin: float, whole: float, response: object) -> None:

@@ -270,7 +270,7 @@ class Context:
             UnknownSkillError: there is no such skill; the hint has similar names.
         """
         if is_path(text):
-            return self._folder(typed_path(text))
+            return replace(self._folder(typed_path(text)), typed=text)
         entry = self.lock().skill(text)
         if entry is not None:
             return self._stored(entry)

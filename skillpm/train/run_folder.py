@@ -21,7 +21,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from skillpm.errors import BusyError, DocumentError, UsageError
+from skillpm.errors import BusyError, DocumentError, StorageError, UsageError
 from skillpm.storage.files import DiskErrors, append_line, file_sha256, read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import ProcessLock, turns
 from skillpm.train.metrics import read_metrics
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # `skillpm runs` needs no pydantic
 
 MANIFEST, START, RECIPE, EVALUATION = "manifest.json", "start.json", "recipe.yaml", "evaluation.json"
 ROWS = {"train": "data/train.jsonl", "held_out": "data/held_out.jsonl"}  # by split
-INPUTS, PROFILE = (RECIPE, *ROWS.values()), "data/profile.json"
+INPUTS, DATA_PROFILE = (RECIPE, *ROWS.values()), "data/profile.json"
 _LOCK = ".training"
 _STAMP, _STAMP_LENGTH, _BEFORE = "%Y%m%d-%H%M%S", 15, datetime.min
 SEE_RUNS = "run `skillpm runs list` to see the runs of this project"
@@ -140,6 +140,15 @@ class RunFolder:
         return document if isinstance(document, dict) else {}
 
     @property
+    def without_recipe(self) -> str:
+        """A warning for a person who reads the run, where its recipe cannot be read; else empty."""
+        try:
+            _ = self.recipe
+        except (DocumentError, StorageError) as error:
+            return f"warning: the recipe of the run is left out: {error.message}"
+        return ""
+
+    @property
     def shown_evaluation(self) -> Path | None:
         """The file of the evaluation that the run's page shows, if it has one. Raises DocumentError, StorageError."""
         shown = self.manifest.shown_evaluation if (self.path / MANIFEST).is_file() else None
@@ -189,11 +198,10 @@ class RunFolder:
 
     def finished_stage(self, stage: str) -> RunStage | None:
         """Return what a stage did; None where it is not finished. Raises DocumentError, StorageError."""
-        from skillpm.formats.document import read_model
         from skillpm.model.run import RunStage
 
         path = self._stage(stage) / "stage.json"
-        return read_model(RunStage, read_text(path), path=str(path)) if path.is_file() else None
+        return self._read(RunStage, path.relative_to(self.path).as_posix()) if path.is_file() else None
 
     def finish_stage(self, record: RunStage) -> None:
         """Record what a stage did, and remove its checkpoints. Raises StorageError."""

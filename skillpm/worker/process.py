@@ -142,7 +142,7 @@ class WorkerProcess:
         except VerifierError as error:
             self.close()
             raise VerifierError(
-                error.message, hint=f"run `skillpm selftest {self.skill.name}`", skill=self.skill.name, kind=Fault.START
+                error.message, hint=f"run `skillpm selftest {self.skill.word}`", skill=self.skill.name, kind=Fault.START
             ) from None
         except BaseException:
             self.close()

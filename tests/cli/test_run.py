@@ -173,7 +173,9 @@ def test_a_rule_that_can_never_hold_is_refused(place: Project, server: tuple[str
 
 def test_a_damaged_manifest_of_one_run_stops_no_other(place: Project) -> None:
     place.write({"runs/20261128-broken/manifest.json": "{"})
-    done = ask(place, "./skills/server", "use 3").fails(2, "no run here has trained server", "skillpm train server")
+    done = ask(place, "./skills/server", "use 3").fails(
+        2, "no run here has trained server", "skillpm train ./skills/server"
+    )
     assert "warning: the run 20261128-broken is left out, its manifest is damaged" in done.err
 
 

@@ -389,6 +389,8 @@ def test_a_login_of_a_proxy_is_sent_to_it_and_shown_to_nobody(shop: Shop) -> Non
         ("127.0.0.1:1", "the proxy 127.0.0.1:1 of the environment: Conn"),
         ("socks5://me:secret@h:1", "the proxy h:1 of the environment cannot be used"),
         ("http://[::1", "of the environment cannot be used"),
+        ("://", "the proxy of the environment, which names no host, cannot be used"),
+        ("http://me:secret@", "the proxy of the environment, which names no host, cannot be used"),
     ],
 )
 def test_a_proxy_that_fails_is_named_without_its_login(proxy: str, says: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from skillpm.errors import StorageError, UsageError
+from skillpm.storage.files import write_atomic
 from skillpm.storage.process_lock import try_lock
 from skillpm.storage.whole_folder import whole_folder
 
@@ -42,6 +43,13 @@ def test_what_a_killed_command_has_left_is_removed_and_what_a_living_one_writes_
             (folder / "first").write_text("first")
         assert living.is_dir()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".results.backup", "results"]
+
+
+def test_a_file_that_cannot_be_written_is_named_as_the_person_knows_it(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as error, whole_folder(tmp_path / "results") as folder:
+        write_atomic(folder, "a folder stands there")
+    assert error.value.message == f"cannot write {tmp_path}/results: Is a directory"
+    assert error.value.details["path"] == f"{tmp_path}/results"
 
 
 def test_a_folder_is_replaced_in_one_step_and_stays_where_that_fails(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
-"""The names of run folders, which say in which order the runs began."""
+"""The names of run folders, which say in which order the runs began, and what is said of damaged ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from skillpm.errors import DocumentError
 from skillpm.train.run_folder import RunFolder
 
 
@@ -25,3 +28,16 @@ def test_a_run_that_may_be_moved_has_a_name_after_those_in_that_folder(tmp_path:
     assert RunFolder.create(candidates, "a", runs).path.parent == candidates  # which are not there yet
     (runs / "20991231-235958-a").mkdir(parents=True)
     assert RunFolder.create(candidates, "a", runs).path.name == "20991231-235959-a"
+
+
+def test_a_damaged_document_has_a_hint_and_a_recipe_that_cannot_be_read_a_warning(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write("stages/sft/stage.json", "{")
+    with pytest.raises(DocumentError) as error:
+        run.finished_stage("sft")
+    assert error.value.hint and f"`skillpm runs prune {tmp_path}` removes it" in error.value.hint
+    assert "recipe.yaml" in run.without_recipe and "No such file" in run.without_recipe
+    run.write("recipe.yaml", "[")
+    assert "recipe.yaml" in run.without_recipe
+    run.write("recipe.yaml", "recipe: 1")
+    assert run.without_recipe == ""

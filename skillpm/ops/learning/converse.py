@@ -98,7 +98,7 @@ def find_answerer(context: Context, skill: Skill, model: str | None, run: Path |
         return installed
     raise UsageError(
         f"no run here has trained {skill.name}, and no adapter of it is installed",
-        hint=f"run `skillpm train {skill.name}`, or use `--model smollm2-135m`",
+        hint=f"run `skillpm train {skill.word}`, or use `--model smollm2-135m`",
     )
 
 

@@ -164,6 +164,8 @@ def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[S
         UsageError: there is no such run or skill, or the run is unfinished.
     """
     folder = RunFolder.open(run)
+    if sentence := folder.without_recipe:
+        context.note(sentence)
     return context.skills(skills or _trained(folder))
 
 

@@ -61,7 +61,7 @@ def export(
     if recipe is not None and not chosen.recipe:
         raise UsageError(f"`{exporter}` takes no recipe", hint="remove `--recipe`")
     more = [_recipe(context, recipe)] if chosen.recipe else []
-    rows = {} if data is None else _synthesised(data, [skill.name for skill in skills])
+    rows = {} if data is None else _synthesised(data, skills)
     with whole_folder(output) as folder, open_session(context, skills) as session:
         given = {name: replace(item, tasks=rows.get(name, ())) for name, item in session.contributions.items()}
         left_out = chosen.export(given, folder, *more) or ()
@@ -111,15 +111,15 @@ def tool_schemas(context: Context, texts: Sequence[str], form: str) -> list[dict
     return [FORMS[form](tool) for tool in distinct_tools(contracts)]
 
 
-def _synthesised(folder: Path, skills: Sequence[str]) -> Mapping[str, tuple[Task, ...]]:
-    rows: dict[str, list[Task]] = {name: [] for name in skills}
+def _synthesised(folder: Path, skills: Sequence[Skill]) -> Mapping[str, tuple[Task, ...]]:
+    rows: dict[str, list[Task]] = {skill.name: [] for skill in skills}
     for path in (folder / "train.jsonl", folder / "held_out.jsonl"):
         if path.is_file():
             for task in read_tasks(path):
                 if task.skill in rows and not task.first:  # an export has no environment that would be asked between
                     rows[task.skill].append(task)
-    for name, tasks in rows.items():
-        if not tasks:
-            hint = f"`skillpm synth {name} --output data` writes train.jsonl and held_out.jsonl"
-            raise UsageError(f"{folder} has no rows of {name}", hint=hint)
+    for skill in skills:
+        if not rows[skill.name]:
+            hint = f"`skillpm synth {skill.word} --output data` writes train.jsonl and held_out.jsonl"
+            raise UsageError(f"{folder} has no rows of {skill.name}", hint=hint)
     return {name: tuple(tasks) for name, tasks in rows.items()}

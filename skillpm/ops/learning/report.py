@@ -17,7 +17,7 @@ from skillpm.ops.learning.runs import find_run
 from skillpm.settings import Settings
 from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
 from skillpm.train.metrics import read_metrics
-from skillpm.train.run_folder import EVALUATION, INPUTS, MANIFEST, PROFILE, RECIPE, RunFolder
+from skillpm.train.run_folder import DATA_PROFILE, EVALUATION, INPUTS, MANIFEST, RECIPE, RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,10 @@ def _settings(folder: RunFolder, manifest: RunManifest) -> list[Setting]:
 
 
 def _profile(folder: RunFolder) -> dict[str, tuple[Setting, ...]]:
-    text = folder.text(PROFILE)
+    text = folder.text(DATA_PROFILE)
     if not text:
         return {}
-    profile = read_model(Profile, text, path=str(folder.path / PROFILE))
+    profile = read_model(Profile, text, path=str(folder.path / DATA_PROFILE))
     return {name: tuple(_skill_lines(skill)) for name, skill in profile.skills.items()}
 
 

@@ -55,7 +55,7 @@ from skillpm.train.launch import Launch, check_shares
 from skillpm.train.plan import TrainPlan
 from skillpm.train.processes import Job, Judging, Learn, Track, launched
 from skillpm.train.recipe import Recipe, load_recipe, with_whole_paths
-from skillpm.train.run_folder import INPUTS, PROFILE, RECIPE, ROWS, RunFolder
+from skillpm.train.run_folder import DATA_PROFILE, INPUTS, RECIPE, ROWS, RunFolder
 from skillpm.train.template_arguments import template_arguments
 
 
@@ -394,7 +394,7 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
     keep_launch(folder, ready.launch)
     for split, lines in synthesis.lines.items():
         folder.write(ROWS[split], map(bytes.decode, lines))
-    folder.write(PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
+    folder.write(DATA_PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
     files = folder.digests([*INPUTS, LOCK, CONFIG, DEEPSPEED])
     folder.begin(
         RunStart(
