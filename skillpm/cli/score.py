@@ -28,7 +28,7 @@ def command(skill: str, file: BinaryIO) -> None:
     Reads rows {"expected": ..., "completion": "..."} from FILE or stdin. `request` and `id` are optional, other keys
     are ignored. Writes {status, score, components, reasons, rewards, argv} for each row, in order, with the row's `id`
     if it has one. A row that cannot be judged has the status `errored` and the score null; stderr has their number and
-    the first reason. Exits 9 if no row could be judged.
+    the first reason. Exits 9 if no row could be judged, and 2 if there is none.
 
     Output is a stream: a blank line asks for the judgements of all rows before it. At an invalid row (exit 2 with its
     line) the judgements of all rows before it are written.

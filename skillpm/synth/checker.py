@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice, product
-from typing import Any
+from typing import Any, Literal
 
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
+from skillpm.model.json_schema import branches, types_of
 from skillpm.model.rule_fit import Flaw
 from skillpm.model.synthesis import (
     CLAUSE,
@@ -60,37 +61,64 @@ _OPENED_PLACE = re.compile(r"\[(?:(\w+)(?!\w)[^\[\]]*(?=\[|\Z)|\*(?=[.,!?]?(?:\s
 _CLOSED = re.compile(r"\b(\w+)\s*\}")
 _NAMED = 8  # members of an enum in one message
 _FILLED = frozenset({"requests", "clauses", "args", "ask"})  # of a task
+_Part = Literal["text", "item", "property"]
 _DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
 
 def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
-    """Yield slots that leave a hole in a label: not always drawn, without ``otherwise``, a part of an argument."""
+    """Yield slots that leave a hole in a label: a part of a text or a list while they are not drawn, or are null."""
     for place, rule in enumerate(document.tasks):
         for slot in SLOT.findall(rule.answer or ""):
-            if rule.draw[slot].probability < 1 and rule.draw[slot].otherwise is None:
-                message = f"task `{rule.name}`: its answer has no value for `{slot}` while that slot is not drawn"
-                yield Flaw(("tasks", place, "answer"), message, f"give the draw of `{slot}` an `otherwise`")
-        for name, value in rule.args.items():
-            for slot, nullable in _inner_slots(value):
-                draw = rule.draw[slot]
-                explicit = nullable and "otherwise" in draw.model_fields_set
-                if draw.probability < 1 and draw.otherwise is None and not explicit:
-                    yield Flaw(
-                        ("tasks", place, "args", name),
-                        f"task `{rule.name}`: `{name}` has no value for `{slot}` while that slot is not drawn",
-                        f"give the draw of `{slot}` an `otherwise`, or write a task without it; for an optional list, "
-                        f"draw whole lists: from a pool with `list`, and `{name}: '{{{slot}}}'`",
-                    )
+            yield from _hole(document, rule, slot, ("tasks", place, "answer"))
+        calls = [(("args",), rule.args), *((("first", number), held) for number, held in enumerate(rule.first))]
+        for around, arguments in calls:
+            for name, value in arguments.items():
+                for slot, kind in _inner_slots(value):
+                    yield from _hole(document, rule, slot, ("tasks", place, *around, name), kind)
+    for name, pool in document.values.items():
+        for part in pool.parts if pool.template is not None else ():
+            if _may_be_null(document.values[part], document.values):
+                message = f"pool `{name}`: its text has a hole where `{part}` is null"
+                yield Flaw(("values", name, "template"), message, f"leave null out of `{part}`")
 
 
-def _inner_slots(value: Any) -> Iterator[tuple[str, bool]]:
-    """Yield the slots that are a part of an argument, and whether null is a value there: of a key of an object."""
+def _hole(
+    document: SynthesisDocument, rule: TaskRule, slot: str, location: Location, kind: _Part = "text"
+) -> Iterator[Flaw]:
+    """Yield a flaw if a slot leaves a hole in the label of a rule."""
+    draw, name = rule.draw[slot], location[-1]
+    where = "its answer" if name == "answer" else f"`{name}`"
+    explicit = kind == "property" and "otherwise" in draw.model_fields_set
+    if draw.probability < 1 and draw.otherwise is None and not explicit:
+        whole = f"; for an optional list, draw whole lists: from a pool with `list`, and `{name}: '{{{slot}}}'`"
+        yield Flaw(
+            location,
+            f"task `{rule.name}`: {where} has no value for `{slot}` while that slot is not drawn",
+            f"give the draw of `{slot}` an `otherwise`"
+            + (f", or write a task without it{whole}" if name != "answer" else ""),
+        )
+    elif kind == "text" and _may_be_null(pool_of(document, draw), document.values):
+        message = f"task `{rule.name}`: {where} has no value for `{slot}` where that is null"
+        yield Flaw(location, message, f"leave null out of the values of `{slot}`, and write a task without the slot")
+
+
+def _may_be_null(pool: Pool, pools: Mapping[str, Pool]) -> bool:
+    choice = choice_of(pool)
+    if choice is not None:
+        return any(entry_of(item).value is None for item in choice)
+    if pool.json_schema is not None:
+        return "null" in types_of(branches([pool.json_schema], pool.json_schema))
+    return any(_may_be_null(pools[name], pools) for name in pool.parts)
+
+
+def _inner_slots(value: Any) -> Iterator[tuple[str, _Part]]:
+    """Yield the slots that are a part of an argument, and of what: a text, an item of a list, a property."""
     for place, item in placed_scalars(value):
         text = item if isinstance(item, str) else ""
         is_whole = SLOT.fullmatch(text) is not None
         if place or not is_whole:
-            nullable = is_whole and isinstance(place[-1], str)
-            yield from ((slot, nullable) for slot in SLOT.findall(text))
+            kind: _Part = "text" if not is_whole else "property" if isinstance(place[-1], str) else "item"
+            yield from ((slot, kind) for slot in SLOT.findall(text))
 
 
 def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:

@@ -36,6 +36,11 @@ def rows(*items: dict[str, Any]) -> str:
     return "".join(json.dumps(item) + "\n" for item in items)
 
 
+@pytest.mark.parametrize("given", ["", "\n\n"])
+def test_no_row_is_no_success(given: str, project: MakeProject) -> None:
+    project({"skill": SKILL}).call("score", "./skill", stdin=given).fails(2, "holds no row", "a row is")
+
+
 def test_each_row_gets_its_judgement_in_order_with_its_id(project: MakeProject) -> None:
     text = json.dumps(GOLD)
     texts = [
@@ -87,7 +92,6 @@ def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_
     outcome.fails(9, r"none of 2 rows could be judged: row 1: the verifier of verifier.py raised OSError: \x1b[2J gone")
     assert [json.loads(line)["status"] for line in outcome.out.splitlines()] == ["errored"] * 2
     assert "\x1b" not in outcome.err
-    assert project({"skill": SKILL}).call("score", "./skill", stdin="").ok().out == ""
 
 
 def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: MakeProject) -> None:

@@ -55,6 +55,41 @@ def test_a_slot_that_may_be_missing_inside_an_answers_text_is_a_flaw() -> None:
     assert not [*label_flaws(document({**text, "draw": {"x": MAYBE | {"otherwise": "it"}}}))]
 
 
+NOBODY = {"value": None, "texts": ["nobody"]}
+
+
+@pytest.mark.parametrize(
+    ("pools", "source"),
+    [
+        ({}, ["a", NOBODY]),
+        ({"p": {"choice": ["a", NOBODY]}}, "p"),
+        ({"p": {"schema": {"type": ["string", "null"], "pattern": "^a+$"}}}, "p"),
+        ({"p": {"schema": {"enum": ["a", None]}}}, "p"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("task", "place"),
+    [
+        ({"args": {"tag": "with {x}"}}, ("args", "tag")),
+        ({"args": {"tag": {"a": ["{x}."]}}}, ("args", "tag")),
+        ({"first": [{"tag": "with {x}"}]}, ("first", 0, "tag")),
+        ({"tool": None, "answer": "{x} is fine"}, ("answer",)),
+    ],
+)
+def test_a_slot_that_may_be_null_inside_a_text_is_a_flaw(
+    pools: dict[str, Any], source: Any, task: dict[str, Any], place: tuple[str | int, ...]
+) -> None:
+    (flaw,) = label_flaws(document({**task, "draw": {"x": {"from": source}}}, values=pools))
+    assert flaw.location == ("tasks", 0, *place)
+    assert not [*label_flaws(document({"args": {"tag": ["{x}"]}, "draw": {"x": {"from": source}}}, values=pools))]
+
+
+def test_a_template_of_a_pool_with_null_is_a_flaw() -> None:
+    pools = {"who": {"choice": ["a", NOBODY]}, "p": {"template": "{who}@b"}}
+    (flaw,) = label_flaws(document({"args": {"tag": "{x}"}, "draw": {"x": {"from": "p"}}}, values=pools))
+    assert flaw.location == ("values", "p", "template")
+
+
 @pytest.mark.parametrize(
     ("source", "request_", "wrong"),
     [

@@ -21,6 +21,7 @@ from skillpm.worker.scoring import Scorer
 
 BATCH_ROWS = 1024
 BATCH_BYTES = 8 << 20
+_ROW = 'a row is {"expected": …, "completion": "…"}; further keys are allowed'
 
 
 class Row(Document):
@@ -58,7 +59,7 @@ def score(
     soon as it is there. ``path`` names the input in messages.
 
     Raises:
-        DocumentError: a bad row, with its line; every row before it has been written.
+        DocumentError: a bad row, with its line; every row before it has been written. Or there is no row.
     """
     rows = errored = 0
     reason = ""
@@ -70,6 +71,8 @@ def score(
             if judgement["status"] == "errored":
                 reason = reason if errored else f"row {rows}: {' '.join(judgement['reasons'])}"
                 errored += 1
+    if not rows:
+        raise DocumentError("holds no row", path=path, hint=_ROW)
     return Scoring(rows, errored, reason)
 
 
@@ -101,20 +104,19 @@ def score_rows(
 
 
 def _row(line: bytes, contributions: Contributions, path: str, number: int) -> tuple[Row, Episode]:
-    hint = 'a row is {"expected": …, "completion": "…"}; further keys are allowed'
     try:
         root = strict_json(line.decode("utf-8"))
         row = Row.model_validate(root)
         return row, Episode.answering(contributions.task(row.request, row.expected), row.completion)
     except ValidationError as error:
         first = model_errors(error, None, path=path, line=number)[0]
-        raise DocumentError(first.rule, path=path, line=number, hint=hint) from None
+        raise DocumentError(first.rule, path=path, line=number, hint=_ROW) from None
     except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path, line=number, hint=hint) from None
+        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path, line=number, hint=_ROW) from None
     except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=path, line=number, hint=hint) from None
+        raise DocumentError(f"not JSON: {error}", path=path, line=number, hint=_ROW) from None
     except RecursionError:
-        raise DocumentError("nested too deeply", path=path, line=number, hint=hint) from None
+        raise DocumentError("nested too deeply", path=path, line=number, hint=_ROW) from None
 
 
 def _judged(batch: list[tuple[Row, Episode]], scorer: Scorer) -> Iterator[dict[str, Any]]:
