@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from skillpm.contract.shape import same_value
+from skillpm.contract.shape import exact_number, same_value
 from skillpm.contract.values import normal_value
 from skillpm.model.comparison import Comparison, Way, steps_of
 
@@ -168,18 +168,12 @@ def _key(node: _Node | None, value: Any) -> Hashable:
         return ("number", number)
     if isinstance(value, str):
         return ("text", value if node is None or node.text is None else node.text(value))
-    return ("constant", value) if isinstance(value, bool) or value is None else ("number", value)
+    return ("constant", value) if isinstance(value, bool) or value is None else ("number", exact_number(value))
 
 
 def number_of(value: Any) -> Fraction | None:
     """Return a number, or a text that is one, exactly; 0.1 is one tenth."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return Fraction(value)
-    if isinstance(value, float):
-        return Fraction(repr(value))
-    return Fraction(value.strip()) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+    return Fraction(value.strip()) if isinstance(value, str) and _NUMBER.fullmatch(value) else exact_number(value)
 
 
 def _reader(comparison: Comparison) -> Callable[[str], str] | None:

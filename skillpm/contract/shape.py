@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import islice, zip_longest
 from typing import Any
@@ -18,6 +19,7 @@ from skillpm.model.json_schema import anchors_of, branches, types_of
 
 _MAX_GROUPS = 64  # of whole numbers written with a fraction that are looked at in one answer
 _MAX_STEPS = 8  # of `multipleOf` that are tried
+_DIGITS = 800  # of a float, or of the fraction next to one, are fewer
 _NO_FRACTIONS = 2.0**52  # every float from here on is an integer
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -115,10 +117,12 @@ class Shape:
         columns = zip_longest(*rows, fillvalue=0.5)
         return any(is_valid(_with_values(value, dict(zip(places, column, strict=True)), ())) for column in columns)
 
-    def _fractions_near(self, number: float) -> list[float]:
-        """Return floats that are no integers. Beyond 2**52 are none, so those below it of the same sign stand in."""
+    def _fractions_near(self, number: float) -> list[float | Decimal]:
+        """Return numbers that are no integers, of more digits than a float has where no float there is a fraction."""
         if abs(number) >= _NO_FRACTIONS:
-            return [math.copysign(fraction, number) for fraction in (_NO_FRACTIONS - 0.5, 1e9 + 0.5, 1e3 + 0.5, 0.5)]
+            distances = (Decimal("0.5"), *(Decimal(step.numerator) / step.denominator for step in self._steps))
+            with localcontext(prec=_DIGITS):
+                return [Decimal(number) + sign * distance for distance in distances for sign in (1, -1)]
         nearest = math.nextafter(number, math.inf), math.nextafter(number, -math.inf)
         multiples = [float(Fraction(number) + sign * step) for step in self._steps for sign in (1, -1)]
         return [number + 0.5, number - 0.5, *nearest, *(near for near in multiples if not near.is_integer())]
@@ -139,8 +143,8 @@ class Shape:
 def same_value(left: Any, right: Any) -> bool:
     """Are two JSON values equal? Unlike Python, true is not 1."""
     # Nearly all arguments are two scalars of one type, so that comes first. Booleans come before other comparisons:
-    # Python has True == 1, and an answer of 1 for true would pass. 1 and 1.0 are one number in JSON; the last line has
-    # them equal.
+    # Python has True == 1, and an answer of 1 for true would pass. 1 and 1.0 are one number in JSON, as are 1e23 and
+    # its decimals, which Python has apart: the float is not the number that is written.
     kind = type(left)
     if kind is type(right) and kind in _SCALARS:
         return bool(left == right)
@@ -150,7 +154,15 @@ def same_value(left: Any, right: Any) -> bool:
         return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same_value, left, right))
-    return bool(left == right)
+    one, other = exact_number(left), exact_number(right)
+    return bool(left == right) if one is None or other is None else one == other
+
+
+def exact_number(value: Any) -> Fraction | None:
+    """Return a number exactly as it is written, 0.1 as one tenth; None for another value."""
+    if isinstance(value, float):
+        return Fraction(repr(value)) if math.isfinite(value) else None
+    return Fraction(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _inner(around: _Schemas, step: str | int) -> list[Any]:

@@ -7,10 +7,14 @@ import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from skillpm.contract.contract import Contract
+from skillpm.contract.contract import Contract, answer_text
 from skillpm.contract.equality import Equality
+from skillpm.contract.shape import same_value
 from skillpm.errors import DocumentError
+from skillpm.model.comparison import Comparison
 from tests.serving import compiled
 
 ITEM = "{type: object, properties: {sku: {type: string}, price: {type: number}, memo: {type: string}}}"
@@ -99,6 +103,12 @@ def test_an_answer_may_differ_in_a_comparison_and_in_the_spelling_of_its_command
     arguments = {**contract.complete(gold)["args"], "file": "./a/b", "watch": False}
     verdict, argv = contract.assess(contract.gold(gold), json.dumps({"tool": "order", "args": arguments}))
     assert verdict.status == "passed" and argv == (("order", "--file", "./a/b", "--title", "A  b"),)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_the_one_that_is_written_whatever_its_form(number: float) -> None:
+    decimals = json.loads(answer_text(number))
+    assert same_value(number, decimals) and Equality({"n": Comparison(by=("set",))}).same("n", [number], [decimals])
 
 
 def test_huge_sets_are_compared_in_linear_time_and_never_by_all_pairs() -> None:

@@ -114,6 +114,7 @@ def test_null_stays_where_it_is_a_value() -> None:
 WHOLE: list[tuple[Any, Any]] = [
     ({"type": "integer"}, 5.0),
     ({"type": "number", "multipleOf": 2}, 8.0),
+    ({"anyOf": [{"type": "integer"}, {"type": "number", "maximum": 5}]}, 1e16),
     ({"$ref": "#port"}, 5.0),
     ({"patternProperties": {"^p": {"type": "integer"}}}, {"p": 5.0}),
     ({"items": {"type": "integer"}}, [*range(200), 5.0]),
@@ -128,6 +129,8 @@ FRACTIONS: list[tuple[Any, Any]] = [
     ({"items": {"type": "number"}}, [float(number) for number in range(200)]),
     ({"enum": [[1.0, 2.0]]}, [1.0, 2.0]),
     ({"const": {"x": 1.0}}, {"x": 1.0}),
+    ({"type": "number", "minimum": 1e16}, 1e16),
+    ({"type": "number", "maximum": -1e16}, -1e300),
     ({"properties": {"level": {"enum": [1.0, 2.0]}, "port": {"type": "integer"}}}, {"level": 1.0, "port": 1}),
 ]
 
