@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator
@@ -11,7 +12,14 @@ from skillpm.formats.document import Document, Format, PlacedValueError
 from skillpm.model.python_requirement import python_requirement
 from skillpm.model.requirement import Requirement, parse_version
 
-Text = Annotated[str, Field(max_length=4096)]
+
+def _one_line(text: str) -> str:
+    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in text):
+        raise ValueError("has a line break or another control character")
+    return text
+
+
+Text = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
 
 
 def _python_requirement(text: str) -> str:
