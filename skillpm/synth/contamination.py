@@ -26,15 +26,20 @@ _UNSPACED = re.compile(f"{UNSPACED}(?: {UNSPACED})*")
 PART = 6  # words of a run: requests have fewer in common by chance, too
 
 
+def latin(form: str) -> str:
+    """Return a normal form with Latin letters for those of other alphabets that look like them."""
+    return unicodedata.normalize("NFC", form.translate(_LATIN))
+
+
 def skeleton(form: str) -> str:
-    """Return a normal form with Latin letters for those of other alphabets that look like them.
+    """Return the form in which two requests are one to a reader: ``latin``, with words in scripts without spaces.
 
     Marks that are no value are left out where they stand alone: dashes, dots and pictures. ``-`` and ``.`` may be one.
     """
     if form.isascii() and "..." not in form:
         return form
-    latin = unicodedata.normalize("NFC", form.translate(_LATIN))
-    spaced = " ".join(filter(_says_something, latin.split())) or latin
+    plain = latin(form)
+    spaced = " ".join(filter(_says_something, plain.split())) or plain
     return _UNSPACED.sub(lambda found: " ".join(_words(found[0].replace(" ", ""))), spaced)
 
 

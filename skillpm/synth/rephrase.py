@@ -25,7 +25,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge, Policy
 from skillpm.model.synthesis import scalars
 from skillpm.model.task import Message, Task
-from skillpm.synth.contamination import skeleton
+from skillpm.synth.contamination import latin
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.family import random_of
 from skillpm.synth.pools import value_text
@@ -55,6 +55,7 @@ _TOKENS = 256  # of a phrasing, and of an answer
 _QUOTES = "\"'`“”„"
 _OPENING = re.compile(r"(?:sure|certainly|of course|here(?: is|['’]s))\b[^:]*:", re.IGNORECASE)  # of a model's answer
 _LATIN = re.compile("[a-z]")
+_PART = re.compile(r"\w+")
 _EXACT = re.compile(
     r"""(?<![\w./-])(?:--?[A-Za-z][\w-]*|[~.]{0,2}/[\w./~-]+|[\w./:@~+-]*\d[\w./:@~+-]*|\w[\w-]*[.:@/_][\w./:@~+-]*\w)"""
 )
@@ -167,9 +168,12 @@ def _says(text: str, value: str) -> bool:
 
 
 def _mixes_alphabets(word: str) -> bool:
-    """Does a word hold letters of the alphabet and others that look like them?"""
-    form = normal_form(word)
-    return _LATIN.search(form) is not None and skeleton(form) != form
+    """Does a part of a word hold letters of the alphabet and others that look like them?
+
+    A mark inside a word parts two identifiers, each in its own script: ``git-логи``. Source: Unicode Technical Standard
+    39, 5.2, which compares scripts for each identifier.
+    """
+    return any(_LATIN.search(part) and latin(part) != part for part in _PART.findall(normal_form(word)))
 
 
 def _exact_words(text: str) -> set[str]:

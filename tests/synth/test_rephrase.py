@@ -35,6 +35,9 @@ FAULTS = {
     "serve /srv/app at 8123 from server.py": "adds a value",
     "serve /srv/app at 8123 for admin@host": "adds a value",
     "sеrve /srv/app at 8123": "has letters that look like others",  # Cyrillic е
+    "покажи git-логи, serve /srv/app at 8123": None,
+    "日本git serve /srv/app at 8123": None,
+    "покажи git_логи, serve /srv/app at 8123": "has letters that look like others",
     "Sure! Here is the request: serve /srv/app at 8123": "begins as an answer",
 }
 
