@@ -1,4 +1,4 @@
-"""``skillpm runs show --html``: the page of a run, whether it is finished or not."""
+"""``skillpm runs show --html``: the page of a run, one HTML file, whether the run is finished or not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from skillpm.evals.curves import learning_curves
-from skillpm.evals.report import Setting
-from skillpm.evals.run_page import PageStage, RunPage, render_run
+from skillpm.evals.curves import learning_curves, line_chart
+from skillpm.evals.report import Setting, page_environment
 from skillpm.ops.learning.stored_runs import ShownRun, show_run
 from skillpm.settings import Settings
 from skillpm.train.metrics import read_metrics
@@ -16,7 +15,7 @@ from skillpm.train.run_folder import MANIFEST, RECIPE, RunFolder
 
 
 def run_page(settings: Settings, run: Path) -> str:
-    """Return the page of a run.
+    """Return the page of a run. Same data, same bytes.
 
     Raises:
         UsageError: there is no such run.
@@ -24,35 +23,29 @@ def run_page(settings: Settings, run: Path) -> str:
     """
     shown = show_run(settings, run)
     folder = RunFolder(shown.folder)
-    evaluation = folder.manifest.shown_evaluation if (folder.path / MANIFEST).is_file() else None
-    return render_run(
-        RunPage(
-            title=shown.run.name,
-            state=shown.run.state,
-            model=shown.run.model,
-            skills=[f"{name} {version}" for name, version in shown.run.skills.items()],
-            stages=list(_stages(shown, folder)),
-            curves=learning_curves(read_metrics(folder.path)),
-            figures=() if evaluation is None else evaluation.figures,
-            whole=evaluation is not None and evaluation.whole,
-            settings=list(_settings(shown)),
-            recipe=folder.text(RECIPE),
-        )
+    template = page_environment().get_template("run.html.j2")
+    return template.render(
+        run=shown.run,
+        stages=list(_stages(shown, folder)),
+        charts=[line_chart(curve) for curve in learning_curves(read_metrics(folder.path))],
+        evaluation=folder.manifest.shown_evaluation if (folder.path / MANIFEST).is_file() else None,
+        settings=list(_settings(shown)),
+        recipe=folder.text(RECIPE),
     )
 
 
-def _stages(shown: ShownRun, folder: RunFolder) -> Iterator[PageStage]:
-    asked = [stage for stage in shown.recipe.get("stages", ()) if isinstance(stage, Mapping)]
-    for stage in asked:
+def _stages(shown: ShownRun, folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """Yield the stages of the recipe, each with its result in words; one that is not finished has no seconds."""
+    steps = shown.run.stages
+    for stage in shown.recipe.get("stages", ()):
+        if not isinstance(stage, Mapping):
+            continue
         name, kind = str(stage.get("name", "")), str(stage.get("kind", ""))
-        record = folder.finished_stage(name)
-        begun = name in shown.run.stages
-        if record is not None:
-            result = "finished" if record.kept else "taken back"
-        else:
-            result = "not finished" if begun else "not begun"
-        seconds = None if record is None else record.seconds
-        yield PageStage(name, kind, shown.run.stages.get(name, 0), seconds, shown.last.get(name, {}), result)
+        result, seconds = "not finished" if name in steps else "not begun", None
+        if record := folder.finished_stage(name):
+            result, seconds = "finished" if record.kept else "taken back", record.seconds
+        row = {"name": name, "kind": kind, "steps": steps.get(name, 0), "figures": shown.last.get(name, {})}
+        yield {**row, "seconds": seconds, "result": result}
 
 
 def _settings(shown: ShownRun) -> Iterator[Setting]:
