@@ -24,6 +24,7 @@ from skillpm.contract.content import PartError, content_text
 from skillpm.contract.native import call_text
 from skillpm.contract.tool_forms import openai_tool
 from skillpm.errors import RegistryError, UsageError
+from skillpm.formats.strict import json_object
 from skillpm.index.connections import CutError
 from skillpm.index.credentials import Credentials, is_local, token_variable
 from skillpm.index.pages import KEEPER
@@ -178,7 +179,7 @@ class EndpointPolicy:
         if self._tools:
             body["tools"] = [openai_tool(tool) for tool in self._tools.values()]
         status, answer = self._ask("POST", "/chat/completions", body)
-        document = _object(answer) or {}
+        document = json_object(answer)
         if status != 200 or (document.get("error") and not document.get("choices")):  # some say 200 to all
             words = _error_words(answer)
             if "context" in words and ("length" in words or "window" in words):
@@ -219,7 +220,7 @@ class EndpointPolicy:
 
     def _only_model(self) -> str:
         status, answer = self._ask("GET", "/models", None)
-        rows = (_object(answer) or {}).get("data") if status == 200 else None
+        rows = json_object(answer).get("data") if status == 200 else None
         names = (
             [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row] if isinstance(rows, list) else []
         )
@@ -293,17 +294,9 @@ def _check_address(url: str, *, offline: bool) -> None:
         raise UsageError(f"{host} is on the network, and `--offline` forbids it", hint="use a local model")
 
 
-def _object(data: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _error_words(data: bytes) -> str:
     """Return a server's own words, from ``{"error": {"message": …}}`` where it writes them there."""
-    error: Any = (_object(data) or {}).get("error", data.decode(errors="replace"))
+    error: Any = json_object(data).get("error", data.decode(errors="replace"))
     if isinstance(error, dict):
         error = f"{error.get('message', '')} {error.get('code') or ''}"
     return str(error).strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 _SAID = {
@@ -133,6 +134,15 @@ def strict_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _problem(error) from None
+
+
+def json_object(source: str | bytes | Path) -> dict[str, Any]:
+    """Return the JSON object in a text or a file that others write; an empty one where it is none or is not there."""
+    try:
+        value = json.loads(source.read_bytes() if isinstance(source, Path) else source)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def syntax_words(message: str) -> str:

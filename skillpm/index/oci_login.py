@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from skillpm.errors import PolicyError, RegistryError, UsageError
-from skillpm.formats.strict import strict_json
+from skillpm.formats.strict import json_object, strict_json
 from skillpm.formats.typed_path import typed_path
 from skillpm.index.credentials import checked_token
 from skillpm.index.pages import KEEPER
@@ -86,14 +86,11 @@ class OciLogin:
             answer = self._transport.send("GET", f"{realm}{'&' if '?' in realm else '?'}{urlencode(wish)}")
         if answer.status in (401, 403):
             raise self.refusal("refuses the login" if login or refresh else "demands a login")
-        try:
-            root = strict_json(answer.body.decode("utf-8")) if answer.status == 200 else None
-        except ValueError:
-            root = None
-        token = (root.get("token") or root.get("access_token")) if isinstance(root, dict) else None
+        root = json_object(answer.body) if answer.status == 200 else {}
+        token = root.get("token") or root.get("access_token")
         if not isinstance(token, str):
             raise RegistryError(f"{realm} gives no token: it answers {answer.status}", hint=KEEPER)
-        life = root.get("expires_in") if isinstance(root, dict) else None
+        life = root.get("expires_in")
         return checked_token(token, realm), float(life) if isinstance(life, int) and 0 < life < 10**6 else _LIFE
 
     def refusal(self, what: str) -> PolicyError:

@@ -24,7 +24,7 @@ def as_installed(hint: str) -> str:
     upgrade = f"{_UPGRADE}: run `git -C {folder} pull`, then `pip install {folder}`"
     for general, here in (
         (_UPGRADE, upgrade),
-        (f"'{DISTRIBUTION}[train]'", f"'{folder}[train]'"),
+        (f"'{DISTRIBUTION}[", f"'{folder}["),
         (f"reinstall {DISTRIBUTION}", f"reinstall {folder}"),
     ):
         hint = hint.replace(general, here)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from shlex import quote
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.formats.strict import json_object
 from skillpm.formats.typed_path import typed_path
 from skillpm.layout.filenames import CONFIGURATION
 from skillpm.model.name import did_you_mean
@@ -123,11 +123,9 @@ def locate_model(text: str, models: Path) -> Path | str | None:
 
 def configured_size(folder: Path, key: str) -> int | None:
     """Return a number in a model's config.json, such as that of its layers; None where it is not there."""
-    try:
-        configuration = json.loads((folder / "config.json").read_bytes())
-        count = configuration.get("text_config", configuration).get(key)
-    except (OSError, ValueError, AttributeError):
-        return None
+    configuration = json_object(folder / "config.json")
+    inner = configuration.get("text_config", configuration)
+    count = inner.get(key) if isinstance(inner, dict) else None
     return count if isinstance(count, int) else None
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from skillpm.errors import UsageError
+from skillpm.formats.strict import json_object
 from skillpm.storage.files import DiskErrors, file_sha256
 
 _COVERED = frozenset({".json", ".safetensors", ".bin", ".jinja", ".model", ".tiktoken"})
@@ -49,20 +48,11 @@ def check_weight_files(folder: Path) -> None:
 
 
 def _named_files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of weights that are named, each with the file that names it."""
+    """Yield the files of weights that are named, each with the file that names it. Damaged files name none."""
     for index in sorted(folder.glob("*.index.json")):
-        shards = _document(index).get("weight_map")
+        shards = json_object(index).get("weight_map")
         names = set(shards.values()) if isinstance(shards, dict) else set()
         yield from ((index, name) for name in sorted(names) if isinstance(name, str))
-    name = _document(folder / "config.json").get(_NAMED)
+    name = json_object(folder / "config.json").get(_NAMED)
     if isinstance(name, str):
         yield folder / "config.json", name
-
-
-def _document(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where there is none, which the libraries refuse in their own words."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name
 
 from skillpm.errors import DocumentError, PluginError
 from skillpm.formats.light import json_form, read_light
+from skillpm.formats.strict import json_object
 from skillpm.model.python_requirement import applies, is_hashed_wheel, python_requirement, wheel_file
 from skillpm.model.skill import Skill
 from skillpm.model.wheel import Wheel, WheelSet
@@ -250,11 +251,8 @@ def _idle(root: Path) -> float:
 
 
 def _read(root: Path) -> Environment | None:
-    try:
-        record = json.loads((root / _RECORD).read_text(encoding="utf-8"))
-        return Environment(root, tuple(record["distributions"]))
-    except (OSError, ValueError, KeyError):
-        return None
+    record = json_object(root / _RECORD)
+    return Environment(root, tuple(record["distributions"])) if "distributions" in record else None
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.formats.document import problem_words, read_json_lines, typed_values
-from skillpm.formats.strict import MAX_DEPTH, PlainScalar, strict_json
+from skillpm.formats.strict import MAX_DEPTH, PlainScalar, json_object, strict_json
 from skillpm.model.task import Seed
 
 
@@ -103,3 +104,10 @@ def test_a_number_in_yaml_has_its_value_or_stays_a_text_and_is_json_either_way(t
         assert value == text and not (number == 0 or Decimal("5e-324") <= abs(number) <= Decimal(sys.float_info.max))
     else:
         assert value == (int(text) if text.lstrip("+-").isdecimal() else float(text))
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}]', "{", "null", "[" * 100_000, "\ud800"])
+def test_what_is_no_json_object_counts_as_an_empty_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert json_object(text) == json_object(tmp_path / "a.json") == json_object(tmp_path / "none.json") == {}
+    assert json_object(b'{"a": 1}') == {"a": 1}

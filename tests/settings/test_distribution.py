@@ -14,13 +14,13 @@ from skillpm.settings.distribution import as_installed
 from tests.conftest import ROOT
 from tests.shop import MakeProject
 
-HINTS = ["upgrade skillpm-core", "pip install 'skillpm-core[train]'", "run `skillpm lock`"]
+HINTS = ["upgrade skillpm-core", "pip install 'skillpm-core[serve]'", "run `skillpm lock`"]
 
 
 def test_in_a_checkout_hints_name_its_folder() -> None:
-    upgrade, train, other = map(as_installed, HINTS)
+    upgrade, extra, other = map(as_installed, HINTS)
     assert upgrade == f"upgrade skillpm-core: run `git -C {ROOT} pull`, then `pip install {ROOT}`"
-    assert train == f"pip install '{ROOT}[train]'"
+    assert extra == f"pip install '{ROOT}[serve]'"
     assert other == HINTS[2]
 
 

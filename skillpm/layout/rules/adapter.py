@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import DocumentError
+from skillpm.formats.strict import json_object
 from skillpm.layout.filenames import ADAPTER, CALIBRATION, CONFIGURATION
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
@@ -175,11 +177,9 @@ def _document(model: type[Model], tree: Tree, path: str) -> Model | str:
 
 def _configuration(tree: Tree, path: str) -> dict[str, Any]:
     """Return the configuration of an adapter or a model; empty where it cannot be read."""
-    try:
-        configuration = json.loads(tree.read(path))
-    except (UnreadableFileError, ValueError, RecursionError):
-        return {}
-    return configuration if isinstance(configuration, dict) else {}
+    with suppress(UnreadableFileError):
+        return json_object(tree.read(path))
+    return {}
 
 
 def _digest(tree: Tree, path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import SkillpmError, StorageError, UsageError
+from skillpm.formats.strict import json_object
 from skillpm.ops.learning.runs import began, find_run
 from skillpm.settings import Settings
 from skillpm.train.metrics import read_metrics
@@ -201,11 +201,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     """Return what a run was made of, as one of its documents has it; nothing where that is damaged."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) and _has_form(document) else {}
+    document = json_object(path)
+    return document if _has_form(document) else {}
 
 
 def _has_form(document: Mapping[str, Any]) -> bool:
