@@ -15,7 +15,6 @@ import json
 import os
 import resource
 import selectors
-import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from skillpm.sandbox.consumption import descendants, is_full, unlinked_bytes
 from skillpm.sandbox.programs import loaders
 from skillpm.sandbox.sandbox import tasks
 from skillpm.storage.unpack import remove_tree
+from skillpm.worker.child import has_ended, kill_group
 from skillpm.worker.starter import STARTER
 
 Ended = Literal["exited", "timeout", "output", "processes", "memory", "disk", "stopped", "not-started"]
@@ -169,7 +169,7 @@ class _Run:
             try:
                 ended = self._watch(process, output, started + self.bounds.seconds)
             finally:
-                _kill(process)
+                kill_group(process)
             self._drain(output)
             os.set_blocking(pipe.fileno(), False)
             said = pipe.read() or b""
@@ -234,7 +234,7 @@ class _Run:
         look = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
-            while _runs(process):
+            while not has_ended(process):
                 now = time.monotonic()
                 if now >= deadline:
                     return "timeout"
@@ -273,19 +273,6 @@ class _Run:
             before = self._written
             if not self._read(output) or self._written == before:
                 return
-
-
-def _runs(process: subprocess.Popen[bytes]) -> bool:
-    """Does it run? It is not reaped, so that its number stays its own until its group has been ended."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a command and all that it started; inside bubblewrap the kernel ends what has left the group."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _environment(scratch: Path) -> dict[str, str]:

@@ -81,18 +81,12 @@ class Child:
         return self._process.pid
 
     def ended(self) -> bool:
-        """Is it dead? It is not reaped, so that its number stays its own until its group has been killed."""
-        if not hasattr(os, "waitid"):
-            return self._process.poll() is not None
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, options) is not None
+        """Is it dead?"""
+        return has_ended(self._process)
 
     def kill(self) -> None:
         """End it and all that it started."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        kill_group(self._process)
 
     def end(self) -> str:
         """Kill what no longer answers, and return in words how it ended."""
@@ -117,6 +111,22 @@ class Child:
     def _close_pipes(self) -> None:
         for descriptor in (self.requests, self.replies, self._lifeline):
             os.close(descriptor)
+
+
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Is a process dead? It is not reaped, so that its number stays its own until its group has been killed."""
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return process.returncode is not None or os.waitid(os.P_PID, process.pid, options) is not None
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started, unless it was reaped; the kernel ends what has left a bubblewrap."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _signal_name(number: int) -> str:
