@@ -89,7 +89,8 @@ def collect(root: Path, *, dry_run: bool) -> list[str]:
     index = open_registry(root, "registry")
     _ = index.config  # raises RegistryError
     oldest = time.time() - _YOUNG  # what a release gets meanwhile is young
-    files = [path.relative_to(root).as_posix() for path in sorted(root.glob("archives/*/*")) if _is_old(path, oldest)]
+    paths = (path for path in sorted(root.glob("archives/*/*")) if path.is_file() and path.stat().st_mtime < oldest)
+    files = [path.relative_to(root).as_posix() for path in paths]
     blobs = index.blobs if isinstance(index, StoredRegistry) else None
     stored = blobs.older(oldest) if blobs else []
     needed = {archive_path(release.archive) for release in index.releases()}
@@ -103,7 +104,3 @@ def collect(root: Path, *, dry_run: bool) -> list[str]:
         for path in stored:
             blobs.remove(path)
     return [*files, *stored]
-
-
-def _is_old(path: Path, oldest: float) -> bool:
-    return path.is_file() and path.stat().st_mtime < oldest

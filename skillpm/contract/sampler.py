@@ -41,11 +41,7 @@ def _value(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random)
 
 def _command_line(rules: CommandLine, chance: random.Random) -> str:
     names = chance.sample(sorted(rules.allow), k=min(len(rules.allow), chance.randint(1, 2)))
-    return " && ".join(_command(name, rules.allow[name], chance) for name in names)
-
-
-def _command(name: str, program: Program, chance: random.Random) -> str:
-    return " ".join([name, *_words(program, chance)])
+    return " && ".join(" ".join([name, *_words(rules.allow[name], chance)]) for name in names)
 
 
 def _words(program: Program, chance: random.Random) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from skillpm.evals.figures import share
-from skillpm.evals.outcomes import NO_KIND, Part, Profile
+from skillpm.evals.outcomes import NO_KIND, Part
 from skillpm.evals.statistics import Interval
 from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.answer_kind import KINDS
@@ -93,13 +93,10 @@ def _row(task_set: TaskSet, arm: str, part: Part) -> KindRow:
     def mistaken(expected: Collection[str], answers: Collection[str]) -> Interval | None:
         return share(expecting(*expected).measured(lambda profile: float(profile.called_kind in answers)))
 
-    shares = {kind: share(expecting(kind).measured(_exact)) for kind in dict.fromkeys(pair[0] for pair in answered)}
+    kinds = dict.fromkeys(expected for expected, _ in answered)
+    shares = {kind: share(expecting(kind).measured(lambda profile: float(profile.exact))) for kind in kinds}
     exact = {kind: figure for kind, figure in shares.items() if figure is not None}
     tasks = {kind: expecting(kind).tasks for kind in shares}
     return KindRow(
         task_set, arm, exact, tasks, answered, mistaken(("call",), _DECLINED), mistaken(_DECLINED, ("call",))
     )
-
-
-def _exact(profile: Profile) -> float:
-    return float(profile.exact)

@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
@@ -341,8 +342,6 @@ def _entries(folder: Path) -> list[str]:
 
 def _key(version: str) -> str:
     """Return the same text for versions that are equal by PEP 440, such as `1.0` and `1.0.0`."""
-    from packaging.utils import canonicalize_version  # only publishing needs it
-
     return canonicalize_version(version)
 
 

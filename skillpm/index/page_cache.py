@@ -19,6 +19,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from skillpm.errors import StorageError
+from skillpm.storage.files import write_atomic
+
 PAGES = "pages-v1"  # the folder of the cache
 _DAY = 24 * 3600.0  # seconds
 _MAX_AGE = re.compile(r"(?:\A|[,\s])max-age=(\d{1,9})(?:\Z|[,\s])")
@@ -71,15 +74,8 @@ class PageCache:
         age = _MAX_AGE.search(control) if "no-cache" not in control else None
         stale = time.time() + min(int(age[1]), _LONGEST) if age else 0.0
         head = _Head(url, headers.get("etag", ""), stale, hashlib.sha256(body).hexdigest())
-        path = self._path(url)
-        temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(json.dumps(asdict(head)).encode() + b"\n" + body)
-                temporary.replace(path)
-            except OSError:
-                temporary.unlink(missing_ok=True)
+        with contextlib.suppress(StorageError):
+            write_atomic(self._path(url), json.dumps(asdict(head)).encode() + b"\n" + body, durable=False)
 
     def is_old(self, url: str) -> bool:
         """Is the page of a URL missing, or was it stored or ``touch``ed more than a day ago?"""

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from packaging.utils import canonicalize_version
+
 from skillpm.errors import ConflictError, DocumentError, IntegrityError, RegistryError, UsageError
 from skillpm.formats.light import LightDocument, read_light
 from skillpm.formats.strict import strict_json
@@ -130,8 +132,6 @@ def _release(item: Any) -> Release | str:
 
 
 def _refuse_twins(versions: Iterable[str], place: str) -> None:
-    from packaging.utils import canonicalize_version  # takes longer to import than most pages to read
-
     spellings: dict[str, str] = {}
     for version in versions:
         other = spellings.setdefault(canonicalize_version(version), version)

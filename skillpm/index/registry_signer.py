@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from skillpm.errors import RegistryError, UsageError
@@ -292,9 +293,6 @@ class RegistrySigner:
         return own[0]
 
     def _root(self) -> Metadata[Root]:
-        from tuf.api.exceptions import RepositoryError
-        from tuf.api.metadata import Metadata
-
         version = 1
         while (self._store.root / root_path(version + 1)).is_file():
             version += 1

@@ -7,6 +7,7 @@ all archives of a skill together, so a bomb ends at them.
 from __future__ import annotations
 
 import io
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,7 +129,6 @@ def _sealed() -> Iterator[None]:
 
 
 def _zipped(data: bytes, bounds: Bounds) -> Iterator[Member]:
-    import stat
     import zipfile
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -154,7 +154,6 @@ def _zipped(data: bytes, bounds: Bounds) -> Iterator[Member]:
 
 
 def _tarred(content: bytes, bounds: Bounds) -> Iterator[Member]:
-    import stat
     import tarfile
 
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:

@@ -152,7 +152,11 @@ def look_alike(name: str, names: Iterable[str]) -> str | None:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    return abs(len(one) - len(other)) <= 1 and min(len(one), len(other)) >= TYPED and _one_slip(one, other)
+    """Are two longer names one slip of the finger apart, which begins with a letter in both?"""
+    pairs = enumerate(zip(one, other, strict=False))
+    start = next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    begin = one[start : start + 1] + other[start : start + 1]
+    return min(len(one), len(other)) >= TYPED and begin.isalpha() and _slips(one, other, 1) <= 1
 
 
 def as_seen(name: str) -> str:
@@ -160,16 +164,3 @@ def as_seen(name: str) -> str:
     for written, read in _ALIKE:
         name = name.replace(written, read)
     return name
-
-
-def _one_slip(one: str, other: str) -> bool:
-    """Do two names differ in one letter, or in two neighbours that changed places?"""
-    if len(one) > len(other):
-        one, other = other, one
-    start = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
-    rest, others = one[start:], other[start:]
-    if not (others[:1] + rest[:1]).isalpha():
-        return False
-    if len(rest) < len(others):
-        return rest == others[1:]
-    return rest[1:] == others[1:] or (rest[:2] == others[1::-1] and rest[2:] == others[2:])

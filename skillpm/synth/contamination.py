@@ -62,7 +62,7 @@ class SuiteIndex:
         self._parts: set[tuple[str, ...]] = set()  # of runs, of PART words each
         self._tasks: list[tuple[Seed, str]] = []
         for skill, suite in suites:
-            for number, task in enumerate(_inline(suite), 1):
+            for number, task in enumerate(() if isinstance(suite.tasks, str) else suite.tasks, 1):
                 place = f"{_named(task, number, 'task')} of suite `{suite.name}` of {skill}"
                 for text in (task.request, *task.request.split("\n\n")):  # a paragraph may be what is asked
                     self._forms.append(normal_form(text))
@@ -133,10 +133,6 @@ def runs(form: str) -> Iterator[tuple[str, ...]]:
 def _neighbours(words: Sequence[str], count: int, step: int = 1) -> Iterator[tuple[str, ...]]:
     """Yield so many words in a row, from each word on or from every so manieth."""
     return zip(*(words[start::step] for start in range(count)), strict=False)
-
-
-def _inline(suite: Suite) -> Sequence[Seed]:
-    return () if isinstance(suite.tasks, str) else suite.tasks
 
 
 def _named(seed: Seed, number: int, kind: str) -> str:

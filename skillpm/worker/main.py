@@ -160,10 +160,6 @@ def _sentence(error: BaseException) -> str:
     return sendable(error.message if isinstance(error, SkillpmError) else described(error))
 
 
-def _limits(document: dict[str, Any]) -> Limits:
-    return Limits(**{field.name: document[field.name] for field in fields(Limits)})
-
-
 def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     skill = Skill(**{**start["skill"], "root": Path(start["skill"]["root"])})
     packages = tuple(Path(folder) for folder in start["packages"])
@@ -191,7 +187,7 @@ def _serve(requests: BinaryIO, replies: int, lifeline: int, host: int) -> None:
     if first is None:
         return
     start = json.loads(first)
-    limits = _limits(start["limits"])
+    limits = Limits(**{field.name: start["limits"][field.name] for field in fields(Limits)})
     if start["programs"]:
         kill = watch(lifeline, wrapped=not host)
         if seccomp.available():

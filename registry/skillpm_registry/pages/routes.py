@@ -58,7 +58,8 @@ def router(services: Services) -> APIRouter:
         request: Request, q: str = "", has: Annotated[list[str] | None, Query()] = None, owner: str = "", start: int = 0
     ) -> Response:
         """Show the skills that match."""
-        wanted = Wanted(q, tuple(dict.fromkeys(has or ())), owner[:64], _HITS, _page(start))
+        first = max(0, min(start, _MOST) // _HITS * _HITS)
+        wanted = Wanted(q, tuple(dict.fromkeys(has or ())), owner[:64], _HITS, first)
         return pages.answer(request, lambda: _results(catalogue, wanted))
 
     @routes.get("/owner/{owner}")
@@ -134,10 +135,6 @@ def _add_pictures(routes: APIRouter, services: Services, pages: Pages) -> None:
     def favicon() -> Response:
         """Send programs that do not read the page to its icon."""
         return RedirectResponse(static_path("icon"), 308)
-
-
-def _page(start: int) -> int:
-    return max(0, min(start, _MOST) // _HITS * _HITS)
 
 
 def _results(catalogue: Catalogue, wanted: Wanted) -> Made:

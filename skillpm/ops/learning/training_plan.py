@@ -98,7 +98,9 @@ def plan_rows(
         CheckError: a seed stands in a suite, or no row can be held out.
     """
     rows = _rows(session, synthesis.train)
-    check_lengths(recipe, LazySequence(range(len(rows)), lambda place: _said(rows[place])))
+    # without the expected answer: a stage may learn a shorter one
+    said = LazySequence(range(len(rows)), lambda place: " ".join(item.content for item in rows[place].task.prompt))
+    check_lengths(recipe, said)
     if any(row.first for row in rows) and session.scorer.observer is None:
         hint = "give verifier.py `observe`, which shows something after each, or leave `first` out"
         raise UsageError("rules have answers that come `first`, and no skill of this run has an environment", hint=hint)
@@ -109,11 +111,6 @@ def plan_rows(
     check_held_out(synthesis.profile)
     notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
     return replace(plan, notes=(*notes, *plan.notes))
-
-
-def _said(row: TrainRow) -> str:
-    # without the expected answer: a stage may learn a shorter one
-    return " ".join(message.content for message in row.task.prompt)
 
 
 def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder) -> TrainPlan:

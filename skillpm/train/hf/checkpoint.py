@@ -247,7 +247,8 @@ def train_on(trainer: Any, given: StageInput) -> None:
     """
     saving = _Saving(trainer, given.save_after)
     trainer.add_callback(saving)
-    newest = max(_checkpoints(given.work), key=_number, default=None)
+    checkpoints = _checkpoints(given.work)
+    newest = max(checkpoints, key=lambda path: int(path.name.removeprefix(_PREFIX)), default=None)
     try:
         with saving.deferring():
             trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
@@ -287,7 +288,3 @@ def _checkpoints(work: Path) -> list[Path]:
 
 def _rollout(process: int) -> str:
     return f"rollout-{process}-of-{count()}.pt"
-
-
-def _number(path: Path) -> int:
-    return int(path.name.removeprefix(_PREFIX))
