@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from skillpm.errors import DocumentError
 from skillpm.formats.printable import printable, well_formed
-from skillpm.formats.strict import Items, PlainScalar, Table, finite, strict_json
+from skillpm.formats.strict import Items, PlainScalar, Table, finite, read_json, strict_json
 from skillpm.formats.strict_yaml import read_yaml
 
 _CORE_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
@@ -333,11 +333,13 @@ def read_json_lines(model: type[D], text: str | Iterable[str], *, path: str = ""
     for number, row in enumerate(text.split("\n") if isinstance(text, str) else text, 1):
         if not row.strip():
             continue
-        try:
-            root = strict_json(row)
-        except ValueError as error:
-            raise DocumentError(f"not JSON: {error}", path=path, line=number) from None
-        try:
-            yield number, model.model_validate(root)
-        except ValidationError as error:
-            raise model_errors(error, root, path=path, line=number, model=model)[0] from None
+        yield number, read_json_line(model, row, path=path, line=number)
+
+
+def read_json_line(model: type[D], text: str, *, path: str = "", line: int) -> D:
+    """Read one line of JSON Lines. Raises DocumentError."""
+    root = read_json(text, path=path, line=line)
+    try:
+        return model.model_validate(root)
+    except ValidationError as error:
+        raise model_errors(error, root, path=path, line=line, model=model)[0] from None

@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from skillpm.errors import DocumentError
+
 _SAID = {
     "Expecting value": "a value is missing",
     "Expecting property name": "a key in double quotes is missing",
@@ -134,6 +136,14 @@ def strict_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _problem(error) from None
+
+
+def read_json(text: str, *, path: str = "", line: int | None = None, hint: str | None = None) -> Any:
+    """Parse JSON as ``strict_json`` does, for a file that a person named or wrote. Raises DocumentError."""
+    try:
+        return strict_json(text)
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}", path=path, line=line, hint=hint) from None
 
 
 def json_object(source: str | bytes | Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skillpm.errors import LayoutError, UsageError
+from skillpm.errors import DocumentError, LayoutError, UsageError
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
 from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.name import UNVERSIONED, is_name
@@ -145,13 +146,10 @@ def _skill(tree: Tree, place: object) -> tuple[str, str, dict[str, Any], str]:
 
 
 def _text(tree: Tree, path: str) -> str:
-    data = tree.head(path, MAX_SKILL_TEXT + 1)
-    if len(data) > MAX_SKILL_TEXT:
-        raise _unreadable(path, f"larger than {MAX_SKILL_TEXT} bytes")
     try:
-        return data.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, f"not UTF-8 at byte {error.start}") from None
+        return utf8_text(tree.head(path, MAX_SKILL_TEXT + 1), most=MAX_SKILL_TEXT).removeprefix(BYTE_ORDER_MARK)
+    except DocumentError as error:
+        raise _unreadable(path, error.rule) from None
 
 
 def _field(fields: dict[str, Any], name: str, path: str) -> str:

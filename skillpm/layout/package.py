@@ -14,6 +14,7 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import line_of, model_errors
 from skillpm.formats.strict import NotJsonError, strict_json
 from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.layout.description import foreign_documents
 from skillpm.layout.tree import Tree, UnreadableFileError
 
@@ -133,16 +134,9 @@ class Package:
 
     def _text(self, path: str, limit: int) -> str:
         try:
-            data = self.tree.head(path, limit + 1)
+            return utf8_text(self.tree.head(path, limit + 1), path, most=limit)
         except UnreadableFileError as error:
             raise DocumentError(error.reason, path=path) from None
-        if len(data) > limit:
-            raise DocumentError(f"larger than {limit} bytes", path=path)
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise DocumentError("not UTF-8", path=path, line=line) from None
 
     def _document(self, model: type[D], path: str) -> Read[D]:
         try:

@@ -7,7 +7,9 @@ import unicodedata
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from skillpm.errors import DocumentError
 from skillpm.formats.strict import Table
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.layout.contents import Contents, read_contents
 from skillpm.layout.description import MAX_SKILL_TEXT, has_manifest, skill_file
 from skillpm.layout.filenames import ADAPTER
@@ -52,13 +54,10 @@ class Subject:
         data = self._data
         if isinstance(data, Problem):
             return data
-        if len(data) > MAX_SKILL_TEXT:
-            return Problem(f"larger than {MAX_SKILL_TEXT} bytes", hint="move detail into references/")
         try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            return Problem(f"not UTF-8: byte 0x{data[error.start]:02x}", line, hint="save the file as UTF-8")
+            return utf8_text(data, most=MAX_SKILL_TEXT)
+        except DocumentError as error:
+            return Problem(error.rule, error.line, hint=error.hint or "move detail into references/")
 
     @property
     def unreadable(self) -> Problem | None:

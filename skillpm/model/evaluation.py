@@ -24,7 +24,7 @@ from pydantic import (
 
 from skillpm.errors import DocumentError
 from skillpm.formats.document import LONE_SURROGATE, Document, Json, model_errors, surrogate_place
-from skillpm.formats.strict import strict_json
+from skillpm.formats.strict import read_json
 from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import Message, canonical_json, not_blank
@@ -225,10 +225,7 @@ class Evaluation(Document):
     @classmethod
     def parse(cls, text: str, *, path: str) -> Evaluation:
         """Read an evaluation. Raises DocumentError if it is not one."""
-        try:
-            root: Any = strict_json(text)
-        except ValueError as error:
-            raise DocumentError(f"not JSON: {error}", path=path) from None
+        root = read_json(text, path=path)
         if place := surrogate_place(root):
             raise DocumentError(f"`{place}`: {LONE_SURROGATE}", path=path)
         try:

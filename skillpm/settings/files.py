@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skillpm.errors import DocumentError, StorageError
 from skillpm.formats.typed_path import typed_path
 from skillpm.formats.unending import unending
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.settings.origin import Level, Origin
 
 if TYPE_CHECKING:
@@ -42,12 +43,7 @@ def read_text(path: Path) -> str | None:
         raise StorageError(
             f"cannot read {path}: {error.strerror}", hint="check the owner and the mode of the file", path=str(path)
         ) from None
-    if len(data) > MAX_FILE:
-        raise DocumentError(f"larger than {MAX_FILE} bytes", path=path.name)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path.name, hint="save it as UTF-8") from None
+    return utf8_text(data, path.name, most=MAX_FILE)
 
 
 def parse(model: type[D], text: str, path: str) -> D:

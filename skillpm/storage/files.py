@@ -15,6 +15,7 @@ from typing import BinaryIO
 from skillpm.errors import DocumentError, StorageError, UsageError
 from skillpm.formats.gathered import Bytes
 from skillpm.formats.unending import unending
+from skillpm.formats.utf8_text import utf8_text
 
 _DRAFT = ".tmp"  # the suffix of a draft
 NAME_A_FILE = "write what it yields to a file, and name that"
@@ -74,7 +75,7 @@ def read_text(path: Path) -> str:
     refuse_unending(path)
     with DiskErrors("read", path):
         data = path.read_bytes()
-    return _decoded(data, path)
+    return utf8_text(data, str(path))
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -86,20 +87,9 @@ def read_lines(path: Path) -> Iterator[str]:
     """
     refuse_unending(path)
     with DiskErrors("read", path), path.open("rb") as file:
-        start = 0
-        for line in file:
-            text = _decoded(line.removesuffix(b"\n"), path, start)
-            yield text if start else text.removeprefix("\ufeff")
-            start += len(line)
-
-
-def _decoded(data: bytes, path: Path, start: int = 0) -> str:
-    """Return the text of bytes that begin at a place of a file. Raises DocumentError."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        problem = f"not UTF-8: byte {start + error.start} is 0x{data[error.start]:02x}"
-        raise DocumentError(problem, path=str(path), hint="save it as UTF-8") from None
+        for number, line in enumerate(file):
+            text = utf8_text(line.removesuffix(b"\n"), str(path), before=number)
+            yield text if number else text.removeprefix("\ufeff")
 
 
 def file_sha256(path: Path) -> str:

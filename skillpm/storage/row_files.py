@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import DocumentError
 from skillpm.formats.parquet import read_parquet
-from skillpm.formats.strict import strict_json
+from skillpm.formats.strict import read_json
 from skillpm.storage.files import expect_file, read_text
 
 # around the rows of evals.json and of its kin
@@ -27,9 +26,9 @@ def read_rows(path: Path) -> list[tuple[int, Any]]:
         return list(enumerate(read_parquet(path), 1))
     text = read_text(path).removeprefix("\ufeff")
     if path.suffix == ".json":
-        return list(enumerate(_listed(_parsed(text, path, None)), 1))
+        return list(enumerate(_listed(read_json(text, path=str(path))), 1))
     lines = enumerate(text.split("\n"), 1)
-    return [(number, _parsed(line, path, number)) for number, line in lines if line.strip()]
+    return [(number, read_json(line, path=str(path), line=number)) for number, line in lines if line.strip()]
 
 
 def _listed(root: Any) -> list[Any]:
@@ -42,10 +41,3 @@ def _listed(root: Any) -> list[Any]:
 def _is_listing(value: Any) -> bool:
     """Is a value a list of rows, and not one of the texts of a row, such as its `examples`?"""
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
-def _parsed(text: str, path: Path, line: int | None) -> Any:
-    try:
-        return strict_json(text)
-    except (ValueError, RecursionError) as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path), line=line) from None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import DocumentError, UsageError
-from skillpm.formats.strict import strict_json
+from skillpm.errors import UsageError
+from skillpm.formats.strict import read_json
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.storage.files import expect_file, read_text
 
@@ -89,7 +89,7 @@ class AccelerateFile:
         """
         if deepspeed is None:
             return {"stage": self.below("deepspeed_config")._zero_stage("zero_stage")}
-        own = self._of(deepspeed, _read_json(deepspeed))
+        own = self._of(deepspeed, read_json(read_text(deepspeed), path=str(deepspeed)))
         own._check_recipe()
         asked = own.below("zero_optimization")
         settings = {name: value for name, value in asked.settings.items() if value != "auto"}
@@ -127,10 +127,3 @@ class AccelerateFile:
                     f"{self.path}: `{name}` is on, and the recipe sets the data type",
                     hint=f"remove `{name}`; `--set dtype=bfloat16` halves the weights",
                 )
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return strict_json(read_text(path))
-    except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path)) from None

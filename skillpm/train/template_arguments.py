@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skillpm.errors import DocumentError
 from skillpm.formats.document import Json
-from skillpm.formats.strict import strict_json
+from skillpm.formats.strict import read_json
 from skillpm.storage.files import read_text
 
 TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
@@ -17,10 +17,7 @@ def template_arguments(adapter: Path | None) -> dict[str, Json]:
     path = None if adapter is None else adapter / TEMPLATE_ARGUMENTS
     if path is None or not path.is_file():
         return {}
-    try:
-        arguments = strict_json(read_text(path))
-    except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path), hint="train the adapter again") from None
+    arguments = read_json(read_text(path), path=str(path), hint="train the adapter again")
     if not isinstance(arguments, dict):
         raise DocumentError("expected an object", path=str(path), hint="train the adapter again")
     return arguments

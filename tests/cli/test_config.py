@@ -104,7 +104,7 @@ def test_a_user_file_that_is_wrong_is_named(project: MakeProject, text: str, wor
 
 
 def test_what_is_no_file_of_text_is_a_clear_error(project: MakeProject) -> None:
-    project({"skillpm.yaml": b"\xff\xfe"}).call("config").fails(2, "skillpm.yaml: not UTF-8")
+    project({"skillpm.yaml": b"\xff\xfe"}).call("config").fails(2, "skillpm.yaml:1: not UTF-8")
     place = project()
     (place.root / "skillpm.yaml").mkdir()
     place.call("config").fails(6, "skillpm.yaml", "directory")

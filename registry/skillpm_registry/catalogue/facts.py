@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from skillpm.errors import SkillpmError
 from skillpm.formats.document import read_model
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.layout.description import describe, skill_file
 from skillpm.layout.filenames import CODE
 from skillpm.layout.frontmatter import read_frontmatter, split
@@ -119,8 +120,8 @@ def facts_of(tree: Tree) -> Facts:
 def _measured(tree: Tree) -> Iterator[Measured]:
     """Yield the figures of adapter.json, where the tree has a valid one."""
     try:
-        release = read_model(AdapterRelease, tree.read("adapter.json").decode())
-    except (SkillpmError, UnicodeDecodeError):  # most skills have none
+        release = read_model(AdapterRelease, utf8_text(tree.read("adapter.json")))
+    except SkillpmError:  # most skills have none
         return
     for item in release.evaluation[:_MOST_MEASURED]:
         if item.exact is not None and item.low is not None and item.high is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import DocumentError
 from skillpm.formats.strict import json_object
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.layout.filenames import ADAPTER, CALIBRATION, CONFIGURATION
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
@@ -166,13 +167,11 @@ def _document(model: type[Model], tree: Tree, path: str) -> Model | str:
     from skillpm.formats.document import read_model
 
     try:
-        return read_model(model, tree.read(path).decode("utf-8"), path=path)
+        return read_model(model, utf8_text(tree.read(path)), path=path)
     except DocumentError as error:
         return error.rule
     except UnreadableFileError as error:
         return str(error)
-    except UnicodeDecodeError:
-        return "not UTF-8"
 
 
 def _configuration(tree: Tree, path: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import DocumentError, SkillpmError, StorageError
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.layout import check
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.discovery import MAX_FOLDERS, discover, skill_folder
@@ -237,11 +238,8 @@ def _mended(folder: Path, dry_run: bool) -> Iterator[Mending]:
     if name is None:
         return
     try:
-        data = tree.head(name, MAX_SKILL_TEXT + 1)
-        text = data.decode("utf-8")
-    except (StorageError, UnicodeDecodeError):
-        return
-    if len(data) > MAX_SKILL_TEXT:
+        text = utf8_text(tree.head(name, MAX_SKILL_TEXT + 1), most=MAX_SKILL_TEXT)
+    except (StorageError, DocumentError):
         return
     mended = mend(text, folder.resolve().name)
     if mended.text == text:

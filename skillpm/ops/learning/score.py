@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict
 
 from skillpm.errors import DocumentError
-from skillpm.formats.document import Document, Json, model_errors
-from skillpm.formats.strict import strict_json
+from skillpm.formats.document import Document, Json, read_json_line
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement, verdict_document
@@ -105,18 +105,11 @@ def score_rows(
 
 def _row(line: bytes, contributions: Contributions, path: str, number: int) -> tuple[Row, Episode]:
     try:
-        root = strict_json(line.decode("utf-8"))
-        row = Row.model_validate(root)
-        return row, Episode.answering(contributions.task(row.request, row.expected), row.completion)
-    except ValidationError as error:
-        first = model_errors(error, None, path=path, line=number)[0]
-        raise DocumentError(first.rule, path=path, line=number, hint=_ROW) from None
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path, line=number, hint=_ROW) from None
-    except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=path, line=number, hint=_ROW) from None
-    except RecursionError:
-        raise DocumentError("nested too deeply", path=path, line=number, hint=_ROW) from None
+        row = read_json_line(Row, utf8_text(line, path, before=number - 1), path=path, line=number)
+    except DocumentError as error:
+        error.hint = _ROW
+        raise
+    return row, Episode.answering(contributions.task(row.request, row.expected), row.completion)
 
 
 def _judged(batch: list[tuple[Row, Episode]], scorer: Scorer) -> Iterator[dict[str, Any]]:

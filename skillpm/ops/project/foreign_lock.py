@@ -20,6 +20,7 @@ from urllib.parse import quote
 from skillpm.errors import DocumentError, LockOutOfDateError, PluginError
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import read_yaml
+from skillpm.formats.utf8_text import utf8_text
 from skillpm.index.git_url import is_commit
 from skillpm.model.lock import conflicted
 from skillpm.model.name import is_name
@@ -264,12 +265,7 @@ def _read(path: Path) -> str:
     refuse_unending(path)
     with DiskErrors("read", path), path.open("rb") as file:
         data = file.read(MAX_LOCK + 1)
-    if len(data) > MAX_LOCK:
-        raise DocumentError(f"larger than {MAX_LOCK} bytes", path=str(path))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"not UTF-8 at byte {error.start}", path=str(path), hint=_KNOWN) from None
+    return utf8_text(data, str(path), most=MAX_LOCK).removeprefix("\ufeff")
 
 
 def _ask(importer: Given[Importer], text: str, path: Path) -> ForeignLock:
