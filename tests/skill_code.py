@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
+from skillpm.model.verdict import Judgement
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox, choose
 from skillpm.storage.store import Store
@@ -32,9 +34,7 @@ tools:
     argv: [serve, {flag: --port, value: port}, {flag: --host, value: host}, {flag: --quiet, if: quiet}]
 """
 MANIFEST = "manifest: 1\nversion: 1.0.0\n"
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+GOLD: dict[str, Any] = {"tool": "serve", "args": {"port": 8123, "host": None, "quiet": None}}  # of the contract
 PATIENT = Limits(start_seconds=100.0, batch_seconds=100.0, call_seconds=100.0, item_seconds=0.0)  # busy machines too
 
 
@@ -51,12 +51,26 @@ def offered() -> Callable[[str], Sandbox]:
     return find
 
 
-@pytest.fixture
-def make_skill(tmp_path: Path) -> Callable[..., Skill]:
-    """Return ``make_skill(files, name=...)``; SKILL.md, skill.yaml and contract.yaml are there unless they are None."""
+def episode(
+    completion: str | None = None, *, expected: Any = GOLD, skill: str = "serving", request: str = "go"
+) -> Episode:
+    """Return an answer to a task; the expected one where no completion is given."""
+    task = Task.of(skill=skill, system="", request=request, expected=expected, split="train", origin="rule")
+    text = json.dumps(expected) if completion is None else completion
+    return Episode(task=task, messages=(Message(role="assistant", content=text),))
 
-    def make(files: Mapping[str, str | None] | None = None, name: str = "serving") -> Skill:
-        root = tmp_path / name
+
+@dataclass(frozen=True)
+class Bench:
+    """Makes skills, and has their code run: with consent, and sealed."""
+
+    folder: Path
+    consents: Consents
+    copies: SealedCopies
+
+    def skill(self, files: Mapping[str, str | None] | None = None, name: str = "serving") -> Skill:
+        """Write a skill; SKILL.md, skill.yaml and contract.yaml are there unless they are None."""
+        root = self.folder / name
         basis: dict[str, str | None] = {
             "SKILL.md": f"---\nname: {name}\ndescription: Serve things.\n---\nUse serve.\n",
             "skill.yaml": MANIFEST,
@@ -68,27 +82,19 @@ def make_skill(tmp_path: Path) -> Callable[..., Skill]:
                 (root / path).write_text(text)
         return Skill(name, "1.0.0", tree_digest(FolderTree(root)), root)
 
-    return make
+    def scorer(self, *skills: Skill, **options: Any) -> Scorer:
+        """Return the scorer of some skills; the options are those of ``Scorer``."""
+        sealed = [self.copies.seal(skill) for skill in skills]
+        for skill in sealed:
+            self.consents.grant(self.consents.request(skill))
+        return Scorer(sealed, consents=self.consents, **{"limits": PATIENT, **options})
 
-
-@pytest.fixture
-def gold() -> dict[str, Any]:
-    """An expected answer of the contract."""
-    return {"tool": "serve", "args": {"port": 8123, "host": None, "quiet": None}}
-
-
-@pytest.fixture
-def episode(gold: dict[str, Any]) -> Callable[..., Episode]:
-    """Return ``episode(completion, ...)``; the gold answer where no completion is given."""
-
-    def make(
-        completion: str | None = None, *, expected: Any = gold, skill: str = "serving", request: str = "go"
-    ) -> Episode:
-        task = Task.of(skill=skill, system="", request=request, expected=expected, split="train", origin="rule")
-        text = json.dumps(expected) if completion is None else completion
-        return Episode(task=task, messages=(Message(role="assistant", content=text),))
-
-    return make
+    def judge(
+        self, episodes: Sequence[Episode], files: Mapping[str, str | None] | None = None, **options: Any
+    ) -> list[Judgement]:
+        """Judge some episodes by the one skill that has these files."""
+        with self.scorer(self.skill(files), **options) as scorer:
+            return scorer.judge(episodes)
 
 
 @pytest.fixture
@@ -104,13 +110,6 @@ def copies(tmp_path: Path) -> SealedCopies:
 
 
 @pytest.fixture
-def make_scorer(consents: Consents, copies: SealedCopies) -> Callable[..., Scorer]:
-    """Return ``make_scorer(*skills, limits=...)``, with consent to run their code, sealed."""
-
-    def make(*skills: Skill, **options: Any) -> Scorer:
-        sealed = [copies.seal(skill) for skill in skills]
-        for skill in sealed:
-            consents.grant(consents.request(skill))
-        return Scorer(sealed, consents=consents, **{"limits": PATIENT, **options})
-
-    return make
+def bench(tmp_path: Path, consents: Consents, copies: SealedCopies) -> Bench:
+    """Where the skills of a test are made and judged."""
+    return Bench(tmp_path, consents, copies)

@@ -25,7 +25,7 @@ from skillpm.train.columns import Rewarder
 from skillpm.trust.consent import Consents
 from skillpm.worker.scoring import Scorer
 from skillpm.worker.settings import WorkerSettings
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 ATTACKS: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "hostile_code.yaml").read_text(encoding="utf-8")
@@ -119,12 +119,10 @@ def test_the_list_covers_what_verifiers_do() -> None:
     assert {attack["attack"] for attack in ATTACKS.values()} >= {38, 40, 85, 87, 88, 89, 90}
 
 
-def test_a_training_run_goes_on_counts_what_errored_and_stops_only_where_it_is_too_much(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"verifier.py": OBEDIENT})
+def test_a_training_run_goes_on_counts_what_errored_and_stops_only_where_it_is_too_much(bench: Bench) -> None:
+    skill = bench.skill({"verifier.py": OBEDIENT})
     task = episode("").task
-    with make_scorer(skill) as scorer:
+    with bench.scorer(skill) as scorer:
         rewarder = Rewarder({task.key: task}, scorer.judge, max_error_share=0.5)
         rewarder.judgements([task.key] * 4, ["pass", "x = 1", "x = 2", "os.fork()"])
         rewarder.judgements([task.key] * 2, ["x = 3", "os.fork()"])
@@ -145,10 +143,8 @@ class TestLoading:
     )
 
     @pytest.mark.parametrize("mode", ["unchecked", "timestamp"])
-    def test_bytecode_that_claims_to_be_a_source_is_not_run(
-        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, mode: str
-    ) -> None:
-        skill = make_skill({"verifier.py": self.VERIFIER, "helper.py": "WHO = 'source'\n"})
+    def test_bytecode_that_claims_to_be_a_source_is_not_run(self, bench: Bench, mode: str) -> None:
+        skill = bench.skill({"verifier.py": self.VERIFIER, "helper.py": "WHO = 'source'\n"})
         for name in ("verifier", "helper"):
             source = skill.root / f"{name}.py"
             status, text = source.stat(), source.read_text()
@@ -161,25 +157,21 @@ class TestLoading:
             source.write_text(text)
             os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
         assert len(list((skill.root / "__pycache__").iterdir())) == 2
-        with make_scorer(skill) as scorer:
+        with bench.scorer(skill) as scorer:
             assert scorer.judge([episode("x")])[0].verdict.reasons[:2] == ("source", "source")
 
-    def test_bytecode_without_a_source_is_no_module(
-        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-    ) -> None:
-        skill = make_skill({"verifier.py": self.VERIFIER, "hidden.py": "WHO = 'forged'\n"})
+    def test_bytecode_without_a_source_is_no_module(self, bench: Bench) -> None:
+        skill = bench.skill({"verifier.py": self.VERIFIER, "hidden.py": "WHO = 'forged'\n"})
         py_compile.compile(str(skill.root / "hidden.py"), cfile=str(skill.root / "helper.pyc"))
-        with make_scorer(skill) as scorer:
+        with bench.scorer(skill) as scorer:
             (judgement,) = scorer.judge([episode("x")])
         assert judgement.verdict.status == "errored" and "No module named 'helper'" in judgement.verdict.reasons[0]
 
-    def test_a_skill_s_files_stand_in_for_no_module_of_the_library(
-        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-    ) -> None:
+    def test_a_skill_s_files_stand_in_for_no_module_of_the_library(self, bench: Bench) -> None:
         names = ("json.py", "scripts/json.py", "pydantic/__init__.py", "skillpm/__init__.py", "sitecustomize.py")
         shadows = dict.fromkeys(names, "raise SystemExit('shadow')\n")
-        skill = make_skill({"verifier.py": self.VERIFIER, "helper.py": "WHO = 'source'\n", **shadows})
-        with make_scorer(skill) as scorer:
+        skill = bench.skill({"verifier.py": self.VERIFIER, "helper.py": "WHO = 'source'\n", **shadows})
+        with bench.scorer(skill) as scorer:
             (judgement,) = scorer.judge([episode("x")])
         assert judgement.verdict.status == "failed"
         assert judgement.verdict.reasons[2] == json.__file__
@@ -202,16 +194,14 @@ TOOL = "tools: [{name: serve, input_schema: {type: object, properties: {a: "
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_hostile_contract_is_named_and_costs_the_others_nothing(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, name: str
-) -> None:
+def test_a_hostile_contract_is_named_and_costs_the_others_nothing(bench: Bench, name: str) -> None:
     text, says = DOCUMENTS[name]
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         text = text.replace("@TOOL@", TOOL).replace("@PORT@", str(server.getsockname()[1]))
         tools = "" if "tools:" in text else f"{TOOL}{{type: string}}}}}}}}]\n"
-        hostile = make_skill({"contract.yaml": f"contract: 1\n{text}{tools}"}, name="hostile")
-        with make_scorer(make_skill(), hostile) as scorer:
+        hostile = bench.skill({"contract.yaml": f"contract: 1\n{text}{tools}"}, name="hostile")
+        with bench.scorer(bench.skill(), hostile) as scorer:
             good, bad = scorer.judge([episode(), episode("x", skill="hostile")])
         with pytest.raises(BlockingIOError):
             server.accept()
@@ -220,25 +210,21 @@ def test_a_hostile_contract_is_named_and_costs_the_others_nothing(
     assert "hostile/contract.yaml" in bad.verdict.reasons[0] and says in bad.verdict.reasons[0]
 
 
-def test_a_pattern_that_would_be_catastrophic_elsewhere_is_matched_in_linear_time(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"contract.yaml": f"contract: 1\n{TOOL}{{type: string, pattern: '^(a+)+$'}}}}}}}}]\n"})
+def test_a_pattern_that_would_be_catastrophic_elsewhere_is_matched_in_linear_time(bench: Bench) -> None:
+    skill = bench.skill({"contract.yaml": f"contract: 1\n{TOOL}{{type: string, pattern: '^(a+)+$'}}}}}}}}]\n"})
     expected = {"tool": "serve", "args": {"a": "a"}}
     wrong = json.dumps({"tool": "serve", "args": {"a": "a" * 100_000 + "!"}})
-    with make_scorer(skill) as scorer:
+    with bench.scorer(skill) as scorer:
         (judgement,) = scorer.judge([episode(wrong, expected=expected)])
     assert judgement.verdict.status == "failed"
 
 
 @pytest.mark.slow
-def test_a_verifier_that_hangs_forever_costs_one_deadline_a_call(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_verifier_that_hangs_forever_costs_one_deadline_a_call(bench: Bench) -> None:
     """However many answers there are, the call ends when its own time is spent, and says so."""
-    skill = make_skill({"verifier.py": "def verify(attempts, contract):\n    while True: pass\n"})
+    skill = bench.skill({"verifier.py": "def verify(attempts, contract):\n    while True: pass\n"})
     limits = Limits(batch_seconds=0.5, item_seconds=0.0, call_seconds=2.0, restarts=1000)
-    with make_scorer(skill, limits=limits) as scorer:
+    with bench.scorer(skill, limits=limits) as scorer:
         judgements = scorer.judge([episode(str(number)) for number in range(300)])
     reasons = {judgement.verdict.reasons[0] for judgement in judgements}
     assert {judgement.verdict.status for judgement in judgements} == {"errored"}

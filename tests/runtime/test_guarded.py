@@ -14,7 +14,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime import guarded
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 DEEDS = """
 import asyncio, sys
@@ -94,9 +94,7 @@ JudgeWith = Callable[[str, Sequence[str]], list[Judgement]]
 
 
 @pytest.fixture(params=["a distribution's plugin", "a skill's plugin.py"])
-def judge_with(
-    request: pytest.FixtureRequest, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> JudgeWith:
+def judge_with(request: pytest.FixtureRequest, bench: Bench) -> JudgeWith:
     """Return ``judge_with(hooks, texts)``: judged by such code, which does what each text says."""
 
     def judge(hooks: str, texts: Sequence[str]) -> list[Judgement]:
@@ -107,7 +105,7 @@ def judge_with(
             module = ModuleType("acme_plugin")
             exec(DEEDS + hooks, module.__dict__)
             host.register(module, "plugin.py", "acme 1")
-        with make_scorer(make_skill(files), host=host) as scorer:
+        with bench.scorer(bench.skill(files), host=host) as scorer:
             return scorer.judge([episode(text) for text in texts])
 
     return judge
@@ -143,7 +141,7 @@ def test_a_verifier_that_fails_on_one_attempt_judges_the_others(judge_with: Judg
 
 
 def test_a_verifier_whose_every_answer_takes_long_to_fail_is_not_asked_about_all_of_them(
-    episode: MakeEpisode, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Outage:
         calls = 0
@@ -159,14 +157,12 @@ def test_a_verifier_whose_every_answer_takes_long_to_fail_is_not_asked_about_all
     assert outage.calls == 1
 
 
-def test_a_persons_interrupt_passes_through_a_plugin(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_persons_interrupt_passes_through_a_plugin(bench: Bench) -> None:
     module = ModuleType("acme_plugin")
     exec(DEEDS + REWARD, module.__dict__)
     host = Host()
     host.register(module, "acme", "acme 1")
-    with make_scorer(make_skill(), host=host) as scorer, pytest.raises(KeyboardInterrupt):
+    with bench.scorer(bench.skill(), host=host) as scorer, pytest.raises(KeyboardInterrupt):
         scorer.judge([episode("raise KeyboardInterrupt")])
 
 
@@ -219,41 +215,34 @@ LIES: dict[str, tuple[dict[str, Any], dict[str, float | None], list[tuple[str, s
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_worker_that_lies_about_rewards_is_held_to_what_its_skill_declared(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, lie: str
-) -> None:
+def test_a_worker_that_lies_about_rewards_is_held_to_what_its_skill_declared(bench: Bench, lie: str) -> None:
     grade, own, failures = LIES[lie]
-    with make_scorer(make_skill({"plugin.py": LYING.replace("LIES", repr(grade))})) as scorer:
-        (judgement,) = scorer.judge([episode("wrong")])
+    (judgement,) = bench.judge([episode("wrong")], {"plugin.py": LYING.replace("LIES", repr(grade))})
     assert judgement.verdict.status == "failed"
     assert judgement.rewards == {"graded": 0.0, "signed": -1.0, "tool_call": 0.0, **own}
     assert [(failure.reward, failure.kind) for failure in judgement.failures] == failures
     assert judgement.verdict.reasons[1:] == tuple(failure.reason for failure in judgement.failures)
 
 
-def test_a_worker_that_declares_a_built_in_reward_is_not_believed_about_it(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_worker_that_declares_a_built_in_reward_is_not_believed_about_it(bench: Bench) -> None:
     """Neither what it pays, nor that it has a say: the catalogue refuses the name."""
     lying = LYING.replace("    honest(", '    reply.get("rewards", []).append(FAKE)\n    honest(')
     fake = {"name": "graded", "plugin": "plugin.py", "default": True}
     paid = {"rewards": {"first": 0.5, "second": 0.5, "graded": 1.0}}
-    skill = make_skill({"plugin.py": lying.replace("FAKE", repr(fake)).replace("LIES", repr(paid))})
-    with make_scorer(skill) as scorer:
+    skill = bench.skill({"plugin.py": lying.replace("FAKE", repr(fake)).replace("LIES", repr(paid))})
+    with bench.scorer(skill) as scorer:
         (judgement,) = scorer.judge([episode("wrong")])
         with pytest.raises(PluginError, match=r"conventions and plugin\.py both bring a reward called `graded`"):
             build_catalogue([skill], Host(), describe=scorer.describe)
     assert (judgement.verdict.status, judgement.rewards["graded"]) == ("failed", 0.0)
 
 
-def test_a_worker_that_declares_other_rewards_when_it_is_started_again_is_refused(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_worker_that_declares_other_rewards_when_it_is_started_again_is_refused(bench: Bench) -> None:
     """The name is another one in each process."""
     plugin = (
         LYING.replace('"first"', 'f"n{os.urandom(4).hex()}"').replace("import json", "import os").replace("LIES", "{}")
     )
-    with make_scorer(make_skill({"plugin.py": plugin})) as scorer:
+    with bench.scorer(bench.skill({"plugin.py": plugin})) as scorer:
         assert scorer.judge([episode("a")])[0].verdict.status == "failed"
         (process,) = scorer._pools["serving"].processes
         process.kill()
@@ -262,28 +251,24 @@ def test_a_worker_that_declares_other_rewards_when_it_is_started_again_is_refuse
     assert "its workers declare different rewards" in judgement.verdict.reasons[0]
 
 
-def test_a_skills_worker_cannot_change_the_verdict_of_a_hosts_verifier(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_skills_worker_cannot_change_the_verdict_of_a_hosts_verifier(bench: Bench) -> None:
     """It is asked a second time, for its own rewards alone."""
     module = ModuleType("acme_plugin")
     exec(DEEDS + VERIFIER, module.__dict__)
     host = Host()
     host.register(module, "acme", "acme 1")
     verdict = {"verdict": {"status": "passed", "score": 1.0, "components": {}, "reasons": []}}
-    skill = make_skill({"plugin.py": LYING.replace("LIES", repr(verdict))})
+    skill = bench.skill({"plugin.py": LYING.replace("LIES", repr(verdict))})
     deed = "return [Verdict(status='failed', score=0.25, reasons=('host',))]"
-    with make_scorer(skill, host=host) as scorer:
+    with bench.scorer(skill, host=host) as scorer:
         (judgement,) = scorer.judge([episode(deed)])
     assert judgement.verdict == Verdict(status="failed", score=0.25, reasons=("host",))
     assert judgement.rewards == {"first": 0.5, "graded": 0.25, "second": 0.5, "signed": -1.0, "tool_call": 0.0}
 
 
-def test_a_link_called_verifier_is_not_run(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_link_called_verifier_is_not_run(bench: Bench) -> None:
     """Nobody was asked about what a link leads to, so a skill that holds one does not run at all."""
-    skill = make_skill({"impl.py": "raise SystemExit('ran')"})
+    skill = bench.skill({"impl.py": "raise SystemExit('ran')"})
     (skill.root / "verifier.py").symlink_to("impl.py")
-    with pytest.raises(IntegrityError, match=r"verifier\.py is a symlink"), make_scorer(skill) as scorer:
+    with pytest.raises(IntegrityError, match=r"verifier\.py is a symlink"), bench.scorer(skill) as scorer:
         scorer.judge([episode()])

@@ -24,7 +24,7 @@ from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import OWN_EXPORTERS, Host
 from skillpm.runtime.plugins import MAX_TOLD
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 from tests.whole.test_start_up import imported
 
 
@@ -133,7 +133,7 @@ def test_no_plugin_is_loaded_where_the_settings_say_so(distribution: Callable[..
     assert [item.name for item in load_host(plugins=()).loaded()] == ["conventions"]
 
 
-def test_a_failure_whose_message_cannot_be_read_is_a_failure_like_any_other(make_skill: MakeSkill) -> None:
+def test_a_failure_whose_message_cannot_be_read_is_a_failure_like_any_other(bench: Bench) -> None:
     class UnreadableError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no message")
@@ -145,35 +145,32 @@ def test_a_failure_whose_message_cannot_be_read_is_a_failure_like_any_other(make
 
     host = Host()
     host.register(Plugin(), "unreadable", "acme 1")
-    build_catalogue([make_skill()], host)
+    build_catalogue([bench.skill()], host)
     assert [failure.message for failure in host.failures] == ["UnreadableError: (its message cannot be read)"]
 
 
-def test_one_plugin_that_fails_costs_the_others_nothing(make_skill: MakeSkill) -> None:
+def test_one_plugin_that_fails_costs_the_others_nothing(bench: Bench) -> None:
     host = Host()
     host.register(Exploding(), "exploding", "acme 1")
     host.register(Rewarding(), "rewarding", "bolt 1")
-    contributions = build_catalogue([make_skill()], host)["serving"]
+    contributions = build_catalogue([bench.skill()], host)["serving"]
     assert [reward.name for reward in contributions.rewards] == ["brevity", "graded", "signed", "tool_call"]
     assert contributions.origins["reward:brevity"] == "rewarding"
     assert [(item.plugin, item.hook) for item in host.failures] == [("exploding", "skillpm_rewards")]
 
 
-def test_two_rewards_of_one_name_are_an_error_that_names_both_plugins(make_skill: MakeSkill) -> None:
+def test_two_rewards_of_one_name_are_an_error_that_names_both_plugins(bench: Bench) -> None:
     host = Host()
     host.register(Rewarding("graded"), "rewarding", "acme 1")
     with pytest.raises(PluginError, match="conventions and rewarding both bring a reward called `graded`"):
-        build_catalogue([make_skill()], host)
+        build_catalogue([bench.skill()], host)
 
 
-def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(bench: Bench) -> None:
     host = Host()
     host.register(Lenient(), "lenient", "acme 1")
     host.register(Rewarding(), "rewarding", "acme 1")
-    with make_scorer(make_skill(), host=host) as scorer:
-        (judgement,) = scorer.judge([episode("1234")])
+    (judgement,) = bench.judge([episode("1234")], host=host)
     assert judgement.verdict.reasons == ("lenient",)
     assert judgement.rewards == {"graded": 1.0, "signed": 1.0, "tool_call": 0.0, "brevity": 0.2}
 
@@ -186,35 +183,28 @@ def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(
         ({"verifier.py": "def verify(attempts): ..."}, True, "verifier.py"),
     ],
 )
-def test_contributions_say_what_judges(
-    make_skill: MakeSkill, files: dict[str, str], is_brought: bool, verifier: str
-) -> None:
+def test_contributions_say_what_judges(bench: Bench, files: dict[str, str], is_brought: bool, verifier: str) -> None:
     host = Host()
     if is_brought:
         host.register(Lenient(), "lenient", "acme 1")
-    contributions = build_catalogue([make_skill(files)], host)["serving"]
+    contributions = build_catalogue([bench.skill(files)], host)["serving"]
     assert (contributions.verifier, contributions.is_judged_by_contract) == (verifier, verifier == "contract.yaml")
 
 
-def test_a_skills_own_verifier_wins_over_a_hosts(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_skills_own_verifier_wins_over_a_hosts(bench: Bench) -> None:
     host = Host()
     host.register(Lenient(), "lenient", "acme 1")
     own = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
-    with make_scorer(make_skill({"verifier.py": own}), host=host) as scorer:
+    with bench.scorer(bench.skill({"verifier.py": own}), host=host) as scorer:
         assert scorer.judge([episode("x")])[0].verdict.status == "failed"
 
 
-def test_observers_hear_of_every_judgement_and_their_failures_change_nothing(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_observers_hear_of_every_judgement_and_their_failures_change_nothing(bench: Bench) -> None:
     host = Host()
     listening, failing = Listening(), Listening(fails=True)
     host.register(listening, "listening", "acme 1")
     host.register(failing, "failing", "acme 1")
-    with make_scorer(make_skill(), host=host) as scorer:
-        judgements = scorer.judge([episode("x")] * (MAX_TOLD + 2))
+    judgements = bench.judge([episode("x")] * (MAX_TOLD + 2), host=host)
     assert [item.verdict.status for item in judgements] == ["failed"] * (MAX_TOLD + 2)
     assert listening.told == [("x", "failed")] * (MAX_TOLD + 2)
     assert len(failing.told) == MAX_TOLD
@@ -338,19 +328,19 @@ def task(number: int) -> Task:
     return Task.of(skill="serving", system="", request=f"r{number}", expected={}, split="train", origin="rule")
 
 
-def test_a_hosts_synthesis_rule_is_run_here_and_no_longer_than_is_asked(make_skill: MakeSkill) -> None:
+def test_a_hosts_synthesis_rule_is_run_here_and_no_longer_than_is_asked(bench: Bench) -> None:
     host = Host()
     host.register(Making(task(0), task(1), lambda: 1 / 0), "making", "acme 1")
-    made = host.synthesise(make_skill(), "made", [], seed=0, count=2)
+    made = host.synthesise(bench.skill(), "made", [], seed=0, count=2)
     assert made == [task(0), task(1)]
-    assert host.synthesise(make_skill(), "another", [], seed=0, count=2) is None
+    assert host.synthesise(bench.skill(), "another", [], seed=0, count=2) is None
 
 
 @pytest.mark.parametrize(
     ("item", "reason"), [(lambda: 1 / 0, "ZeroDivisionError"), ("text", "not a Task"), (sys.exit, "SystemExit")]
 )
-def test_a_hosts_synthesis_rule_that_fails_names_its_plugin(make_skill: MakeSkill, item: Any, reason: str) -> None:
+def test_a_hosts_synthesis_rule_that_fails_names_its_plugin(bench: Bench, item: Any, reason: str) -> None:
     host = Host()
     host.register(Making(item), "making", "acme 1")
     with pytest.raises(PluginError, match=f"^making: rule `made`: .*{reason}"):
-        host.synthesise(make_skill(), "made", [], seed=0, count=2)
+        host.synthesise(bench.skill(), "made", [], seed=0, count=2)

@@ -24,7 +24,7 @@ from skillpm.sandbox.sandbox import LEVELS, Confinement, Sandbox, choose, readab
 from skillpm.worker.protocol import encode, judge_request
 from skillpm.worker.sealed import SealedCopies
 from skillpm.worker.settings import WorkerSettings
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 needs_seccomp = pytest.mark.skipif(not seccomp.available(), reason="no system-call table for this machine")
 DENIED = ("PermissionError", "FileNotFoundError", "OSError")  # not permitted, not there, on a read-only file system
@@ -55,13 +55,13 @@ def verify(attempts, contract):
 
 
 @pytest.fixture
-def ask(make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode) -> Callable[..., list[str]]:
+def ask(bench: Bench) -> Callable[..., list[str]]:
     """Return ``ask(*expressions, manifest=..., level=...)``: what they give inside a worker."""
 
     def evaluate(*expressions: str, manifest: str = "", level: str = "auto") -> list[str]:
         files = {"verifier.py": SHELL, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"}
-        skill = make_skill(files)
-        with make_scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
+        skill = bench.skill(files)
+        with bench.scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
             judgements = scorer.judge([episode(expression) for expression in expressions])
         return [judgement.verdict.reasons[0] for judgement in judgements]
 
@@ -200,14 +200,12 @@ def test_a_program_runs_below_a_host_with_many_open_files(ask: Callable[..., lis
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_daemon_ends_with_the_worker(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
-) -> None:
+def test_a_daemon_ends_with_the_worker(bench: Bench, level: str) -> None:
     """Where programs may be started, nothing leaves the process group, and the group is killed with the worker."""
     manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
-    skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
+    skill = bench.skill({"verifier.py": SHELL, "skill.yaml": manifest})
     expressions = ("os.setsid()", "(os.fork() or __import__('time').sleep(600)) and 'parent'", "os.getcwd()")
-    with make_scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
+    with bench.scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
         judgements = scorer.judge([episode(expression) for expression in expressions])
         setsid, parent, home = (judgement.verdict.reasons[0] for judgement in judgements)
         assert (setsid, parent) == ("PermissionError", "'parent'")
@@ -250,26 +248,22 @@ def verify(attempts, contract):
 """
 
 
-def test_what_a_dead_worker_left_behind_cannot_answer_for_it(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
-) -> None:
+def test_what_a_dead_worker_left_behind_cannot_answer_for_it(bench: Bench, level: str) -> None:
     """The group is killed before anything more is read, even a reply that would be right to the byte."""
     manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
-    with make_scorer(
-        make_skill({"verifier.py": HEIR, "skill.yaml": manifest}), settings=WorkerSettings(choose(level))
+    with bench.scorer(
+        bench.skill({"verifier.py": HEIR, "skill.yaml": manifest}), settings=WorkerSettings(choose(level))
     ) as scorer:
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.status == "errored" and "exited with code 7" in judgement.verdict.reasons[0]
 
 
-def test_permissions_are_given_only_as_far_as_policies_go(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
-) -> None:
+def test_permissions_are_given_only_as_far_as_policies_go(bench: Bench, level: str) -> None:
     manifest = "manifest: 1\nversion: 1.0.0\npermissions: {network: true, run: [uname, id]}\n"
-    skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
+    skill = bench.skill({"verifier.py": SHELL, "skill.yaml": manifest})
     place = WorkerSettings(choose(level), policies=(TrustPolicy(network=False), TrustPolicy(run=("id", "df"))))
     programs = [f"subprocess.run([{name!r}], capture_output=True).returncode" for name in ("id", "uname")]
-    with make_scorer(skill, settings=place) as scorer:
+    with bench.scorer(skill, settings=place) as scorer:
         judgements = scorer.judge([episode(text) for text in ("socket.socket()", *programs)])
     network, allowed, refused = (judgement.verdict.reasons[0] for judgement in judgements)
     assert (network, allowed) == ("PermissionError", "0") and refused in DENIED
@@ -378,23 +372,18 @@ def verify(attempts, contract):
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_what_honest_verifiers_do_is_allowed(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, offered: Callable[[str], Sandbox], name: str
-) -> None:
-    with make_scorer(make_skill({"verifier.py": HONEST}), settings=WorkerSettings(offered(name))) as scorer:
-        (judgement,) = scorer.judge([episode("x")])
+def test_what_honest_verifiers_do_is_allowed(bench: Bench, offered: Callable[[str], Sandbox], name: str) -> None:
+    (judgement,) = bench.judge([episode("x")], {"verifier.py": HONEST}, settings=WorkerSettings(offered(name)))
     assert judgement.verdict.reasons == ("Europe/Berlin",)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="for root")
-def test_a_worker_of_root_says_what_it_cannot_read(
-    make_skill: MakeSkill, make_scorer: MakeScorer, copies: SealedCopies, episode: MakeEpisode, level: str
-) -> None:
+def test_a_worker_of_root_says_what_it_cannot_read(bench: Bench, copies: SealedCopies, level: str) -> None:
     """It has no right to read what others keep to themselves."""
-    skill = copies.seal(make_skill({"verifier.py": SHELL}))
+    skill = copies.seal(bench.skill({"verifier.py": SHELL}))
     os.chown(skill.root, 12345, 12345)
     skill.root.chmod(0o700)
-    with make_scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
+    with bench.scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
         (judgement,) = scorer.judge([episode("1")])
     assert f"without the rights of root and cannot read {skill.root}" in judgement.verdict.reasons[0]
 
@@ -422,11 +411,10 @@ def verify(attempts, contract):
     "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow), signal.SIGKILL]
 )
 def test_a_worker_ends_with_its_host_whatever_it_ignores(
-    make_skill: MakeSkill, copies: SealedCopies, episode: MakeEpisode, tmp_path: Path, level: str,
-    number: int, programs: tuple[str, ...],
-) -> None:  # fmt: skip
+    bench: Bench, copies: SealedCopies, tmp_path: Path, level: str, number: int, programs: tuple[str, ...]
+) -> None:
     """A host that is killed cannot do anything; the kernel and the watcher of the group do it."""
-    skill = copies.seal(make_skill({"verifier.py": STUBBORN}))
+    skill = copies.seal(bench.skill({"verifier.py": STUBBORN}))
     script = tmp_path / "host.py"
     message = encode({**judge_request([episode()], None), "number": 1})
     script.write_text(f"""
@@ -461,11 +449,9 @@ os.kill(os.getpid(), {int(number)})
     assert left == [], "the worker outlived its host"
 
 
-def test_a_worker_outlives_the_thread_that_started_it(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
-) -> None:
+def test_a_worker_outlives_the_thread_that_started_it(bench: Bench, level: str) -> None:
     """The kernel ends a process with the thread that started it, so one thread starts all and lasts."""
-    with make_scorer(make_skill(), settings=WorkerSettings(choose(level))) as scorer:
+    with bench.scorer(bench.skill(), settings=WorkerSettings(choose(level))) as scorer:
         thread = threading.Thread(target=scorer.judge, args=([episode()],))
         thread.start()
         thread.join()

@@ -12,35 +12,35 @@ from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import TrustPolicy
 from skillpm.trust.consent import Consents
-from tests.skill_code import MakeSkill
+from tests.skill_code import Bench
 
 CODE = {"verifier.py": "def verify(attempts, contract):\n    return []\n"}
 WISHES = 'manifest: 1\nversion: 1.0.0\npython: ["regex"]\npermissions: {network: true, run: [df, free]}\n'
 
 
-def version(make_skill: MakeSkill, folder: str, permissions: str) -> Skill:
+def version(bench: Bench, folder: str, permissions: str) -> Skill:
     """Return the content of one version of the skill ``coded``."""
     text = f"manifest: 1\nversion: 1.0.0\npermissions: {permissions}\n"
-    return dataclasses.replace(make_skill({**CODE, "skill.yaml": text}, name=folder), name="coded")
+    return dataclasses.replace(bench.skill({**CODE, "skill.yaml": text}, name=folder), name="coded")
 
 
-def test_code_needs_consent_and_data_does_not(make_skill: MakeSkill, consents: Consents) -> None:
-    coded = make_skill(CODE, name="coded")
-    assert consents.granted(make_skill()) and not consents.granted(coded)
+def test_code_needs_consent_and_data_does_not(bench: Bench, consents: Consents) -> None:
+    coded = bench.skill(CODE, name="coded")
+    assert consents.granted(bench.skill()) and not consents.granted(coded)
     assert consents.granted(dataclasses.replace(coded, bundled=True))
 
 
-def test_consent_is_remembered_for_this_content_alone(make_skill: MakeSkill, tmp_path: Path) -> None:
+def test_consent_is_remembered_for_this_content_alone(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "consents.json"
-    skill, other = make_skill(CODE, name="first"), make_skill(CODE, name="second")
+    skill, other = bench.skill(CODE, name="first"), bench.skill(CODE, name="second")
     for item in (skill, other):
         Consents(path).grant(Consents(path).request(item))
     assert Consents(path).granted(skill) and Consents(path).granted(other)
     assert not Consents(path).granted(dataclasses.replace(skill, tree="0" * 64))
 
 
-def test_asking_says_the_content_what_would_run_and_what_it_wants(make_skill: MakeSkill, consents: Consents) -> None:
-    skill = make_skill({**CODE, "skill.yaml": WISHES, "grammar/parse.py": ""})
+def test_asking_says_the_content_what_would_run_and_what_it_wants(bench: Bench, consents: Consents) -> None:
+    skill = bench.skill({**CODE, "skill.yaml": WISHES, "grammar/parse.py": ""})
     request = consents.request(skill)
     shown = "\n".join(request.lines())
     for text in (skill.tree, "grammar/parse.py", str(skill.root / "verifier.py"), "network", "the commands df, free"):
@@ -52,17 +52,17 @@ def test_asking_says_the_content_what_would_run_and_what_it_wants(make_skill: Ma
     assert caught.value.details["skills"][0]["tree"] == skill.tree
 
 
-def test_a_version_that_asks_for_more_is_shown_as_such(make_skill: MakeSkill, consents: Consents) -> None:
-    consents.grant(consents.request(version(make_skill, "old", "{run: [df]}")))
-    same, more = version(make_skill, "same", "{run: [df]}"), version(make_skill, "more", "{network: true, run: [df]}")
+def test_a_version_that_asks_for_more_is_shown_as_such(bench: Bench, consents: Consents) -> None:
+    consents.grant(consents.request(version(bench, "old", "{run: [df]}")))
+    same, more = version(bench, "same", "{run: [df]}"), version(bench, "more", "{network: true, run: [df]}")
     assert not consents.granted(more)
     assert "new since coded 1.0.0: the network" in consents.request(more).sentence()
     other = dataclasses.replace(same, version="1.1", tree="1" * 64)
     assert not consents.granted(other) and not consents.request(other).grows
 
 
-def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_skill: MakeSkill, tmp_path: Path) -> None:
-    skill, path = make_skill({**CODE, "skill.yaml": WISHES}), tmp_path / "consents.json"
+def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(bench: Bench, tmp_path: Path) -> None:
+    skill, path = bench.skill({**CODE, "skill.yaml": WISHES}), tmp_path / "consents.json"
     narrow = Consents(path, policies=[TrustPolicy(network=False), TrustPolicy(run=("df",))])
     assert narrow.request(skill).access.permissions == Permissions(run=("df",))
     narrow.grant(narrow.request(skill))
@@ -71,9 +71,9 @@ def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_ski
     assert not wide.granted(skill) and "the network, the command free" in wide.request(skill).sentence()
 
 
-def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: MakeSkill, tmp_path: Path) -> None:
-    old, more = version(make_skill, "old", "{run: [df]}"), version(make_skill, "more", "{run: [df, free]}")
-    unlocked = make_skill(CODE, name="unlocked")
+def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(bench: Bench, tmp_path: Path) -> None:
+    old, more = version(bench, "old", "{run: [df]}"), version(bench, "more", "{run: [df, free]}")
+    unlocked = bench.skill(CODE, name="unlocked")
     trees = frozenset({old.tree, more.tree})
     consents = Consents(tmp_path / "consents.json", rule="locked", locked=lambda: dict.fromkeys(trees, ()))
     assert consents.grant_by_policy([old, unlocked]) == [consents.request(unlocked)]
@@ -83,8 +83,8 @@ def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: M
     assert {grant.by for grant in consents.grants().values()} == {"policy"}
 
 
-def test_a_policy_can_forbid_all_code_even_what_was_agreed_to(make_skill: MakeSkill, tmp_path: Path) -> None:
-    skill, path = make_skill(CODE), tmp_path / "consents.json"
+def test_a_policy_can_forbid_all_code_even_what_was_agreed_to(bench: Bench, tmp_path: Path) -> None:
+    skill, path = bench.skill(CODE), tmp_path / "consents.json"
     Consents(path).grant(Consents(path).request(skill))
     consents = Consents(path, rule="never")
     assert not consents.granted(skill) and consents.granted(dataclasses.replace(skill, bundled=True))
@@ -93,8 +93,8 @@ def test_a_policy_can_forbid_all_code_even_what_was_agreed_to(make_skill: MakeSk
     assert caught.value.exit_code == 6
 
 
-def test_what_is_taken_back_is_asked_for_again(make_skill: MakeSkill, consents: Consents) -> None:
-    first, second = make_skill(CODE, name="first"), make_skill(CODE, name="second")
+def test_what_is_taken_back_is_asked_for_again(bench: Bench, consents: Consents) -> None:
+    first, second = bench.skill(CODE, name="first"), bench.skill(CODE, name="second")
     consents.grant(consents.request(first), consents.request(second))
     assert [grant.skill for grant in consents.revoke(lambda tree, grant: tree == first.tree).values()] == [
         "first 1.0.0"
@@ -103,9 +103,9 @@ def test_what_is_taken_back_is_asked_for_again(make_skill: MakeSkill, consents: 
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"granted": {"x": "y"}}', '{"consents": 1, "other": 2}'])
-def test_a_damaged_record_is_an_error_and_no_consent(make_skill: MakeSkill, tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_an_error_and_no_consent(bench: Bench, tmp_path: Path, text: str) -> None:
     path = tmp_path / "consents.json"
     path.write_text(text)
     with pytest.raises(DocumentError, match=r"consents\.json") as caught:
-        Consents(path).granted(make_skill(CODE))
+        Consents(path).granted(bench.skill(CODE))
     assert caught.value.hint == "remove the file to be asked again"

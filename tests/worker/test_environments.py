@@ -16,7 +16,7 @@ from skillpm.worker.environments import Environments
 from skillpm.worker.settings import WorkerSettings
 from tests.present import present
 from tests.servers import Shop, serving
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 from tests.wheels import digest, source_distribution, wheel
 
 VERIFIER = """
@@ -72,18 +72,13 @@ def folders(environments: Environments) -> list[str]:
 
 @pytest.mark.slow
 def test_two_skills_that_contradict_each_other_are_judged_together_each_with_its_own(
-    make_skill: MakeSkill,
-    make_scorer: MakeScorer,
-    episode: MakeEpisode,
-    shop: Path,
-    consents: Consents,
-    environments: Environments,
+    bench: Bench, shop: Path, consents: Consents, environments: Environments
 ) -> None:
     skills = [
-        make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest(wanted)}, name=name)
+        bench.skill({"verifier.py": VERIFIER, "skill.yaml": manifest(wanted)}, name=name)
         for name, wanted in zip(("warm", "cold"), WANTED, strict=True)
     ]
-    with make_scorer(*skills, settings=WorkerSettings(environments=environments)) as scorer:
+    with bench.scorer(*skills, settings=WorkerSettings(environments=environments)) as scorer:
         judgements = scorer.judge([episode("x", skill=name) for name in ("warm", "cold", "warm")])
     assert [judgement.verdict.reasons[0] for judgement in judgements] == ["red", "blue", "red"]
     built = [present(environments.of(skill, present(consents.wheels(skill)))) for skill in skills]
@@ -91,9 +86,9 @@ def test_two_skills_that_contradict_each_other_are_judged_together_each_with_its
 
 
 def test_one_set_of_wheels_is_built_once_however_it_is_asked_for(
-    make_skill: MakeSkill, shop: Path, environments: Environments
+    bench: Bench, shop: Path, environments: Environments
 ) -> None:
-    skill = make_skill()
+    skill = bench.skill()
     wheels = environments.resolve(skill, ("acme-colours==1.0",))
     assert wheels == environments.resolve(skill, ("Acme_Colours < 2", "acme-colours; sys_platform == 'plan9'"))
     first = environments.of(skill, wheels)
@@ -104,20 +99,20 @@ def test_one_set_of_wheels_is_built_once_however_it_is_asked_for(
 
 @pytest.mark.parametrize("requirement", ["acme-colours; sys_platform == 'plan9'", "pydantic>=2"])
 def test_what_does_not_apply_and_what_a_worker_has_already_ask_for_nothing(
-    make_skill: MakeSkill, environments: Environments, requirement: str
+    bench: Bench, environments: Environments, requirement: str
 ) -> None:
-    wheels = environments.resolve(make_skill(), (requirement,))
+    wheels = environments.resolve(bench.skill(), (requirement,))
     assert wheels.wheels == () and environments.fits(wheels, (requirement,))
-    assert environments.of(make_skill(), wheels) is None and not environments.folder.exists()
+    assert environments.of(bench.skill(), wheels) is None and not environments.folder.exists()
 
 
 @pytest.mark.parametrize(("requirement", "offline"), [("acme-colours==3.0", False), ("pydantic<1", True)])
 def test_what_cannot_be_resolved_names_the_skill_and_ends_with_the_words_of_pip_and_leaves_nothing(
-    make_skill: MakeSkill, shop: Path, tmp_path: Path, requirement: str, offline: bool
+    bench: Bench, shop: Path, tmp_path: Path, requirement: str, offline: bool
 ) -> None:
     environments = Environments(tmp_path / "environments", offline=offline)
     with pytest.raises(PluginError) as caught:
-        environments.resolve(make_skill(), (requirement,))
+        environments.resolve(bench.skill(), (requirement,))
     assert caught.value.exit_code == 9 and "Traceback" not in caught.value.message
     for text in ("serving 1.0.0", requirement, "offline" if offline else ""):
         assert text in caught.value.message, caught.value.message
@@ -126,16 +121,10 @@ def test_what_cannot_be_resolved_names_the_skill_and_ends_with_the_words_of_pip_
 
 @pytest.mark.slow
 def test_a_newer_release_or_another_index_changes_nothing_that_was_agreed_to(
-    make_skill: MakeSkill,
-    make_scorer: MakeScorer,
-    episode: MakeEpisode,
-    shop: Path,
-    consents: Consents,
-    environments: Environments,
-    monkeypatch: pytest.MonkeyPatch,
+    bench: Bench, shop: Path, consents: Consents, environments: Environments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
-    with make_scorer(skill, settings=WorkerSettings(environments=environments)) as scorer:
+    skill = bench.skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
+    with bench.scorer(skill, settings=WorkerSettings(environments=environments)) as scorer:
         assert scorer.judge([episode("x")])[0].verdict.reasons == ("blue",)
         agreed = consents.wheels(skill)
         wheel(shop.parent / "evil", "acme_colours", "9999.0", {"acme_colours.py": "SHADE = 'poisoned'\n"})
@@ -146,9 +135,9 @@ def test_a_newer_release_or_another_index_changes_nothing_that_was_agreed_to(
 
 
 def test_other_bytes_under_the_same_name_are_not_installed(
-    make_skill: MakeSkill, shop: Path, environments: Environments
+    bench: Bench, shop: Path, environments: Environments
 ) -> None:
-    skill = make_skill()
+    skill = bench.skill()
     wheels = environments.resolve(skill, ("acme-colours==1.0",))
     wheel(shop, "acme_colours", "1.0", {"acme_colours.py": "SHADE = 'other'\n"})
     with pytest.raises(PluginError, match=r"serving 1\.0\.0 cannot be built.*Expected sha256"):
@@ -157,9 +146,9 @@ def test_other_bytes_under_the_same_name_are_not_installed(
 
 
 def test_a_consent_is_asked_for_again_where_other_wheels_would_be_installed(
-    make_skill: MakeSkill, shop: Path, environments: Environments, tmp_path: Path
+    bench: Bench, shop: Path, environments: Environments, tmp_path: Path
 ) -> None:
-    skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
+    skill = bench.skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
     older = environments.resolve(skill, ("acme-colours==1.0",))
     of_lock: list[WheelSet] = []
     consents = Consents(tmp_path / "c.json", packages=environments, locked=lambda: {skill.tree: of_lock})
@@ -187,7 +176,7 @@ HOSTILE = {
     "kind", [pytest.param(kind, marks=() if kind == "sdist" else pytest.mark.slow) for kind in HOSTILE]
 )
 def test_what_a_wheel_needs_is_a_wheel_too_or_is_refused_by_name_and_nothing_runs(
-    make_skill: MakeSkill,
+    bench: Bench,
     web: Shop,
     shop: Path,
     environments: Environments,
@@ -201,24 +190,24 @@ def test_what_a_wheel_needs_is_a_wheel_too_or_is_refused_by_name_and_nothing_run
     source_distribution(shop, "evilpkg", "1.0", f"open({str(canary)!r}, 'w').close()")
     wheel(shop, "carrier", "1.0", {}, requires=[HOSTILE[kind].format(shop=shop, web=web.url)])
     with pytest.raises(PluginError, match=r"serving 1\.0\.0") as caught:
-        environments.resolve(make_skill(), ("carrier",))
+        environments.resolve(bench.skill(), ("carrier",))
     assert "evilpkg" in caught.value.message, caught.value.message
     assert not canary.exists() and folders(environments) == []
 
 
 def test_a_source_distribution_of_an_index_is_not_built(
-    make_skill: MakeSkill, shop: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, shop: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = tmp_path / "canary"
     source_distribution(shop, "evilpkg", "1.0", f"open({str(canary)!r}, 'w').close()")
     monkeypatch.setenv("PIP_NO_BINARY", "evilpkg")
     with pytest.raises(PluginError, match="evilpkg"):
-        environments.resolve(make_skill(), ("evilpkg",))
+        environments.resolve(bench.skill(), ("evilpkg",))
     assert not canary.exists()
 
 
 def test_the_settings_of_a_project_say_nothing_to_pip(
-    make_skill: MakeSkill, shop: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, shop: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, evil = tmp_path / "project", tmp_path / "project" / "evil"
     wheel(evil, "acme_colours", "9999.0", {})
@@ -230,16 +219,16 @@ def test_the_settings_of_a_project_say_nothing_to_pip(
     (project / "pip.py").write_text("raise SystemExit(3)\n")
     monkeypatch.chdir(project)
     monkeypatch.setenv("PIP_FIND_LINKS", os.path.relpath(shop))
-    assert [str(item.version) for item in environments.resolve(make_skill(), ("acme-colours",)).wheels] == ["2.0"]
+    assert [str(item.version) for item in environments.resolve(bench.skill(), ("acme-colours",)).wheels] == ["2.0"]
 
 
 @pytest.mark.slow
 def test_an_address_of_a_wheel_with_its_hash_is_installed_and_offline_only_if_it_is_in_the_cache(
-    make_skill: MakeSkill, shop: Path, web: Shop, environments: Environments, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, shop: Path, web: Shop, environments: Environments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_TRUSTED_HOST", web.url.removeprefix("https://"))
     file = "acme_colours-1.0-py3-none-any.whl"
-    skill, asked = make_skill(), (f"acme-colours @ {web.url}/{file}#sha256={digest(shop / file)}",)
+    skill, asked = bench.skill(), (f"acme-colours @ {web.url}/{file}#sha256={digest(shop / file)}",)
     offline = Environments(environments.folder, offline=True)
     with pytest.raises(PluginError, match=f"{web.url}/{file}.* offline"):
         offline.resolve(skill, asked)
@@ -255,13 +244,7 @@ def test_an_address_of_a_wheel_with_its_hash_is_installed_and_offline_only_if_it
 
 @pytest.mark.parametrize("level", [pytest.param("landlock", marks=pytest.mark.slow), "bubblewrap"])
 def test_a_package_runs_nothing_before_it_is_confined(
-    make_skill: MakeSkill,
-    make_scorer: MakeScorer,
-    episode: MakeEpisode,
-    shop: Path,
-    tmp_path: Path,
-    level: str,
-    offered: Callable[[str], Sandbox],
+    bench: Bench, shop: Path, tmp_path: Path, level: str, offered: Callable[[str], Sandbox]
 ) -> None:
     """A ``.pth`` file would be obeyed by an interpreter that starts as usual: before anything confines it."""
     canary = tmp_path / "canary"
@@ -280,9 +263,9 @@ def test_a_package_runs_nothing_before_it_is_confined(
             "acme_colours.py": f"try:\n    {deed}\nexcept OSError as error:\n    SHADE = type(error).__name__\n",
         },
     )
-    skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours==4.0")})
+    skill = bench.skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours==4.0")})
     place = WorkerSettings(offered(level), environments=Environments(tmp_path / "environments"))
-    with make_scorer(skill, settings=place) as scorer:
+    with bench.scorer(skill, settings=place) as scorer:
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.reasons[0] in ("PermissionError", "FileNotFoundError", "OSError"), judgement
     assert not canary.exists()

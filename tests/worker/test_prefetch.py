@@ -27,7 +27,7 @@ from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox
 from skillpm.worker.process import WorkerProcess
 from skillpm.worker.settings import WorkerSettings
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 COUNTING = """
 from skillpm.plugin import Verdict
@@ -83,11 +83,9 @@ def answered(number: int, kind: str) -> str:
     return {"right": whole, "prose": f"Sure: {whole}", "wrong": whole.replace(str(number), "1"), "none": ""}[kind]
 
 
-def test_an_arm_is_the_same_in_whatever_order_and_batches_its_answers_came(
-    make_skill: MakeSkill, make_scorer: MakeScorer
-) -> None:
+def test_an_arm_is_the_same_in_whatever_order_and_batches_its_answers_came(bench: Bench) -> None:
     used = iter(range(10, 10**9))
-    with make_scorer(make_skill()) as ahead, make_scorer(make_skill()) as at_the_end:
+    with bench.scorer(bench.skill()) as ahead, bench.scorer(bench.skill()) as at_the_end:
 
         @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(st.data())
@@ -107,8 +105,8 @@ def test_an_arm_is_the_same_in_whatever_order_and_batches_its_answers_came(
         same()
 
 
-def test_judging_begins_before_the_last_answer_has_come(make_skill: MakeSkill, make_scorer: MakeScorer) -> None:
-    with make_scorer(make_skill()) as scorer:
+def test_judging_begins_before_the_last_answer_has_come(bench: Bench) -> None:
+    with bench.scorer(bench.skill()) as scorer:
 
         class Waiting(Scripted):
             def complete(self, prompts: Sequence[object], *, max_new_tokens: int) -> Iterator[tuple[int, Completion]]:
@@ -125,10 +123,8 @@ def test_judging_begins_before_the_last_answer_has_come(make_skill: MakeSkill, m
     assert [record.exact for record in arm.records] == [True, False]
 
 
-def test_what_was_judged_ahead_is_not_judged_again_nor_is_an_outage_remembered(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    with make_scorer(make_skill({"verifier.py": COUNTING})) as scorer:
+def test_what_was_judged_ahead_is_not_judged_again_nor_is_an_outage_remembered(bench: Bench) -> None:
+    with bench.scorer(bench.skill({"verifier.py": COUNTING})) as scorer:
         scorer.prefetch([episode("a"), episode("a"), episode("b")])
         first = scorer.judge([episode("b"), episode("a")])
         scorer.prefetch([episode("a")])
@@ -155,16 +151,14 @@ def verify(attempts, contract):
 
 
 @pytest.mark.slow
-def test_a_verifier_that_dies_says_the_same_of_the_same_answers_however_they_came(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"verifier.py": DYING})
+def test_a_verifier_that_dies_says_the_same_of_the_same_answers_however_they_came(bench: Bench) -> None:
+    skill = bench.skill({"verifier.py": DYING})
     answers = ["a", "b", "kill c", "d", "e", "f", "kill g", "h"]
-    with make_scorer(skill) as scorer:
+    with bench.scorer(skill) as scorer:
         scorer.describe(skill)
         at_the_end = scorer.judge([episode(answer) for answer in answers])
     for together in (1, 3, 8):
-        with make_scorer(skill) as scorer:
+        with bench.scorer(skill) as scorer:
             scorer.describe(skill)
             for start in range(0, len(answers), together):
                 scorer.prefetch([episode(answer) for answer in answers[start : start + together]])
@@ -174,9 +168,7 @@ def test_a_verifier_that_dies_says_the_same_of_the_same_answers_however_they_cam
 
 
 @pytest.mark.slow
-def test_a_slow_verifier_is_given_its_time_by_those_who_ask_in_earnest(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_a_slow_verifier_is_given_its_time_by_those_who_ask_in_earnest(bench: Bench) -> None:
     """Neither what was too much at once ahead, nor the wait for it, is held against an answer.
 
     The wait is as long as a call may last; the rest is time for a new worker to start on a busy machine.
@@ -189,8 +181,8 @@ def verify(attempts, contract):
     time.sleep(0.6 * len(attempts))
     return [Verdict(status="failed", score=0.0) for _ in attempts]
 """
-    skill = make_skill({"verifier.py": code})
-    with make_scorer(skill, limits=Limits(batch_seconds=6.0, call_seconds=6.0, item_seconds=0.0)) as scorer:
+    skill = bench.skill({"verifier.py": code})
+    with bench.scorer(skill, limits=Limits(batch_seconds=6.0, call_seconds=6.0, item_seconds=0.0)) as scorer:
         scorer.describe(skill)
         many = [episode(str(number)) for number in range(12)]
         scorer.prefetch(many)
@@ -200,12 +192,10 @@ def verify(attempts, contract):
         assert [item.verdict.status for one in many[:3] for item in scorer.judge([one])] == ["failed"] * 3
 
 
-def test_leaving_does_not_wait_for_what_is_in_flight(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"verifier.py": "import time\ndef verify(attempts, contract):\n    time.sleep(600)\n"})
+def test_leaving_does_not_wait_for_what_is_in_flight(bench: Bench) -> None:
+    skill = bench.skill({"verifier.py": "import time\ndef verify(attempts, contract):\n    time.sleep(600)\n"})
     limits = Limits(batch_seconds=300.0)
-    with pytest.raises(KeyboardInterrupt), make_scorer(skill, limits=limits) as scorer:
+    with pytest.raises(KeyboardInterrupt), bench.scorer(skill, limits=limits) as scorer:
         scorer.describe(skill)
         (process,) = scorer._pools["serving"].processes
         scorer.prefetch([episode("a"), episode("b")])
@@ -216,9 +206,7 @@ def test_leaving_does_not_wait_for_what_is_in_flight(
     assert not any(thread.name == "judging serving" for thread in threading.enumerate())
 
 
-def test_plugins_of_the_host_are_asked_and_told_where_and_when_they_always_were(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_plugins_of_the_host_are_asked_and_told_where_and_when_they_always_were(bench: Bench) -> None:
     seen: list[tuple[str, str, threading.Thread]] = []
 
     class Plugin:
@@ -236,7 +224,7 @@ def test_plugins_of_the_host_are_asked_and_told_where_and_when_they_always_were(
 
     host = Host()
     host.register(Plugin(), "acme", "acme 1")
-    with make_scorer(make_skill(), host=host) as scorer:
+    with bench.scorer(bench.skill(), host=host) as scorer:
         scorer.prefetch([episode("b"), episode("a")])
         judgements = scorer.judge([episode("a"), episode("b")])
     assert [item.verdict.status for item in judgements] == ["passed", "passed"]
@@ -244,18 +232,14 @@ def test_plugins_of_the_host_are_asked_and_told_where_and_when_they_always_were(
     assert {item[2] for item in seen} == {threading.main_thread()}
 
 
-def test_an_episode_of_another_skill_is_refused_at_once(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    with make_scorer(make_skill()) as scorer, pytest.raises(UsageError, match="not among"):
+def test_an_episode_of_another_skill_is_refused_at_once(bench: Bench) -> None:
+    with bench.scorer(bench.skill()) as scorer, pytest.raises(UsageError, match="not among"):
         scorer.prefetch([episode(skill="other")])
 
 
-def test_several_workers_in_bubblewrap_live_from_call_to_call(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, offered: Callable[[str], Sandbox]
-) -> None:
+def test_several_workers_in_bubblewrap_live_from_call_to_call(bench: Bench, offered: Callable[[str], Sandbox]) -> None:
     """bwrap ends with the thread that started it, so a thread of its own for each call would cost a start each."""
-    with make_scorer(make_skill(), settings=WorkerSettings(sandbox=offered("bubblewrap"), workers=2)) as scorer:
+    with bench.scorer(bench.skill(), settings=WorkerSettings(sandbox=offered("bubblewrap"), workers=2)) as scorer:
         scorer.judge([episode(f"a{number}") for number in range(4)])
         first = {process.pid for process in scorer._pools["serving"].processes}
         scorer.judge([episode(f"b{number}") for number in range(4)])

@@ -16,7 +16,7 @@ from skillpm.worker.pool import WorkerPool
 from skillpm.worker.ray_engine import ADDRESS, Failure, NodeWorker, Order, RayEngine, connected
 from skillpm.worker.settings import WorkerSettings
 from tests.shop import MakeProject
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 SLOW = """
 import time
@@ -58,8 +58,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
-def test_two_nodes_make_the_bytes_of_one_process(cluster: Any, project: MakeProject, make_skill: MakeSkill) -> None:
-    skill = make_skill({"synthesis.yaml": RULES, "verifier.py": SLOW.replace("0.5", "0")})
+def test_two_nodes_make_the_bytes_of_one_process(cluster: Any, project: MakeProject, bench: Bench) -> None:
+    skill = bench.skill({"synthesis.yaml": RULES, "verifier.py": SLOW.replace("0.5", "0")})
     place = project({})
     options = ("--rows", "60", "--held-out", "10", "--yes", "--workers", "2")
     place.call("synth", str(skill.root), *options, "--output", "here").ok()
@@ -71,10 +71,8 @@ def test_two_nodes_make_the_bytes_of_one_process(cluster: Any, project: MakeProj
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
-def test_a_node_that_is_lost_in_the_middle_costs_no_verdict(
-    cluster: Any, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    scorer = make_scorer(make_skill({"verifier.py": SLOW}))
+def test_a_node_that_is_lost_in_the_middle_costs_no_verdict(cluster: Any, bench: Bench) -> None:
+    scorer = bench.scorer(bench.skill({"verifier.py": SLOW}))
     (skill,) = (pool.skill for pool in scorer._pools.values())
     calls = ({"tool": "serve", "args": {"port": 8100 + number, "host": None, "quiet": None}} for number in range(40))
     episodes = [episode(json.dumps(call)) for call in calls]
@@ -97,10 +95,10 @@ def test_a_node_that_is_lost_in_the_middle_costs_no_verdict(
 
 
 def test_a_node_runs_only_the_content_whose_code_a_person_agreed_to(
-    make_skill: MakeSkill, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SKILLPM_HOME", str(tmp_path / "node"))
-    skill = make_skill({"verifier.py": SLOW})
+    skill = bench.skill({"verifier.py": SLOW})
     order = Order("0", skill, {"verifier.py": b"import os"}, frozenset(), None, Limits(), "limits", None, True)  # type: ignore[arg-type]
     from skillpm import __version__
 

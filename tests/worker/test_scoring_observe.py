@@ -17,7 +17,7 @@ from skillpm.model.verdict import Verdict
 from skillpm.plugin import hookimpl
 from skillpm.runtime.host import Host
 from tests.scripted_policy import Count, ScriptedPolicy
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 WORLD = '''
 import os, time
@@ -43,11 +43,9 @@ def observe(attempt, contract):
 '''
 
 
-def test_what_an_environment_shows_stands_behind_the_answer_and_its_failures_are_errored(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_what_an_environment_shows_stands_behind_the_answer_and_its_failures_are_errored(bench: Bench) -> None:
     said = ["look", "raise", "crash", "number", "long", "done"]
-    with make_scorer(make_skill({"verifier.py": WORLD})) as scorer:
+    with bench.scorer(bench.skill({"verifier.py": WORLD})) as scorer:
         assert scorer.observer is not None
         look, *failed, long, done = scorer.observe([episode(text) for text in said])
         assert (look.messages[-1].role, look.messages[-1].content, look.goes_on) == ("tool", "the key is 8123", True)
@@ -60,9 +58,7 @@ def test_what_an_environment_shows_stands_behind_the_answer_and_its_failures_are
     assert "raised ValueError: no light" in reasons[0] and "exit" in reasons[1] and "returned 5" in reasons[2]
 
 
-def test_the_environment_of_a_host_s_plugin_is_asked_where_its_verifier_judges(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
+def test_the_environment_of_a_host_s_plugin_is_asked_where_its_verifier_judges(bench: Bench) -> None:
     class Plugin:
         @hookimpl
         def skillpm_verifier(self, skill: Skill) -> Any:
@@ -78,28 +74,24 @@ def test_the_environment_of_a_host_s_plugin_is_asked_where_its_verifier_judges(
 
     host = Host()
     host.register(Plugin(), "acme", "acme 1")
-    with make_scorer(make_skill({"verifier.py": None}), host=host) as scorer:
+    with bench.scorer(bench.skill({"verifier.py": None}), host=host) as scorer:
         assert scorer.observer is not None
         look, end, failed = scorer.observe([episode("look"), episode("end"), episode("")])
     assert (look.messages[-1].content, len(end.messages), failed.finish_reason) == ("look shown", 1, "error")
-    with make_scorer(make_skill({"verifier.py": WORLD}), host=host) as scorer:
+    with bench.scorer(bench.skill({"verifier.py": WORLD}), host=host) as scorer:
         (own,) = scorer.observe([episode("look")])
     assert own.messages[-1].content == "the key is 8123", "a skill's own verifier comes first"
 
 
-def test_a_skill_without_an_environment_is_not_asked(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    with make_scorer(make_skill()) as scorer:
+def test_a_skill_without_an_environment_is_not_asked(bench: Bench) -> None:
+    with bench.scorer(bench.skill()) as scorer:
         assert scorer.observer is None
         (same,) = scorer.observe([episode("look")])
     assert same == episode("look")
 
 
 @pytest.mark.parametrize("turns", [1, 2, 4])
-def test_an_evaluation_goes_on_until_the_environment_ends_or_the_turns_do(
-    make_skill: MakeSkill, make_scorer: MakeScorer, turns: int
-) -> None:
+def test_an_evaluation_goes_on_until_the_environment_ends_or_the_turns_do(bench: Bench, turns: int) -> None:
     """The first task looks once, the second for ever, the third not at all."""
 
     def task(request: str) -> EvalTask:
@@ -110,7 +102,7 @@ def test_an_evaluation_goes_on_until_the_environment_ends_or_the_turns_do(
     answers = {"open": "look", "search": "look", "guess": "7", "the key is 8123": key}
     answers["nothing here"] = "look"
     policy, tasks = ScriptedPolicy(answers), [task("open"), task("search"), task("guess")]
-    with make_scorer(make_skill({"verifier.py": WORLD, "contract.yaml": None})) as scorer:
+    with bench.scorer(bench.skill({"verifier.py": WORLD, "contract.yaml": None})) as scorer:
         asking = Asking(turns=turns)
         count = Count()
         examiner = Examiner(scorer.judge, scorer.prefetch, asking, count, observe=scorer.observer)

@@ -16,7 +16,7 @@ from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.storage.store import Store
 from skillpm.worker.sealed import SealedCopies
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 HEAD = """
 import os
@@ -33,9 +33,9 @@ LOOKS = f"{HEAD}    return reply(' '.join(sorted(os.listdir(os.path.dirname(__fi
 
 
 def test_a_folder_with_code_runs_from_a_copy_that_has_its_counted_files_alone(
-    make_skill: MakeSkill, copies: SealedCopies
+    bench: Bench, copies: SealedCopies
 ) -> None:
-    skill = make_skill({"verifier.py": SAYS % "x", ".venv/payload.py": "", ".git/config": "", "__pycache__/a.pyc": ""})
+    skill = bench.skill({"verifier.py": SAYS % "x", ".venv/payload.py": "", ".git/config": "", "__pycache__/a.pyc": ""})
     sealed = copies.seal(skill)
     assert sealed.root != skill.root and sealed.place == skill.root and sealed.tree == skill.tree
     assert FolderTree(sealed.root).uncounted() == [] and FolderTree(skill.root).uncounted()
@@ -44,17 +44,17 @@ def test_a_folder_with_code_runs_from_a_copy_that_has_its_counted_files_alone(
 
 
 def test_an_installed_skill_runs_from_the_store_unless_something_lies_beside_its_files(
-    make_skill: MakeSkill, copies: SealedCopies
+    bench: Bench, copies: SealedCopies
 ) -> None:
-    skill = make_skill({"verifier.py": SAYS % "x"})
+    skill = bench.skill({"verifier.py": SAYS % "x"})
     stored = replace(skill, root=copies.store.add(FolderTree(skill.root)))
     assert copies.seal(stored) == stored and not copies.copies.root.exists()
     (stored.root / "__pycache__").mkdir()
     assert copies.seal(stored).root == copies.copies.path(skill.tree)
 
 
-def test_a_damaged_copy_is_made_anew(make_skill: MakeSkill, copies: SealedCopies) -> None:
-    skill = make_skill({"verifier.py": SAYS % "x"})
+def test_a_damaged_copy_is_made_anew(bench: Bench, copies: SealedCopies) -> None:
+    skill = bench.skill({"verifier.py": SAYS % "x"})
     copy = copies.seal(skill).root
     (copy / "verifier.py").write_text(SAYS % "forged")
     (copy / ".venv").mkdir()
@@ -73,17 +73,17 @@ def test_a_damaged_copy_is_made_anew(make_skill: MakeSkill, copies: SealedCopies
     ],
 )  # fmt: skip
 def test_a_folder_with_anything_irregular_does_not_run_and_says_why(
-    make_skill: MakeSkill, copies: SealedCopies, path: str, odd: Callable[[Path], object]
+    bench: Bench, copies: SealedCopies, path: str, odd: Callable[[Path], object]
 ) -> None:
-    skill = make_skill({"impl.py": SAYS % "x"})
+    skill = bench.skill({"impl.py": SAYS % "x"})
     odd(skill.root / path)
     assert SkillFiles(skill).code() == []
     with pytest.raises(IntegrityError, match=rf"serving 1\.0\.0 does not run: .*{path.partition('/')[0]}"):
         copies.seal(skill)
 
 
-def test_a_copy_from_earlier_lets_nothing_irregular_pass(make_skill: MakeSkill, copies: SealedCopies) -> None:
-    skill = make_skill({"verifier.py": SAYS % "x"})
+def test_a_copy_from_earlier_lets_nothing_irregular_pass(bench: Bench, copies: SealedCopies) -> None:
+    skill = bench.skill({"verifier.py": SAYS % "x"})
     copies.seal(skill)
     (skill.root / "data").symlink_to("/etc")
     with pytest.raises(IntegrityError, match="data is a symlink"):
@@ -91,9 +91,9 @@ def test_a_copy_from_earlier_lets_nothing_irregular_pass(make_skill: MakeSkill, 
 
 
 def test_a_folder_that_changes_after_it_was_read_is_refused_and_one_that_was_sealed_runs_as_it_was(
-    make_skill: MakeSkill, copies: SealedCopies
+    bench: Bench, copies: SealedCopies
 ) -> None:
-    skill, other = make_skill({"verifier.py": SAYS % "x"}), make_skill({"verifier.py": SAYS % "x"}, name="other")
+    skill, other = bench.skill({"verifier.py": SAYS % "x"}), bench.skill({"verifier.py": SAYS % "x"}, name="other")
     copies.seal(skill)
     for item in (skill, other):
         (item.root / "verifier.py").write_text(SAYS % "swapped")
@@ -102,11 +102,9 @@ def test_a_folder_that_changes_after_it_was_read_is_refused_and_one_that_was_sea
         copies.seal(other)
 
 
-def test_workers_that_start_again_run_the_bytes_that_the_first_one_ran(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"verifier.py": DIES})
-    with make_scorer(skill, limits=Limits(batch_seconds=5.0)) as scorer:
+def test_workers_that_start_again_run_the_bytes_that_the_first_one_ran(bench: Bench) -> None:
+    skill = bench.skill({"verifier.py": DIES})
+    with bench.scorer(skill, limits=Limits(batch_seconds=5.0)) as scorer:
         assert scorer.judge([episode("x")])[0].verdict.reasons == ("first",)
         (skill.root / "verifier.py").write_text(SAYS % "second")
         assert scorer.judge([episode("die")])[0].verdict.status == "errored"
@@ -115,10 +113,10 @@ def test_workers_that_start_again_run_the_bytes_that_the_first_one_ran(
 
 @pytest.mark.parametrize("path", ["verifier.py", "new.txt", ".venv/payload.py"])
 def test_no_worker_starts_in_a_folder_that_is_not_what_was_agreed_to(
-    make_skill: MakeSkill, copies: SealedCopies, make_scorer: MakeScorer, episode: MakeEpisode, path: str
+    bench: Bench, copies: SealedCopies, path: str
 ) -> None:
-    skill = make_skill({"verifier.py": SAYS % "x"})
-    with make_scorer(skill) as scorer:
+    skill = bench.skill({"verifier.py": SAYS % "x"})
+    with bench.scorer(skill) as scorer:
         changed = copies.seal(skill).root / path
         changed.parent.mkdir(exist_ok=True)
         changed.write_text(SAYS % "swapped")
@@ -126,27 +124,23 @@ def test_no_worker_starts_in_a_folder_that_is_not_what_was_agreed_to(
     assert judgement.verdict.status == "errored" and "changed" in judgement.verdict.reasons[0]
 
 
-def test_code_that_comes_to_a_folder_of_data_does_not_run(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill()
-    with make_scorer(skill) as scorer:
+def test_code_that_comes_to_a_folder_of_data_does_not_run(bench: Bench) -> None:
+    skill = bench.skill()
+    with bench.scorer(skill) as scorer:
         (skill.root / "verifier.py").write_text(SAYS % "never shown")
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.status == "errored" and "never shown" not in judgement.verdict.reasons
 
 
-def test_a_worker_finds_no_file_that_the_digest_does_not_count(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"verifier.py": LOOKS, ".venv/payload.py": "x", ".git/config": "x", ".DS_Store": "x"})
-    with make_scorer(skill) as scorer:
+def test_a_worker_finds_no_file_that_the_digest_does_not_count(bench: Bench) -> None:
+    skill = bench.skill({"verifier.py": LOOKS, ".venv/payload.py": "x", ".git/config": "x", ".DS_Store": "x"})
+    with bench.scorer(skill) as scorer:
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.reasons == ("SKILL.md contract.yaml skill.yaml verifier.py",)
 
 
-def test_the_copies_are_a_store_of_their_own(make_skill: MakeSkill, copies: SealedCopies) -> None:
-    skill = make_skill({"verifier.py": SAYS % "x"})
+def test_the_copies_are_a_store_of_their_own(bench: Bench, copies: SealedCopies) -> None:
+    skill = bench.skill({"verifier.py": SAYS % "x"})
     sealed = copies.seal(skill)
     assert Store(copies.copies.root).digests() == [skill.tree] and copies.store.digests() == []
     shutil.rmtree(skill.root)

@@ -12,7 +12,7 @@ from skillpm.model.task import Seed
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
-from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.skill_code import Bench, episode
 
 PLUGIN = """
 import itertools
@@ -52,11 +52,9 @@ def skillpm_suites(skill):
 """
 
 
-def test_what_a_plugin_file_contributes_is_known_from_the_worker_and_never_imported_here(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    skill = make_skill({"plugin.py": PLUGIN})
-    with make_scorer(skill) as scorer:
+def test_what_a_plugin_file_contributes_is_known_from_the_worker_and_never_imported_here(bench: Bench) -> None:
+    skill = bench.skill({"plugin.py": PLUGIN})
+    with bench.scorer(skill) as scorer:
         contributions = build_catalogue([skill], Host(), describe=scorer.describe)["serving"]
         (judgement,) = scorer.judge([episode("x")])
         tasks = scorer.synthesise("serving", "ports", [Seed(request="serve on", expected=None)], seed=5, count=3)
@@ -78,8 +76,8 @@ def test_what_a_plugin_file_contributes_is_known_from_the_worker_and_never_impor
     assert not any(name.startswith("_skillpm_") for name in sys.modules)
 
 
-def test_without_a_worker_only_its_files_are_known(make_skill: MakeSkill) -> None:
-    assert build_catalogue([make_skill({"plugin.py": PLUGIN})], Host())["serving"].rules == ()
+def test_without_a_worker_only_its_files_are_known(bench: Bench) -> None:
+    assert build_catalogue([bench.skill({"plugin.py": PLUGIN})], Host())["serving"].rules == ()
 
 
 @pytest.mark.parametrize(
@@ -97,39 +95,35 @@ def test_without_a_worker_only_its_files_are_known(make_skill: MakeSkill) -> Non
     ],
 )
 def test_a_plugin_file_that_breaks_the_rules_is_named_with_what_is_wrong(
-    make_skill: MakeSkill, make_scorer: MakeScorer, source: str, reason: str
+    bench: Bench, source: str, reason: str
 ) -> None:
-    skill = make_skill({"plugin.py": source})
-    with make_scorer(skill) as scorer, pytest.raises(VerifierError) as caught:
+    skill = bench.skill({"plugin.py": source})
+    with bench.scorer(skill) as scorer, pytest.raises(VerifierError) as caught:
         scorer.describe(skill)
     assert reason in caught.value.message
     assert "serving" in caught.value.message
 
 
-def test_a_plugin_file_that_hangs_is_ended_and_the_other_skills_go_on(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
-) -> None:
-    hanging = make_skill({"plugin.py": "import time\ntime.sleep(600)"}, name="hanging")
-    with make_scorer(make_skill(), hanging, limits=Limits(start_seconds=10.0)) as scorer:
+def test_a_plugin_file_that_hangs_is_ended_and_the_other_skills_go_on(bench: Bench) -> None:
+    hanging = bench.skill({"plugin.py": "import time\ntime.sleep(600)"}, name="hanging")
+    with bench.scorer(bench.skill(), hanging, limits=Limits(start_seconds=10.0)) as scorer:
         good, bad = scorer.judge([episode(), episode("x", skill="hanging")])
     assert (good.verdict.status, bad.verdict.status) == ("passed", "errored")
     assert "hanging cannot be run: no verdicts after 10 seconds" in bad.verdict.reasons[0]
 
 
-def test_a_plugin_file_may_import_a_sibling_but_not_what_lies_beside_the_skill(
-    make_skill: MakeSkill, make_scorer: MakeScorer
-) -> None:
-    skill = make_skill({"plugin.py": "import grammar", "grammar.py": ""})
-    with make_scorer(skill) as scorer:
+def test_a_plugin_file_may_import_a_sibling_but_not_what_lies_beside_the_skill(bench: Bench) -> None:
+    skill = bench.skill({"plugin.py": "import grammar", "grammar.py": ""})
+    with bench.scorer(skill) as scorer:
         assert scorer.describe(skill).hooks == ()
 
 
 @pytest.mark.parametrize(("manifest", "message", "hint"), [("hooks: 99\n", "version 99 of the hooks", "upgrade")])
 def test_what_a_plugin_file_needs_and_does_not_find_is_said_before_it_runs(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, manifest: str, message: str, hint: str
+    bench: Bench, manifest: str, message: str, hint: str
 ) -> None:
-    skill = make_skill({"plugin.py": PLUGIN, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"})
-    with make_scorer(skill) as scorer:
+    skill = bench.skill({"plugin.py": PLUGIN, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"})
+    with bench.scorer(skill) as scorer:
         with pytest.raises(PluginError) as caught:
             scorer.describe(skill)
         assert scorer.judge([episode()])[0].verdict.status == "errored"
@@ -138,11 +132,11 @@ def test_what_a_plugin_file_needs_and_does_not_find_is_said_before_it_runs(
 
 class TestTrace:
     def test_tells_of_every_call_of_a_hook_in_the_worker_with_the_skill(
-        self, make_skill: MakeSkill, make_scorer: MakeScorer, caplog: pytest.LogCaptureFixture
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("DEBUG", "skillpm.hooks")
-        skill = make_skill({"plugin.py": PLUGIN})
-        with make_scorer(skill) as scorer:
+        skill = bench.skill({"plugin.py": PLUGIN})
+        with bench.scorer(skill) as scorer:
             scorer.describe(skill)
         told = [record.getMessage() for record in caplog.records]
         for hook, records in (("skillpm_rewards", "4 records"), ("skillpm_verifier", "1 record")):
@@ -151,11 +145,11 @@ class TestTrace:
         assert any(line.startswith("skillpm_tools of conventions (in the worker of serving)") for line in told)
 
     def test_tells_of_the_one_that_failed_no_longer_than_a_line_should_be(
-        self, make_skill: MakeSkill, make_scorer: MakeScorer, caplog: pytest.LogCaptureFixture
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("DEBUG", "skillpm.hooks")
-        skill = make_skill({"plugin.py": PLUGIN.replace("return [Rule()]", r"raise OSError('\x1b[2J\ud800' * 10**6)")})
-        with make_scorer(skill) as scorer, pytest.raises(PluginError, match="skillpm_synthesis_rules: OSError"):
+        skill = bench.skill({"plugin.py": PLUGIN.replace("return [Rule()]", r"raise OSError('\x1b[2J\ud800' * 10**6)")})
+        with bench.scorer(skill) as scorer, pytest.raises(PluginError, match="skillpm_synthesis_rules: OSError"):
             scorer.describe(skill)
         (line,) = [text for text in (record.getMessage() for record in caplog.records) if "OSError" in text]
         assert line.startswith("skillpm_synthesis_rules of plugin.py (in the worker of serving): OSError: \x1b[2J\\ud8")
