@@ -11,6 +11,8 @@ from skillpm.contract.native import AnswerForm
 from skillpm.evals.budget import Limits
 from skillpm.evals.figures import GRAMMAR
 
+TURNS = 4  # answers in one episode, where nobody says how many
+
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -46,7 +48,7 @@ class Asking:
     answer_form: AnswerForm = "json"
     constrain: Literal["contract"] | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
-    turns: int = 4
+    turns: int = TURNS
     blind: bool = False
 
     @property
@@ -61,6 +63,7 @@ class Asking:
             "limit": self.limit,
             "repeats": self.repeats if self.repeats > 1 else None,
             "temperature": self.temperature or None,
+            "turns": None if self.turns == TURNS else self.turns,
             "price": None if price is None else [price.prompt, price.answer],
         }
         return {name: value for name, value in settings.items() if value is not None}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from skillpm.evals.asking import TURNS
 from skillpm.evals.figures import arm_label, figures, task_set_label
 from skillpm.evals.outcomes import Profile
 from skillpm.evals.stored_records import outcomes_of
@@ -12,8 +14,11 @@ from skillpm.formats.document import Json
 from skillpm.model.evaluation import Arm, Evaluation
 
 MUCH = 0.05  # of the answers of a cell
-_DECISIVE = ("dtype", "device", "threads", "max_new_tokens", "batch_size", "model_digest", "temperature", "repeats")
-_DEFAULTS: dict[str, Json] = {"temperature": 0, "repeats": 1}
+_DECISIVE = (
+    *("dtype", "device", "threads", "max_new_tokens", "batch_size", "model_digest", "temperature", "repeats"),
+    *("turns", "answer_form", "template_arguments"),
+)
+_DEFAULTS: dict[str, Json] = {"temperature": 0, "repeats": 1, "turns": TURNS, "answer_form": "json"}
 
 
 def different_settings(first: Arm, second: Arm) -> list[str]:
@@ -24,7 +29,9 @@ def different_settings(first: Arm, second: Arm) -> list[str]:
 
 
 def _shown(value: Json) -> str:
-    return "not recorded" if value is None else str(value)[:12]
+    if isinstance(value, str):
+        return value[:12]  # of a digest
+    return "not recorded" if value is None else json.dumps(value, ensure_ascii=False)[:80]
 
 
 def caveats(evaluation: Evaluation) -> list[str]:

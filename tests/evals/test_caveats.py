@@ -77,4 +77,13 @@ def test_arms_that_were_asked_differently_are_named_with_what_differs(server: Se
     assert caveats(server.assembled(here, there)) == [
         "base and after SFT were asked differently: dtype float32, bfloat16"
     ]
+    thinking = base.model_copy(
+        update={"settings": {**base.settings, "template_arguments": {"thinking": True}, "turns": 2}}
+    )
+    other = base.model_copy(update={"settings": {**base.settings, "template_arguments": {}, "answer_form": "hermes"}})
+    assert different_settings(thinking, other) == [
+        "turns 2, 4",
+        "answer form json, hermes",
+        'template arguments {"thinking": true}, {}',
+    ]
     assert different_settings(base, there) == ["dtype not recorded, bfloat16", "threads not recorded, 2"]

@@ -127,6 +127,12 @@ class Flips:
 
 
 def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
+    open_ = [f"{side.file}: {text}" for side in (first, second) for text in unchecked([side.arm])]
+    return [*_differences(first, second), *open_, *_sampled(first, second)]
+
+
+def _differences(first: ChosenArm, second: ChosenArm) -> list[str]:
+    """Return what differs between two arms beside the model."""
     trees = {skill.name: skill.tree for skill in first.evaluation.skills}
     notes = [
         f"{skill.name} has other content in the two evaluations: {trees[skill.name][:12]}, {skill.tree[:12]}"
@@ -134,8 +140,6 @@ def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
         if trees.get(skill.name, skill.tree) != skill.tree
     ]
     differences = [text for text in different_settings(first.arm, second.arm) if not text.startswith("model digest")]
-    notes += [f"{side.file}: {text}" for side in (first, second) for text in unchecked([side.arm])]
-    notes += _sampled(first, second)
     return notes + ([f"they were asked differently: {'; '.join(differences)}"] if differences else [])
 
 
@@ -165,7 +169,10 @@ def decide_candidate(
     decision = decide(gates, pairs, margin, alone, least)
     sides = [side for side in (candidate, baseline, earlier) if side is not None]
     open_ = [f"{side.file}: {text}; evaluate again" for side in sides for text in unchecked([side.arm])]
-    return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)), tuple(_sampled(*sides)))
+    others = [side for side in (baseline, earlier) if side is not None]
+    differences = [f"{side.file}: {text}" for side in others for text in _differences(side, candidate)]
+    caveats = (*differences, *_sampled(*sides))
+    return Decision((*decision.findings, *(Finding("INCONCLUSIVE", text) for text in open_)), caveats)
 
 
 def _sampled(*sides: ChosenArm) -> list[str]:

@@ -143,6 +143,18 @@ def test_a_sample_is_called_so_where_evaluations_are_judged(shop: Project, store
     assert said in caveat
 
 
+def test_what_was_asked_differently_is_called_so_where_it_decides(shop: Project, stored: Stored) -> None:
+    first, second = stored("first", range(1, 41)), stored("second", range(1, 41))
+    document = json.loads(second.read_text())
+    document["arms"][-1]["settings"]["dtype"] = "bfloat16"
+    rewritten(second, document)
+    said = "they were asked differently: dtype not recorded, bfloat16"
+    assert said in shop.call("compare", first, second).ok().err
+    for option in ("--baseline", "--floors"):
+        (caveat,) = gated(shop, second, option, str(first)).document["caveats"]
+        assert caveat == f"{first}: {said}"
+
+
 def test_what_cannot_be_compared_is_a_usage_error(
     shop: Project, stored: Stored, server: Server, make_arm: MakeArm, tmp_path: Path
 ) -> None:
