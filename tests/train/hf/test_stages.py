@@ -243,6 +243,14 @@ def test_a_stage_of_one_step_learns(tiny_model: Path, tmp_path: Path) -> None:
     assert any(float(tensor.abs().max()) > 0 for name, tensor in weights.items() if "lora_B" in name)
 
 
+def test_an_adapter_that_moves_by_less_than_weights_can_show_has_learned_nothing(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    stage = Sft(kind="sft", batch_size=6, learning_rate=1e-13)
+    with pytest.raises(TrainingError, match="steps did not change the adapter"):
+        run(plan_of(stage), tiny_model, tmp_path)
+
+
 def test_a_step_takes_the_prompts_that_there_are(tiny_model: Path, tmp_path: Path) -> None:
     """More prompts a step than rows would make no step at all, and say that all went well."""
     stage = Grpo(kind="grpo", steps=2, prompts=64, generations=2, refill=0, validate_on=0, max_new_tokens=1)
