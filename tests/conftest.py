@@ -218,23 +218,6 @@ def project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
     yield make
 
 
-@pytest.fixture(scope="session")
-def skill_files() -> Callable[..., dict[str, Any]]:
-    """Return ``skill_files(name, version, requires={…}, body="…")``, the files of a small skill for ``project``."""
-
-    def make(
-        name: str = "demo", version: str = "1.0", requires: Mapping[str, str] | None = None, body: str = "Do it.\n"
-    ) -> dict[str, Any]:
-        needs = "".join(f"  {other}: '{specifier}'\n" for other, specifier in (requires or {}).items())
-        description = f"Shows {name} to people who test. Use when testing."
-        return {
-            "SKILL.md": f"---\nname: {name}\ndescription: {description}\n---\n{body}",
-            "skill.yaml": f"manifest: 1\nversion: '{version}'\n" + (f"requires:\n{needs}" if needs else ""),
-        }
-
-    return make
-
-
 @pytest.fixture(autouse=True)
 def _environment_is_left_alone() -> Iterator[None]:
     others = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "RAY_CLIENT_MODE")  # pytest, torch and ray set them

@@ -22,8 +22,18 @@ from tests.conftest import Project
 
 MakeProject = Callable[..., Project]
 """The fixture ``project``."""
-SkillFiles = Callable[..., dict[str, Any]]
-"""The fixture ``skill_files``."""
+
+
+def skill_files(
+    name: str = "demo", version: str = "1.0", requires: Mapping[str, str] | None = None, body: str = "Do it.\n"
+) -> dict[str, Any]:
+    """Return the files of a small skill for ``project``."""
+    needs = "".join(f"  {other}: '{specifier}'\n" for other, specifier in (requires or {}).items())
+    description = f"Shows {name} to people who test. Use when testing."
+    return {
+        "SKILL.md": f"---\nname: {name}\ndescription: {description}\n---\n{body}",
+        "skill.yaml": f"manifest: 1\nversion: '{version}'\n" + (f"requires:\n{needs}" if needs else ""),
+    }
 
 
 def tree(files: Mapping[str, str]) -> MappingTree:
@@ -89,7 +99,7 @@ def locked(place: Project) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Path:
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry: base 1.0, 1.1 and 2.0; top needs base<2; other needs base>=2; lost needs what nobody has; plain."""
     bases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     top, other = skill_files("top", requires={"base": ">=1,<2"}), skill_files("other", requires={"base": ">=2"})

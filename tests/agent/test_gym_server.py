@@ -21,7 +21,7 @@ from skillpm.worker.scoring import Scorer
 from tests.agent.conftest import listening
 from tests.conftest import Project, write_tree
 from tests.serving import GOLD, TEXT, skill
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 pytest.importorskip("starlette")
 EXACT = {"port": 8123, "host": "a"}
@@ -197,7 +197,7 @@ def test_numbers_are_summed_up_for_each_task_and_for_all() -> None:
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     own = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
     return project({"serving": skill(verifier_py=own), "plain": skill_files("plain")})
 

@@ -9,11 +9,11 @@ import pytest
 
 from tests.attacks.world import World
 from tests.servers import Shop, serving
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.fixture
-def world(project: MakeProject, skill_files: SkillFiles, tmp_path: Path) -> World:
+def world(project: MakeProject, tmp_path: Path) -> World:
     """Return a project in which ``kept`` is installed."""
     place = project({"kept": skill_files("kept")})
     place.call("install", "./kept").ok()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from skillpm.clients.table import UNIVERSAL
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
-def many(skill_files: SkillFiles, count: int, size: int = 400) -> dict[str, Any]:
+def many(count: int, size: int = 400) -> dict[str, Any]:
     """Return so many skills with long descriptions."""
     skills = {}
     for number in range(count):
@@ -34,7 +34,7 @@ def test_where_nobody_is_found_the_way_to_the_table_is_told(project: MakeProject
     assert table["codex"]["shared_with"] and not any(item["detected"] for item in table.values())
 
 
-def test_what_is_found_and_what_is_filled_is_told(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_what_is_found_and_what_is_filled_is_told(project: MakeProject) -> None:
     place = project({".claude": {}, ".windsurf/skills/mine": skill_files("mine")})
     outcome = place.call("install", "shell-tools", "--agent", "windsurf").ok()
     assert (
@@ -64,8 +64,8 @@ def test_a_mistyped_agent_changes_nothing(project: MakeProject) -> None:
     assert not list(place.root.iterdir())
 
 
-def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project: MakeProject, skill_files: SkillFiles) -> None:
-    place = project({UNIVERSAL: many(skill_files, 40), ".claude/skills": many(skill_files, 40)})
+def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project: MakeProject) -> None:
+    place = project({UNIVERSAL: many(40), ".claude/skills": many(40)})
     home = Path(place.environment["HOME"])
     for sign in (".codex", ".copilot"):
         (home / sign).mkdir()
@@ -84,8 +84,8 @@ def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project: MakePr
     assert wide["claude-code"]["budget"]["fits"] and not wide["github-copilot"]["budget"]["fits"]
 
 
-def test_install_warns_once_when_a_budget_is_crossed(project: MakeProject, skill_files: SkillFiles) -> None:
-    place = project({"skills": many(skill_files, 21), ".claude": {}})
+def test_install_warns_once_when_a_budget_is_crossed(project: MakeProject) -> None:
+    place = project({"skills": many(21), ".claude": {}})
     paths = [f"./skills/skill-{number:02}" for number in range(21)]
 
     def warnings(*arguments: str) -> list[str]:

@@ -10,11 +10,11 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from skillpm.settings import load_settings
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     """A project with a folder two levels below, and a skill beside that folder."""
     requires = "requires: {incident-triage: '*'}\n"
     return project({"skillpm.yaml": f"project: 1\n{requires}", "src/deep/x": "", "src/mine": skill_files("mine")})

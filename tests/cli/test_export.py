@@ -8,11 +8,11 @@ import pytest
 
 from tests.conftest import Project
 from tests.serving import skill
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     """A project with a folder of a skill that has tools and code, and one that is only text."""
     return project({"serving": skill(verifier_py="raise SystemExit\n"), "plain": skill_files("plain")})
 

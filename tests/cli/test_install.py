@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.clients.table import UNIVERSAL
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall", "list", "show"])
@@ -100,9 +100,7 @@ def test_list_shows_skills_with_their_state(project: MakeProject, shop: Path) ->
     assert "missing" in place.call("list").ok().out
 
 
-def test_show_describes_installed_bundled_published_and_local_skills(
-    project: MakeProject, shop: Path, skill_files: SkillFiles
-) -> None:
+def test_show_describes_installed_bundled_published_and_local_skills(project: MakeProject, shop: Path) -> None:
     files = {
         **skill_files("mine", requires={"base": ">=1"}),
         "contract.yaml": "contract: 1\ntools:\n"
@@ -137,7 +135,7 @@ def test_errors_are_one_json_document_where_asked(project: MakeProject) -> None:
     assert outcome.document["details"]["names"] == ["no-such-skill"]
 
 
-def test_hostile_text_is_escaped_on_its_way_to_the_terminal(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_hostile_text_is_escaped_on_its_way_to_the_terminal(project: MakeProject) -> None:
     files = skill_files("mine")
     files["SKILL.md"] = (
         files["SKILL.md"].replace("Shows mine", '"Shows \\x1b[31mred').replace("testing.\n", 'testing."\n')

@@ -10,14 +10,14 @@ import pytest
 from packaging.version import Version
 
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 CLUTTER = {".env": "TOKEN=abc", "id_rsa": "k", "runs": {"a": "x"}, ".idea": {"w.xml": "1"}, "debug.log": "x"}
 KEY = "AKIA" + "Q3EGRZ4T2LMNB7XW"
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     """A project with a skill in ``mine``, in a folder full of clutter, and a registry in ``shop``."""
     made = project({"mine": {**skill_files("mine"), **CLUTTER, ".gitignore": "*.log\n"}})
     made.call("registry", "init", "shop").ok()
@@ -104,7 +104,7 @@ def test_a_secret_is_an_error_with_its_line_until_it_is_allowed(place: Project) 
     place.call("publish", "mine", "--registry", "shop", "--allow", "SK610").ok()
 
 
-def test_a_published_archive_is_compressed_and_keeps_its_name(place: Project, skill_files: SkillFiles) -> None:
+def test_a_published_archive_is_compressed_and_keeps_its_name(place: Project) -> None:
     place.write({"mine": skill_files("mine", body="The same line.\n" * 2000)})
     published = place.call("publish", "mine", "--registry", "shop", "--json").ok().document
     (archive,) = (place.root / "shop/archives").rglob("*.tar.gz")

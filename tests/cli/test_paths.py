@@ -14,7 +14,7 @@ import pytest
 
 from skillpm.cli.paths import TypedPath, shortened
 from skillpm.storage.files import read_text
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def endless() -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("line", DOCUMENTS)
 def test_no_command_waits_for_a_document_that_may_never_end(
-    project: MakeProject, skill_files: SkillFiles, endless: dict[str, str], line: str
+    project: MakeProject, endless: dict[str, str], line: str
 ) -> None:
     place = project({"demo": skill_files()})
     place.call("install", "./demo").ok()
@@ -149,7 +149,7 @@ def test_a_pipe_of_a_shell_is_a_document_and_a_slow_one_is_told_of(
     os.close(read)
 
 
-def test_a_document_is_read_from_stdin(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_document_is_read_from_stdin(project: MakeProject) -> None:
     place = project({"demo": skill_files()})
     place.call("install", "./demo").ok()
     place.run("train", "demo", "--recipe", "-", "--dry-run", stdin="recipe: 1\nmodle: x\n").fails(2, "`modle`")
@@ -157,7 +157,7 @@ def test_a_document_is_read_from_stdin(project: MakeProject, skill_files: SkillF
     twice.fails(2, "/dev/stdin is a pipe, not a regular file", "name that")
 
 
-def test_messages_have_them(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_messages_have_them(project: MakeProject) -> None:
     place = project({"a": {}, "bare": {"README.md": "x"}, "demo": skill_files() | {"SKILL.md": "no frontmatter"}})
     place.call("version", "./a/../bare").fails(1, "no SKILL.md in bare")
     place.call("publish", "bare", "--registry", "./a").fails(5, "error: a is not a registry")
@@ -194,6 +194,6 @@ def test_a_result_never_replaces_a_folder_or_a_document_of_the_project(project: 
     ],
 )
 def test_the_home_of_nobody_is_a_path_that_is_not_there(
-    project: MakeProject, skill_files: SkillFiles, words: str, code: int, message: str
+    project: MakeProject, words: str, code: int, message: str
 ) -> None:
     project({"demo": skill_files()}).call(*words.split()).fails(code, message)

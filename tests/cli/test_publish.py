@@ -11,13 +11,13 @@ import pytest
 
 from skillpm.storage.archive import archive_digest
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, snapshot
+from tests.shop import MakeProject, skill_files, snapshot
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     """A project with a skill in ``mine`` and a registry in ``shop``."""
     made = project({"mine": skill_files("mine")})
     made.call("registry", "init", "shop").ok()
@@ -62,9 +62,7 @@ def test_a_file_url_names_the_same_registry(place: Project) -> None:
     assert (done["change"], done["version"]) == ("unchanged", "1.0")
 
 
-def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict(
-    place: Project, skill_files: SkillFiles
-) -> None:
+def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict(place: Project) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
     before = snapshot(place.root / "shop")
     again = place.call("publish", "mine", "--registry", "shop").ok()
@@ -79,14 +77,14 @@ def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict
     place.call("publish", "mine", "--registry", "shop").ok()
 
 
-def test_a_lower_version_is_allowed_but_said(place: Project, skill_files: SkillFiles) -> None:
+def test_a_lower_version_is_allowed_but_said(place: Project) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
     place.write({"mine": skill_files("mine", "0.9")})
     done = place.call("publish", "mine", "--registry", "shop").ok()
     assert "0.9 is lower than the newest published version, 1.0" in done.err
 
 
-def test_a_dry_run_writes_nothing_and_finds_the_same(place: Project, skill_files: SkillFiles) -> None:
+def test_a_dry_run_writes_nothing_and_finds_the_same(place: Project) -> None:
     before = snapshot(place.root)
     done = place.call("publish", "mine", "--registry", "shop", "--dry-run", "--json").ok().document
     assert (done["change"], done["dry_run"]) == ("published", True)

@@ -11,11 +11,11 @@ import pytest
 
 from tests.conftest import Project
 from tests.servers import serving
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     place = project({f"v{version}": skill_files("mine", version) for version in ("1.0", "1.1")})
     made = place.call("registry", "init", "shop", "--signed").ok()
     assert "move the root keys shop-root from" in made.err

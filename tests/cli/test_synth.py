@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.chat import MakeChat
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 SKILL = """---
 name: ports
@@ -173,7 +173,7 @@ def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written
     here.call("synth", "./ports", "--rows", "2", "--held-out", "0", "-o", "made").ok()
 
 
-def test_a_skill_of_text_alone_is_pointed_to_its_draft(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_skill_of_text_alone_is_pointed_to_its_draft(project: MakeProject) -> None:
     here = project({"plain": skill_files("plain")})
     here.call("synth", "./plain", "-o", "made").fails(1, "plain: train: 0 of 400 rows", "`skillpm draft`")
     shown = here.call("synth", "./plain", "--show", "3").ok()

@@ -15,7 +15,7 @@ from skillpm.model.run import RunManifest, RunStage
 from skillpm.ops.context import Context
 from skillpm.ops.learning.train import Trained
 from skillpm.settings import load_settings
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 BAD = [
     (("no-such-skill",), 2, "no skill `no-such-skill`"),
@@ -77,7 +77,7 @@ def test_bad_input_says_what_is_wrong_and_leaves_nothing(
     assert not (world.root / "runs").exists()
 
 
-def test_a_skill_with_code_needs_consent(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_skill_with_code_needs_consent(project: MakeProject) -> None:
     """What would run is named, nothing is written, and `--yes` is the way."""
     world = project(
         {"mine": {**skill_files("mine"), "verifier.py": "def verify(attempts, contract):\n    return []\n"}}
@@ -108,7 +108,7 @@ def test_each_skill_is_planned_alone(project: MakeProject) -> None:
     world.call("train", "--resume", "latest", "--each").fails(2, "`--resume` takes no skills")
 
 
-def test_two_skills_of_one_name_are_refused(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_two_skills_of_one_name_are_refused(project: MakeProject) -> None:
     world = project({"a": {"mine": skill_files("mine")}, "b": {"mine": skill_files("mine", body="Another.\n")}})
     done = world.call("train", "./a/mine", "./b/mine", "--dry-run")
     done.fails(2, "two skills are named mine: a/mine and b/mine", "hint: name one of them")
@@ -139,7 +139,7 @@ def test_what_was_trained_before_a_failure_is_in_the_one_document(
     assert run["run"] == str(tmp_path / "first") and run["next"].startswith("skillpm eval --run")
 
 
-def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject) -> None:
     """A folder with only a SKILL.md is a skill, but not one to train on."""
     world = project({"mine": skill_files("mine")})
 

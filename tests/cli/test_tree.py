@@ -9,11 +9,11 @@ import pytest
 
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.source import BUNDLED
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 
 @pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def shop(tmp_path: Path) -> Path:
     middle = skill_files("middle", requires={"base": ">=1"})
     top = skill_files("top", requires={"middle": "", "base": "<2"})
     return publish(tmp_path / "shop", skill_files("base"), middle, top)

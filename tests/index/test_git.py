@@ -17,7 +17,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.storage.archive import build_archive
 from tests.conftest import write_tree
 from tests.servers import Handler, commit_all, git, serving
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_git_must_not_see_is_refused_before_it_is_started(text: str, monkey
 
 
 @pytest.fixture
-def repository(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def repository(tmp_path: Path) -> Path:
     root = tmp_path / "repository"
     write_tree(root, {"skills": {"one": skill_files("one"), "two": {**skill_files("two"), "run.sh*": "#!/bin/sh\n"}}})
     commit_all(root)
@@ -123,7 +123,7 @@ def test_a_branch_that_moves_is_seen_and_a_commit_needs_no_network(repository: P
         opened(repository, offline=True).first_of(["v1"])
 
 
-def test_skills_are_found_as_in_a_folder_and_have_the_same_digest(repository: Path, skill_files: SkillFiles) -> None:
+def test_skills_are_found_as_in_a_folder_and_have_the_same_digest(repository: Path) -> None:
     write_tree(repository, {"node_modules/x": skill_files("x"), "a/b/c/d/e/f/g": skill_files("deep")})
     write_tree(repository / "skills/two", {"assets/inner": skill_files("inner"), "x.pyc": b"left out"})
     write_tree(repository, {"lower": {"skill.md": "---\nname: lower\ndescription: x\n---\n"}})
@@ -138,7 +138,7 @@ def test_skills_are_found_as_in_a_folder_and_have_the_same_digest(repository: Pa
         assert tree_digest(commit.tree(folder)) == tree_digest(FolderTree(repository / folder)), folder
 
 
-def test_the_root_of_a_repository_can_be_a_skill(tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_the_root_of_a_repository_can_be_a_skill(tmp_path: Path) -> None:
     write_tree(tmp_path / "one", {**skill_files("one"), "skills/inner": skill_files("inner")})
     commit_all(tmp_path / "one")
     assert opened(tmp_path / "one").folders("") == [""]
@@ -247,7 +247,7 @@ def test_a_tree_that_names_too_much_is_not_listed_to_its_end(
     assert time.monotonic() - start < 60
 
 
-def test_a_folder_that_is_not_there_is_named(repository: Path, skill_files: SkillFiles) -> None:
+def test_a_folder_that_is_not_there_is_named(repository: Path) -> None:
     for ask in (opened(repository).folders, opened(repository).tree):
         with pytest.raises(UsageError, match="skills/twoo") as caught:
             ask("skills/twoo")

@@ -36,7 +36,7 @@ from tests.conftest import Project
 from tests.index.oci_server import LOGIN, Content, oci_registry
 from tests.index.signed_shop import release as unsigned
 from tests.servers import serving
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 KEY = PrivateKey(bytes(32))
 Opened = Callable[..., OciRegistry]
@@ -111,7 +111,7 @@ def test_a_digest_is_one_release_for_ever(opened: Opened) -> None:
 
 
 def test_a_skill_that_another_program_has_packed_is_installed_by_its_digest(
-    opened: Opened, project: MakeProject, skill_files: SkillFiles
+    opened: Opened, project: MakeProject
 ) -> None:
     """As ``oras push`` does: a layer with a gzipped tar of the folder, and none of our annotations."""
     packed = io.BytesIO()
@@ -339,7 +339,7 @@ def through_the_commands(place: Project, project: MakeProject, registry: str) ->
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     skills = {f"v{version}": skill_files("mine", version) for version in ("1.0", "1.1")}
     return project({**skills, "other": skill_files("mine", "1.1", body="Other.\n")})
 

@@ -17,7 +17,7 @@ from skillpm.index.path import PathIndex
 from skillpm.index.paths import page_path
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.model.source import BUNDLED, Source
-from tests.shop import SkillFiles, publish
+from tests.shop import publish, skill_files
 
 
 def around(project: Path) -> Surroundings:
@@ -25,7 +25,7 @@ def around(project: Path) -> Surroundings:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def registry(tmp_path: Path) -> Path:
     return publish(tmp_path / "shop", skill_files("demo", "1.0"), skill_files("demo", "2.0"))
 
 
@@ -93,7 +93,7 @@ def test_one_version_in_two_releases_is_refused(registry: Path, twin: str, says:
         DirectoryIndex(registry, "shop").page("demo")
 
 
-def test_publishing_keeps_what_only_a_newer_skillpm_reads(registry: Path, skill_files: SkillFiles) -> None:
+def test_publishing_keeps_what_only_a_newer_skillpm_reads(registry: Path) -> None:
     path = registry / page_path("demo")
     page = json.loads(path.read_text())
     page["releases"][0]["deprecated"] = True
@@ -130,13 +130,13 @@ def test_a_missing_archive_is_an_error_that_names_the_registry(registry: Path) -
         index.archive("demo", page.releases[0])
 
 
-def test_a_published_version_is_never_replaced(registry: Path, skill_files: SkillFiles) -> None:
+def test_a_published_version_is_never_replaced(registry: Path) -> None:
     publish(registry, skill_files("demo", "1.0"))
     with pytest.raises(RegistryError, match="different content"):
         publish(registry, skill_files("demo", "1.0", body="other"))
 
 
-def test_the_first_index_that_knows_a_name_answers_alone(tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_the_first_index_that_knows_a_name_answers_alone(tmp_path: Path) -> None:
     """Never the best of both: that is dependency confusion."""
     publish(tmp_path / "team", skill_files("demo", "1.0"))
     publish(tmp_path / "public", skill_files("demo", "9.9"), skill_files("far", "1.0"))
@@ -150,7 +150,7 @@ def test_the_first_index_that_knows_a_name_answers_alone(tmp_path: Path, skill_f
     assert chain.near("dem") == ["demo"]
 
 
-def test_a_folder_that_has_changed_is_not_what_was_locked(tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_a_folder_that_has_changed_is_not_what_was_locked(tmp_path: Path) -> None:
     for path, text in skill_files().items():
         (tmp_path / path).write_text(text)
     page = PathIndex(tmp_path, "path:x").page("demo")

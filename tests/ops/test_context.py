@@ -14,7 +14,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def context(tmp_path: Path) -> Context:
     return Context(load_settings(project=tmp_path / "place", environment=environment))
 
 
-def test_a_folder_is_described_where_it_lies(context: Context, tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_a_folder_is_described_where_it_lies(context: Context, tmp_path: Path) -> None:
     for path, text in skill_files("demo", "3.0").items():
         (tmp_path / path).write_text(text)
     skill = context.skill(str(tmp_path))

@@ -28,7 +28,7 @@ from skillpm.runtime.host import Host
 from tests.conftest import ROOT, Project, write_tree
 from tests.plugins.test_changelog import install, run
 from tests.serving import GOLD, OTHER, TEXT, skill
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 sys.path.append(str(ROOT / "plugins/skillpm-bridges"))
 from skillpm_bridges import skillpm_exporters
@@ -148,9 +148,7 @@ def test_an_answer_of_any_form_has_values_for_data_designer(expected: Any, said:
 
 
 @pytest.mark.parametrize("exporter", ["data-designer", "nat", "nemo-gym", "openenv", "verifiers"])
-def test_what_nothing_judges_and_what_has_no_task_is_refused(
-    exporter: str, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_what_nothing_judges_and_what_has_no_task_is_refused(exporter: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="demo has neither a contract nor a verifier"):
         export(exporter, tmp_path / "plain", skill_files())
     bare = {name: text for name, text in skill().items() if not name.startswith(("seeds", "suites"))}

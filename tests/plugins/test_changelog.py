@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 FOLDER = ROOT / "plugins" / "skillpm-changelog"
 
@@ -33,7 +33,7 @@ def install(folder: Path, site: Path) -> None:
 
 
 @pytest.fixture
-def world(project: MakeProject, skill_files: SkillFiles) -> Project:
+def world(project: MakeProject) -> Project:
     """A project with a skill, and a folder ``site`` in which the plugin is installed."""
     made = project({"demo": {**skill_files(version="1.2"), "README.md": "# demo\n"}})
     install(FOLDER, made.root / "site")

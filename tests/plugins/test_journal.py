@@ -10,11 +10,11 @@ import pytest
 
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.fixture
-def world(project: MakeProject, skill_files: SkillFiles) -> Project:
+def world(project: MakeProject) -> Project:
     """A project with a skill, two answers to it, and the plugin in its folder ``site``."""
     rows = [{"request": f"do {n}", "expected": f"done {n}", "completion": "done 0"} for n in range(2)]
     lines = "".join(f"{json.dumps(row)}\n" for row in rows)

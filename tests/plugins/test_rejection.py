@@ -16,7 +16,7 @@ from skillpm.train.hf.conversation import Conversation
 from tests.conftest import ROOT, Project, importing_from
 from tests.plugins.test_changelog import install, run
 from tests.random_models import random_tokenizer
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 from tests.train.hf.conftest import tiny_model  # noqa: F401 - a fixture
 from tests.train.hf.test_stages import make_rows
 
@@ -37,7 +37,7 @@ def verify(attempts, contract):
 
 
 @pytest.fixture
-def world(project: MakeProject, skill_files: SkillFiles) -> Project:
+def world(project: MakeProject) -> Project:
     """A project with a skill whose verifier passes every answer, and the plugin in its folder ``site``."""
     seeds = "".join(json.dumps({"request": f"do {n}", "expected": f"done {n}"}) + "\n" for n in range(6))
     demo = {**skill_files(), "verifier.py": LENIENT, "seeds/seeds.jsonl": seeds}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 VERIFIER = """
 import os
@@ -25,7 +25,7 @@ WORDS = ("score", "./demo", "demo/rows.jsonl", "--yes", "--sandbox", "plugin:uns
 
 
 @pytest.fixture
-def world(project: MakeProject, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch) -> Project:
+def world(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.syspath_prepend(str(ROOT / "plugins/skillpm-unshare"))
     import skillpm_unshare
 

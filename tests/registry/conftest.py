@@ -35,7 +35,7 @@ from skillpm_registry.http_server import http_server
 from skillpm_registry.identity import Right, new_token
 from skillpm_registry.membership import Role, new_account
 from skillpm_registry.services import Services
-from tests.shop import SkillFiles, tree
+from tests.shop import skill_files, tree
 
 API = "/api/v1"
 
@@ -204,7 +204,7 @@ def server(serve: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
-def demo(skill_files: SkillFiles) -> dict[str, str]:
+def demo() -> dict[str, str]:
     """The files of a skill ``demo`` 1.0."""
     return skill_files("demo")
 

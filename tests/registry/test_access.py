@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from skillpm_registry.identity import digest_of
 from skillpm_registry.tables import Token
 from tests.registry.conftest import Person, Server, problem
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 API_ONLY = True
 
@@ -27,7 +27,7 @@ def test_the_database_has_only_the_digest_of_a_token(server: Server) -> None:
 
 
 @pytest.mark.attack(79)
-def test_a_token_may_do_no_more_than_it_was_made_for(server: Server, skill_files: SkillFiles) -> None:
+def test_a_token_may_do_no_more_than_it_was_made_for(server: Server) -> None:
     made = server.owner.ask("POST", "tokens", {"label": "ci", "rights": ["publish"], "only": ["demo"], "days": 1})
     assert made.status_code == 201
     ci = Person(server.client, made.json()["token"])

@@ -13,7 +13,7 @@ from skillpm_registry.identity import Right, new_token
 from skillpm_registry.membership import Role, new_account
 from skillpm_registry.services import open_services
 from tests.registry.conftest import Server, listening
-from tests.shop import SkillFiles, publish
+from tests.shop import publish, skill_files
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 
@@ -50,7 +50,7 @@ def test_a_wrong_method_is_answered_with_the_right_ones(server: Server) -> None:
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.timeout(900)
-def test_schemathesis_finds_nothing(tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "tools"], check=True)
     subprocess.run([tmp_path / "tools/bin/pip", "install", "-q", SCHEMATHESIS], check=True, capture_output=True)
     root = publish(tmp_path / "shop", skill_files("demo"))

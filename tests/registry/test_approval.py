@@ -16,11 +16,11 @@ from skillpm_registry.settling import recover
 from skillpm_registry.tables import Upload
 from skillpm_registry.uploads import archive_of
 from tests.registry.conftest import Person, Server, parcel, problem
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 
 @pytest.fixture
-def owners(server: Server, skill_files: SkillFiles) -> tuple[Person, Person]:
+def owners(server: Server) -> tuple[Person, Person]:
     """Two owners of ``demo`` 1.0, whose next releases need an approval."""
     ana, ben = server.person("ana"), server.person("ben")
     assert ana.publish(skill_files("demo")).status_code == 201
@@ -29,9 +29,7 @@ def owners(server: Server, skill_files: SkillFiles) -> tuple[Person, Person]:
     return ana, ben
 
 
-def test_a_release_is_live_when_another_owner_has_approved_it(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
-) -> None:
+def test_a_release_is_live_when_another_owner_has_approved_it(server: Server, owners: tuple[Person, Person]) -> None:
     ana, ben = owners
     announced = ana.publish(skill_files("demo", "2.0"))
     number = announced.json()["id"]
@@ -53,9 +51,7 @@ def test_a_release_is_live_when_another_owner_has_approved_it(
     assert "changed the approval of" in text
 
 
-def test_a_refused_release_never_goes_live(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
-) -> None:
+def test_a_refused_release_never_goes_live(server: Server, owners: tuple[Person, Person]) -> None:
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
     refused = ben.ask("POST", f"approvals/{number}", {"approve": False, "reason": "not reviewed"})
@@ -69,9 +65,7 @@ def test_a_refused_release_never_goes_live(
     assert "refused" in server.client.get("/events?subject=demo").text
 
 
-def test_who_owns_nothing_here_neither_sees_nor_decides(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
-) -> None:
+def test_who_owns_nothing_here_neither_sees_nor_decides(server: Server, owners: tuple[Person, Person]) -> None:
     ana, _ = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
     eve, reader = server.person("eve"), server.person("kim", Role.READER)
@@ -92,9 +86,7 @@ def test_an_owner_cannot_end_what_controls_the_owners(server: Server, owners: tu
     assert server.owner.ask("PUT", "approvals", {"scope": "demo", "needed": False}).status_code == 200
 
 
-def test_a_waiting_release_survives_a_restart(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
-) -> None:
+def test_a_waiting_release_survives_a_restart(server: Server, owners: tuple[Person, Person]) -> None:
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
     recover(server.services)
@@ -103,7 +95,7 @@ def test_a_waiting_release_survives_a_restart(
 
 
 def test_the_page_shows_an_owner_what_would_change_and_nobody_else(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+    server: Server, owners: tuple[Person, Person]
 ) -> None:
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0", body="<b>Other</b> text.\n")).json()["id"]
@@ -126,11 +118,7 @@ def test_the_page_shows_an_owner_what_would_change_and_nobody_else(
 
 @pytest.mark.parametrize("approves", [True, False])
 def test_of_two_decisions_at_once_the_first_counts(
-    server: Server,
-    owners: tuple[Person, Person],
-    skill_files: SkillFiles,
-    monkeypatch: pytest.MonkeyPatch,
-    approves: bool,
+    server: Server, owners: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch, approves: bool
 ) -> None:
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
@@ -161,7 +149,7 @@ def test_of_two_decisions_at_once_the_first_counts(
 
 
 def test_a_decision_on_what_was_read_before_another_one_changes_nothing(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+    server: Server, owners: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another owner refuses between the moment where an approval looks at the release and where it claims it."""
     ana, ben = owners
@@ -181,7 +169,7 @@ def test_a_decision_on_what_was_read_before_another_one_changes_nothing(
 
 
 def test_a_release_that_could_not_go_live_waits_again(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+    server: Server, owners: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
@@ -199,7 +187,7 @@ def test_a_release_that_could_not_go_live_waits_again(
 
 
 def test_a_waiting_release_whose_archive_is_lost_can_only_be_refused(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+    server: Server, owners: tuple[Person, Person]
 ) -> None:
     ana, ben = owners
     number = ana.publish(skill_files("demo", "2.0")).json()["id"]
@@ -213,7 +201,7 @@ def test_a_waiting_release_whose_archive_is_lost_can_only_be_refused(
 
 
 def test_what_waits_is_not_given_to_another_account_that_announces_it(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+    server: Server, owners: tuple[Person, Person]
 ) -> None:
     ana, ben = owners
     ana.publish(skill_files("demo", "2.0"))
@@ -223,7 +211,7 @@ def test_what_waits_is_not_given_to_another_account_that_announces_it(
 
 
 def test_an_owner_sees_every_file_and_what_the_publisher_lets_pass(
-    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+    server: Server, owners: tuple[Person, Person]
 ) -> None:
     ana, ben = owners
     files = {**skill_files("demo", "2.0"), "long.txt": "line\n" * 4000 + "the last one\n"}

@@ -38,7 +38,7 @@ from skillpm_registry.publishing import finish
 from skillpm_registry.services import open_services
 from skillpm_registry.settling import recover
 from tests.conftest import ROOT
-from tests.shop import MakeProject, SkillFiles, tree
+from tests.shop import MakeProject, skill_files, tree
 
 
 @dataclass
@@ -83,9 +83,7 @@ def running(data: Path, *options: str) -> Iterator[Running]:
         server.process.communicate()
 
 
-def test_a_person_serves_logs_in_publishes_and_another_installs(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_a_person_serves_logs_in_publishes_and_another_installs(project: MakeProject, tmp_path: Path) -> None:
     author = project({"demo": skill_files("demo")})
     user = project()
     with running(tmp_path / "team") as server:
@@ -159,18 +157,18 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
 class Publisher(threading.Thread):
     """Publishes releases of one skill to any of some servers until all are acknowledged, whatever happens to them."""
 
-    def __init__(self, urls: list[str], token: str, folder: Path, name: str, skill_files: SkillFiles) -> None:
+    def __init__(self, urls: list[str], token: str, folder: Path, name: str) -> None:
         super().__init__()
         self._transport = Transport(
             Credentials({**{token_variable(url): token for url in urls}, "NETRC": os.devnull}),
             patience=Patience(connect=2, idle=10, tries=2, sleep=lambda _: time.sleep(0.05)),
         )
-        self._urls, self._folder, self.skill, self._files = urls, folder, name, skill_files
+        self._urls, self._folder, self.skill = urls, folder, name
         self.acknowledged: list[str] = []
 
     def run(self) -> None:
         for number in range(1, 4):
-            content = tree(self._files(self.skill, f"{number}.0"))
+            content = tree(skill_files(self.skill, f"{number}.0"))
             archive = build_archive(content)
             _, release = release_of(content, archive)
             for url in itertools.cycle(self._urls):
@@ -199,7 +197,7 @@ def demand_whole(publishers: Sequence[Publisher], index: Index, logged: Any) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(("store", "count"), [("sqlite", 1), ("sqlite", 2), ("postgresql", 2)])
 def test_what_was_acknowledged_is_there_after_servers_were_killed_among_twenty_publishers(
-    store: str, count: int, skill_files: SkillFiles, tmp_path: Path, request: pytest.FixtureRequest
+    store: str, count: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Several servers have one folder and one database. One after the other is killed and started again."""
     database = request.getfixturevalue("postgresql") if store == "postgresql" else ""
@@ -207,9 +205,7 @@ def test_what_was_acknowledged_is_there_after_servers_were_killed_among_twenty_p
     servers = [start(data, "--port", "0", *options) for _ in range(count)]
     urls = [server.url for server in servers]
     publishers = [
-        Publisher(
-            urls[turn % count :] + urls, servers[0].token, tmp_path / f"cache{turn}", f"skill-{letter * 9}", skill_files
-        )
+        Publisher(urls[turn % count :] + urls, servers[0].token, tmp_path / f"cache{turn}", f"skill-{letter * 9}")
         for turn, letter in enumerate("abcdefghijkxmnopqrst")  # not l, which looks like i
     ]
     for publisher in publishers:
@@ -231,9 +227,7 @@ def test_what_was_acknowledged_is_there_after_servers_were_killed_among_twenty_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [*range(1, 40, 3)])
-def test_a_server_that_is_killed_at_any_write_leaves_all_or_nothing(
-    step: int, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_a_server_that_is_killed_at_any_write_leaves_all_or_nothing(step: int, tmp_path: Path) -> None:
     """The process ends at its n-th rename, link, fsync or unlink of one publication."""
     data = tmp_path / "team"
     done = subprocess.run(

@@ -23,7 +23,6 @@ from skillpm.index.page_cache import PageCache
 from skillpm.index.transport import Patience, Transport
 from skillpm.ops.project.fetch import open_release
 from tests.registry.test_command import Publisher, Running, demand_whole, start
-from tests.shop import SkillFiles
 
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log crit;
@@ -109,7 +108,7 @@ class Reader(threading.Thread):
 @pytest.mark.network
 @pytest.mark.timeout(900)
 def test_two_of_three_servers_die_and_nothing_is_lost_doubled_or_half(
-    postgresql: str, skill_files: SkillFiles, tmp_path: Path, request: pytest.FixtureRequest
+    postgresql: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     port, data = free_port(), tmp_path / "team"
     url = f"http://127.0.0.1:{port}"
@@ -121,7 +120,7 @@ def test_two_of_three_servers_die_and_nothing_is_lost_doubled_or_half(
     for part in ("store", "nginx"):
         (tmp_path / part).mkdir(exist_ok=True)
     token, names, stop = servers[0].token, [f"skill-{letter * 9}" for letter in "abcd"], threading.Event()
-    publishers = [Publisher([url], token, tmp_path / f"cache{name}", name, skill_files) for name in names]
+    publishers = [Publisher([url], token, tmp_path / f"cache{name}", name) for name in names]
     readers = [Reader(url, names, tmp_path / f"read{turn}", stop) for turn in range(2)]
     with nginx(tmp_path / "nginx", port, ports):
         try:

@@ -21,7 +21,7 @@ from skillpm_registry.identity import Right, identify, new_token
 from skillpm_registry.membership import Role, new_account
 from skillpm_registry.tables import Account, Base
 from tests.registry.conftest import Server, problem
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 
 def test_the_migrations_make_the_declared_tables_up_and_down(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_the_migrations_make_the_declared_tables_up_and_down(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_postgresql_has_the_same_tables_and_takes_publications(
-    postgresql: str, tmp_path: Path, serve: Callable[..., Server], skill_files: SkillFiles
+    postgresql: str, tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
     _up_and_down(Database(postgresql), tmp_path)
     server = serve(database=postgresql)
@@ -43,7 +43,7 @@ def test_postgresql_has_the_same_tables_and_takes_publications(
 
 @pytest.mark.attack(75)
 def test_a_busy_database_is_told_and_leaves_nothing_half(
-    serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_module, "_WAIT", 0.1)
     server = serve()

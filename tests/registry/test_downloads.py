@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from tests.registry.conftest import Server
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 
-def test_downloads_are_counted_by_release_and_day_without_addresses(server: Server, skill_files: SkillFiles) -> None:
+def test_downloads_are_counted_by_release_and_day_without_addresses(server: Server) -> None:
     for version in ("1.0", "2.0"):
         server.owner.publish(skill_files("demo", version))
     one, two = (item["archive"] for item in server.client.get("/skills/demo.json").json()["releases"])

@@ -19,7 +19,7 @@ from skillpm_registry.tables import Upload
 from skillpm_registry.uploads import forget
 from tests.registry.conftest import Server, parcel, problem
 from tests.registry.test_protocols_publication import FILES, claw, flat, put
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 OLD = time.time() - 7200
 
@@ -59,7 +59,7 @@ def test_a_server_removes_what_was_abandoned(serve: Callable[..., Server]) -> No
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_takes_no_upload_is_said_and_leaves_nothing(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch, number: int
+    server: Server, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     wish, archive = parcel(skill_files("demo"))
     upload = server.owner.ask("POST", "uploads", wish).json()["id"]
@@ -82,9 +82,7 @@ def test_a_disk_that_takes_no_upload_is_said_and_leaves_nothing(
     assert uploads(server) == ["live", "live"]
 
 
-def test_what_was_refused_does_not_count_against_its_publisher(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_refused_does_not_count_against_its_publisher(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announcing, "_MOST", (("unfinished", ("open", "staged"), 2),))
     for number in range(4):
         hidden = f"go\u202eod {number}"
@@ -94,9 +92,7 @@ def test_what_was_refused_does_not_count_against_its_publisher(
     assert uploads(server) == []
 
 
-def test_what_was_checked_is_what_was_announced(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_checked_is_what_was_announced(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log says what a publisher allowed, so nobody announces the same archive anew while it is checked."""
     wish, archive = parcel(skill_files("demo"))
     number = server.owner.ask("POST", "uploads", {**wish, "allow": ["SK611"]}).json()["id"]
@@ -112,9 +108,7 @@ def test_what_was_checked_is_what_was_announced(
     assert server.owner.send(number, archive).status_code == 200
 
 
-def test_a_request_that_comes_too_late_takes_nothing_from_the_one_that_makes_a_release_live(
-    server: Server, skill_files: SkillFiles
-) -> None:
+def test_a_request_that_comes_too_late_takes_nothing_from_the_one_that_makes_a_release_live(server: Server) -> None:
     wish, archive = parcel(skill_files("demo"))
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     server.owner.send(number, archive)
@@ -131,7 +125,7 @@ def test_a_request_that_comes_too_late_takes_nothing_from_the_one_that_makes_a_r
     assert list(place.iterdir()) == []
 
 
-def test_a_client_that_begins_again_has_one_upload(server: Server, skill_files: SkillFiles) -> None:
+def test_a_client_that_begins_again_has_one_upload(server: Server) -> None:
     wish, archive = parcel(skill_files("demo"))
     numbers = {server.owner.ask("POST", "uploads", wish).json()["id"] for _ in range(3)}
     (number,) = numbers

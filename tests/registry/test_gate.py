@@ -18,7 +18,7 @@ from skillpm_registry.tables import GateReport
 from tests.registry.conftest import Person, Server, parcel, problem
 from tests.registry.test_drafts import uploads
 from tests.registry.test_protocols_publication import claw
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 CONTRACT = """contract: 1
 system_prompt: "Answer with JSON."
@@ -52,7 +52,7 @@ def asked_until_judged(person: Person, wish: dict[str, Any], archive: bytes) -> 
     return answer
 
 
-def test_a_skill_that_judges_nothing_goes_live_at_once(serve: Callable[..., Server], skill_files: SkillFiles) -> None:
+def test_a_skill_that_judges_nothing_goes_live_at_once(serve: Callable[..., Server]) -> None:
     server = serve(gate=300)
 
     assert server.owner.publish(skill_files("demo")).status_code == 201
@@ -69,7 +69,7 @@ def verified(files: dict[str, str], body: str, manifest: str = "") -> dict[str, 
 
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
 def test_a_release_of_another_client_goes_live_by_itself_when_it_is_judged(
-    serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch, outcome: str
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
     """Its client does not ask again: not after the judgement, and not after a restart of the server."""
     judged = threading.Event()
@@ -98,7 +98,7 @@ def test_a_release_of_another_client_goes_live_by_itself_when_it_is_judged(
 
 
 def test_a_release_that_could_not_go_live_when_it_was_judged_does_so_later(
-    serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The witnesses of the log may be away, or the disk full, and its client does not ask again."""
     monkeypatch.setattr(lister, "_HOUR", 0.02)
@@ -131,7 +131,7 @@ def test_a_release_that_could_not_go_live_when_it_was_judged_does_so_later(
 
 @pytest.mark.slow
 def test_a_verifier_that_keeps_its_promises_goes_live_with_the_report_of_the_server(
-    serve: Callable[..., Server], skill_files: SkillFiles
+    serve: Callable[..., Server],
 ) -> None:
     server = serve(gate=300)
     files = verified(skill_files("demo"), "return [attempt.verdict for attempt in attempts]")
@@ -155,9 +155,7 @@ BAD = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD)
-def test_a_verifier_that_can_be_fooled_never_goes_live(
-    serve: Callable[..., Server], skill_files: SkillFiles, kind: str
-) -> None:
+def test_a_verifier_that_can_be_fooled_never_goes_live(serve: Callable[..., Server], kind: str) -> None:
     server = serve(gate=300)
     body = BAD[kind].replace("{place!r}", repr(str(server.root / ".server/registry.sqlite3")))
 
@@ -170,9 +168,7 @@ def test_a_verifier_that_can_be_fooled_never_goes_live(
 
 
 @pytest.mark.slow
-def test_a_verifier_that_hangs_is_ended_and_may_be_judged_again(
-    serve: Callable[..., Server], skill_files: SkillFiles
-) -> None:
+def test_a_verifier_that_hangs_is_ended_and_may_be_judged_again(serve: Callable[..., Server]) -> None:
     server = serve(gate=10)
     files = verified(skill_files("demo"), "while True: pass", "verifier: {seconds: 60}\n")
     wish, archive = parcel(files)

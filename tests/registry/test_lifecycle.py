@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.registry.conftest import Person, Server, problem
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 API_ONLY = True
 DEMO = {"name": "demo", "version": "1.0"}
 
 
 @pytest.fixture
-def ana(server: Server, skill_files: SkillFiles) -> Person:
+def ana(server: Server) -> Person:
     """The owner of ``demo`` 1.0."""
     ana = server.person("ana")
     ana.publish(skill_files("demo"))
@@ -39,9 +39,7 @@ def test_quarantine_is_for_owners_of_the_registry(server: Server, ana: Person) -
     assert server.client.get("/skills/demo.json").json()["releases"][0]["quarantined"] == "stolen key"
 
 
-def test_the_status_of_a_skill_is_in_its_page_and_survives_a_release(
-    server: Server, ana: Person, skill_files: SkillFiles
-) -> None:
+def test_the_status_of_a_skill_is_in_its_page_and_survives_a_release(server: Server, ana: Person) -> None:
     change = {"name": "demo", "status": "deprecated", "reason": "use next"}
     assert ana.ask("POST", "skills/status", change).json() == {"changed": True}
     assert ana.ask("POST", "skills/status", change).json() == {"changed": False}

@@ -19,7 +19,7 @@ from skillpm_registry.membership import Role, is_scope
 from skillpm_registry.publishing import finish
 from skillpm_registry.settling import recover
 from tests.registry.conftest import Person, Server, parcel, problem
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 API_ONLY = True
 
@@ -38,7 +38,7 @@ def test_only_skills_owners_and_the_registry_are_scopes() -> None:
     ]
 
 
-def test_whoever_first_publishes_a_name_owns_it(server: Server, skill_files: SkillFiles) -> None:
+def test_whoever_first_publishes_a_name_owns_it(server: Server) -> None:
     ana, ben = server.person("ana"), server.person("ben")
     assert ana.publish(skill_files("demo")).status_code == 201
 
@@ -53,7 +53,7 @@ def test_whoever_first_publishes_a_name_owns_it(server: Server, skill_files: Ski
 
 
 @pytest.mark.parametrize("name", ["demo", "acme/demo"])
-def test_an_announcement_alone_takes_no_name(server: Server, skill_files: SkillFiles, name: str) -> None:
+def test_an_announcement_alone_takes_no_name(server: Server, name: str) -> None:
     ana, ben = server.person("ana"), server.person("ben")
     document, archive = parcel(skill_files("demo"), name)
     number = ana.ask("POST", "uploads", document).json()["id"]
@@ -74,9 +74,7 @@ def _publish_until_decided(person: Person, number: str) -> Response:
 
 
 @pytest.mark.parametrize("step", range(1, 30, 2))
-def test_a_name_has_an_owner_only_with_a_release(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
+def test_a_name_has_an_owner_only_with_a_release(server: Server, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """The disk is full at the n-th rename, link, fsync or removal of ana's publication, and at all after it."""
     ana, ben, calls = server.person("ana"), server.person("ben"), itertools.count(1)
     document, archive = parcel(skill_files("demo"))
@@ -108,7 +106,7 @@ def test_a_name_has_an_owner_only_with_a_release(
 
 
 def test_a_name_is_whose_release_went_live_though_another_has_the_same_content(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have sent it, and the server is killed before it notes that one is live."""
     ben, ana = server.person("ben"), server.person("ana")
@@ -128,7 +126,7 @@ def test_a_name_is_whose_release_went_live_though_another_has_the_same_content(
     assert ana.ask("GET", "members", params={"scope": "demo"}).json() == [{"account": "ana", "role": "owner"}]
 
 
-def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server, skill_files: SkillFiles) -> None:
+def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server) -> None:
     people = [server.person("ana"), server.person("ben")]
     numbers = []
     for person, version in zip(people, ("1.0", "2.0"), strict=True):
@@ -141,7 +139,7 @@ def test_of_accounts_that_race_for_a_name_one_gets_it(server: Server, skill_file
     assert len(server.versions("demo")) == 1
 
 
-def test_skills_of_an_owner_share_their_owners_members(server: Server, skill_files: SkillFiles) -> None:
+def test_skills_of_an_owner_share_their_owners_members(server: Server) -> None:
     ana, ben = server.person("ana"), server.person("ben")
     assert ana.publish(skill_files("demo"), "acme/demo").status_code == 201
     assert problem(ben.publish(skill_files("other"), "acme/other")) == (403, "not-a-member")
@@ -150,7 +148,7 @@ def test_skills_of_an_owner_share_their_owners_members(server: Server, skill_fil
     assert server.versions("acme/demo") == server.versions("ben/demo") == ["1.0"]
 
 
-def test_a_scope_keeps_an_owner(server: Server, skill_files: SkillFiles) -> None:
+def test_a_scope_keeps_an_owner(server: Server) -> None:
     ana = server.person("ana")
     ana.publish(skill_files("demo"))
     for role in ("none", "publisher"):
@@ -158,23 +156,19 @@ def test_a_scope_keeps_an_owner(server: Server, skill_files: SkillFiles) -> None
         assert problem(answer) == (409, "last-owner")
 
 
-def test_a_reader_takes_no_name(server: Server, skill_files: SkillFiles) -> None:
+def test_a_reader_takes_no_name(server: Server) -> None:
     eve = server.person("eve", Role.READER)
     assert problem(eve.publish(skill_files("demo"))) == (403, "not-a-publisher")
     assert eve.publish(skill_files("demo"), "eve/demo").status_code == 201  # everybody has a place of their own
 
 
 @pytest.mark.parametrize("name", ["skillpm", "api", "incident-triage"])
-def test_reserved_names_and_those_of_bundled_skills_are_for_owners_of_the_registry(
-    server: Server, skill_files: SkillFiles, name: str
-) -> None:
+def test_reserved_names_and_those_of_bundled_skills_are_for_owners_of_the_registry(server: Server, name: str) -> None:
     assert problem(server.person("eve").publish(skill_files(name))) == (403, "name-reserved")
     assert server.owner.publish(skill_files(name)).status_code == 201
 
 
-def test_a_name_that_looks_like_another_is_refused_with_the_neighbour_named(
-    server: Server, skill_files: SkillFiles
-) -> None:
+def test_a_name_that_looks_like_another_is_refused_with_the_neighbour_named(server: Server) -> None:
     ana, eve = server.person("ana"), server.person("eve")
     ana.publish(skill_files("incident-report"))
     ana.publish(skill_files("demo"), "acme-tools/demo")
@@ -204,7 +198,7 @@ def test_accounts_are_made_by_owners_of_the_registry(server: Server) -> None:
     assert "`skillpm owner list '*'`" in refused.json()["hint"]  # a shell would read a bare * as files
 
 
-def test_what_was_done_is_in_the_log_and_stays(server: Server, skill_files: SkillFiles) -> None:
+def test_what_was_done_is_in_the_log_and_stays(server: Server) -> None:
     from sqlalchemy import text
     from sqlalchemy.exc import IntegrityError
 
@@ -222,13 +216,13 @@ def test_what_was_done_is_in_the_log_and_stays(server: Server, skill_files: Skil
             session.execute(text(statement))
 
 
-def test_members_are_listed_of_what_exists(server: Server, skill_files: SkillFiles) -> None:
+def test_members_are_listed_of_what_exists(server: Server) -> None:
     server.person("ana").publish(skill_files("demo"))
     for scope, expected in (("demo", 200), ("ana/", 200), ("*", 200), ("demo%", 422), ("a/b", 422), ("demi", 404)):
         assert server.owner.ask("GET", "members", params={"scope": scope}).status_code == expected, scope
 
 
-def test_a_token_is_for_what_is_ours_or_nobodys(server: Server, skill_files: SkillFiles) -> None:
+def test_a_token_is_for_what_is_ours_or_nobodys(server: Server) -> None:
     ana, ben = server.person("ana"), server.person("ben")
     ana.publish(skill_files("demo"))
     answers = [

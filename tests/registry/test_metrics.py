@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.registry.conftest import Person, Server, problem
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 
 def metrics(server: Server, person: Person) -> dict[str, float]:
@@ -13,9 +13,7 @@ def metrics(server: Server, person: Person) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def test_requests_are_counted_by_route_and_the_registry_by_what_it_holds(
-    server: Server, skill_files: SkillFiles
-) -> None:
+def test_requests_are_counted_by_route_and_the_registry_by_what_it_holds(server: Server) -> None:
     server.owner.publish(skill_files("demo"))
     for path in ("/skill/demo", "/skill/demo", "/skill/none", "/skills/demo.json", "/../x", "/nothing"):
         server.client.get(path)

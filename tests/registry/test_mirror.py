@@ -19,7 +19,7 @@ from skillpm_registry.command import group
 from skillpm_registry.upkeep import damages
 from tests.index.signed_shop import SignedShop
 from tests.registry.conftest import listening
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_only_what_is_approved_is_let_in_with_what_it_requires(shop: Path, tmp_p
 
 
 def test_a_folder_is_the_copy_of_one_source_and_nobody_publishes_to_it(
-    shop: Path, tmp_path: Path, skill_files: SkillFiles, project: MakeProject
+    shop: Path, tmp_path: Path, project: MakeProject
 ) -> None:
     copy, other = tmp_path / "copy", publish(tmp_path / "other", skill_files("base", "9.0"))
     mirror(copy, shop, "plain")
@@ -126,9 +126,7 @@ def test_a_page_that_claims_what_its_skill_does_not_say_is_not_copied(
     assert [line.partition(":")[0] for line in damages(shop)] == [f"plain {page['releases'][0]['version']}"]
 
 
-def test_a_release_that_the_source_does_not_have_stops_its_name(
-    shop: Path, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_a_release_that_the_source_does_not_have_stops_its_name(shop: Path, tmp_path: Path) -> None:
     mirror(tmp_path / "copy", shop, "plain", "base")
     configuration = (tmp_path / "copy/config.json").read_text()
     (tmp_path / "copy/config.json").write_text('{"registry": 1, "name": "copy"}\n')
@@ -155,7 +153,7 @@ def test_signatures_stay_and_the_log_of_the_source_is_checked(tmp_path: Path) ->
     assert "has another content" in mirror(tmp_path / "other", signed.root).stderr
 
 
-def test_a_site_is_copied_and_what_it_forgets_stays(tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_a_site_is_copied_and_what_it_forgets_stays(tmp_path: Path) -> None:
     root = publish(tmp_path / "shop", skill_files("demo", "1.0"))
     copy = tmp_path / "copy"
     with listening(root) as address:
@@ -164,9 +162,7 @@ def test_a_site_is_copied_and_what_it_forgets_stays(tmp_path: Path, skill_files:
     assert releases(copy, "demo")["1.0"].tree == releases(root, "demo")["1.0"].tree
 
 
-def test_a_lock_installs_offline_from_its_frozen_folder_alone(
-    shop: Path, tmp_path: Path, project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_lock_installs_offline_from_its_frozen_folder_alone(shop: Path, tmp_path: Path, project: MakeProject) -> None:
     here = project({"vendor": skill_files("own", "3.0")})
     here.call("install", "top", "./vendor", "incident-triage", "--registry", shop).ok()
     frozen = tmp_path / "frozen"

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from skillpm_registry import oidc
 from tests.registry.conftest import Person, Server, parcel, problem
 from tests.servers import Replying, served
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 API_ONLY = True
 AUDIENCE = "https://skills.example.org"
@@ -88,9 +88,7 @@ def exchange(server: Server, statement: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["EdDSA", "ES256", "RS256"])
-def test_a_job_whose_claims_fit_publishes_and_nothing_else(
-    trusting: Server, issuer: Issuer, skill_files: SkillFiles, kind: str
-) -> None:
+def test_a_job_whose_claims_fit_publishes_and_nothing_else(trusting: Server, issuer: Issuer, kind: str) -> None:
     issuer.new_key("two", kind)
     answer = exchange(trusting, issuer.statement("two", repository="acme/demo"))
     assert answer.status_code == 201
@@ -110,9 +108,7 @@ def test_a_job_whose_claims_fit_publishes_and_nothing_else(
     }  # fmt: skip
 
 
-def test_a_publisher_is_what_the_server_checked_and_never_what_a_client_says(
-    trusting: Server, skill_files: SkillFiles
-) -> None:
+def test_a_publisher_is_what_the_server_checked_and_never_what_a_client_says(trusting: Server) -> None:
     claimed = {"issuer": "https://issuer.example", "repository": "acme/demo"}
     document, archive = parcel(skill_files("demo"), publisher=claimed)
     number = trusting.owner.ask("POST", "uploads", document).json()["id"]
@@ -243,9 +239,7 @@ def test_who_is_trusted_is_said_by_an_owner_and_identifies_somebody(server: Serv
     assert server.owner.ask("DELETE", f"trusted-publishers/{number}").status_code == 204
 
 
-def test_nobody_who_trusted_the_job_approves_its_release(
-    trusting: Server, issuer: Issuer, skill_files: SkillFiles
-) -> None:
+def test_nobody_who_trusted_the_job_approves_its_release(trusting: Server, issuer: Issuer) -> None:
     """Of two owners of one scope whose entries both fit, neither is the second person, even without the entry."""
     ana, ben, kim = (trusting.person(name) for name in ("ana", "ben", "kim"))
     assert ana.publish(skill_files("demo")).status_code == 201

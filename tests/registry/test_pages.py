@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.markdown import MAX_TEXT, render
 from skillpm_registry.pages.plot import weeks
 from tests.registry.conftest import Server
-from tests.shop import SkillFiles, adapter_files, publish, tree
+from tests.shop import adapter_files, publish, skill_files, tree
 
 HOSTILE = """
 # Hello <img src=x onerror=alert(1)>
@@ -213,7 +213,7 @@ def test_two_skills_are_compared_and_what_differs_is_marked(client: TestClient) 
     assert rows["Signed by"] == (False, "nobody", "nobody")
 
 
-def test_a_comparison_names_what_stops_the_use_of_a_skill(server: Server, skill_files: SkillFiles) -> None:
+def test_a_comparison_names_what_stops_the_use_of_a_skill(server: Server) -> None:
     for name in ("one", "other"):
         server.owner.publish(skill_files(name))
     server.owner.ask("POST", "releases/quarantine", {"name": "one", "version": "1.0", "reason": "sends files away"})
@@ -296,7 +296,7 @@ def test_a_damaged_archive_is_said_on_its_page(tmp_path: Path) -> None:
         assert client.get("/").status_code == 200
 
 
-def test_the_log_names_who_did_what(server: Server, skill_files: SkillFiles) -> None:
+def test_the_log_names_who_did_what(server: Server) -> None:
     ben = server.person("ben")
     assert ben.publish(skill_files("demo", "1.0")).status_code == 201
     assert (
@@ -366,18 +366,17 @@ FIGURES = [
 ]
 
 
-def measured_adapter(skill_files: SkillFiles, *figures: tuple[str, str, float, float, float]) -> dict[str, str]:
-    """Return the files of an adapter of ``demo`` that was measured."""
-    files = adapter_files(skill_files("demo"))
+def measured_adapter(skill: Mapping[str, str], *figures: tuple[str, str, float, float, float]) -> dict[str, str]:
+    """Return the files of an adapter of a skill that was measured, as ``demo``."""
+    files = adapter_files(skill)
     names = ("task_set", "arm", "exact", "low", "high")
     evaluation = [{"skill": "demo", "tasks": 200, **dict(zip(names, item, strict=True))} for item in figures]
     return files | {"adapter.json": json.dumps({**json.loads(files["adapter.json"]), "evaluation": evaluation})}
 
 
-def test_a_measured_lift_is_shown_with_its_interval_and_found(tmp_path: Path, skill_files: SkillFiles) -> None:
-    root = publish(
-        tmp_path / "shop", skill_files("demo"), skill_files("other"), measured_adapter(skill_files, *FIGURES)
-    )
+def test_a_measured_lift_is_shown_with_its_interval_and_found(tmp_path: Path) -> None:
+    demo = skill_files("demo")
+    root = publish(tmp_path / "shop", demo, skill_files("other"), measured_adapter(demo, *FIGURES))
     with TestClient(create_app(Configuration(data=root))) as client:
         text, other = client.get("/skill/demo").text, client.get("/skill/other").text
         found = client.get("/search.json?has=measured").json()["skills"]
@@ -389,8 +388,8 @@ def test_a_measured_lift_is_shown_with_its_interval_and_found(tmp_path: Path, sk
     assert sorted(item["name"] for item in found) == ["demo", "demo-tiny"]
 
 
-def test_an_adapter_is_offered_to_no_client_that_cannot_take_it(tmp_path: Path, skill_files: SkillFiles) -> None:
-    root = publish(tmp_path / "shop", skill_files("demo"), measured_adapter(skill_files, *FIGURES))
+def test_an_adapter_is_offered_to_no_client_that_cannot_take_it(tmp_path: Path) -> None:
+    root = publish(tmp_path / "shop", skill_files("demo"), measured_adapter(skill_files("demo"), *FIGURES))
     with TestClient(create_app(Configuration(data=root))) as client:
         text, other = client.get("/skill/demo-tiny").text, client.get("/skill/demo").text
     for client_name in ("npx skills add", "claude plugin install", "clawhub", "apm install", "git clone"):
@@ -398,7 +397,7 @@ def test_an_adapter_is_offered_to_no_client_that_cannot_take_it(tmp_path: Path, 
         assert client_name in other
 
 
-def test_an_account_sees_its_roles_and_tokens_and_no_secret(server: Server, skill_files: SkillFiles) -> None:
+def test_an_account_sees_its_roles_and_tokens_and_no_secret(server: Server) -> None:
     assert server.client.get("/account").headers["www-authenticate"].startswith("Basic ")
     ana, ben = server.person("ana"), server.person("ben")
     ana.publish(skill_files("demo"))
@@ -421,7 +420,7 @@ def test_downloads_are_bars_of_weeks() -> None:
 
 
 def test_an_adapter_has_the_limits_of_adapters_and_no_page_names_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skill_files: SkillFiles
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder is served as ``.``, whose full stops are left in every text."""
     demo = skill_files("demo")

@@ -64,7 +64,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "README.md": "| a | b |\n|---|---|\n| a long cell of a table | " + "word " * 40 + "|\n",
     }
     root = tmp_path_factory.mktemp("browser") / "shop"
-    publish(root, demo, skill("1.0"), skill("2.0"), measured_adapter(lambda name: demo, *FIGURES))
+    publish(root, demo, skill("1.0"), skill("2.0"), measured_adapter(demo, *FIGURES))
     with listening(root) as url:
         yield url
 

@@ -33,7 +33,7 @@ from skillpm_registry.settling import recover
 from skillpm_registry.tables import Upload
 from tests.conftest import Outcome
 from tests.registry.conftest import Server, listening, parcel, problem
-from tests.shop import MakeProject, SkillFiles, adapter_files, snapshot, tree
+from tests.shop import MakeProject, adapter_files, skill_files, snapshot, tree
 
 API_ONLY = True
 Files = dict[str, str]
@@ -290,9 +290,7 @@ def test_the_database_is_flushed_with_the_folder_where_it_lies_below_it(tmp_path
         database.close()
 
 
-def test_a_slow_publication_keeps_no_other_waiting(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_publication_keeps_no_other_waiting(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may wait for the witnesses of a log. A server that starts meanwhile leaves it alone."""
     registry, adding, goes_on = type(server.services.registry), threading.Event(), threading.Event()
     add = registry.add
@@ -319,7 +317,7 @@ def test_a_slow_publication_keeps_no_other_waiting(
 
 
 def test_what_a_killed_server_left_is_settled_by_whoever_asks_next(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other servers of the registry go on, so none of them starts and recovers."""
 
@@ -362,9 +360,7 @@ def test_an_upload_ends_and_is_nobody_elses(server: Server, demo: Files) -> None
         assert session.query(Upload).count() == 0
 
 
-def test_a_folder_that_is_a_registry_gets_a_server_without_a_change(
-    serve: Callable[..., Server], shop: Any, skill_files: SkillFiles
-) -> None:
+def test_a_folder_that_is_a_registry_gets_a_server_without_a_change(serve: Callable[..., Server], shop: Any) -> None:
     before = snapshot(shop)
 
     server = serve(shop)

@@ -28,7 +28,7 @@ from tests.index.witness import Witness, listening, public_keys
 from tests.registry.conftest import Server, parcel, problem
 from tests.registry.test_drafts import uploads
 from tests.registry.test_protocols_publication import FILES, flat, put
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 KEY = PrivateKey(b"k" * 32)
 
@@ -56,11 +56,11 @@ def client(server: Server, seen: Path) -> SignedPages:
     return SignedPages("the server", fetch, seen, lambda sentence: None)
 
 
-def test_what_is_published_is_signed_and_logged(server: Server, skill_files: SkillFiles, tmp_path: Path) -> None:
+def test_what_is_published_is_signed_and_logged(server: Server, tmp_path: Path) -> None:
     document, _ = parcel(skill_files("demo"))
     release = read_light(Release, document["release"])
     signed = json_form(replace(release, signature=sign("demo", release, KEY)))
-    assert publish(server, skill_files, signed) == 201
+    assert publish(server, signed) == 201
     pages = client(server, tmp_path / "seen")
     found = read_page(pages.page("demo") or b"", "demo", "", logged=True).releases[0]
     pages.demand_logged("demo", found)
@@ -69,17 +69,15 @@ def test_what_is_published_is_signed_and_logged(server: Server, skill_files: Ski
         assert server.client.get(f"/{path}").status_code == 404
 
 
-def test_a_signature_of_another_release_is_not_published(server: Server, skill_files: SkillFiles) -> None:
+def test_a_signature_of_another_release_is_not_published(server: Server) -> None:
     document, _ = parcel(skill_files("demo"))
     release = read_light(Release, document["release"])
     other = sign("demo", replace(release, tree="0" * 64), KEY)
-    assert publish(server, skill_files, json_form(replace(release, signature=other))) >= 400
+    assert publish(server, json_form(replace(release, signature=other))) >= 400
     assert not (server.root / "skills/demo.json").exists()
 
 
-def test_a_publication_that_waits_for_witnesses_says_so_and_is_completed_by_the_next_try(
-    server: Server, skill_files: SkillFiles
-) -> None:
+def test_a_publication_that_waits_for_witnesses_says_so_and_is_completed_by_the_next_try(server: Server) -> None:
     keys = Keys(server.root / STATE / "keys")
     with listening(Witness("witness.example/one", public_keys(keys))) as witness:
         (server.root / "log/witnesses").write_text(f"{witness.key} {witness.url}\n")
@@ -94,9 +92,7 @@ def test_a_publication_that_waits_for_witnesses_says_so_and_is_completed_by_the_
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_what_the_witnesses_sign_for_another_release_goes_live_and_is_logged_too(
-    server: Server, skill_files: SkillFiles, foreign: bool
-) -> None:
+def test_what_the_witnesses_sign_for_another_release_goes_live_and_is_logged_too(server: Server, foreign: bool) -> None:
     """Neither client asks again, and nobody can refuse what is in the log."""
     keys, name = Keys(server.root / STATE / "keys"), "weather" if foreign else "demo"
     with listening(Witness("witness.example/one", public_keys(keys))) as witness:
@@ -114,7 +110,7 @@ def test_what_the_witnesses_sign_for_another_release_goes_live_and_is_logged_too
         assert [event.action for event in events(session, subject=name)].count("publish") == 1
 
 
-def test_what_the_witnesses_sign_for_another_release_is_listed_too(server: Server, skill_files: SkillFiles) -> None:
+def test_what_the_witnesses_sign_for_another_release_is_listed_too(server: Server) -> None:
     keys = Keys(server.root / STATE / "keys")
     assert server.owner.publish(skill_files("demo")).status_code == 201
     while "demo" not in (server.root / "listing.json").read_text():
@@ -131,9 +127,7 @@ def test_what_the_witnesses_sign_for_another_release_is_listed_too(server: Serve
     assert {item["name"]: item["version"] for item in listed} == {"demo": "1.1", "other": "1.0"}
 
 
-def test_dead_witnesses_are_asked_once_for_all_that_waits(
-    server: Server, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dead_witnesses_are_asked_once_for_all_that_waits(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.services.lister.after = lambda: None
     keys, asked = Keys(server.root / STATE / "keys"), list[str]()
     with listening(Witness("witness.example/one", public_keys(keys))) as witness:
@@ -155,7 +149,7 @@ def test_dead_witnesses_are_asked_once_for_all_that_waits(
     assert uploads(server) == ["live"] * 3
 
 
-def publish(server: Server, skill_files: SkillFiles, release: dict[str, Any]) -> int:
+def publish(server: Server, release: dict[str, Any]) -> int:
     document, archive = parcel(skill_files("demo"))
     announced = server.owner.ask("POST", "uploads", {**document, "release": release})
     if announced.status_code != 201:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.test_changelog import run
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 PLUGIN = """
 from pathlib import Path
@@ -50,7 +50,7 @@ def installed(source: str, name: str = "acme") -> dict[str, Any]:
     }
 
 
-def test_a_plugin_s_rule_is_checked(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_plugin_s_rule_is_checked(project: MakeProject) -> None:
     """Its finding stands among ours, with its own code, and not where plugins are switched off."""
     world = project({**installed(PLUGIN), "demo": skill_files()})
 
@@ -59,7 +59,7 @@ def test_a_plugin_s_rule_is_checked(project: MakeProject, skill_files: SkillFile
     run(world, "validate", "demo", SKILLPM_NO_PLUGINS="1").ok()
 
 
-def test_a_rule_that_raises_is_named(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_rule_that_raises_is_named(project: MakeProject) -> None:
     """The error names the plugin and the rule, without a traceback."""
     broken = PLUGIN.replace('if "OWNER" not in subject.files:', "if 1 / 0:")
     world = project({**installed(broken), "demo": skill_files()})
@@ -67,14 +67,14 @@ def test_a_rule_that_raises_is_named(project: MakeProject, skill_files: SkillFil
     run(world, "validate", "demo").fails(9, "acme", "ACME001", "ZeroDivisionError")
 
 
-def test_a_code_of_ours_is_taken(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_code_of_ours_is_taken(project: MakeProject) -> None:
     """A plugin cannot pretend to be one of our rules."""
     world = project({**installed(PLUGIN.replace("ACME001", "SK001")), "demo": skill_files()})
 
     run(world, "validate", "demo").fails(9, "SK001")
 
 
-def test_a_plugin_s_registry_is_asked_and_observers_are_told(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_plugin_s_registry_is_asked_and_observers_are_told(project: MakeProject) -> None:
     """A URL that is not built in is the plugin's; what was installed from it can be installed again from the lock."""
     from skillpm.layout.tree import MappingTree
     from tests.shop import write_registry
@@ -181,7 +181,7 @@ def skillpm_importers():
 """
 
 
-def test_a_plugin_s_importer_reads_the_locks_that_it_names(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_plugin_s_importer_reads_the_locks_that_it_names(project: MakeProject) -> None:
     """What it gives is looked at again and installed as our own readers' entries are."""
     lines = "mine=./mine\nred=./x-ESC[31m\nnowhere\n"
     files = {"mine": skill_files("mine"), "acme.lock": lines, "skills-lock.json": '{"version": 1, "skills": {}}'}
@@ -246,7 +246,7 @@ def verify(attempts, contract):
 
 
 @pytest.mark.slow
-def test_a_plugin_s_sandbox_confines_workers(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_plugin_s_sandbox_confines_workers(project: MakeProject) -> None:
     """Only where it is named or called strong; a policy that requires a strong one is not fallen back from."""
     demo = {**skill_files(), "verifier.py": JAILED, "rows.jsonl": '{"expected": {}, "completion": "x"}\n'}
     world = project({**installed(SANDBOX), "demo": demo})

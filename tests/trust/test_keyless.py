@@ -19,7 +19,7 @@ from skillpm.model.release import Envelope, Release
 from skillpm.trust import keyless
 from skillpm.trust.signature import sign, signer
 from tests.conftest import Outcome, Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 pytest.importorskip("sigstore")
 
@@ -225,7 +225,7 @@ def at_work(project: MakeProject, sigstore: Sigstore, tmp_path: Path) -> MakeJob
 
 
 @pytest.fixture
-def place(at_work: MakeJob, skill_files: SkillFiles) -> Project:
+def place(at_work: MakeJob) -> Project:
     place = at_work({f"v{version}": skill_files("mine", version) for version in ("1.0", "1.1", "1.2")})
     place.call("registry", "init", "shop").ok()
     return place

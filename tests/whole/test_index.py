@@ -25,7 +25,7 @@ from skillpm.ops.project.fetch import open_release
 from skillpm.storage.archive import build_archive, read_archive
 from tests.conftest import write_tree
 from tests.servers import Shop, commit_all, serving
-from tests.shop import SkillFiles, tree, write_registry
+from tests.shop import skill_files, tree, write_registry
 
 SEARCHABLE = ("bundled", "directory", "http", "well-known")
 KINDS = ("path", "git", "archive", *SEARCHABLE)
@@ -59,7 +59,7 @@ class Places:
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Iterator[Places]:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """One for all: the tests only read."""
     tmp_path = tmp_path_factory.mktemp("places")
     script = {"scripts": {"run.sh*": "#!/bin/sh\n"}, ".gitignore": "*.log\n"}
@@ -163,7 +163,7 @@ def test_every_release_has_the_digests_and_the_size_of_its_archive(index: Index)
     ids=["too long", "too short", "changed"],
 )
 def test_every_registry_refuses_a_damaged_archive_alike(
-    tmp_path: Path, skill_files: SkillFiles, kind: str, damage: Callable[[bytes], bytes], words: str
+    tmp_path: Path, kind: str, damage: Callable[[bytes], bytes], words: str
 ) -> None:
     write_registry(tmp_path, [tree(skill_files("demo"))])
     (archive,) = tmp_path.glob("archives/*/*")

@@ -15,7 +15,7 @@ from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.ports import Registry
 from skillpm.model.release import Release
 from skillpm.storage.archive import build_archive, read_archive
-from tests.shop import SkillFiles
+from tests.shop import skill_files
 
 Made = Callable[..., tuple[str, Release, bytes]]
 
@@ -28,7 +28,7 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Reg
 
 
 @pytest.fixture
-def made(skill_files: SkillFiles) -> Made:
+def made() -> Made:
     """Return ``made(version, body) -> (name, release, archive)`` of the skill demo."""
 
     def make(version: str = "1.0", body: str = "Do it.\n") -> tuple[str, Release, bytes]:

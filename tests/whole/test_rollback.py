@@ -19,7 +19,7 @@ from skillpm.ops.project.sync import sync, update
 from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import load_settings
 from skillpm.storage import swap
-from tests.shop import SkillFiles, publish
+from tests.shop import publish, skill_files
 
 WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir", "symlink")
 BOTH = InstallOptions([UNIVERSAL, ".claude/skills"])
@@ -83,7 +83,7 @@ def everything(root: Path) -> dict[str, bytes | str | None]:
     return found
 
 
-def build(root: Path, skill_files: SkillFiles) -> Callable[[], Context]:
+def build(root: Path) -> Callable[[], Context]:
     """Make a project with alpha 1.0 and beta 1.0 in two agents' folders, and newer releases to take."""
     publish(root / "shop", skill_files("alpha"), skill_files("beta"), skill_files("gamma"))
     (root / "project").mkdir()
@@ -111,12 +111,12 @@ ACTIONS: dict[str, Callable[[Context], object]] = {
 }
 
 
-def attempts(root: Path, skill_files: SkillFiles, action: str, exchange: bool) -> Iterator[str]:
+def attempts(root: Path, action: str, exchange: bool) -> Iterator[str]:
     """Let each write of an action fail in turn, until none is left; yield what failed.
 
     One project serves for all: each failure must leave it as it was.
     """
-    context = build(root, skill_files)
+    context = build(root)
     if action == "force":
         edit(root)
     before = everything(root / "project")
@@ -150,9 +150,9 @@ def attempts(root: Path, skill_files: SkillFiles, action: str, exchange: bool) -
     ],
 )
 def test_a_failure_at_any_write_leaves_the_project_byte_for_byte_as_it_was(
-    tmp_path: Path, skill_files: SkillFiles, action: str, exchange: bool
+    tmp_path: Path, action: str, exchange: bool
 ) -> None:
-    struck = list(attempts(tmp_path, skill_files, action, exchange))
+    struck = list(attempts(tmp_path, action, exchange))
     last = "installed.json" if action == "links" else "skillpm.lock"
     assert any(last in place for place in struck), "the last write was among them"
     assert any(UNIVERSAL in place for place in struck)

@@ -13,7 +13,7 @@ import yaml
 
 from skillpm.errors import UsageError
 from skillpm.ops.authoring.ci import Signing, System, WorkflowOptions, workflow
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 URL = "https://skills.example.org/team"
 WAYS = list(product(System, (True, False), Signing))
@@ -160,7 +160,7 @@ def test_the_scripts_check_every_skill_and_stop_at_the_first_failure(tmp_path: P
     assert (code, len(tried)) == (1, 1)
 
 
-def test_the_command_writes_once(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_the_command_writes_once(project: MakeProject) -> None:
     place = project({f"skills/demo/{path}": text for path, text in skill_files("demo").items()})
     words = ("ci", "init", "github", "--registry", URL, "--skills", "skills")
     shown = place.call(*words, "--dry-run").ok().out
@@ -178,7 +178,7 @@ NO_SERVERS = ["/srv/skills", "ftp://x", "https://", "https://a@x", "https://x?y"
 
 
 @pytest.mark.parametrize("registry", NO_SERVERS)
-def test_ci_publishes_to_a_server_only(project: MakeProject, skill_files: SkillFiles, registry: str) -> None:
+def test_ci_publishes_to_a_server_only(project: MakeProject, registry: str) -> None:
     place = project({f"demo/{path}": text for path, text in skill_files("demo").items()})
     place.call("ci", "init", "gitlab", "--registry", registry).fails(2, "is not the URL of a registry")
 
@@ -194,7 +194,7 @@ def test_ci_alone_is_still_a_frozen_install(project: MakeProject) -> None:
 
 @pytest.mark.parametrize(("typed", "said"), [("skils", "there is no folder"), ("docs", "there is no skill in")])
 def test_a_folder_without_skills_is_refused_with_what_works_when_it_is_typed(
-    project: MakeProject, skill_files: SkillFiles, typed: str, said: str
+    project: MakeProject, typed: str, said: str
 ) -> None:
     place = project({"docs/page.md": "x"})
     words = ("ci", "init", "github", "--registry", URL, "--skills")

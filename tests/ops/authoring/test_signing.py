@@ -11,11 +11,11 @@ import pytest
 from skillpm.model.key import PrivateKey
 from skillpm.storage.keys import pem
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     place = project({f"v{version}": skill_files("mine", version) for version in ("1.0", "1.1", "1.2")})
     place.call("registry", "init", "shop").ok()
     return place

@@ -13,7 +13,7 @@ from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 from skillpm.storage.lockfile import write_lock
 from skillpm.worker.pip import platform_name
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 def opened(root: Path, consent: str = "ask") -> Context:
@@ -21,9 +21,7 @@ def opened(root: Path, consent: str = "ask") -> Context:
     return Context(load_settings(project=root, environment=environment))
 
 
-def test_a_content_that_is_locked_under_two_names_keeps_the_wheels_of_either(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_content_that_is_locked_under_two_names_keeps_the_wheels_of_either(project: MakeProject) -> None:
     files = skill_files("one")
     files["skill.yaml"] += "python: [acme]\n"
     root = project({"one": {**files, "verifier.py": "def verify(attempts, contract):\n    return []\n"}}).root

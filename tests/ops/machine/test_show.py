@@ -5,11 +5,11 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 
 def test_another_version_of_an_installed_skill_is_read_where_the_lock_says(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+    project: MakeProject, tmp_path: Path
 ) -> None:
     shop = publish(tmp_path / "shop", skill_files("one", "1.0"), skill_files("one", "2.0"))
     other = publish(tmp_path / "other", skill_files("one", "2.0") | {"NOTE.md": "other"})
@@ -21,7 +21,7 @@ def test_another_version_of_an_installed_skill_is_read_where_the_lock_says(
         assert "NOTE.md" not in shown["files"]
 
 
-def test_a_skill_s_permissions_are_shown(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_skill_s_permissions_are_shown(project: MakeProject) -> None:
     files = skill_files("one")
     wide = {**files, "skill.yaml": f"{files['skill.yaml']}permissions: {{network: true, run: [df, du]}}\n"}
     place = project({"narrow": files, "wide": wide})
@@ -32,13 +32,13 @@ def test_a_skill_s_permissions_are_shown(project: MakeProject, skill_files: Skil
         assert {f"network {'yes' if network else 'no'}", f"programs {', '.join(programs) or '-'}"} <= {*lines}
 
 
-def test_a_namesake_that_is_installed_is_meant_first(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_namesake_that_is_installed_is_meant_first(project: MakeProject) -> None:
     place = project({"a/skills/one/access": skill_files("access"), "a/skills/two/access": skill_files("access", "2.0")})
     place.call("install", "./a", "--all").ok()
     place.call("show", "access").fails(2, "did you mean `one/access` or `two/access`?")
 
 
-def test_an_archive_shows_what_its_folder_shows(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_an_archive_shows_what_its_folder_shows(project: MakeProject) -> None:
     shop = project({"demo": skill_files(version="1.2"), "other": skill_files("other")})
     shop.call("pack", "demo", "--output", "out/").ok()
     (packed,) = (shop.root / "out").iterdir()
@@ -57,7 +57,7 @@ def test_an_archive_shows_what_its_folder_shows(project: MakeProject, skill_file
     shop.call("show", "./nothing.zip").fails(2, "cannot be read")
 
 
-def test_a_source_with_one_version_has_no_other(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_source_with_one_version_has_no_other(project: MakeProject) -> None:
     place = project({"own": skill_files("own")})
     place.call("install", "./own").ok()
     place.call("show", "own@9").fails(2, "path:own has no other version of `own`", "run `skillpm show own`")

@@ -14,11 +14,11 @@ from skillpm.layout.tree import tree_digest
 from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.model_files import model_digest
 from tests.conftest import Project, write_tree
-from tests.shop import MakeProject, SkillFiles, adapter_files, locked, publish, tree
+from tests.shop import MakeProject, adapter_files, locked, publish, skill_files, tree
 
 
 @pytest.fixture
-def market(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def market(tmp_path: Path) -> Path:
     """A registry with a skill and its adapter of acme/tiny."""
     skill = skill_files("demo", "1.2.0")
     return publish(tmp_path / "market", skill, adapter_files(skill))
@@ -46,9 +46,7 @@ def test_an_adapter_is_installed_with_its_skill_and_stands_in_no_folder_of_an_ag
     place.call("uninstall", "demo", "demo-tiny").ok()
 
 
-def test_a_skill_that_went_on_leaves_its_adapter_behind(
-    project: MakeProject, market: Path, skill_files: SkillFiles
-) -> None:
+def test_a_skill_that_went_on_leaves_its_adapter_behind(project: MakeProject, market: Path) -> None:
     place = project({})
     place.call("install", "demo", "--adapter", "acme/tiny", "--registry", market).ok()
     place.call("outdated").ok()
@@ -64,9 +62,7 @@ def test_a_skill_that_went_on_leaves_its_adapter_behind(
     place.call("outdated").ok()
 
 
-def test_an_adapter_is_published_and_signed_like_a_skill(
-    project: MakeProject, market: Path, skill_files: SkillFiles
-) -> None:
+def test_an_adapter_is_published_and_signed_like_a_skill(project: MakeProject, market: Path) -> None:
     files = adapter_files(skill_files("demo", "1.2.0"), version="1.1")
     place = project({"demo-tiny": {path: text.encode("latin-1") for path, text in files.items()}})
     assert "signed by" in place.call("publish", "demo-tiny", "--registry", market, "--allow-signer-change").ok().err
@@ -85,7 +81,7 @@ BASES: list[tuple[str, dict[str, str], bool]] = [  # the base model, what adapte
 
 @pytest.mark.parametrize(("base", "said", "right"), BASES)
 def test_the_digest_of_a_known_base_model_is_compared_with_ours(
-    project: MakeProject, skill_files: SkillFiles, base: str, said: dict[str, str], right: bool
+    project: MakeProject, base: str, said: dict[str, str], right: bool
 ) -> None:
     files = adapter_files(skill_files("demo", "1.2.0"), base)
     document = json.loads(files["adapter.json"])
@@ -97,9 +93,7 @@ def test_the_digest_of_a_known_base_model_is_compared_with_ours(
         result.fails(4, f"adapter.json says that the digest of {base} is", "fetch it again")
 
 
-def test_the_digest_of_another_base_model_is_compared_with_the_model_that_is_named(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_the_digest_of_another_base_model_is_compared_with_the_model_that_is_named(project: MakeProject) -> None:
     files = adapter_files(skill_files("demo", "1.2.0"))
     document = json.loads(files["adapter.json"])
     place = project({"tiny": {"config.json": "{}"}})
@@ -199,7 +193,7 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
     ],
 )
 def test_a_broken_adapter_is_refused_whoever_published_it(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, attack: str, words: str
+    project: MakeProject, tmp_path: Path, attack: str, words: str
 ) -> None:
     """And nothing lets it in."""
     skill = skill_files("demo", "1.2.0")
@@ -212,7 +206,7 @@ def test_a_broken_adapter_is_refused_whoever_published_it(
 
 
 def test_an_adapter_of_another_content_or_another_base_than_was_asked_for_is_refused(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+    project: MakeProject, tmp_path: Path
 ) -> None:
     skill, other = skill_files("demo", "1.2.0"), skill_files("demo", "1.2.0", body="Other.\n")
     market = publish(tmp_path / "market", skill, adapter_files(other))

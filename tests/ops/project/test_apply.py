@@ -11,7 +11,7 @@ import pytest
 
 from skillpm.ops.project.apply import project_held
 from skillpm.storage import process_lock
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_nothing_is_made_where_nothing_is_done(project: MakeProject, words: tupl
     assert [path.name for path in place.root.iterdir()] == []
 
 
-def test_a_failed_install_leaves_what_was_there(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_failed_install_leaves_what_was_there(project: MakeProject) -> None:
     place = project({".skillpm": {"mine": "keep"}, "demo": skill_files()})
     place.call("install", "nowhere").fails(2)
     assert (place.root / ".skillpm/mine").read_text() == "keep"
 
 
-def test_a_fresh_checkout_is_told_what_was_put_into_it(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_fresh_checkout_is_told_what_was_put_into_it(project: MakeProject) -> None:
     place = project({"demo": skill_files(), "skillpm.yaml": "project: 1\nrequires: {demo: {path: demo}}\n"})
     place.call("lock").ok()
     assert "1 added" in place.call("sync", "--frozen").ok().err

@@ -12,11 +12,11 @@ from skillpm.index.folder_registry import FolderRegistry, make_registry
 from tests.conftest import Project, write_tree
 from tests.index.signed_shop import release
 from tests.servers import commit_all
-from tests.shop import MakeProject, SkillFiles, locked
+from tests.shop import MakeProject, locked, skill_files
 
 
 @pytest.fixture
-def forge(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def forge(tmp_path: Path) -> Path:
     """A forge with acme/tool, of one skill, and acme/many, of two."""
     root = tmp_path / "forge"
     write_tree(root / "acme/tool", {"tool": {"SKILL.md": skill_files("tool")["SKILL.md"]}})

@@ -12,7 +12,7 @@ import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, publish, snapshot
+from tests.shop import MakeProject, publish, skill_files, snapshot
 
 
 def text(many: str, *more: str) -> str:
@@ -21,7 +21,7 @@ def text(many: str, *more: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def goods(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Path:
+def goods(tmp_path_factory: pytest.TempPathFactory) -> Path:
     many = [skill_files("many", version) for version in ("1.4", "1.8")]
     return publish(tmp_path_factory.mktemp("goods") / "shop", *many, skill_files("x1"), skill_files("same"))
 
@@ -135,7 +135,7 @@ _DENIED = "policy: {deny: ['path:*']}\n"
     ],
 )
 def test_a_dry_run_says_what_the_run_says(
-    project: MakeProject, shop: Path, skill_files: SkillFiles, files: dict[str, Any], words: list[str], code: int
+    project: MakeProject, shop: Path, files: dict[str, Any], words: list[str], code: int
 ) -> None:
     place = project({"bad": skill_files("bad")} if "bad" in files else {}).write(files)
     before = snapshot(place.root)

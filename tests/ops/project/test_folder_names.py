@@ -10,7 +10,7 @@ from skillpm.errors import UsageError
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.source import Source
 from skillpm.ops.project.folder_names import refuse_clashes
-from tests.shop import MakeProject, SkillFiles, locked
+from tests.shop import MakeProject, locked, skill_files
 
 A = "a" * 64
 
@@ -38,9 +38,7 @@ def test_of_two_that_a_person_asked_for_one_is_installed() -> None:
     assert "install only one of them" in str(caught.value.hint)
 
 
-def test_a_lock_may_give_the_folder_of_one_skill_to_another(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_a_lock_may_give_the_folder_of_one_skill_to_another(project: MakeProject, tmp_path: Path) -> None:
     skill, shop = project({"tool": skill_files("tool")}), tmp_path / "shop"
     skill.call("registry", "init", shop).ok()
     for owner, *like in (("ana",), ("ben", "--like", "ana/tool")):

@@ -14,7 +14,7 @@ from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.model.ports import ForeignLock
 from skillpm.ops.project.foreign_lock import read_foreign_lock
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 COMMIT = "7f3c9a4d2e1b8c7f0a9e6d5c4b3a2918f7e6d5c4"
 
@@ -261,9 +261,7 @@ def test_whatever_stands_in_an_apm_lock_is_taken_plainly_or_left(entry: dict[str
         assert item.requirement.isprintable()
 
 
-def test_an_import_installs_what_lies_here_and_says_what_does_not(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_an_import_installs_what_lies_here_and_says_what_does_not(project: MakeProject) -> None:
     lock = {"version": 1, "skills": {"mine": {"source": "skills/mine", "sourceType": "local"}, "\x1b[31mred": github()}}
     place = project({"skills": {"mine": skill_files("mine")}, "skills-lock.json": json.dumps(lock)})
     shown = place.call("import", "skills-lock.json").fails(1, "not imported", "1 of 2 entries")
@@ -287,7 +285,7 @@ def test_a_file_that_is_missing_too_large_no_text_or_in_conflict_is_refused(proj
     place.call("import", "skills-lock.json").fails(7, "has conflict markers")
 
 
-def test_an_import_takes_the_options_of_an_install(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_an_import_takes_the_options_of_an_install(project: MakeProject) -> None:
     entry = {"source": "./mine", "sourceType": "local", "computedHash": "0" * 64}
     files = {**skill_files("mine"), "a.bin": b"\x7fELF\x02\x01\x01"}
     place = project({"mine": files, "skills-lock.json": skills_lock(entry, "mine")})

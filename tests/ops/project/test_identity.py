@@ -10,7 +10,7 @@ import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, publish, snapshot
+from tests.shop import MakeProject, publish, skill_files, snapshot
 
 SHOP = "registries: {shop: ../shop}\n"
 
@@ -57,9 +57,7 @@ def test_a_lock_that_claims_another_skill_over_a_digest_is_refused_warm_as_cold(
         assert place.call("lock", "--check").code in (4, 7)
 
 
-def test_a_folder_or_repository_with_another_version_than_its_lock_is_refused(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_folder_or_repository_with_another_version_than_its_lock_is_refused(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine"), "skillpm.yaml": "project: 1\nrequires: {mine: {path: ./mine}}\n"})
     place.call("lock").ok()
     edit(place, lambda skills, lock: skills["mine"].update(version="9.0"))
@@ -68,7 +66,7 @@ def test_a_folder_or_repository_with_another_version_than_its_lock_is_refused(
 
 @pytest.mark.parametrize("store", ["warm", "cold"])
 def test_a_page_that_claims_another_version_over_stored_files_is_blamed_itself(
-    project: MakeProject, shop: Path, skill_files: SkillFiles, store: str
+    project: MakeProject, shop: Path, store: str
 ) -> None:
     page = shop / "skills/plain.json"
     page.write_text(page.read_text().replace('"version": "1.0"', '"version": "1.5"'))
@@ -105,9 +103,7 @@ def test_a_lock_whose_edges_do_not_close_is_refused_by_frozen_and_verify(
 
 
 @pytest.mark.parametrize("spelling", ["*", "", ">=1,<2", " <2 , >= 1 "])
-def test_two_spellings_of_one_specifier_are_equal(
-    project: MakeProject, shop: Path, skill_files: SkillFiles, spelling: str
-) -> None:
+def test_two_spellings_of_one_specifier_are_equal(project: MakeProject, shop: Path, spelling: str) -> None:
     publish(shop, skill_files("spelled", requires={"base": "*" if spelling in ("", "*") else ">=1,<2"}))
     page = shop / "skills/spelled.json"
     document = json.loads(page.read_text())
@@ -119,9 +115,7 @@ def test_two_spellings_of_one_specifier_are_equal(
     place.call("verify").ok()
 
 
-def test_a_byte_order_mark_and_other_line_ends_do_not_break_a_lock(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_byte_order_mark_and_other_line_ends_do_not_break_a_lock(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine").ok()
     lock = place.root / "skillpm.lock"
@@ -152,7 +146,7 @@ class TestTypedAgain:
         return f"project: 1\nrequires:\n  plain: {wish}\nregistries: {{evil: ../evil, shop: ../shop}}\n"
 
     @pytest.fixture
-    def place(self, project: MakeProject, shop: Path, tmp_path: Path, skill_files: SkillFiles) -> Project:
+    def place(self, project: MakeProject, shop: Path, tmp_path: Path) -> Project:
         publish(shop, skill_files("plain", "1.5"))
         publish(tmp_path / "evil", skill_files("plain", "99.0", body="evil\n"))
         return project({"skillpm.yaml": self.text('{version: ">=1.0", registry: shop}')})
@@ -177,7 +171,7 @@ class TestTypedAgain:
         place.call("install", "plain>=1", "--registry", tmp_path / "evil", "--force").ok()
         assert "registry: evil" in (place.root / "skillpm.yaml").read_text()
 
-    def test_a_folder_stays_a_folder(self, place: Project, skill_files: SkillFiles) -> None:
+    def test_a_folder_stays_a_folder(self, place: Project) -> None:
         place.write({"plain": skill_files("plain", "0.5"), "skillpm.yaml": self.text("{path: ./plain}")})
         before = (place.root / "skillpm.yaml").read_text()
         place.call("install", "plain").ok()
@@ -194,7 +188,7 @@ def test_an_unknown_name_is_told_with_the_registries_that_were_asked(project: Ma
     assert "bundled" not in place.call("sync").fails(2, "asked: registry:../shop").err
 
 
-def test_a_place_with_another_skill_is_not_called_a_registry(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_place_with_another_skill_is_not_called_a_registry(project: MakeProject) -> None:
     place = project({"b": skill_files("b"), "skillpm.yaml": "project: 1\nrequires:\n  a: {path: b}\n"})
     assert "registry" not in place.call("sync").fails(2, "path:b has no skill `a`", "skillpm.yaml").err
     place.write({"skillpm.yaml": "project: 1\nrequires:\n  a: {path: links}\n", "links/x.md": "x"})

@@ -25,7 +25,7 @@ from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 from skillpm.storage.store import folder_digest
-from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
+from tests.shop import MakeProject, locked, publish, skill_files, snapshot
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_damaged_store_is_told_apart_from_a_missing_one(project: MakeProject, 
     place.call("show", "plain").fails(7, "not in the store")
 
 
-def test_a_folder_is_installed_and_followed_only_when_asked(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_folder_is_installed_and_followed_only_when_asked(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine"), "more": skill_files("more")})
     place.call("install", "./mine").ok()
     place.write({"mine": skill_files("mine", "2.0")})
@@ -149,7 +149,7 @@ def test_a_folder_is_installed_and_followed_only_when_asked(project: MakeProject
     ],
 )
 def test_the_newest_release_that_fits_is_chosen_and_the_others_are_named(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, change: dict[str, Any], says: str
+    project: MakeProject, tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     registry = publish(tmp_path / "grown", skill_files("demo", "1.0"), skill_files("demo", "2.0"))
     path = registry / "skills/demo.json"
@@ -162,9 +162,7 @@ def test_the_newest_release_that_fits_is_chosen_and_the_others_are_named(
     assert locked(here) == {"demo": "1.0"}
 
 
-def test_a_skill_for_another_version_of_the_hooks_is_not_installed(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_skill_for_another_version_of_the_hooks_is_not_installed(project: MakeProject) -> None:
     """Its code could not be run, so nothing is written; the message says what to do."""
     files = skill_files("ahead")
     here = project({"ahead": {**files, "skill.yaml": files["skill.yaml"] + "hooks: 2\n"}})
@@ -172,7 +170,7 @@ def test_a_skill_for_another_version_of_the_hooks_is_not_installed(
     assert not (here.root / "skillpm.lock").exists() and not (here.root / ".agents").exists()
 
 
-def test_a_folder_that_changed_cannot_restore_its_lock(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_folder_that_changed_cannot_restore_its_lock(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine").ok()
     place.write({"mine": skill_files("mine", body="changed\n")})
@@ -187,7 +185,7 @@ def test_a_skill_without_skill_yaml_is_installed_as_version_0(project: MakeProje
     assert done["skills"][0]["version"] == "0"
 
 
-def test_no_code_of_a_skill_runs(project: MakeProject, skill_files: SkillFiles, tmp_path: Path) -> None:
+def test_no_code_of_a_skill_runs(project: MakeProject, tmp_path: Path) -> None:
     evil = f"open({str(tmp_path / 'ran')!r}, 'w')\n"
     files = {**skill_files("evil"), "verifier.py": evil, "plugin.py": evil, "conftest.py": evil, "scripts/a.py*": evil}
     place = project({"evil": files})
@@ -264,7 +262,7 @@ def test_a_broken_skill_is_refused_with_its_findings(project: MakeProject, name:
     assert snapshot(place.root) == before
 
 
-def test_a_link_in_a_folder_is_refused(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_link_in_a_folder_is_refused(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine")})
     (place.root / "mine/passwd").symlink_to("/etc/passwd")
     outcome = place.call("install", "./mine")
@@ -325,9 +323,7 @@ def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project: 
     assert not snapshot(place.root)
 
 
-def test_other_bytes_for_a_locked_version_are_refused(
-    project: MakeProject, shop: Path, skill_files: SkillFiles
-) -> None:
+def test_other_bytes_for_a_locked_version_are_refused(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop).ok()
     shutil.rmtree(shop)
@@ -373,7 +369,7 @@ def test_a_digest_edited_by_hand_is_refused(project: MakeProject, shop: Path) ->
 @pytest.mark.parametrize("where", ["store", "project"])
 @pytest.mark.parametrize("size", ["16k", "40k", "64k"])
 def test_a_full_disk_leaves_no_half_skill_and_says_so(
-    project: MakeProject, skill_files: SkillFiles, small_disk: Callable[[str], Path], where: str, size: str
+    project: MakeProject, small_disk: Callable[[str], Path], where: str, size: str
 ) -> None:
     files = {**skill_files("large"), "references": {f"{n}.md": "text " * 1500 for n in range(20)}}
     place = project({"large": files})
@@ -426,7 +422,7 @@ def test_four_installs_at_once_in_one_project_all_succeed(project: MakeProject, 
 
 @pytest.mark.attack(65)
 def test_an_install_killed_at_any_instant_is_completed_by_the_next(
-    project: MakeProject, shop: Path, skill_files: SkillFiles, tmp_path: Path
+    project: MakeProject, shop: Path, tmp_path: Path
 ) -> None:
     many = {f"many-{n}": skill_files(f"many-{n}") for n in range(12)}
     place = project({"src": many})
@@ -473,7 +469,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
     assert told[-1:] == ("observer failed in `skillpm_installed`: OSError: the disk is full",)
 
 
-def test_an_installed_skill_is_the_same_tree_as_its_folder(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_an_installed_skill_is_the_same_tree_as_its_folder(project: MakeProject) -> None:
     files = {
         **skill_files("mine"),
         "scripts": {"run.sh*": "#!/bin/sh\n"},
@@ -498,7 +494,7 @@ def test_an_installed_skill_is_the_same_tree_as_its_folder(project: MakeProject,
     ],
 )
 def test_a_yanked_release_names_the_way_to_another_one(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, typed: str, hint: str
+    project: MakeProject, tmp_path: Path, typed: str, hint: str
 ) -> None:
     shop, place = publish(tmp_path / "two", skill_files("plain", version="1.0")), project()
     place.call("install", typed, "--registry", shop).ok()

@@ -10,7 +10,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.storage.store import folder_digest
 from tests.conftest import Project, write_tree
 from tests.servers import commit_all
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, skill_files
 
 TRAVEL = (
     "references/模板.md", "app/(group)/[id]/page.tsx", "notes (1).md", "it's.md", "types/@x/index.d.ts", "a&b.md",
@@ -42,9 +42,7 @@ def agents(place: Project, name: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["folder", "git", "archive", "registry"])
-def test_names_that_are_safe_travel_from_every_source(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path, kind: str
-) -> None:
+def test_names_that_are_safe_travel_from_every_source(project: MakeProject, tmp_path: Path, kind: str) -> None:
     root = write_tree(tmp_path / "src/demo", {**skill_files("demo"), "README.md": "x", **dict.fromkeys(TRAVEL, "x\n")})
     digest = tree_digest(FolderTree(root))
     place = project()
@@ -68,9 +66,7 @@ def test_names_that_are_safe_travel_from_every_source(
     place.call("verify").ok()
 
 
-def test_what_is_refused_is_an_error_of_every_command_and_named_at_once(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_what_is_refused_is_an_error_of_every_command_and_named_at_once(project: MakeProject, tmp_path: Path) -> None:
     root = write_tree(tmp_path / "src/demo", {**skill_files("demo"), **dict.fromkeys(REFUSED, "x\n")})
     (tmp_path / "src/demo" / "latin\udce9.md").write_text("x")
     expected = sorted(code for code in [*REFUSED.values(), "SK403"] if code)
@@ -90,16 +86,14 @@ def test_what_is_refused_is_an_error_of_every_command_and_named_at_once(
         assert len(listed) == len(expected)
 
 
-def test_what_an_install_leaves_out_does_not_refuse_it(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_what_an_install_leaves_out_does_not_refuse_it(project: MakeProject) -> None:
     place = project({"demo": {**skill_files("demo"), "scripts/__pycache__/a.cpython-311.pyc": b"\xa7\r\r\n"}})
     assert "warning SK411" in place.call("scan", "./demo").ok().out
     place.call("install", "./demo").ok()
     assert not (agents(place, "demo") / "scripts/__pycache__").exists()
 
 
-def test_a_skill_yaml_of_another_program_is_ignored_with_a_warning(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_skill_yaml_of_another_program_is_ignored_with_a_warning(project: MakeProject) -> None:
     text = skill_files("demo")["SKILL.md"]
     place = project({"demo": {"SKILL.md": text, "skill.yaml": "name: x\nversion: latest\ntriggers: [a]\n"}})
     told = place.call("validate", "./demo").ok()
@@ -114,9 +108,7 @@ def test_a_skill_yaml_of_another_program_is_ignored_with_a_warning(
 
 @pytest.mark.parametrize("name", ["contract.yaml", "synthesis.yaml"])
 @pytest.mark.parametrize("text", ["openapi: 3.1.0\npaths: {}\n", "[1, 2]\n", "{not yaml", ""])
-def test_a_document_of_another_program_is_ignored_with_a_warning(
-    project: MakeProject, skill_files: SkillFiles, name: str, text: str
-) -> None:
+def test_a_document_of_another_program_is_ignored_with_a_warning(project: MakeProject, name: str, text: str) -> None:
     place = project({"demo": {"SKILL.md": skill_files("demo")["SKILL.md"], name: text}})
     assert f"demo/{name}: warning SK505" in place.call("validate", "./demo").ok().out
     place.call("install", "./demo").ok()

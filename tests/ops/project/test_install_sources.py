@@ -24,11 +24,11 @@ from skillpm.storage.archive import build_archive
 from skillpm.storage.store import folder_digest
 from tests.conftest import Project, write_tree
 from tests.servers import Shop, answering, commit_all, git, serving
-from tests.shop import MakeProject, SkillFiles, publish, snapshot, tree
+from tests.shop import MakeProject, publish, skill_files, snapshot, tree
 
 
 @pytest.fixture(scope="module")
-def goods(tmp_path_factory: pytest.TempPathFactory, skill_files: SkillFiles) -> Path:
+def goods(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry: base 1.0, 1.1 and 2.0; top needs base<2; many-00 to many-19 need base."""
     releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     releases += [skill_files("top", requires={"base": ">=1,<2"})]
@@ -174,7 +174,7 @@ def test_one_bad_skill_among_many_leaves_the_project_as_it_was(project: MakeProj
 
 
 def test_the_first_registry_that_knows_a_name_answers_alone_also_over_http(
-    project: MakeProject, site: Shop, tmp_path: Path, skill_files: SkillFiles
+    project: MakeProject, site: Shop, tmp_path: Path
 ) -> None:
     publish(tmp_path / "public", skill_files("top", "9.9"), skill_files("base", "9.9"))
     place = project()
@@ -188,7 +188,7 @@ def offer(name: str, data: bytes, *, kind: str = "archive", **changes: Any) -> d
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, skill_files: SkillFiles) -> Iterator[tuple[Shop, Callable[..., None]]]:
+def shelf(tmp_path: Path) -> Iterator[tuple[Shop, Callable[..., None]]]:
     """A site that offers skills, and what sets its index."""
     folder = tmp_path / "www/.well-known/agent-skills"
     write_tree(
@@ -221,9 +221,7 @@ def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project: Make
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
 
 
-def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(
-    project: MakeProject, shelf: Any, skill_files: SkillFiles
-) -> None:
+def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(project: MakeProject, shelf: Any) -> None:
     shop, offers = shelf
     place = project()
     place.call("install", f"{shop.url}/.well-known/agent-skills", "--skill", "note").ok()
@@ -266,7 +264,7 @@ def test_an_index_of_another_schema_is_refused_by_name(project: MakeProject, she
 
 
 @pytest.fixture
-def collection(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def collection(tmp_path: Path) -> Path:
     """A plain repository of skills without skill.yaml, one of them broken."""
     root = tmp_path / "collection"
     for name in ("alpha", "beta", "gamma"):
@@ -297,9 +295,7 @@ def test_of_many_skills_some_or_all_are_installed(project: MakeProject, collecti
         assert folder_digest(place.root / UNIVERSAL / name) == item["tree"]
 
 
-def test_a_name_that_stands_twice_is_never_guessed(
-    project: MakeProject, collection: Path, skill_files: SkillFiles
-) -> None:
+def test_a_name_that_stands_twice_is_never_guessed(project: MakeProject, collection: Path) -> None:
     for folder in ("alpha-b", "alpha-c"):
         write_tree(collection / "skills" / folder, skill_files("same", body=f"{folder}\n"))
     place = project()
@@ -324,9 +320,7 @@ def test_git_sources_are_locked_by_commit_and_restored_by_it(project: MakeProjec
     assert [item["change"] for item in done["skills"]] == ["replaced"]
 
 
-def test_a_new_project_file_names_repositories_and_archives(
-    project: MakeProject, collection: Path, skill_files: SkillFiles
-) -> None:
+def test_a_new_project_file_names_repositories_and_archives(project: MakeProject, collection: Path) -> None:
     git(collection, "tag", "v1")
     place = project()
     place.write({"mine.tar.gz": build_archive(tree(skill_files("mine")))})
@@ -366,7 +360,7 @@ def test_a_lock_with_a_hostile_source_is_refused(project: MakeProject, site: Sho
         assert "Traceback" not in outcome.err
 
 
-def test_an_archive_file_is_installed_and_restored(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_an_archive_file_is_installed_and_restored(project: MakeProject) -> None:
     place, other = project(), project()
     data = build_archive(tree(skill_files("mine", "1.2")))
     place.write({"mine-1.2.tar.gz": data})
@@ -383,9 +377,7 @@ def test_an_archive_file_is_installed_and_restored(project: MakeProject, skill_f
     ("data", "words"),
     [(b"", "not gzip"), (b"PK\x03\x04", "not gzip"), (b"\x1f\x8b\x08\x00", "cut off"), (None, "cut off")],
 )
-def test_a_damaged_archive_file_is_refused(
-    project: MakeProject, skill_files: SkillFiles, data: bytes | None, words: str
-) -> None:
+def test_a_damaged_archive_file_is_refused(project: MakeProject, data: bytes | None, words: str) -> None:
     whole = build_archive(tree(skill_files("mine")))
     place = project({"mine.tar.gz": whole[:-20] if data is None else data})
     place.call("install", "./mine.tar.gz").fails(4, words)
@@ -393,9 +385,7 @@ def test_a_damaged_archive_file_is_refused(
 
 
 @pytest.mark.parametrize("remote", [False, True])
-def test_a_damaged_release_is_named_and_the_hint_takes_another(
-    project: MakeProject, site: Shop, skill_files: SkillFiles, remote: bool
-) -> None:
+def test_a_damaged_release_is_named_and_the_hint_takes_another(project: MakeProject, site: Shop, remote: bool) -> None:
     place = project()
     place.call("install", "many-00", "many-01", "--registry", site.url if remote else site.root).ok()
     publish(site.root, *(skill_files(f"many-0{number}", "1.1", requires={"base": ""}) for number in range(2)))
@@ -414,9 +404,7 @@ def test_a_damaged_release_is_named_and_the_hint_takes_another(
     }
 
 
-def test_a_damaged_archive_stops_no_update_of_another_skill(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_a_damaged_archive_stops_no_update_of_another_skill(project: MakeProject, tmp_path: Path) -> None:
     whole = build_archive(tree(skill_files("mine")))
     place = project({"mine.tar.gz": whole})
     shop = publish(tmp_path / "shop", skill_files("other"))
@@ -431,7 +419,7 @@ def test_a_damaged_archive_stops_no_update_of_another_skill(
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
 @pytest.mark.parametrize(("edit", "words"), [(b"x", "has bytes after its end"), (None, "is cut off")])
 def test_an_archive_of_another_program_that_is_too_long_is_not_called_cut_off(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, kind: str, edit: bytes | None, words: str
+    project: MakeProject, tmp_path: Path, kind: str, edit: bytes | None, words: str
 ) -> None:
     files = {path: text.encode() for path, text in skill_files("mine").items()}
     path = tmp_path / f"mine.tar.{kind}".replace("tar.gz", "tgz")
@@ -465,9 +453,7 @@ def packed(path: Path, files: dict[str, bytes], kind: str) -> None:
         ("mine.tgz", "gz", "./mine/"),
     ],
 )
-def test_an_archive_of_another_program_is_installed(
-    project: MakeProject, skill_files: SkillFiles, name: str, kind: str, base: str
-) -> None:
+def test_an_archive_of_another_program_is_installed(project: MakeProject, name: str, kind: str, base: str) -> None:
     own = {path: text.encode() for path, text in skill_files("mine").items()}
     files = {f"{base}{path}": data for path, data in own.items()}
     if base.count("/") > 2:
@@ -480,7 +466,7 @@ def test_an_archive_of_another_program_is_installed(
     place.call("sync", "--frozen").ok()
 
 
-def test_an_archive_that_is_not_taken_names_the_way(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_an_archive_that_is_not_taken_names_the_way(project: MakeProject) -> None:
     place, text = project({}), skill_files("mine")["SKILL.md"].encode()
     packed(place.root / "mine.tar.gz", {"./SKILL.md": text}, "gz")
     place.call("install", "./mine.tar.gz").fails(4, "mine.tar.gz: ", "rename it to mine.tgz")
@@ -499,9 +485,7 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize("case", SEVERAL)
-def test_several_skills_of_one_archive_are_installed_and_required_again(
-    project: MakeProject, skill_files: SkillFiles, case: str
-) -> None:
+def test_several_skills_of_one_archive_are_installed_and_required_again(project: MakeProject, case: str) -> None:
     name, kind, top = SEVERAL[case]
     place = project({})
     files = {
@@ -536,7 +520,7 @@ def test_several_skills_of_one_archive_are_installed_and_required_again(
     ],
 )
 def test_a_folder_of_an_archive_is_named_as_one_of_a_repository(
-    project: MakeProject, skill_files: SkillFiles, folder: str, outcome: str
+    project: MakeProject, folder: str, outcome: str
 ) -> None:
     place = project({})
     files = {
@@ -551,9 +535,7 @@ def test_a_folder_of_an_archive_is_named_as_one_of_a_repository(
         assert (place.root / UNIVERSAL / "a/SKILL.md").is_file()
 
 
-def test_a_skill_is_named_by_its_folder_its_skill_file_or_an_archive(
-    project: MakeProject, skill_files: SkillFiles
-) -> None:
+def test_a_skill_is_named_by_its_folder_its_skill_file_or_an_archive(project: MakeProject) -> None:
     place = project({"one": skill_files("one", "1.0"), "notes.txt": "hello\n"})
     for command in (["show"], ["validate"], ["scan"], ["version"], ["version", "bump", "minor"], ["pack"], ["install"]):
         place.call(*command, "./one/SKILL.md").ok()

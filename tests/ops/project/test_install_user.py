@@ -8,7 +8,7 @@ import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 
 def home_of(place: Project) -> Path:
@@ -20,7 +20,7 @@ def folder_of(place: Project) -> Path:
 
 
 @pytest.fixture
-def place(project: MakeProject, tmp_path: Path, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject, tmp_path: Path) -> Project:
     publish(tmp_path / "shop", skill_files("plain"), skill_files("plain", "2.0"))
     made = project({"mine": skill_files("mine")})
     made.call("install", "plain<2", "./mine", "--registry", tmp_path / "shop", "--user", "--agent", "claude-code").ok()

@@ -23,11 +23,11 @@ from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.lock import check_lock, lock_project
 from skillpm.settings import load_settings
 from skillpm.storage.lockfile import checked_lock, read_lock
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 
 @pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def shop(tmp_path: Path) -> Path:
     releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     releases += [skill_files("top", requires={"base": "<2"}), skill_files("plain"), skill_files("plain", "1.5")]
     return publish(tmp_path / "shop", *releases)

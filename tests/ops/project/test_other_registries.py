@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.shop import MakeProject, SkillFiles, locked, publish
+from tests.shop import MakeProject, locked, publish, skill_files
 
 
 @pytest.mark.parametrize("given", ["skillpm.yaml", "environment", "flags"])
-def test_the_hint_about_another_registry_works_when_typed(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, given: str
-) -> None:
+def test_the_hint_about_another_registry_works_when_typed(project: MakeProject, tmp_path: Path, given: str) -> None:
     one = publish(tmp_path / "one", skill_files("base", "1.0"), skill_files("base", "2.0"))
     two = publish(tmp_path / "two", skill_files("base", "3.0"), skill_files("top", "1.0", requires={"base": ">=3"}))
     place = project()
@@ -32,9 +30,7 @@ def test_the_hint_about_another_registry_works_when_typed(
     assert set(locked(place)) == {"base", "top"}
 
 
-def test_a_registry_whose_release_does_not_fit_either_is_not_named(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_a_registry_whose_release_does_not_fit_either_is_not_named(project: MakeProject, tmp_path: Path) -> None:
     one = publish(tmp_path / "one", skill_files("base", "1.0"), skill_files("top", requires={"base": ">=3"}))
     two = publish(tmp_path / "two", skill_files("base", "2.0"))
     told = project().call("install", "top", "--registry", str(one), "--registry", str(two)).fails(3, "base>=3")
@@ -43,7 +39,7 @@ def test_a_registry_whose_release_does_not_fit_either_is_not_named(
 
 @pytest.mark.parametrize("wish", ["{registry: one}", "{path: ../base}"])
 def test_a_typed_registry_is_not_passed_over_where_the_project_names_another_place(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, wish: str
+    project: MakeProject, tmp_path: Path, wish: str
 ) -> None:
     publish(tmp_path / "one", skill_files("base", "1.0"))
     two = publish(tmp_path / "two", skill_files("base", "3.0"))
@@ -60,7 +56,7 @@ def test_a_typed_registry_is_not_passed_over_where_the_project_names_another_pla
 
 @pytest.mark.parametrize("typed", ["base", "base>=1"])
 def test_force_moves_no_skill_from_the_registry_that_the_project_names(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, typed: str
+    project: MakeProject, tmp_path: Path, typed: str
 ) -> None:
     publish(tmp_path / "one", skill_files("base", "9.0"))
     publish(tmp_path / "two", skill_files("base", "1.0"))

@@ -10,13 +10,13 @@ import pytest
 
 from tests.conftest import Project
 from tests.servers import serving
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 Offer = Callable[..., Path]
 
 
 @pytest.fixture
-def offer(tmp_path: Path, skill_files: SkillFiles) -> Offer:
+def offer(tmp_path: Path) -> Offer:
     def offer(*releases: tuple[str, str, dict[str, str]], **yanked: str) -> Path:
         reasons = {f"{name.replace('_', '-')}==1.0": reason for name, reason in yanked.items()}
         return publish(tmp_path / "shop", *(skill_files(*release) for release in releases), yanked=reasons)
@@ -72,7 +72,7 @@ def test_a_yanked_release_is_listed_with_its_reason(project: MakeProject, offer:
     assert "\x1b" not in shown
 
 
-def test_a_folder_that_was_edited_since_is_changed(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_folder_that_was_edited_since_is_changed(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine").ok()
     place.call("outdated").ok()
@@ -91,7 +91,7 @@ def test_a_skill_without_a_version_is_told_by_its_name_alone(project: MakeProjec
 
 
 def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compared(
-    project: MakeProject, offer: Offer, skill_files: SkillFiles
+    project: MakeProject, offer: Offer
 ) -> None:
     shop = offer(("base", "1.0", {}))
     place = project({"mine": skill_files("mine")})
@@ -122,7 +122,7 @@ def test_nothing_installed_is_said_and_nothing_is_written(project: MakeProject, 
     assert list(place.root.iterdir()) == []
 
 
-def test_offline_nobody_is_asked(project: MakeProject, skill_files: SkillFiles, tmp_path: Path) -> None:
+def test_offline_nobody_is_asked(project: MakeProject, tmp_path: Path) -> None:
     publish(tmp_path / "www", skill_files("demo"))
     place = project()
     with serving(tmp_path / "www") as site:

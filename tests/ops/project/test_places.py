@@ -11,30 +11,30 @@ import pytest
 
 from tests.conftest import Project, write_tree
 from tests.servers import commit_all, git
-from tests.shop import MakeProject, SkillFiles, locked
+from tests.shop import MakeProject, locked, skill_files
 
 SEVEN_ZIP = b"7z\xbc\xaf'\x1c" + b"\0" * 100
 
 
-def text(skill_files: SkillFiles, name: str, body: str = "Do it.\n") -> dict[str, Any]:
+def text(name: str, body: str = "Do it.\n") -> dict[str, Any]:
     return {"SKILL.md": skill_files(name, body=body)["SKILL.md"]}
 
 
 @pytest.fixture
-def mixed(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def mixed(tmp_path: Path) -> Path:
     """Good skills, one of them twice, and three kinds of skills that cannot be taken."""
     root = tmp_path / "mixed"
     write_tree(
         root / "skills",
         {
-            "good": text(skill_files, "good"),
-            "twice": text(skill_files, "twice"),
-            "hidden": text(skill_files, "hidden", "x\U000e0041\n"),
-            "packed": {**text(skill_files, "packed"), "a.7z": SEVEN_ZIP},
-            "names": {**text(skill_files, "names"), "what?.md": "", "nul": ""},
+            "good": text("good"),
+            "twice": text("twice"),
+            "hidden": text("hidden", "x\U000e0041\n"),
+            "packed": {**text("packed"), "a.7z": SEVEN_ZIP},
+            "names": {**text("names"), "what?.md": "", "nul": ""},
         },
     )
-    write_tree(root / "copies", {"twice": text(skill_files, "twice")})
+    write_tree(root / "copies", {"twice": text("twice")})
     commit_all(root)
     return root
 
@@ -79,13 +79,11 @@ def test_a_place_of_which_nothing_can_be_taken_is_an_error(project: MakeProject,
 
 
 @pytest.mark.parametrize("layout", ["plugins/{}/skills", "external_plugins/{}/skills", "{}/skills"])
-def test_plugins_give_their_names_to_skills_that_share_one(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, layout: str
-) -> None:
+def test_plugins_give_their_names_to_skills_that_share_one(project: MakeProject, tmp_path: Path, layout: str) -> None:
     root = tmp_path / "market"
-    write_tree(root, {".claude-plugin/marketplace.json": "{}", "skills/solo": text(skill_files, "solo")})
+    write_tree(root, {".claude-plugin/marketplace.json": "{}", "skills/solo": text("solo")})
     for plugin in ("chat", "mail"):
-        write_tree(root / layout.format(plugin) / "access", text(skill_files, "access", f"For {plugin}.\n"))
+        write_tree(root / layout.format(plugin) / "access", text("access", f"For {plugin}.\n"))
     commit_all(root)
     place = project({"skillpm.yaml": "project: 1\n"})
     source = f"git+file:{root}"
@@ -121,16 +119,11 @@ def test_plugins_give_their_names_to_skills_that_share_one(
     ],
 )
 def test_folders_give_their_names_to_skills_that_share_one(
-    project: MakeProject,
-    tmp_path: Path,
-    skill_files: SkillFiles,
-    kind: str,
-    folders: tuple[str, str],
-    names: tuple[str, str],
+    project: MakeProject, tmp_path: Path, kind: str, folders: tuple[str, str], names: tuple[str, str]
 ) -> None:
-    root = write_tree(tmp_path / "many", {"solo": text(skill_files, "solo")})
+    root = write_tree(tmp_path / "many", {"solo": text("solo")})
     for folder in folders:
-        write_tree(root / folder, text(skill_files, "camera", f"In {folder}.\n"))
+        write_tree(root / folder, text("camera", f"In {folder}.\n"))
     commit_all(root)
     source = f"git+file:{root}" if kind == "git" else f"{root}/"
     place = project({"skillpm.yaml": "project: 1\n"})
@@ -147,11 +140,9 @@ def test_folders_give_their_names_to_skills_that_share_one(
     place.call("verify").ok()
 
 
-def test_warnings_of_many_skills_are_grouped_in_words(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_warnings_of_many_skills_are_grouped_in_words(project: MakeProject, tmp_path: Path) -> None:
     names = [f"skill-{number}" for number in range(5)]
-    write_tree(tmp_path / "many", {name: text(skill_files, name, "x\n" * 600) for name in names})
+    write_tree(tmp_path / "many", {name: text(name, "x\n" * 600) for name in names})
     done = project().call("install", f"{tmp_path / 'many'}/", "--all", "--json").ok().document
     assert [line for line in done["warnings"] if "SK302" in line] == [
         "5 skills (skill-0, skill-1, skill-2 and 2 more): more than 500 lines (SK302)"
@@ -159,14 +150,12 @@ def test_warnings_of_many_skills_are_grouped_in_words(
     assert json.dumps(done).count("SK302") == 1
 
 
-def test_links_submodules_and_pointers_are_named(project: MakeProject, tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_links_submodules_and_pointers_are_named(project: MakeProject, tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
-    root = write_tree(
-        tmp_path / "linked", {"real/one": {**text(skill_files, "one"), "model.bin": pointer}, "a.md": "x"}
-    )
+    root = write_tree(tmp_path / "linked", {"real/one": {**text("one"), "model.bin": pointer}, "a.md": "x"})
     (root / "skills").symlink_to("real")
     (root / "b.md").symlink_to("a.md")
-    other = write_tree(tmp_path / "other", {"two": text(skill_files, "two")})
+    other = write_tree(tmp_path / "other", {"two": text("two")})
     commit_all(other)
     commit_all(root)
     git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "vendor")
@@ -186,11 +175,9 @@ def test_links_submodules_and_pointers_are_named(project: MakeProject, tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["folder", "git", "archive"])
-def test_a_skill_too_deep_to_be_looked_for_is_named(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, kind: str
-) -> None:
+def test_a_skill_too_deep_to_be_looked_for_is_named(project: MakeProject, tmp_path: Path, kind: str) -> None:
     folder = "a/b/c/d/e/f/low"
-    skills = {folder: text(skill_files, "low"), "high": text(skill_files, "high")}
+    skills = {folder: text("low"), "high": text("high")}
     root = write_tree(tmp_path / "deep", {**skills, "README.md": "of the repository"})
     place = project()
 

@@ -17,7 +17,7 @@ from skillpm.formats.strict_yaml import read_yaml
 from skillpm.storage.archive import build_archive
 from tests.conftest import Project, write_tree
 from tests.servers import commit_all, git
-from tests.shop import MakeProject, SkillFiles, publish, tree
+from tests.shop import MakeProject, publish, skill_files, tree
 
 TYPED = {  # the name of a skill: what a person types for it
     "reg-bare": ["reg-bare"],
@@ -41,7 +41,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sources(base: Path, skill_files: SkillFiles) -> Path:
+def sources(base: Path) -> Path:
     """Every kind of source, made once; registries in which newer releases stand beside the wanted ones."""
     if (base / "shop").exists():
         return base
@@ -74,7 +74,7 @@ def folders(place: Project) -> set[str]:
 
 
 @pytest.fixture
-def places(project: MakeProject, sources: Path, skill_files: SkillFiles) -> Iterator[object]:
+def places(project: MakeProject, sources: Path) -> Iterator[object]:
     """Return a maker of projects, in a folder of their own beside the sources."""
     model, numbers = project(), count()
 
@@ -165,7 +165,7 @@ def test_a_registry_of_the_users_file_keeps_its_name(places: object, sources: Pa
 class TestAgents:
     """An agent that is named is written down, also where it reads the folder that every install fills."""
 
-    def test_without_a_project_file_the_record_knows_it(self, project: MakeProject, skill_files: SkillFiles) -> None:
+    def test_without_a_project_file_the_record_knows_it(self, project: MakeProject) -> None:
         place = project({"demo": skill_files()})
         place.call("install", "./demo", "--agent", "codex").ok()
         assert "codex" in place.call("agents").ok().out
@@ -173,12 +173,12 @@ class TestAgents:
         shown = place.call("agents", "--json").ok().document["agents"]
         assert {"codex", "cursor"} <= {item["name"] for item in shown}
 
-    def test_with_a_project_file_the_file_has_it(self, project: MakeProject, skill_files: SkillFiles) -> None:
+    def test_with_a_project_file_the_file_has_it(self, project: MakeProject) -> None:
         place = project({"demo": skill_files(), "skillpm.yaml": "project: 1\n"})
         place.call("install", "./demo", "--agent", "codex").ok()
         assert read_yaml((place.root / "skillpm.yaml").read_text())["agents"] == ["codex"]
 
-    def test_its_budget_is_said_when_it_is_exceeded(self, project: MakeProject, skill_files: SkillFiles) -> None:
+    def test_its_budget_is_said_when_it_is_exceeded(self, project: MakeProject) -> None:
         many = {}
         for number in range(12):
             text = f"---\nname: s{number}\ndescription: {'Does one thing. ' * 60}\n---\n"

@@ -10,7 +10,7 @@ import pytest
 
 from skillpm.layout.tree import MappingTree
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, locked, publish, write_registry
+from tests.shop import MakeProject, locked, publish, skill_files, write_registry
 
 WISHES: dict[str, tuple[dict[str, str], str]] = {
     "a folder": ({"path": "./mine"}, "mine"),
@@ -25,7 +25,7 @@ def edit(place: Project, **changes: str) -> None:
     place.write({"skillpm.lock": json.dumps(lock)})
 
 
-def synced(project: MakeProject, skill_files: SkillFiles, wish: Any, name: str) -> Project:
+def synced(project: MakeProject, wish: Any, name: str) -> Project:
     place = project({"mine": skill_files("mine")})
     place.call("pack", "mine").ok()
     place.write({"skillpm.yaml": f"project: 1\nrequires: {{{name}: {json.dumps(wish)}}}\n"})
@@ -35,10 +35,8 @@ def synced(project: MakeProject, skill_files: SkillFiles, wish: Any, name: str) 
 
 
 @pytest.mark.parametrize("source", WISHES)
-def test_an_archive_that_a_skill_was_not_taken_from_is_refused_warm(
-    project: MakeProject, skill_files: SkillFiles, source: str
-) -> None:
-    place = synced(project, skill_files, *WISHES[source])
+def test_an_archive_that_a_skill_was_not_taken_from_is_refused_warm(project: MakeProject, source: str) -> None:
+    place = synced(project, *WISHES[source])
     edit(place, archive="0" * 64)
     for command in (("sync", "--frozen"), ("sync", "--locked"), ("sync",), ("lock", "--check"), ("list",)):
         if command == ("list",):
@@ -50,10 +48,8 @@ def test_an_archive_that_a_skill_was_not_taken_from_is_refused_warm(
 
 
 @pytest.mark.parametrize("source", ["path:../mine", "path:/etc", "registry:../elsewhere", "git+https://example.org/x"])
-def test_another_source_than_the_project_names_is_told_of(
-    project: MakeProject, skill_files: SkillFiles, source: str
-) -> None:
-    place = synced(project, skill_files, *WISHES["a folder"])
+def test_another_source_than_the_project_names_is_told_of(project: MakeProject, source: str) -> None:
+    place = synced(project, *WISHES["a folder"])
     edit(place, source=source)
     said = f"mine is locked from {source}, but required from path:mine"
     for command in (("sync", "--locked"), ("sync", "--frozen"), ("verify",), ("lock", "--check")):
@@ -66,9 +62,7 @@ def test_another_source_than_the_project_names_is_told_of(
     assert outcome.code == 4 and f"it is locked from {source}, and required from path:mine" in outcome.out
 
 
-def test_the_page_of_a_registry_decides_of_its_archives(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_the_page_of_a_registry_decides_of_its_archives(project: MakeProject, tmp_path: Path) -> None:
     """Another program may have packed one; without its page, nothing is claimed."""
     write_registry(tmp_path / "shop", [MappingTree({path: text.encode() for path, text in skill_files().items()})])
     place = project()
@@ -94,7 +88,7 @@ def test_a_folder_that_has_no_such_skill_is_no_source(project: MakeProject, tmp_
 
 @pytest.mark.parametrize("requires", [None, "project: 1\nrequires: {demo: '>=1'}\nregistries: {}\n"])
 def test_a_skill_that_the_lock_takes_from_another_registry_than_before_is_told(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path, requires: str | None
+    project: MakeProject, tmp_path: Path, requires: str | None
 ) -> None:
     """Nothing else says where it came from: the project names no registry, and both have the same bytes."""
     for name in ("ours", "theirs"):
@@ -114,9 +108,7 @@ def test_a_skill_that_the_lock_takes_from_another_registry_than_before_is_told(
     place.call("verify").ok()
 
 
-def test_a_skill_that_a_command_takes_from_another_registry_is_no_edit(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_a_skill_that_a_command_takes_from_another_registry_is_no_edit(project: MakeProject, tmp_path: Path) -> None:
     for name in ("ours", "theirs"):
         publish(tmp_path / name, skill_files("demo", "1.0"))
     place = project({})
@@ -126,9 +118,7 @@ def test_a_skill_that_a_command_takes_from_another_registry_is_no_edit(
     place.call("verify").ok()
 
 
-def test_a_new_release_of_a_registry_that_only_the_lock_names_is_told_of(
-    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
-) -> None:
+def test_a_new_release_of_a_registry_that_only_the_lock_names_is_told_of(project: MakeProject, tmp_path: Path) -> None:
     for registry, version in (("shop", "1.0"), ("evil", "1.0"), ("evil", "1.1")):
         publish(tmp_path / registry, skill_files("base", version))
     place = project({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {shop: ../shop}\n"})

@@ -12,7 +12,7 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.source import Source
 from skillpm.model.wheel import Wheel, WheelSet
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, publish
+from tests.shop import MakeProject, publish, skill_files
 
 ADDRESS = "https://files.example/regex-2024.1-py3-none-any.whl"
 WHEELS = (
@@ -22,7 +22,7 @@ WHEELS = (
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject) -> Project:
     place = project()
     publish(place.root / "shop", skill_files("base"), skill_files("top", requires={"base": ">=1"}))
     place.call("install", "top", "--registry", "shop").ok()

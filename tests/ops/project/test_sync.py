@@ -16,7 +16,7 @@ from skillpm.formats.strict_yaml import read_yaml
 from skillpm.index.folder_registry import FolderRegistry
 from tests.conftest import ROOT
 from tests.servers import serving
-from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
+from tests.shop import MakeProject, locked, publish, skill_files, snapshot
 
 TOP = 'project: 1\nrequires:\n  top: "*"  # needed\nregistries: {shop: ../shop}\n'
 
@@ -35,7 +35,7 @@ def write_user_config(tmp_path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def other(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def other(tmp_path: Path) -> Path:
     """Another registry, which has newer releases of the same names."""
     return publish(tmp_path / "other", skill_files("base", "1.9"), skill_files("base", "9.0"), skill_files("only"))
 
@@ -51,9 +51,7 @@ def test_sync_locks_and_installs_what_is_required_and_what_that_requires(project
     assert snapshot(place.root) == before
 
 
-def test_a_changed_project_file_moves_only_what_it_must(
-    project: MakeProject, shop: Path, skill_files: SkillFiles
-) -> None:
+def test_a_changed_project_file_moves_only_what_it_must(project: MakeProject, shop: Path) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("sync").ok()
     publish(shop, skill_files("top", "1.1", requires={"base": ">=1"}), skill_files("base", "1.2"))
@@ -99,9 +97,7 @@ def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(
     place.call("sync").fails(2, "no registry knows `no-such-skill`")  # a frozen sync hides nothing
 
 
-def test_update_takes_what_is_newer_and_allowed_and_names_choose(
-    project: MakeProject, shop: Path, skill_files: SkillFiles
-) -> None:
+def test_update_takes_what_is_newer_and_allowed_and_names_choose(project: MakeProject, shop: Path) -> None:
     text = TOP.replace("registries", '  plain: "*"\nregistries')
     place = project({"skillpm.yaml": text})
     place.call("sync").ok()
@@ -121,7 +117,7 @@ def test_update_takes_what_is_newer_and_allowed_and_names_choose(
 
 
 def test_a_release_that_was_yanked_and_is_all_that_is_required_stops_no_other_update(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+    project: MakeProject, tmp_path: Path
 ) -> None:
     shop = publish(tmp_path / "more", skill_files("one"), skill_files("two"))
     place = project({"skillpm.yaml": f"project: 1\nrequires: {{one: ==1.0, two: '*'}}\nregistries: {{shop: {shop}}}\n"})
@@ -133,9 +129,7 @@ def test_a_release_that_was_yanked_and_is_all_that_is_required_stops_no_other_up
     assert [item.split("  ")[0] for item in done.out.splitlines()[1:]] == ["two"]
 
 
-def test_an_update_says_why_it_leaves_a_recalled_release(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_an_update_says_why_it_leaves_a_recalled_release(project: MakeProject, tmp_path: Path) -> None:
     shop = publish(
         tmp_path / "more", *(skill_files(name, version) for name in ("one", "two") for version in ("1", "2"))
     )
@@ -151,7 +145,7 @@ def test_an_update_says_why_it_leaves_a_recalled_release(
 
 @pytest.mark.parametrize("is_remote", [False, True])
 def test_a_recall_that_this_machine_knows_of_is_told_without_a_request(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, is_remote: bool
+    project: MakeProject, tmp_path: Path, is_remote: bool
 ) -> None:
     shop = publish(tmp_path / "more", skill_files("one"), skill_files("two"), skill_files("three"))
     place = project()
@@ -194,7 +188,7 @@ def test_a_recall_that_this_machine_knows_of_is_told_without_a_request(
     ],
 )
 def test_an_option_that_is_about_a_skill_refuses_one_that_is_not_there(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, words: tuple[str, ...]
+    project: MakeProject, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """Also where there is nothing to do: whoever mistypes a name must not believe that it was accepted."""
     shop = publish(tmp_path / "more", skill_files("one"), skill_files("two"))
@@ -206,9 +200,7 @@ def test_an_option_that_is_about_a_skill_refuses_one_that_is_not_there(
     place.call(*(word.replace("tow", "two") for word in words)).ok()
 
 
-def test_update_without_a_project_file_follows_what_was_asked_for(
-    project: MakeProject, shop: Path, skill_files: SkillFiles
-) -> None:
+def test_update_without_a_project_file_follows_what_was_asked_for(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "base<2", "--registry", shop).ok()
     publish(shop, skill_files("base", "1.5"))
@@ -217,7 +209,7 @@ def test_update_without_a_project_file_follows_what_was_asked_for(
     assert not (place.root / "skillpm.yaml").exists()
 
 
-def test_a_required_folder_is_followed(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_a_required_folder_is_followed(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine"), "skillpm.yaml": "project: 1\nrequires: {mine: {path: ./mine}}\n"})
     place.call("sync").ok()
     place.write({"mine": skill_files("mine", body="changed\n")})
@@ -230,9 +222,7 @@ def test_a_required_folder_is_followed(project: MakeProject, skill_files: SkillF
     place.call("sync").fails(2, "yours")
 
 
-def test_install_writes_into_the_project_file_and_uninstall_takes_out(
-    project: MakeProject, shop: Path, skill_files: SkillFiles
-) -> None:
+def test_install_writes_into_the_project_file_and_uninstall_takes_out(project: MakeProject, shop: Path) -> None:
     place = project({"skillpm.yaml": TOP, "mine": skill_files("mine")})
     place.call("install", "plain", "base<1.1", "./mine", "incident-triage").ok()
     text = (place.root / "skillpm.yaml").read_text()
@@ -292,9 +282,7 @@ class TestInit:
         place.call("init").fails(2, "already exists")
         assert (place.root / "skillpm.yaml").read_text() == "mine"
 
-    def test_what_the_lock_requires_is_taken_over(
-        self, project: MakeProject, shop: Path, skill_files: SkillFiles
-    ) -> None:
+    def test_what_the_lock_requires_is_taken_over(self, project: MakeProject, shop: Path) -> None:
         place = project({"mine": skill_files("mine")})
         place.call("install", "top", "base<2", "./mine", "incident-triage", "--registry", shop).ok()
         before = locked(place)
@@ -352,7 +340,7 @@ class TestConfusion:
         assert sources(place) == {"base": "registry:../other", "top": "registry:../shop"}
 
     def test_a_locked_name_never_moves_to_a_registry_that_learns_it_later(
-        self, project: MakeProject, shop: Path, other: Path, skill_files: SkillFiles
+        self, project: MakeProject, shop: Path, other: Path
     ) -> None:
         place = project({"skillpm.yaml": self.text('  plain: "*"\n', "other", "shop")})
         place.call("sync").ok()
@@ -365,7 +353,7 @@ class TestConfusion:
 
     @pytest.mark.parametrize("text", [None, "project: 1\n"], ids=["a lock alone", "a project file"])
     def test_a_typed_folder_never_takes_the_place_of_a_registry_s_skill_unseen(
-        self, project: MakeProject, shop: Path, skill_files: SkillFiles, text: str | None
+        self, project: MakeProject, shop: Path, text: str | None
     ) -> None:
         place = project({"mine": skill_files("plain", "5.0"), **({"skillpm.yaml": text} if text else {})})
         place.call("install", "plain", "--registry", shop).ok()
@@ -393,7 +381,7 @@ class TestPolicy:
         return f"project: 1\nrequires:\n{requires}registries: {{shop: ../shop}}\npolicy: {policy}\n"
 
     @pytest.fixture
-    def shop(self, tmp_path: Path, skill_files: SkillFiles) -> Path:
+    def shop(self, tmp_path: Path) -> Path:
         publish(tmp_path / "shop", skill_files("base", "1.0"), published=self.days_ago(30))
         return publish(tmp_path / "shop", skill_files("base", "2.0"), published=self.days_ago(2))
 
@@ -424,16 +412,12 @@ class TestPolicy:
         place.call("update").ok()
         assert locked(place) == {"base": "2.0"}
 
-    def test_without_a_time_of_publication_a_release_is_young(
-        self, project: MakeProject, shop: Path, skill_files: SkillFiles
-    ) -> None:
+    def test_without_a_time_of_publication_a_release_is_young(self, project: MakeProject, shop: Path) -> None:
         publish(shop, skill_files("plain"))
         place = project({"skillpm.yaml": self.text("{cooldown: 1}", '  plain: "*"\n')})
         place.call("sync").fails(3, "plain 1.0 is without a time of publication")
 
-    def test_bundled_skills_and_folders_know_no_cooldown(
-        self, project: MakeProject, shop: Path, skill_files: SkillFiles
-    ) -> None:
+    def test_bundled_skills_and_folders_know_no_cooldown(self, project: MakeProject, shop: Path) -> None:
         requires = "  mine: {path: mine}\n  incident-triage: '*'\n"
         place = project({"skillpm.yaml": self.text("{cooldown: 7}", requires), "mine": skill_files("mine")})
         place.call("sync").ok()
@@ -467,7 +451,7 @@ class TestPolicy:
         "arguments", [("sync",), ("lock",), ("install", "base"), ("publish", "mine", "--registry", "acme")]
     )
     def test_a_project_cannot_redefine_a_registry_of_its_user(
-        self, project: MakeProject, shop: Path, skill_files: SkillFiles, tmp_path: Path, arguments: tuple[str, ...]
+        self, project: MakeProject, shop: Path, tmp_path: Path, arguments: tuple[str, ...]
     ) -> None:
         config = write_user_config(
             tmp_path, f"registries: {{acme: {tmp_path}/good}}\npolicy: {{allow: [acme, bundled]}}\n"

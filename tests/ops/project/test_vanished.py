@@ -10,11 +10,11 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from tests.conftest import Project, write_tree
 from tests.servers import commit_all, git
-from tests.shop import MakeProject, SkillFiles, locked, publish
+from tests.shop import MakeProject, locked, publish, skill_files
 
 
 @pytest.fixture
-def upstream(tmp_path: Path, skill_files: SkillFiles) -> Path:
+def upstream(tmp_path: Path) -> Path:
     root = tmp_path / "upstream"
     write_tree(root / "tools/skills", {name: skill_files(name) for name in ("aa", "bb", "cc", "dd")})
     commit_all(root)
@@ -22,7 +22,7 @@ def upstream(tmp_path: Path, skill_files: SkillFiles) -> Path:
 
 
 @pytest.fixture
-def place(project: MakeProject, upstream: Path, skill_files: SkillFiles) -> Project:
+def place(project: MakeProject, upstream: Path) -> Project:
     made = project({"skillpm.yaml": "project: 1\n"})
     made.call("install", f"git+file:{upstream}", "--all").ok()
     (upstream / "moved").mkdir()
@@ -71,7 +71,7 @@ def test_outdated_names_the_right_place_and_calls_it_gone(place: Project) -> Non
 
 @pytest.mark.parametrize("kind", ["branch", "repository"])
 def test_a_branch_or_a_repository_that_went_stops_no_other(
-    project: MakeProject, upstream: Path, tmp_path: Path, skill_files: SkillFiles, kind: str
+    project: MakeProject, upstream: Path, tmp_path: Path, kind: str
 ) -> None:
     other = tmp_path / "other"
     write_tree(other, {"ee": skill_files("ee")})
@@ -87,9 +87,7 @@ def test_a_branch_or_a_repository_that_went_stops_no_other(
     assert "aa 1.0 stays as it is locked" in done.err
 
 
-def test_a_registry_that_no_longer_has_a_name_is_told(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_a_registry_that_no_longer_has_a_name_is_told(project: MakeProject, tmp_path: Path) -> None:
     shop = publish(tmp_path / "shop", skill_files("one"), skill_files("two"))
     place = project()
     place.call("install", "one", "two", "--registry", shop).ok()
@@ -101,7 +99,7 @@ def test_a_registry_that_no_longer_has_a_name_is_told(
 
 
 @pytest.mark.parametrize("command", ["update", "sync", "lock", "install"])
-def test_a_folder_that_went_stops_no_other(project: MakeProject, skill_files: SkillFiles, command: str) -> None:
+def test_a_folder_that_went_stops_no_other(project: MakeProject, command: str) -> None:
     place = project({"skillpm.yaml": "project: 1\n", "one": skill_files("one"), "two": skill_files("two")})
     place.call("install", "./one", "./two").ok()
     shutil.rmtree(place.root / "one")
@@ -118,9 +116,7 @@ def test_a_source_that_cannot_be_asked_now_is_still_an_error(project: MakeProjec
     place.call("update", "--offline").fails(5, "--offline")
 
 
-def test_a_skill_without_a_version_is_named_without_one(
-    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
-) -> None:
+def test_a_skill_without_a_version_is_named_without_one(project: MakeProject, tmp_path: Path) -> None:
     root = write_tree(
         tmp_path / "plain", {name: {"SKILL.md": skill_files(name)["SKILL.md"]} for name in ("one", "two")}
     )

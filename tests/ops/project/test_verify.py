@@ -13,7 +13,7 @@ import pytest
 from skillpm.clients.table import UNIVERSAL
 from skillpm.layout.tree import MappingTree
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles, write_registry
+from tests.shop import MakeProject, skill_files, write_registry
 
 Tamper = Callable[[Path], Any]
 
@@ -25,7 +25,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def installed(project: MakeProject, tmp_path: Path, skill_files: SkillFiles, template: Path) -> Project:
+def installed(project: MakeProject, tmp_path: Path, template: Path) -> Project:
     """Two skills, put into the folders of two agents; ``demo`` has a script."""
     place, shop = project(), tmp_path / "shop"
     places = {"project": place.root, "home": Path(place.environment["SKILLPM_HOME"]), "shop": shop}
@@ -202,7 +202,7 @@ def test_whole_places_are_named_as_well(installed: Project, case: str) -> None:
     assert outcome.document["ok"] is not bool(expected)
 
 
-def test_linked_skills_are_verified_through_their_links(project: MakeProject, skill_files: SkillFiles) -> None:
+def test_linked_skills_are_verified_through_their_links(project: MakeProject) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine", "--link", "symlink").ok()
     place.call("verify").ok()

@@ -10,8 +10,7 @@ import pytest
 
 from skillpm.worker.pip import platform_name
 from tests.conftest import Project
-from tests.shop import MakeProject
-from tests.shop import SkillFiles as MakeFiles
+from tests.shop import MakeProject, skill_files
 from tests.wheels import digest, wheel
 
 VERIFIER = (
@@ -22,7 +21,7 @@ ROW = '{"expected": {}, "completion": "x"}\n'
 
 
 @pytest.fixture
-def place(project: MakeProject, skill_files: MakeFiles, tmp_path: Path) -> Project:
+def place(project: MakeProject, tmp_path: Path) -> Project:
     """A project with a skill that needs a package, and a folder of wheels that pip asks."""
     files = skill_files("one")
     files["skill.yaml"] += "python: [acme]\n"
