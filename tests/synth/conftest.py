@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,52 +34,35 @@ CONTRACT = {
         {"name": "stop", "input_schema": {"type": "object", "properties": {"port": PORT}}},
     ],
 }
-Given = Callable[..., Contributions]
-Judge = Callable[[Sequence[Episode]], list[Judgement]]
+SMALL = Contract(ContractDocument.model_validate(CONTRACT))
 
 
-@pytest.fixture(scope="session")
-def contract() -> Contract:
-    return Contract(ContractDocument.model_validate(CONTRACT))
+def given(
+    document: dict[str, Any] | None,
+    *,
+    seeds: Sequence[Seed] = (),
+    suites: Sequence[Suite] = (),
+    name: str = "small",
+    rules: Sequence[str] = (),
+) -> Contributions:
+    """Return what a skill contributes that has these rules of synthesis and the contract ``SMALL``."""
+    synthesis = None if document is None else SynthesisDocument.model_validate({"synthesis": 1, **document})
+    return Contributions(
+        skill=Skill(name, "1", "0" * 64, Path("/nowhere")),
+        contract=SMALL,
+        prompt=SMALL.prompt,
+        seeds=tuple(seeds),
+        suites=tuple(suites),
+        synthesis=synthesis,
+        rules=tuple(rules),
+    )
 
 
-@pytest.fixture(scope="session")
-def given(contract: Contract) -> Given:
-    """Return ``given(document, seeds=, suites=, name=) -> Contributions``."""
-
-    def make(
-        document: dict[str, Any] | None,
-        *,
-        seeds: Sequence[Seed] = (),
-        suites: Sequence[Suite] = (),
-        name: str = "small",
-        rules: Sequence[str] = (),
-    ) -> Contributions:
-        synthesis = None if document is None else SynthesisDocument.model_validate({"synthesis": 1, **document})
-        return Contributions(
-            skill=Skill(name, "1", "0" * 64, Path("/nowhere")),
-            contract=contract,
-            prompt=contract.prompt,
-            seeds=tuple(seeds),
-            suites=tuple(suites),
-            synthesis=synthesis,
-            rules=tuple(rules),
-        )
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def judge(contract: Contract) -> Judge:
+def judge(episodes: Sequence[Episode]) -> list[Judgement]:
     """Judge as a skill with a contract and no code is judged."""
-
-    def judgements(episodes: Sequence[Episode]) -> list[Judgement]:
-        return [
-            Judgement(verdict=contract.judge(episode.task.expected, episode.completion), rewards={})
-            for episode in episodes
-        ]
-
-    return judgements
+    return [
+        Judgement(verdict=SMALL.judge(episode.task.expected, episode.completion), rewards={}) for episode in episodes
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from skillpm.synth.generate import synthesise
 from skillpm.synth.pools import Listed, Member
 from skillpm.synth.split import divide
 from skillpm.synth.wording import doubtful_wordings
-from tests.synth.conftest import Given, Judge
+from tests.synth.conftest import given, judge
 
 MAYBE = {"from": ["a", "b"], "probability": 0.5}
 ASKED = {"x": {"from": ["1", "2"]}, "y": {"from": ["3", "4"]}}
@@ -267,7 +267,7 @@ def test_texts_of_one_value_and_paths_that_differ_in_case_are_no_flaw(choice: li
     ],
 )
 def test_what_no_request_says_is_a_flaw_and_synthesis_refuses_it(
-    given: Given, judge: Judge, task: dict[str, Any], location: tuple[str | int, ...]
+    task: dict[str, Any], location: tuple[str | int, ...]
 ) -> None:
     (flaw,) = unsayable_flaws(document(task))
     assert flaw.location == location

@@ -18,7 +18,7 @@ from skillpm.synth.days import time_after
 from skillpm.synth.generate import synthesise
 from skillpm.synth.split import divide
 from skillpm.synth.wording import contradictions
-from tests.synth.conftest import Given, Judge
+from tests.synth.conftest import given, judge
 
 DAYS = st.dates(date(1900, 1, 1), date(2199, 12, 31))
 NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -84,7 +84,7 @@ def test_a_time_keeps_its_hour_and_its_offset(start: str, span: str, reached: st
     assert time_after(start, span) == reached
 
 
-def test_a_slot_may_count_from_one_that_counts_from_another(given: Given, judge: Judge) -> None:
+def test_a_slot_may_count_from_one_that_counts_from_another() -> None:
     """In whatever order they are drawn: the answer has the sum of both spans."""
     draw = {"due": {"from": "later", "relative_to": "clock"}, "clock": {"from": "clocks", "relative_to": "today"},
             "today": {"from": "today"}}  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_slot_may_count_from_one_that_counts_from_another(given: Given, judge:
         assert day and row.expected["args"]["tag"] == time_after(day[0], f"{clock}, {later}")
 
 
-def test_all_days_of_a_request_are_said_in_one_form(given: Given, judge: Judge) -> None:
+def test_all_days_of_a_request_are_said_in_one_form() -> None:
     draw = {"today": {"from": "today"}, "other": {"from": "today"}}
     task = TASK | {
         "draw": draw,
@@ -116,7 +116,7 @@ def test_all_days_of_a_request_are_said_in_one_form(given: Given, judge: Judge) 
     assert counts == {0, 2}
 
 
-def test_rows_say_the_day_and_have_the_day_that_is_meant(given: Given, judge: Judge) -> None:
+def test_rows_say_the_day_and_have_the_day_that_is_meant() -> None:
     made = synthesise([given({"values": POOLS, "tasks": [TASK]})], judge, rows=150, held_out=30, seed=0)
     assert len(made.train) == 150 and len(made.held_out) == 30
     days = [date(2026, 1, 1) + timedelta(days=count) for count in range(730)]
@@ -147,7 +147,7 @@ def test_rows_say_the_day_and_have_the_day_that_is_meant(given: Given, judge: Ju
         ({"today": POOLS["today"] | {"forms": ["%d/%m/%Y", "%m/%d/%Y"]}}, "`01/02/2026` says both"),
     ],
 )
-def test_what_leads_to_no_day_is_a_flaw(pools: dict[str, Any], message: str, given: Given, judge: Judge) -> None:
+def test_what_leads_to_no_day_is_a_flaw(pools: dict[str, Any], message: str) -> None:
     (flaw,) = text_flaws(document(**pools))
     assert message in flaw.message
     with pytest.raises(DocumentError, match=r"leads to no day|says both"):

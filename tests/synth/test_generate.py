@@ -20,7 +20,6 @@ from hypothesis import given as given_by_hypothesis
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, DocumentError, VerifierError
 from skillpm.formats.document import read_json_lines
 from skillpm.model.episode import Episode
@@ -36,7 +35,7 @@ from skillpm.synth.pools import LISTED
 from skillpm.synth.profile import Measurement
 from skillpm.synth.split import divide
 from skillpm.worker.protocol import task_document
-from tests.synth.conftest import Given, Judge
+from tests.synth.conftest import SMALL, given, judge
 
 SEEDS = [
     Seed(id="one", request="Start the server on port 3001.", expected={"tool": "dev", "args": {"port": 3001}}),
@@ -48,14 +47,12 @@ def shown(task: Task) -> set[str]:
     return {str(value) for value in task.expected["args"].values() if value not in (None, True)}
 
 
-def test_every_row_satisfies_the_contract_and_says_its_values(
-    given: Given, judge: Judge, document: dict[str, Any], contract: Contract
-) -> None:
+def test_every_row_satisfies_the_contract_and_says_its_values(document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=300, held_out=60, seed=1)
     assert len(made.train) == 300
     assert len(made.held_out) == 60
     for task in (*made.train, *made.held_out):
-        assert contract.problems(task.expected) == []
+        assert SMALL.problems(task.expected) == []
         for text in shown(task):
             assert text in task.request, (text, task.request)
         if task.expected["args"].get("quiet"):
@@ -63,9 +60,7 @@ def test_every_row_satisfies_the_contract_and_says_its_values(
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(
-    given: Given, judge: Judge, document: dict[str, Any], seed: int
-) -> None:
+def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(document: dict[str, Any], seed: int) -> None:
     """Under any seed of training: held-out rows of one seed against the training rows of the others, too."""
     small = given(document, seeds=SEEDS)
     synthesis = SynthesisDocument.model_validate({"synthesis": 1, **document})
@@ -85,7 +80,7 @@ def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(
     assert {normal_form(task.request) for task in held}.isdisjoint(normal_form(task.request) for task in train)
 
 
-def test_a_value_that_one_skill_trains_is_held_out_of_none_with_the_same_contract(given: Given, judge: Judge) -> None:
+def test_a_value_that_one_skill_trains_is_held_out_of_none_with_the_same_contract() -> None:
     def skill(name: str, share: float) -> Contributions:
         requests = [f"{name} stops {{x}}", f"for {name}: end {{x}}", f"{{x}} is to end, {name}"]
         task = {"name": "t", "tool": "stop", "draw": {"x": {"from": "x"}}, "args": {"port": "{x}"}}
@@ -99,7 +94,7 @@ def test_a_value_that_one_skill_trains_is_held_out_of_none_with_the_same_contrac
     assert made.profile.skills["two"].held_out.rejected["shows a value that another skill of the same contract trains"]
 
 
-def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given: Given, judge: Judge) -> None:
+def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row() -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -113,7 +108,7 @@ def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given: Given, jud
     assert "nothing that could be held out" in " ".join(made.profile.skills["small"].notes)
 
 
-def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given: Given, judge: Judge) -> None:
+def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row() -> None:
     task = {
         "name": "t",
         "tool": "stop",
@@ -131,7 +126,7 @@ def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given: G
     assert made.profile.skills["small"].held_out.rejected["nothing in the row would be held out"] > 0
 
 
-def test_tasks_share_clauses_and_may_have_their_own(given: Given, judge: Judge) -> None:
+def test_tasks_share_clauses_and_may_have_their_own() -> None:
     def task(name: str, **own: Any) -> dict[str, Any]:
         return {
             "name": name,
@@ -157,7 +152,7 @@ def test_shared_clauses_of_a_slot_that_no_task_draws_are_refused(document: dict[
         SynthesisDocument.model_validate({"synthesis": 1, **document, "clauses": {"prot": ["on {prot}"]}})
 
 
-def test_constraints_are_kept_and_broken_draws_counted(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+def test_constraints_are_kept_and_broken_draws_counted(document: dict[str, Any]) -> None:
     made = synthesise([given(document)], judge, rows=200, held_out=0, seed=3)
     rows = [task.expected["args"] for task in made.train if "rule:dev" in task.tags]
     assert rows
@@ -167,7 +162,7 @@ def test_constraints_are_kept_and_broken_draws_counted(given: Given, judge: Judg
     assert rejected["constraint at_least_one [port, tag]"] > 0
 
 
-def test_different_means_different_values(given: Given, judge: Judge) -> None:
+def test_different_means_different_values() -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -182,7 +177,7 @@ def test_different_means_different_values(given: Given, judge: Judge) -> None:
     }
 
 
-def test_ascending_values_go_up_and_the_one_that_is_not_drawn_is_passed_over(given: Given, judge: Judge) -> None:
+def test_ascending_values_go_up_and_the_one_that_is_not_drawn_is_passed_over() -> None:
     high = {"from": [2, 3, 9, 10], "probability": 0.5, "otherwise": "all"}
     task = {
         "name": "t",
@@ -199,7 +194,7 @@ def test_ascending_values_go_up_and_the_one_that_is_not_drawn_is_passed_over(giv
     assert pairs == numbers | {(low, "all") for low in (1, 2, 10)}
 
 
-def test_values_of_a_schema_are_valid_ordered_and_held_out_like_others(given: Given, judge: Judge) -> None:
+def test_values_of_a_schema_are_valid_ordered_and_held_out_like_others() -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -225,7 +220,7 @@ def test_values_of_a_schema_are_valid_ordered_and_held_out_like_others(given: Gi
     assert again.profile.digests == made.profile.digests
 
 
-def test_a_whole_number_of_a_schema_is_said_without_a_fraction(given: Given, judge: Judge) -> None:
+def test_a_whole_number_of_a_schema_is_said_without_a_fraction() -> None:
     task = {"name": "t", "tool": "dev", "draw": {"x": {"from": "degrees"}}, "args": {"tag": "{x} C"}}
     values = {"degrees": {"schema": {"type": "number", "minimum": 5, "maximum": 30, "multipleOf": 0.5}}}
     rules = {"tasks": [task | {"requests": ["heat to {x}", "make it {x} degrees"]}], "values": values}
@@ -235,7 +230,7 @@ def test_a_whole_number_of_a_schema_is_said_without_a_fraction(given: Given, jud
     assert [row.expected["args"]["tag"] for row in made.train] == [f"{text} C" for text in said]
 
 
-def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Judge) -> None:
+def test_constraints_that_nothing_satisfies_are_refused() -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -249,7 +244,7 @@ def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Jud
         synthesise([given({"tasks": [task]})], judge, rows=3, held_out=0, seed=0)
 
 
-def test_requests_with_two_answers_are_dropped_altogether(given: Given, judge: Judge) -> None:
+def test_requests_with_two_answers_are_dropped_altogether() -> None:
     one = {"name": "one", "tool": "dev", "draw": {"what": {"from": ["it", "that"]}}, "requests": ["do {what}"]}
     two = {"name": "two", "tool": "stop", "requests": ["Do it."]}
     three = {"name": "three", "tool": "stop", "requests": ["stop the server"]}
@@ -258,7 +253,7 @@ def test_requests_with_two_answers_are_dropped_altogether(given: Given, judge: J
     assert made.profile.skills["small"].train.rejected["ambiguous: the same request with another answer"] >= 2
 
 
-def test_no_two_rows_are_near_duplicates(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+def test_no_two_rows_are_near_duplicates(document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=250, held_out=50, seed=5)
     for side in (made.train, made.held_out):
         for place, left in enumerate(side):
@@ -268,7 +263,7 @@ def test_no_two_rows_are_near_duplicates(given: Given, judge: Judge, document: d
                     assert len(ours & theirs) / len(ours | theirs) < 0.8
 
 
-def test_a_seed_that_stands_in_a_suite_is_refused_by_name(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+def test_a_seed_that_stands_in_a_suite_is_refused_by_name(document: dict[str, Any]) -> None:
     suite = Suite(name="hard", tasks=(Seed(id="t7", request="start the  server on port 3001", expected={}),))
     other = given(None, suites=[suite], name="other")
     with pytest.raises(CheckError) as caught:
@@ -279,7 +274,7 @@ def test_a_seed_that_stands_in_a_suite_is_refused_by_name(given: Given, judge: J
     assert len(caught.value.details["overlaps"]) == 1
 
 
-def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_counted(given: Given, judge: Judge) -> None:
+def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_counted() -> None:
     task = {"name": "t", "tool": "stop", "requests": ["stop all of the servers now", "halt everything"]}
     same = Suite(name="s", tasks=(Seed(request="HALT everything", expected={"tool": "stop"}),))
     near = Suite(name="n", tasks=(Seed(request="do stop all of the servers now", expected={"tool": "stop"}),))
@@ -291,9 +286,7 @@ def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_count
     assert made.profile.overlap.train_requests_in_suites == 0
 
 
-def test_rows_that_the_verifier_refuses_are_counted_by_reason(
-    given: Given, judge: Judge, document: dict[str, Any]
-) -> None:
+def test_rows_that_the_verifier_refuses_are_counted_by_reason(document: dict[str, Any]) -> None:
     def strict(episodes: Sequence[Episode]) -> list[Judgement]:
         found = judge(episodes)
         for place, episode in enumerate(episodes):
@@ -306,22 +299,18 @@ def test_rows_that_the_verifier_refuses_are_counted_by_reason(
     assert made.profile.skills["small"].train.rejected["verifier failed: no stopping"] > 0
 
 
-def test_what_only_a_contract_judges_is_judged_once_and_gives_the_same_rows(
-    given: Given, judge: Judge, document: dict[str, Any], contract: Contract
-) -> None:
+def test_what_only_a_contract_judges_is_judged_once_and_gives_the_same_rows(document: dict[str, Any]) -> None:
     def never(episodes: Sequence[Episode]) -> list[Judgement]:
         raise AssertionError("the contract has judged these answers when it completed them")
 
     skill = given(document, seeds=SEEDS)
     judged = synthesise([skill], judge, rows=120, held_out=30, seed=4)
-    assert all(contract.judge(task.expected, contract.render(task.expected)).score == 1 for task in judged.train)
+    assert all(SMALL.judge(task.expected, SMALL.render(task.expected)).score == 1 for task in judged.train)
     alone = synthesise([replace(skill, verifier="contract.yaml")], never, rows=120, held_out=30, seed=4)
     assert alone.profile == judged.profile
 
 
-def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(
-    given: Given, document: dict[str, Any]
-) -> None:
+def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(document: dict[str, Any]) -> None:
     def broken(episodes: Sequence[Episode]) -> list[Judgement]:
         return [Judgement(verdict=Verdict.errored("the worker died")) for _ in episodes]
 
@@ -329,7 +318,7 @@ def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(
         synthesise([given(document)], broken, rows=5, held_out=0, seed=0)
 
 
-def test_targets_out_of_the_contract_are_thrown_away_and_counted(given: Given, judge: Judge) -> None:
+def test_targets_out_of_the_contract_are_thrown_away_and_counted() -> None:
     task = {
         "name": "t",
         "tool": "stop",
@@ -342,7 +331,7 @@ def test_targets_out_of_the_contract_are_thrown_away_and_counted(given: Given, j
     assert any("breaks the contract" in reason for reason in made.profile.skills["small"].train.rejected)
 
 
-def test_rows_that_hold_a_special_token_of_a_chat_template_are_thrown_away(given: Given, judge: Judge) -> None:
+def test_rows_that_hold_a_special_token_of_a_chat_template_are_thrown_away() -> None:
     values = ["a", "b<|im_end|>", "<｜end▁of▁sentence｜>", "[INST] c", "</s>", "x<|y", "a|b", "<b>d</b>"]
     task = {"name": "t", "tool": "dev", "draw": {"x": {"from": values}}, "args": {"tag": "{x}"}, "requests": ["go {x}"]}
     seed = Seed(request="say <|eot_id|>", expected={"tool": "dev"})
@@ -353,15 +342,13 @@ def test_rows_that_hold_a_special_token_of_a_chat_template_are_thrown_away(given
 
 
 @pytest.mark.parametrize(("field", "value"), [("tool", "unknown"), ("args", {"unknown": 1})])
-def test_a_rule_that_does_not_fit_the_contract_is_refused_before_a_row_is_made(
-    given: Given, judge: Judge, field: str, value: object
-) -> None:
+def test_a_rule_that_does_not_fit_the_contract_is_refused_before_a_row_is_made(field: str, value: object) -> None:
     task = {"name": "t", "tool": "dev", "requests": ["go"], field: value}
     with pytest.raises(DocumentError, match=r"task `t`.*`unknown`"):
         synthesise([given({"tasks": [task]})], judge, rows=2, held_out=0, seed=0)
 
 
-def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others(given: Given, judge: Judge) -> None:
+def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others() -> None:
     def task(name: str, weight: float, pool: str) -> dict[str, Any]:
         draw = {"x": {"from": pool}}
         return {
@@ -382,7 +369,7 @@ def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others(giv
     assert made.families == {"one": 75, "two": 25}
 
 
-def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given: Given, judge: Judge) -> None:
+def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names() -> None:
     def run(skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         made = []
         for port in range(1, 1 + min(count, 40)):
@@ -401,7 +388,7 @@ def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given: Given, judg
     assert {(task.skill, task.origin, task.tags[0]) for task in made.train} == {("small", "rule", "rule:ports")}
 
 
-def test_seeds_come_first_and_count_among_the_rows(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+def test_seeds_come_first_and_count_among_the_rows(document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=10, held_out=0, seed=0)
     assert [task.origin for task in made.train] == ["seed", "seed", *["rule"] * 8]
     assert made.train[1].tags == ("hand",)
@@ -411,7 +398,7 @@ def test_seeds_come_first_and_count_among_the_rows(given: Given, judge: Judge, d
 
 
 @pytest.mark.parametrize("name", ["seed", ""])
-def test_a_rule_may_have_any_name(given: Given, judge: Judge, document: dict[str, Any], name: str) -> None:
+def test_a_rule_may_have_any_name(document: dict[str, Any], name: str) -> None:
     """Also that of the seeds, and none: its rows are kept, and are shuffled among those of the other rules."""
 
     def run(skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
@@ -432,9 +419,7 @@ def test_a_rule_may_have_any_name(given: Given, judge: Judge, document: dict[str
     assert len({task.tags[0] for task in first}) > 2, "the first rows are of several rules"
 
 
-def test_rows_are_task_documents_and_the_profile_counts_them(
-    given: Given, judge: Judge, document: dict[str, Any]
-) -> None:
+def test_rows_are_task_documents_and_the_profile_counts_them(document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=50, held_out=10, seed=0)
     rows = [task for _, task in read_json_lines(Task, map(bytes.decode, made.lines["train"]))]
     assert tuple(rows) == made.train
@@ -447,9 +432,7 @@ def test_rows_are_task_documents_and_the_profile_counts_them(
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
-    given: Given, judge: Judge, document: dict[str, Any], contract: Contract, seed: int
-) -> None:
+def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(document: dict[str, Any], seed: int) -> None:
     """Some are dropped by the verifier, others because a later rule asks the same with another answer."""
 
     def strict(episodes: Sequence[Episode]) -> list[Judgement]:
@@ -468,9 +451,9 @@ def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
     sides = made.profile.skills["small"]
     for profile, rows in ((sides.train, made.train), (sides.held_out, made.held_out)):
         assert profile.rejected["verifier failed: by lot"] and len(rows) == len({task.key for task in rows})
-        again = Measurement([*contract.tools.values()], ("call",))
+        again = Measurement([*SMALL.tools.values()], ("call",))
         answers = [task.expected for task in rows]
-        again.add(answers, [len(task.request) for task in rows], [len(contract.render(answer)) for answer in answers])
+        again.add(answers, [len(task.request) for task in rows], [len(SMALL.render(answer)) for answer in answers])
         assert {**again.figures()} == {name: getattr(profile, name) for name in again.figures()}
         assert profile.distinct_targets == len({canonical_json(task.expected) for task in rows})
         assert profile.families == Counter(
@@ -479,7 +462,7 @@ def test_the_profile_counts_the_rows_that_are_left_and_no_dropped_one(
     assert sides.train.rejected["ambiguous: the same request with another answer"]
 
 
-def test_a_line_is_the_document_of_its_task(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+def test_a_line_is_the_document_of_its_task(document: dict[str, Any]) -> None:
     named = given({**document, "tasks": document["tasks"][2:]}, name='sm"äll', seeds=SEEDS)
     made = synthesise([named], judge, rows=10, held_out=2, seed=0)
     for line, task in zip(made.lines["train"], made.train, strict=True):
@@ -529,9 +512,7 @@ def test_the_bytes_do_not_depend_on_hash_seeds_or_paths(document: dict[str, Any]
     assert json.loads(outputs.pop())["digests"]
 
 
-def test_another_seed_gives_other_rows_and_the_same_seed_the_same(
-    given: Given, judge: Judge, document: dict[str, Any]
-) -> None:
+def test_another_seed_gives_other_rows_and_the_same_seed_the_same(document: dict[str, Any]) -> None:
     digests = [
         synthesise([given(document)], judge, rows=50, held_out=10, seed=seed).profile.digests["train"]
         for seed in (1, 1, 2)
@@ -585,12 +566,10 @@ def documents(draw: Any) -> dict[str, Any]:
 
 @settings(max_examples=40)
 @given_by_hypothesis(document=documents(), seed=st.integers(0, 3))
-def test_any_document_gives_right_labels_and_disjoint_sides(
-    given: Given, judge: Judge, contract: Contract, document: dict[str, Any], seed: int
-) -> None:
+def test_any_document_gives_right_labels_and_disjoint_sides(document: dict[str, Any], seed: int) -> None:
     made = synthesise([given(document)], judge, rows=15, held_out=5, seed=seed)
     for task in (*made.train, *made.held_out):
-        assert contract.problems(task.expected) == []
+        assert SMALL.problems(task.expected) == []
         assert all(text in task.request for text in shown(task))
         assert "  " not in task.request
     assert not any(made.profile.overlap.model_dump().values())
@@ -598,7 +577,7 @@ def test_any_document_gives_right_labels_and_disjoint_sides(
     assert again.profile == made.profile
 
 
-def test_a_class_that_is_held_out_but_never_trained_is_said(given: Given, judge: Judge) -> None:
+def test_a_class_that_is_held_out_but_never_trained_is_said() -> None:
     """No training phrasing can say the slot, so only held-out rows have it."""
     notes = []
     for words, last in ((("go", "run", "do"), "try"), (("try", "run", "do"), "go")):
@@ -616,7 +595,7 @@ def test_a_class_that_is_held_out_but_never_trained_is_said(given: Given, judge:
     assert any("held-out rows show `dev` with `tag` given" in note for note in notes)
 
 
-def test_what_is_doubtful_in_the_rules_is_said(given: Given, judge: Judge) -> None:
+def test_what_is_doubtful_in_the_rules_is_said() -> None:
     """Exchanged slots, values of blanks, requests that say a value by themselves, and answers that are refused."""
     task = {
         "name": "move",
@@ -634,9 +613,7 @@ def test_what_is_doubtful_in_the_rules_is_said(given: Given, judge: Judge) -> No
     assert "the contract refuses" in notes
 
 
-def test_near_duplicates_of_every_suite_are_refused_whosoever_it_is_and_whatever_else_is_near_to_it(
-    given: Given, judge: Judge
-) -> None:
+def test_near_duplicates_of_every_suite_are_refused_whosoever_it_is_and_whatever_else_is_near_to_it() -> None:
     words = "stop every one of the servers now"
     chain = [f"{words} at once", f"{words} at once please", f"{words} at once please sir"]  # each is near the next
     asked = f"{words} once please sir"  # and near the last two
@@ -648,7 +625,7 @@ def test_near_duplicates_of_every_suite_are_refused_whosoever_it_is_and_whatever
         assert len(made.train) == taken
 
 
-def test_what_was_asked_in_use_and_stands_in_a_suite_is_left_out_and_stops_nobody(given: Given, judge: Judge) -> None:
+def test_what_was_asked_in_use_and_stands_in_a_suite_is_left_out_and_stops_nobody() -> None:
     answer = {"tool": "stop", "args": {"port": 5}}
     seeds = [
         Seed(request=text, expected=answer, tags=(TRACE,)) for text in ("Stop port 5!", "halt port number 5 today")
@@ -659,9 +636,7 @@ def test_what_was_asked_in_use_and_stands_in_a_suite_is_left_out_and_stops_nobod
     assert made.profile.skills["small"].train.rejected == {"stands in a suite": 1}
 
 
-def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(
-    given: Given, judge: Judge, document: dict[str, Any]
-) -> None:
+def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(document: dict[str, Any]) -> None:
     """Of another skill that is installed, too."""
     said = [
         Seed(request="Could you stop what listens on 81?", expected={"tool": "stop", "args": {"port": 81}}),
@@ -675,7 +650,7 @@ def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_
     assert any("rules can say a suite request" in note for note in made.profile.skills["small"].notes)
 
 
-def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given: Given, judge: Judge) -> None:
+def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told() -> None:
     long = "list every open port of the machine in the cellar"
     answer = {"tool": "stop", "args": {"port": 1}}
     suite = Suite(name="held", tasks=(Seed(request=f"{long} now", expected=answer),))
@@ -685,7 +660,7 @@ def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given:
     assert any("shares 8 words with" in note for note in made.profile.skills["small"].notes)
 
 
-def test_slips_touch_words_and_never_values(given: Given, judge: Judge, document: dict[str, Any]) -> None:
+def test_slips_touch_words_and_never_values(document: dict[str, Any]) -> None:
     made = synthesise([given({**document, "slips": 1.0})], judge, rows=200, held_out=0, seed=0)
     plain = {
         word
@@ -704,17 +679,13 @@ def test_slips_touch_words_and_never_values(given: Given, judge: Judge, document
 
 
 @pytest.mark.parametrize(("framed", "least", "most"), [(0.0, 0, 0), (0.5, 70, 130), (1.0, 200, 200)])
-def test_a_share_of_the_rows_has_a_frame(
-    given: Given, judge: Judge, document: dict[str, Any], framed: float, least: int, most: int
-) -> None:
+def test_a_share_of_the_rows_has_a_frame(document: dict[str, Any], framed: float, least: int, most: int) -> None:
     rules = {**document, "framed": framed, "frames": ["so then: {request}"]}
     made = synthesise([given(rules)], judge, rows=200, held_out=0, seed=0)
     assert least <= sum(task.request.startswith("so then: ") for task in made.train) <= most
 
 
-def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(
-    given: Given, judge: Judge, document: dict[str, Any]
-) -> None:
+def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(document: dict[str, Any]) -> None:
     made = synthesise([given(document)], judge, rows=200, held_out=100, seed=0)
     answers = {canonical_json(task.expected) for task in made.train}
     assert not any(tag.startswith(("new:", "template:")) for task in made.train for tag in task.tags)
@@ -730,7 +701,7 @@ def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(
 
 
 @pytest.mark.slow
-def test_rows_are_on_disk_not_in_memory(given: Given, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_on_disk_not_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row costs its place and, until there are 16,384 words, a rank for each new word, however long its request.
 
     The requests that were read last stay in memory: 32,768 of them, here 256.
@@ -755,9 +726,7 @@ def test_rows_are_on_disk_not_in_memory(given: Given, judge: Judge, monkeypatch:
     assert (peaks[3200] - peaks[1200]) / 2000 < 500
 
 
-def test_the_first_answers_of_a_rule_are_filled_completed_and_checked_as_the_last_one_is(
-    given: Given, judge: Judge
-) -> None:
+def test_the_first_answers_of_a_rule_are_filled_completed_and_checked_as_the_last_one_is() -> None:
     """They stand in the row's line with every argument; a call that the contract refuses makes no row."""
     rule = {
         "name": "look",
@@ -784,7 +753,7 @@ def test_the_first_answers_of_a_rule_are_filled_completed_and_checked_as_the_las
     assert made.profile.skills["small"].train.rejected
 
 
-def test_first_answers_are_calls_of_the_rule_s_tool(given: Given) -> None:
+def test_first_answers_are_calls_of_the_rule_s_tool() -> None:
     rule = {"name": "no", "refuse": "off_topic", "requests": ["sing"], "first": [{"port": 1}]}
     with pytest.raises(ValueError, match="`args`, `ask` and `first` need `tool`"):
         given({"tasks": [rule]})
@@ -804,9 +773,7 @@ def test_first_answers_are_calls_of_the_rule_s_tool(given: Given) -> None:
         ({"type": ["integer", "null"], "minimum": 5, "maximum": 5}, None),
     ],
 )
-def test_a_schema_of_few_values_has_them_on_both_sides_or_ends_soon(
-    given: Given, schema: dict[str, Any], values: int | None
-) -> None:
+def test_a_schema_of_few_values_has_them_on_both_sides_or_ends_soon(schema: dict[str, Any], values: int | None) -> None:
     requests = [f"{word} {{x}}" for word in ("go", "run", "do", "take", "use")]
     task = {"name": "t", "tool": "dev", "draw": {"x": {"from": "few"}}, "args": {"x": "{x}"}, "requests": requests}
     small = replace(given({"values": {"few": {"schema": schema}}, "tasks": [task]}), contract=None)

@@ -15,7 +15,7 @@ from skillpm.model.suite import Suite
 from skillpm.model.task import Message, Seed
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.rephrase import Rephrasing, fault
-from tests.synth.conftest import Given, Judge
+from tests.synth.conftest import given, judge
 
 REQUEST = "start the server on port 8123 from /srv/app"
 ANSWER = {"tool": "dev", "args": {"port": 8123, "path": "/srv/app", "tag": None, "quiet": True}}
@@ -73,10 +73,8 @@ def test_values_inside_a_longer_text_of_the_answer_are_said_too(phrasing: str, r
         (f"{WORDS}, Tom's", f"{WORDS}, Tom's"),
     ],
 )
-def test_quotes_around_a_phrasing_are_taken_off_and_those_inside_are_left(
-    given: Given, judge: Judge, written: str, kept: str
-) -> None:
-    task = made(given, judge, Scripted(written, RIGHT)).train[0]
+def test_quotes_around_a_phrasing_are_taken_off_and_those_inside_are_left(written: str, kept: str) -> None:
+    task = made(Scripted(written, RIGHT)).train[0]
     assert task.request == kept.replace("PORT", str(task.expected["args"]["port"]))
 
 
@@ -122,15 +120,13 @@ RIGHT = '{"tool": "dev", "args": {"port": PORT, "tag": null, "path": null, "quie
 RIGHT_CALL = {"tool": "dev", "args": {"port": 2001, "tag": None, "path": None, "quiet": None}}
 
 
-def made(given: Given, judge: Judge, policy: Scripted, share: float = 1.0) -> Synthesis:
+def made(policy: Scripted, share: float = 1.0) -> Synthesis:
     return synthesise([given(DOCUMENT)], judge, rows=40, held_out=10, seed=0, rephrasing=Rephrasing(policy, share))
 
 
-def test_what_reads_back_as_its_call_takes_the_place_of_the_template_in_training_alone(
-    given: Given, judge: Judge
-) -> None:
+def test_what_reads_back_as_its_call_takes_the_place_of_the_template_in_training_alone() -> None:
     policy = Scripted(WORDS, RIGHT)
-    synthesis = made(given, judge, policy)
+    synthesis = made(policy)
     assert len(synthesis.train) == 40 and policy.asked == 80
     for task in synthesis.train:
         assert task.request == WORDS.replace("PORT", str(task.expected["args"]["port"]))
@@ -138,7 +134,7 @@ def test_what_reads_back_as_its_call_takes_the_place_of_the_template_in_training
     assert not any("rephrased" in task.tags for task in synthesis.held_out)
     sides = synthesis.profile.skills["small"]
     assert sides.train.rephrased == {"kept": 40} and sides.held_out.rephrased == {}
-    assert made(given, judge, policy).profile.digests == synthesis.profile.digests
+    assert made(policy).profile.digests == synthesis.profile.digests
 
 
 @pytest.mark.parametrize(
@@ -150,16 +146,14 @@ def test_what_reads_back_as_its_call_takes_the_place_of_the_template_in_training
         (WORDS + " for 60 seconds", RIGHT, "adds a value"),
     ],
 )
-def test_a_template_stands_in_for_what_fails(
-    given: Given, judge: Judge, phrasing: str, answer: str, reason: str
-) -> None:
+def test_a_template_stands_in_for_what_fails(phrasing: str, answer: str, reason: str) -> None:
     plain = synthesise([given(DOCUMENT)], judge, rows=40, held_out=10, seed=0)
-    synthesis = made(given, judge, Scripted(phrasing, answer))
+    synthesis = made(Scripted(phrasing, answer))
     assert synthesis.profile.skills["small"].train.rephrased == {reason: 40}
     assert {task.request for task in synthesis.train} == {task.request for task in plain.train}
 
 
-def test_words_of_a_suite_are_counted_as_such(given: Given, judge: Judge) -> None:
+def test_words_of_a_suite_are_counted_as_such() -> None:
     words = "would somebody be so kind as to see to it that PORT answers"
     seed = Seed(request=words.replace("PORT", "nobody"), expected={"tool": "stop", "args": {}})
     skill = given(DOCUMENT, suites=[Suite(name="core", tasks=(seed,))])
@@ -169,15 +163,15 @@ def test_words_of_a_suite_are_counted_as_such(given: Given, judge: Judge) -> Non
     assert "in a row with a suite" in reason
 
 
-def test_only_the_share_is_asked_and_the_rows_do_not_depend_on_who_writes(given: Given, judge: Judge) -> None:
-    halves: list[Any] = [made(given, judge, Scripted(words, RIGHT), 0.5) for words in (WORDS, WORDS + " soon")]
+def test_only_the_share_is_asked_and_the_rows_do_not_depend_on_who_writes() -> None:
+    halves: list[Any] = [made(Scripted(words, RIGHT), 0.5) for words in (WORDS, WORDS + " soon")]
     kept = [half.profile.skills["small"].train.rephrased["kept"] for half in halves]
     assert kept[0] == kept[1] and 8 < kept[0] < 32
     targets = [sorted(str(task.expected) for task in half.train) for half in halves]
     assert targets[0] == targets[1]
 
 
-def test_words_that_are_held_out_are_never_trained_on_whoever_writes_them(given: Given, judge: Judge) -> None:
+def test_words_that_are_held_out_are_never_trained_on_whoever_writes_them() -> None:
     names = ["open port {port}", "let traffic in on {port}", "make {port} reachable", "unblock {port}", "free {port}"]
     rule = {**DOCUMENT["tasks"][0], "requests": names}
     document = {**DOCUMENT, "frames": ["{request}"], "held_out": 0.2, "tasks": [rule]}
@@ -190,9 +184,7 @@ def test_words_that_are_held_out_are_never_trained_on_whoever_writes_them(given:
 
 
 @pytest.mark.parametrize("learned", ["phrasing", "value"])
-def test_what_people_approved_moves_no_split_and_shows_nothing_that_is_held_out(
-    given: Given, judge: Judge, learned: str
-) -> None:
+def test_what_people_approved_moves_no_split_and_shows_nothing_that_is_held_out(learned: str) -> None:
     plain = synthesise([given(DOCUMENT)], judge, rows=40, held_out=20, seed=0)
     task = next(task for task in plain.held_out)
     port = task.expected["args"]["port"]
@@ -209,7 +201,7 @@ def test_what_people_approved_moves_no_split_and_shows_nothing_that_is_held_out(
     assert any("1 approved requests are left out" in note for note in synthesis.profile.skills["small"].notes)
 
 
-def test_one_phrasing_for_two_answers_is_kept_for_neither(given: Given, judge: Judge) -> None:
+def test_one_phrasing_for_two_answers_is_kept_for_neither() -> None:
     """A model that reads everything as anything cannot make a request with two answers."""
 
     def rule(tool: str, *requests: str) -> dict[str, Any]:

@@ -7,21 +7,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillpm.contract.contract import Contract
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed
 from skillpm.synth.answers import Answers
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.offer import Offer
 from skillpm.synth.rows import Row, RowCollector
+from tests.synth.conftest import SMALL
 
 ASKED = "please stop the server that listens on port number 5 right now"
 
 
-def collector(contract: Contract) -> RowCollector:
+def collector() -> RowCollector:
     suite = Suite(name="held", tasks=(Seed(request=ASKED, expected={"tool": "stop", "args": {"port": 5}}),))
     suites = SuiteIndex([("small", suite)])
-    return RowCollector("small", "p", Answers(contract), "train", suites, (), lambda text: False)
+    return RowCollector("small", "p", Answers(SMALL), "train", suites, (), lambda text: False)
 
 
 def seen(rows: RowCollector) -> dict[str, Any]:
@@ -38,10 +38,8 @@ OFFERS = st.builds(
 
 
 @given(st.lists(OFFERS, max_size=40), st.data())
-def test_rows_that_are_offered_together_are_those_offered_one_by_one(
-    contract: Contract, offers: list[Offer], data: st.DataObject
-) -> None:
-    alone, together = collector(contract), collector(contract)
+def test_rows_that_are_offered_together_are_those_offered_one_by_one(offers: list[Offer], data: st.DataObject) -> None:
+    alone, together = collector(), collector()
     one_by_one = [outcome for offer in offers for outcome in alone.take([offer])]
     cut = data.draw(st.integers(0, len(offers)))
     assert together.take(offers[:cut]) + together.take(offers[cut:]) == one_by_one
@@ -56,7 +54,7 @@ def test_rows_that_are_offered_together_are_those_offered_one_by_one(
     st.integers(0, 3),
 )
 def test_a_request_that_shares_a_run_with_a_suite_is_refused_wherever_the_run_stands(
-    contract: Contract, around: list[str], start: int, length: int, before: int
+    around: list[str], start: int, length: int, before: int
 ) -> None:
     asked = ASKED.split()
     words = [*around[::2], *asked[start : start + length], *around[1::2]] or ["x"]
@@ -64,5 +62,5 @@ def test_a_request_that_shares_a_run_with_a_suite_is_refused_wherever_the_run_st
     shares = any(tuple(words[place : place + RUN]) in runs for place in range(len(words)))
     requests = [*(f"stop number {number}" for number in range(before)), " ".join(words)]
     offers = [Offer("one", request, {"tool": "stop", "args": {"port": 1}}) for request in requests]
-    *_, outcome = collector(contract).take(offers)
+    *_, outcome = collector().take(offers)
     assert isinstance(outcome, Row) != shares
