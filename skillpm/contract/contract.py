@@ -98,6 +98,14 @@ class Contract:
         """
         return self._completed(expected)[0]
 
+    def refusal(self, expected: Any) -> str:
+        """Return why an expected answer breaks the contract; an empty text where it does not."""
+        try:
+            self.complete(expected)
+        except DocumentError as error:
+            return error.rule
+        return ""
+
     def _completed(self, expected: Any) -> tuple[dict[str, Any], Argv | None]:
         kind = self.replies.kind(expected)
         if kind is not None:

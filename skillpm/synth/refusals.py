@@ -13,7 +13,6 @@ from typing import Any
 
 from skillpm.contract.contract import Contract
 from skillpm.contract.validator import compiled
-from skillpm.errors import DocumentError
 from skillpm.model.rule_fit import Flaw, disagreements
 from skillpm.model.synthesis import SLOT, Draw, Pool, SynthesisDocument, TaskRule, placed_scalars, scalars, slots_of
 from skillpm.synth.checker import whole_side
@@ -42,7 +41,7 @@ def refused_tasks(document: SynthesisDocument, contract: Contract) -> Iterator[t
         seen = [*islice(outcomes, _ROWS)]
         if all(seen) and not _never_fits(document, rule, contract):
             deciding = _deciding_answers(document, sampler, contract)
-            seen += (_refusal(contract, answer) for answer in deciding)
+            seen += (contract.refusal(answer) for answer in deciding)
             while not deciding and all(seen) and len(seen) < _TRIES:
                 seen.append(next(outcomes))
         reasons = Counter(filter(None, seen))
@@ -175,13 +174,4 @@ def _outcomes(sampler: Sampler, contract: Contract) -> Iterator[str]:
     chance = random.Random(0).random
     while True:
         sample = sampler.draw(chance)
-        yield "" if sample is None else _refusal(contract, sample.target)
-
-
-def _refusal(contract: Contract, answer: dict[str, Any]) -> str:
-    """Return why a contract refuses an answer, or an empty text."""
-    try:
-        contract.complete(answer)
-    except DocumentError as error:
-        return error.rule
-    return ""
+        yield "" if sample is None else contract.refusal(sample.target)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillpm.contract.contract import Contract
-from skillpm.errors import DocumentError, UsageError
+from skillpm.errors import UsageError
 from skillpm.formats.document import read_model
 from skillpm.layout.description import describe, has_manifest, skill_file
 from skillpm.layout.shown import Shown, is_hole, options_with_values, shown_commands
@@ -192,7 +192,7 @@ def _rows(contract: Contract, shown: Iterable[Shown]) -> tuple[list[tuple[str, s
         if request and rows.get(request, item.text) != item.text:
             reason = f"`{request}` is a request of another command too"
         if not reason:
-            reason = _problem(contract, item.text)
+            reason = contract.refusal(_expected(item.text))
         if reason:
             refused.append((item.line, reason))
         else:
@@ -216,14 +216,6 @@ def _request(item: Shown, groups: Collection[str]) -> str:
 
 def _expected(command: str) -> dict[str, Any]:
     return {"tool": "run_command", "args": {"command": command}}
-
-
-def _problem(contract: Contract, command: str) -> str:
-    try:
-        contract.complete(_expected(command))
-    except DocumentError as error:
-        return error.rule
-    return ""
 
 
 def _rows_files(rows: Sequence[tuple[str, str]], more: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -197,9 +197,8 @@ def _broken(subject: Subject, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
         return
     count = 0
     for row in rows:
-        try:
-            contract.complete(row.value.expected)
-        except DocumentError as error:
+        refusal = contract.refusal(row.value.expected)
+        if refusal:
             count += 1
             if count <= MAX_PROBLEMS:
                 answer, tools = row.value.expected, list(contract.tools)
@@ -208,7 +207,7 @@ def _broken(subject: Subject, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
                     hint = did_you_mean(str(answer["tool"]), tools, f"contract.yaml has {', '.join(tools)[:200]}")
                 elif kind_of(answer) not in (None, *contract.replies.kinds):
                     hint = f"add `{kind_of(answer)}` to `answers` of contract.yaml"
-                message = error.rule if row.line else f"`{row.value.request[:80]}`: {error.rule}"
+                message = refusal if row.line else f"`{row.value.request[:80]}`: {refusal}"
                 yield Problem(message, row.line, row.path, hint)
     if count > MAX_PROBLEMS:
         yield Problem(f"and {count - MAX_PROBLEMS} more answers that break the contract", path="contract.yaml")

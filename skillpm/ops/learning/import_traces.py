@@ -139,15 +139,11 @@ def _row(line: str) -> Any:
 
 
 def _takes(target: _Target, expected: Any, left: Counter[str]) -> bool:
-    if target.contract is None:
-        return True
-    try:
-        target.contract.complete(expected)
-    except DocumentError as error:
-        what = "expects a kind of answer that the contract does not take" if is_reply(expected) else error.rule
+    refusal = "" if target.contract is None else target.contract.refusal(expected)
+    if refusal:
+        what = "expects a kind of answer that the contract does not take" if is_reply(expected) else refusal
         left[f"{target.skill.name}: {what}"] += 1
-        return False
-    return True
+    return not refusal
 
 
 def _of_turn(turn: Turn, form: str, targets: Sequence[_Target], left: Counter[str]) -> Iterator[Trace]:
