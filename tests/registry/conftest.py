@@ -38,6 +38,7 @@ from skillpm_registry.services import Services
 from tests.shop import skill_files, tree
 
 API = "/api/v1"
+DEMO = skill_files("demo")
 
 
 def parcel(files: Mapping[str, str], name: str = "", **release: Any) -> tuple[dict[str, Any], bytes]:
@@ -201,12 +202,6 @@ def address(folder: Path) -> Iterator[str]:
 def server(serve: Callable[..., Server]) -> Server:
     """A server over an empty registry."""
     return serve()
-
-
-@pytest.fixture
-def demo() -> dict[str, str]:
-    """The files of a skill ``demo`` 1.0."""
-    return skill_files("demo")
 
 
 @pytest.fixture(scope="session")

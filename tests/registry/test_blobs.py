@@ -26,13 +26,12 @@ from skillpm.storage.archive import build_archive
 from skillpm_registry import upkeep
 from skillpm_registry.blobs import Blobs, StoredRegistry, open_registry, record_blobs
 from skillpm_registry.command import group
-from tests.registry.conftest import Server, listening, parcel, problem
+from tests.registry.conftest import DEMO, Server, listening, parcel, problem
 from tests.servers import Replying, served
 from tests.shop import tree
 
 pytest.importorskip("obstore")
 API_ONLY = True
-Files = dict[str, str]
 SECRET = "verysecretkey"
 HAS_MOTO = importlib.util.find_spec("moto") is not None
 
@@ -110,14 +109,12 @@ def spoil(server: Server, path: str, data: bytes) -> None:
         registry.write(path, data)
 
 
-def test_every_place_of_archives_keeps_the_same_promises(
-    kept: Server, demo: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wish, archive = parcel(demo)
+def test_every_place_of_archives_keeps_the_same_promises(kept: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    wish, archive = parcel(DEMO)
     path = archive_path(wish["release"]["archive"])
-    assert kept.owner.publish(demo).status_code == 201
-    assert (kept.owner.publish(demo).status_code, bytes_of(kept, path)) == (200, (200, archive))
-    assert problem(kept.owner.publish({**demo, "README.md": "other"})) == (409, "conflict")
+    assert kept.owner.publish(DEMO).status_code == 201
+    assert (kept.owner.publish(DEMO).status_code, bytes_of(kept, path)) == (200, (200, archive))
+    assert problem(kept.owner.publish({**DEMO, "README.md": "other"})) == (409, "conflict")
     assert bytes_of(kept, archive_path("ab" * 32))[0] == 404
     assert not list(upkeep.damages(kept.root))
 
@@ -133,10 +130,8 @@ def test_every_place_of_archives_keeps_the_same_promises(
     assert [line.partition(":")[0] for line in upkeep.damages(kept.root)] == ["demo 1.0"]
 
 
-def test_a_client_takes_an_archive_from_each_place_and_refuses_a_changed_one(
-    kept: Server, demo: Files, tmp_path: Path
-) -> None:
-    kept.owner.publish(demo)
+def test_a_client_takes_an_archive_from_each_place_and_refuses_a_changed_one(kept: Server, tmp_path: Path) -> None:
+    kept.owner.publish(DEMO)
     with listening(kept.root) as url:
         index = HttpIndex(url, Transport(environment={}), PageCache(tmp_path / "cache"))
         page = index.page("demo")
@@ -149,24 +144,24 @@ def test_a_client_takes_an_archive_from_each_place_and_refuses_a_changed_one(
 
 
 def test_other_bytes_of_the_same_archive_are_a_conflict_and_damaged_ones_are_replaced(
-    serve: Callable[..., Server], demo: Files, tmp_path: Path
+    serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     make_registry(tmp_path / "registry", "team")
     record_blobs(tmp_path / "registry", f"file:{tmp_path}/blobs")
     server = serve()
     blobs = Blobs(f"file:{tmp_path}/blobs")
-    path = archive_path(parcel(demo)[0]["release"]["archive"])
-    assert blobs.create(path, build_archive(tree(demo)))
+    path = archive_path(parcel(DEMO)[0]["release"]["archive"])
+    assert blobs.create(path, build_archive(tree(DEMO)))
     assert not blobs.create(path, b"other")
-    assert problem(server.owner.publish(demo)) == (409, "conflict")
+    assert problem(server.owner.publish(DEMO)) == (409, "conflict")
     assert server.versions("demo") == []
     blobs.replace(path, b"damaged")
-    assert server.owner.publish(demo).status_code == 201
-    assert bytes_of(server, path) == (200, parcel(demo)[1])
+    assert server.owner.publish(DEMO).status_code == 201
+    assert bytes_of(server, path) == (200, parcel(DEMO)[1])
 
 
 def test_a_store_that_is_away_leaves_nothing_visible_and_the_release_can_be_published_again(
-    serve: Callable[..., Server], demo: Files, tmp_path: Path
+    serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     make_registry(tmp_path / "registry", "team")
     record_blobs(tmp_path / "registry", f"file:{tmp_path}/blobs")
@@ -174,13 +169,13 @@ def test_a_store_that_is_away_leaves_nothing_visible_and_the_release_can_be_publ
     shutil.move(tmp_path / "blobs", tmp_path / "away")
     (tmp_path / "blobs").write_text("")
 
-    answer = server.owner.publish(demo)
+    answer = server.owner.publish(DEMO)
 
     assert problem(answer) == (503, "storage")
     assert (str(tmp_path) in answer.text, server.versions("demo")) == (False, [])
     (tmp_path / "blobs").unlink()
     shutil.move(tmp_path / "away", tmp_path / "blobs")
-    assert (server.owner.publish(demo).status_code, server.versions("demo")) == (201, ["1.0"])
+    assert (server.owner.publish(DEMO).status_code, server.versions("demo")) == (201, ["1.0"])
 
 
 @pytest.mark.parametrize(

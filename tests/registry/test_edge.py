@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from skillpm_registry.edge import Edge, _Lines
-from tests.registry.conftest import Server, parcel, problem
+from tests.registry.conftest import DEMO, Server, parcel, problem
 
 
 @pytest.mark.attack(79)
@@ -51,8 +51,8 @@ def test_each_request_has_a_number(server: Server) -> None:
 
 
 @pytest.mark.attack(78)
-def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Server, demo: dict[str, str]) -> None:
-    wish, _ = parcel(demo)
+def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Server) -> None:
+    wish, _ = parcel(DEMO)
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     assert problem(server.owner.send(number, bytes(25 << 20)))[0] == 413
 
@@ -149,8 +149,8 @@ def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server)
     assert server.owner.token not in answer.text
 
 
-def test_no_text_of_a_request_changes_a_terminal(server: Server, demo: dict[str, str]) -> None:
-    server.owner.publish(demo)
+def test_no_text_of_a_request_changes_a_terminal(server: Server) -> None:
+    server.owner.publish(DEMO)
     for text in ("a\0b", "\x1b[2J", "a\rb", "\x9b31m"):
         for method, path, document in (
             ("POST", "releases/yank", {"name": "demo", "version": "1.0", "reason": text}),
@@ -174,8 +174,8 @@ def test_a_defect_says_nothing_of_itself(server: Server, monkeypatch: pytest.Mon
 
 
 @pytest.mark.attack(82)
-def test_no_address_in_an_answer_comes_from_the_request(server: Server, demo: dict[str, str]) -> None:
-    server.owner.publish(demo)
+def test_no_address_in_an_answer_comes_from_the_request(server: Server) -> None:
+    server.owner.publish(DEMO)
     evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     for path in (
         "/",

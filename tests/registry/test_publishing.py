@@ -32,31 +32,31 @@ from skillpm_registry.events import events
 from skillpm_registry.settling import recover
 from skillpm_registry.tables import Upload
 from tests.conftest import Outcome
-from tests.registry.conftest import Server, listening, parcel, problem
+from tests.registry.conftest import DEMO, Server, listening, parcel, problem
 from tests.shop import MakeProject, adapter_files, skill_files, snapshot, tree
 
 API_ONLY = True
 Files = dict[str, str]
 
 
-def test_a_publication_is_what_the_folder_alone_would_hold(server: Server, demo: Files) -> None:
-    assert server.owner.publish(demo).status_code == 201
+def test_a_publication_is_what_the_folder_alone_would_hold(server: Server) -> None:
+    assert server.owner.publish(DEMO).status_code == 201
 
     index = DirectoryIndex(server.root, "shop")
     page = index.page("demo")
     assert page is not None
     (release,) = page.releases
-    assert build_archive(tree(demo)) != index.archive("demo", release)  # it is compressed
+    assert build_archive(tree(DEMO)) != index.archive("demo", release)  # it is compressed
     assert (release.version, len(index.archive("demo", release))) == ("1.0", release.size)
     assert release.published is not None
 
 
-def test_equal_content_again_is_a_success_and_other_content_a_conflict(server: Server, demo: Files) -> None:
-    server.owner.publish(demo)
+def test_equal_content_again_is_a_success_and_other_content_a_conflict(server: Server) -> None:
+    server.owner.publish(DEMO)
     before = snapshot(server.root / "skills")
 
-    assert server.owner.publish(demo).status_code == 200
-    again = server.owner.publish({**demo, "README.md": "other"})
+    assert server.owner.publish(DEMO).status_code == 200
+    again = server.owner.publish({**DEMO, "README.md": "other"})
     assert problem(again) == (409, "conflict")
     assert again.json()["hint"].endswith("`skillpm version bump patch`")
     assert snapshot(server.root / "skills") == before
@@ -64,9 +64,9 @@ def test_equal_content_again_is_a_success_and_other_content_a_conflict(server: S
 
 @pytest.mark.attack(76)
 @pytest.mark.parametrize("same", [True, False])
-def test_of_publishers_who_race_exactly_one_adds_the_release(server: Server, demo: Files, same: bool) -> None:
+def test_of_publishers_who_race_exactly_one_adds_the_release(server: Server, same: bool) -> None:
     """Each has announced and sent before anybody goes live."""
-    numbers = [_sent(server, demo if same else {**demo, "README.md": str(turn)}) for turn in range(6)]
+    numbers = [_sent(server, DEMO if same else {**DEMO, "README.md": str(turn)}) for turn in range(6)]
 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda number: server.owner.ask("POST", f"uploads/{number}/publish"), numbers))
@@ -90,10 +90,10 @@ def _sent(server: Server, files: Files) -> str:
 
 
 def test_of_equal_publishers_the_one_in_the_log_is_told_that_it_added_the_release(
-    server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first writes the folder, and the second is in the database before it."""
-    first, second = (_sent(server, demo) for _ in range(2))
+    first, second = (_sent(server, DEMO) for _ in range(2))
     written, overtaken = threading.Event(), threading.Event()
     add = FolderRegistry.add
 
@@ -115,8 +115,8 @@ def test_of_equal_publishers_the_one_in_the_log_is_told_that_it_added_the_releas
         assert [event.action for event in events(session, subject="demo")].count("publish") == 1
 
 
-def test_a_release_is_seen_only_after_it_went_live(server: Server, demo: Files) -> None:
-    wish, archive = parcel(demo)
+def test_a_release_is_seen_only_after_it_went_live(server: Server) -> None:
+    wish, archive = parcel(DEMO)
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     assert problem(server.owner.ask("POST", f"uploads/{number}/publish")) == (409, "not-staged")
     server.owner.send(number, archive)
@@ -153,8 +153,8 @@ OTHER_BYTES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def test_bytes_that_are_not_the_announced_archive_leave_nothing(server: Server, demo: Files) -> None:
-    wish, archive = parcel(demo)
+def test_bytes_that_are_not_the_announced_archive_leave_nothing(server: Server) -> None:
+    wish, archive = parcel(DEMO)
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
 
     for kind, other in OTHER_BYTES.items():
@@ -174,9 +174,9 @@ LIES: list[dict[str, Any]] = [
 ]
 
 
-def test_the_page_never_says_what_the_archive_does_not(server: Server, demo: Files) -> None:
+def test_the_page_never_says_what_the_archive_does_not(server: Server) -> None:
     for lie in LIES:
-        wish, archive = parcel(demo, **lie)
+        wish, archive = parcel(DEMO, **lie)
         number = server.owner.ask("POST", "uploads", wish).json()["id"]
         assert problem(server.owner.send(number, archive)) == (422, "integrity"), lie
 
@@ -198,8 +198,8 @@ NEVER: list[tuple[dict[str, Any], tuple[int, str]]] = [
 ]
 
 
-def test_an_announcement_that_cannot_be_published_is_refused_at_once(server: Server, demo: Files) -> None:
-    wish, _ = parcel(demo)
+def test_an_announcement_that_cannot_be_published_is_refused_at_once(server: Server) -> None:
+    wish, _ = parcel(DEMO)
     for change, code in NEVER:
         release = {**wish["release"], **change.get("release", {})}
         answer = server.owner.ask("POST", "uploads", {**wish, **change, "release": release})
@@ -207,8 +207,8 @@ def test_an_announcement_that_cannot_be_published_is_refused_at_once(server: Ser
         assert len(answer.content) < 2000
 
 
-def test_the_checks_of_the_client_are_made_again(server: Server, demo: Files) -> None:
-    hidden = {**demo, "notes.md": "go\u202eod"}
+def test_the_checks_of_the_client_are_made_again(server: Server) -> None:
+    hidden = {**DEMO, "notes.md": "go\u202eod"}
 
     refused = server.owner.publish(hidden)
 
@@ -218,21 +218,21 @@ def test_the_checks_of_the_client_are_made_again(server: Server, demo: Files) ->
 
 
 @pytest.mark.attack(75)
-def test_a_disk_that_fails_leaves_nothing_to_see(server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_leaves_nothing_to_see(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **options: Any) -> None:
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(type(server.services.registry), "write", fail)
-    answer = server.owner.publish(demo)
+    answer = server.owner.publish(DEMO)
     assert problem(answer) == (503, "storage")
     assert answer.headers["retry-after"]
     monkeypatch.undo()
     assert server.versions("demo") == []
-    assert server.owner.publish(demo).status_code == 201
+    assert server.owner.publish(DEMO).status_code == 201
 
 
-def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Server, demo: Files) -> None:
-    server.owner.publish(demo)
+def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Server) -> None:
+    server.owner.publish(DEMO)
     with server.services.database.writing() as session:  # as if the server had been killed before it noted it
         session.execute(update(Upload).values(state="staged"))
 
@@ -245,7 +245,7 @@ def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Serve
 
 @pytest.mark.parametrize("is_one_disk", [False, True])
 def test_a_claim_is_on_the_disk_before_the_folder_has_a_statement(
-    server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch, is_one_disk: bool
+    server: Server, monkeypatch: pytest.MonkeyPatch, is_one_disk: bool
 ) -> None:
     """If the folder is on another disk than the database, no flush of the folder helps."""
     services = replace(server.services, is_one_disk=is_one_disk)
@@ -267,7 +267,7 @@ def test_a_claim_is_on_the_disk_before_the_folder_has_a_statement(
         return release
 
     write, state = Database.writing, FolderRegistry._state
-    wish, archive = parcel(demo)
+    wish, archive = parcel(DEMO)
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     server.owner.send(number, archive)
     with services.database.reading() as session:
@@ -344,8 +344,8 @@ def test_what_a_killed_server_left_is_settled_by_whoever_asks_next(
             assert [event.action for event in events(session, subject=name)].count("publish") == 1
 
 
-def test_an_upload_ends_and_is_nobody_elses(server: Server, demo: Files) -> None:
-    wish, archive = parcel(demo)
+def test_an_upload_ends_and_is_nobody_elses(server: Server) -> None:
+    wish, archive = parcel(DEMO)
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     server.owner.send(number, archive)
 
@@ -372,21 +372,19 @@ def test_a_folder_that_is_a_registry_gets_a_server_without_a_change(serve: Calla
 
 
 @pytest.mark.parametrize("state", ["yanked", "quarantined"])
-def test_a_release_is_not_announced_in_a_later_state(server: Server, demo: dict[str, str], state: str) -> None:
-    wish, _ = parcel(demo, **{state: "broken"})
+def test_a_release_is_not_announced_in_a_later_state(server: Server, state: str) -> None:
+    wish, _ = parcel(DEMO, **{state: "broken"})
     answer = server.owner.ask("POST", "uploads", wish)
     assert problem(answer) == (422, "usage")
     assert f"announced as {state}" in answer.json()["detail"]
 
 
 @pytest.mark.slow
-def test_an_adapter_larger_than_any_skill_goes_to_a_server_and_back(
-    server: Server, demo: Files, project: MakeProject
-) -> None:
+def test_an_adapter_larger_than_any_skill_goes_to_a_server_and_back(server: Server, project: MakeProject) -> None:
     """Its server decides how large it may be; other archives keep their limit."""
-    files = adapter_files(demo, weights=random.Random(0).randbytes(40 << 20))
+    files = adapter_files(DEMO, weights=random.Random(0).randbytes(40 << 20))
     content = {path: text.encode("latin-1") for path, text in files.items()}
-    place = project({"demo": demo, "demo-tiny": content})
+    place = project({"demo": DEMO, "demo-tiny": content})
 
     def publish(name: str, url: str) -> Outcome:
         known = replace(place, environment={**place.environment, token_variable(url): server.owner.token})
@@ -400,22 +398,22 @@ def test_an_adapter_larger_than_any_skill_goes_to_a_server_and_back(
         place.call("install", "demo-tiny", "--registry", url).ok()
         stored = next(Path(place.environment["SKILLPM_HOME"]).rglob("adapter_model.safetensors"))
         assert stored.read_bytes() == content["adapter_model.safetensors"]
-    unlike = parcel(demo, size=25 << 20)[0]
+    unlike = parcel(DEMO, size=25 << 20)[0]
     assert problem(server.owner.ask("POST", "uploads", unlike)) == (413, "too-large")
 
 
-def test_an_adapter_is_taken_like_a_skill_and_its_base_model_is_what_its_files_say(server: Server, demo: Files) -> None:
-    adapter = adapter_files(demo)
-    assert server.owner.publish(demo).status_code == server.owner.publish(adapter).status_code == 201
+def test_an_adapter_is_taken_like_a_skill_and_its_base_model_is_what_its_files_say(server: Server) -> None:
+    adapter = adapter_files(DEMO)
+    assert server.owner.publish(DEMO).status_code == server.owner.publish(adapter).status_code == 201
     page = DirectoryIndex(server.root, "shop").page("demo-tiny")
     assert page is not None and page.releases[0].adapter == "acme/tiny"
 
-    wish, archive = parcel(adapter_files(demo, version="1.1"))
+    wish, archive = parcel(adapter_files(DEMO, version="1.1"))
     wish["release"]["adapter"] = "evil/tiny"
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     answer = server.owner.send(number, archive)
     assert answer.status_code == 422 and "the adapter in the archive is not the announced one" in answer.text
-    wish, archive = parcel({**adapter_files(demo, version="1.2"), "plugin.py": "print(1)\n"})
+    wish, archive = parcel({**adapter_files(DEMO, version="1.2"), "plugin.py": "print(1)\n"})
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
     answer = server.owner.send(number, archive)
     assert answer.status_code == 422 and "[SK430]" in answer.text

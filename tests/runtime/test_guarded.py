@@ -258,10 +258,8 @@ def test_a_skills_worker_cannot_change_the_verdict_of_a_hosts_verifier(bench: Be
     host = Host()
     host.register(module, "acme", "acme 1")
     verdict = {"verdict": {"status": "passed", "score": 1.0, "components": {}, "reasons": []}}
-    skill = bench.skill({"plugin.py": LYING.replace("LIES", repr(verdict))})
     deed = "return [Verdict(status='failed', score=0.25, reasons=('host',))]"
-    with bench.scorer(skill, host=host) as scorer:
-        (judgement,) = scorer.judge([episode(deed)])
+    (judgement,) = bench.judge([episode(deed)], {"plugin.py": LYING.replace("LIES", repr(verdict))}, host=host)
     assert judgement.verdict == Verdict(status="failed", score=0.25, reasons=("host",))
     assert judgement.rewards == {"first": 0.5, "graded": 0.25, "second": 0.5, "signed": -1.0, "tool_call": 0.0}
 
