@@ -16,6 +16,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
+from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox, choose
 from skillpm.storage.store import Store
@@ -58,6 +59,14 @@ def episode(
     task = Task.of(skill=skill, system="", request=request, expected=expected, split="train", origin="rule")
     text = json.dumps(expected) if completion is None else completion
     return Episode(task=task, messages=(Message(role="assistant", content=text),))
+
+
+def hosting(**plugins: object) -> Host:
+    """Return a host with these plugins, each by its name."""
+    host = Host()
+    for name, plugin in plugins.items():
+        host.register(plugin, name, "acme 1")
+    return host
 
 
 @dataclass(frozen=True)

@@ -235,22 +235,22 @@ def test_numbers_of_any_size_and_bounds_are_written_where_the_contract_takes_the
     assert written is None or not contract.problems(json.loads(written)), (written, number)
 
 
-def test_a_number_or_an_object_is_written_as_either() -> None:
-    place = {"type": ["number", "object"], "properties": {"row": {"type": "integer"}}, "additionalProperties": False}
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        (
+            {"type": ["number", "object"], "properties": {"row": {"type": "integer"}}, "additionalProperties": False},
+            (-2.5, {"row": 7}),
+        ),
+        # the engine itself takes a multiple of 0.25 with two decimals alone; that it is one is left to the verifier
+        ({"type": "number", "minimum": 0, "multipleOf": 0.25}, (0, 0.5, 1.5, 19.75)),
+    ],
+    ids=["a number or an object", "multiples of a fraction"],
+)
+def test_values_are_taken_as_models_are_trained_to_write_them(place: dict[str, Any], values: tuple[Any, ...]) -> None:
     schema = {"type": "object", "properties": {"place": place}, "required": ["place"], "additionalProperties": False}
     tool = {"name": "go", "description": "Does it.", "input_schema": schema}
     contract = Contract(ContractDocument.model_validate({"contract": 1, "system_prompt": "Answer.", "tools": [tool]}))
-    for value in (-2.5, {"row": 7}):
-        text, follower = json.dumps({"tool": "go", "args": {"place": value}}), matcher(contract)
-        assert follower.consume_tokens(list(text.encode())) and follower.is_accepting(), text
-
-
-def test_multiples_of_a_fraction_are_accepted_as_models_are_trained_to_write_them() -> None:
-    """The engine itself takes a multiple of 0.25 with two decimals alone; that it is one is left to the verifier."""
-    price = {"type": "number", "minimum": 0, "multipleOf": 0.25}
-    schema = {"type": "object", "properties": {"price": price}, "required": ["price"], "additionalProperties": False}
-    tool = {"name": "buy", "description": "Does it.", "input_schema": schema}
-    contract = Contract(ContractDocument.model_validate({"contract": 1, "system_prompt": "Answer.", "tools": [tool]}))
-    for value in (0, 0.5, 1.5, 19.75):
-        text, follower = contract.render({"tool": "buy", "args": {"price": value}}), matcher(contract)
+    for value in values:
+        text, follower = contract.render({"tool": "go", "args": {"place": value}}), matcher(contract)
         assert follower.consume_tokens(list(text.encode())) and follower.is_accepting(), text

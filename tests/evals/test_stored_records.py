@@ -53,28 +53,21 @@ def test_a_broken_evaluation_is_refused_as_if_it_were_read_at_once(
         assert str(stored.value) == str(whole.value)
 
 
-def test_answers_of_no_task_set_are_refused(server: Server, make_arm: MakeArm, tmp_path: Path) -> None:
-    document = json.loads(server.assembled(make_arm("base", [1])).text())
-    document["task_sets"] = []
-    (tmp_path / "e.json").write_text(json.dumps(document))
-    with pytest.raises(DocumentError, match="arm `base` has answers of `"):
-        read_stored(tmp_path / "e.json")
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda arms: arms[0]["records"].append(arms[0]["records"][2]), r"`arms.0.records.12`: a second answer to its"),
-        (lambda arms: arms.append(arms[0]), "has two arms `base`"),
-        (lambda arms: arms[0]["records"][1].update(prompt_tokens=1 << 32), "prompt_tokens.*less than"),
-        (lambda arms: arms[0]["records"][1].update(repeat=1000), "repeat.*less than"),
+        (lambda sets, arms: sets.clear(), "arm `base` has answers of `"),
+        (lambda sets, arms: arms[0]["records"].append(arms[0]["records"][2]), "arms.0.records.12`: a second answer to"),
+        (lambda sets, arms: arms.append(arms[0]), "has two arms `base`"),
+        (lambda sets, arms: arms[0]["records"][1].update(prompt_tokens=1 << 32), "prompt_tokens.*less than"),
+        (lambda sets, arms: arms[0]["records"][1].update(repeat=1000), "repeat.*less than"),
     ],
 )
-def test_what_would_be_counted_twice_or_beyond_all_measure_is_refused(
-    server: Server, make_arm: MakeArm, tmp_path: Path, change: Callable[[list[Any]], None], said: str
+def test_what_belongs_nowhere_or_would_be_counted_twice_or_beyond_all_measure_is_refused(
+    server: Server, make_arm: MakeArm, tmp_path: Path, change: Callable[[list[Any], list[Any]], None], said: str
 ) -> None:
     document = json.loads(server.assembled(make_arm("base", [1])).text())
-    change(document["arms"])
+    change(document["task_sets"], document["arms"])
     (tmp_path / "e.json").write_text(json.dumps(document))
     with pytest.raises(DocumentError, match=said):
         read_stored(tmp_path / "e.json")

@@ -14,7 +14,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime import guarded
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
-from tests.skill_code import Bench, episode
+from tests.skill_code import Bench, episode, hosting
 
 DEEDS = """
 import asyncio, sys
@@ -90,6 +90,15 @@ REWARD = """
 def skillpm_rewards(skill):
     return [RewardFunction("extra", lambda task, episode, verdict: act(episode.completion))]
 """
+
+
+def module_of(hooks: str) -> ModuleType:
+    """Return the module of a distribution's plugin with these hooks."""
+    module = ModuleType("acme_plugin")
+    exec(DEEDS + hooks, module.__dict__)
+    return module
+
+
 JudgeWith = Callable[[str, Sequence[str]], list[Judgement]]
 
 
@@ -98,15 +107,10 @@ def judge_with(request: pytest.FixtureRequest, bench: Bench) -> JudgeWith:
     """Return ``judge_with(hooks, texts)``: judged by such code, which does what each text says."""
 
     def judge(hooks: str, texts: Sequence[str]) -> list[Judgement]:
-        host, files = Host(), {}
+        answers = [episode(text) for text in texts]
         if request.param == "a skill's plugin.py":
-            files["plugin.py"] = DEEDS + hooks
-        else:
-            module = ModuleType("acme_plugin")
-            exec(DEEDS + hooks, module.__dict__)
-            host.register(module, "plugin.py", "acme 1")
-        with bench.scorer(bench.skill(files), host=host) as scorer:
-            return scorer.judge([episode(text) for text in texts])
+            return bench.judge(answers, {"plugin.py": DEEDS + hooks}, host=Host())
+        return bench.judge(answers, host=hosting(**{"plugin.py": module_of(hooks)}))
 
     return judge
 
@@ -158,11 +162,7 @@ def test_a_verifier_whose_every_answer_takes_long_to_fail_is_not_asked_about_all
 
 
 def test_a_persons_interrupt_passes_through_a_plugin(bench: Bench) -> None:
-    module = ModuleType("acme_plugin")
-    exec(DEEDS + REWARD, module.__dict__)
-    host = Host()
-    host.register(module, "acme", "acme 1")
-    with bench.scorer(bench.skill(), host=host) as scorer, pytest.raises(KeyboardInterrupt):
+    with bench.scorer(bench.skill(), host=hosting(acme=module_of(REWARD))) as scorer, pytest.raises(KeyboardInterrupt):
         scorer.judge([episode("raise KeyboardInterrupt")])
 
 
@@ -253,10 +253,7 @@ def test_a_worker_that_declares_other_rewards_when_it_is_started_again_is_refuse
 
 def test_a_skills_worker_cannot_change_the_verdict_of_a_hosts_verifier(bench: Bench) -> None:
     """It is asked a second time, for its own rewards alone."""
-    module = ModuleType("acme_plugin")
-    exec(DEEDS + VERIFIER, module.__dict__)
-    host = Host()
-    host.register(module, "acme", "acme 1")
+    host = hosting(acme=module_of(VERIFIER))
     verdict = {"verdict": {"status": "passed", "score": 1.0, "components": {}, "reasons": []}}
     deed = "return [Verdict(status='failed', score=0.25, reasons=('host',))]"
     (judgement,) = bench.judge([episode(deed)], {"plugin.py": LYING.replace("LIES", repr(verdict))}, host=host)

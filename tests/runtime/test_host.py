@@ -24,7 +24,7 @@ from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import OWN_EXPORTERS, Host
 from skillpm.runtime.plugins import MAX_TOLD
-from tests.skill_code import Bench, episode
+from tests.skill_code import Bench, episode, hosting
 from tests.whole.test_start_up import imported
 
 
@@ -143,16 +143,13 @@ def test_a_failure_whose_message_cannot_be_read_is_a_failure_like_any_other(benc
         def skillpm_rewards(self, skill: Skill) -> Iterator[RewardFunction]:
             raise UnreadableError
 
-    host = Host()
-    host.register(Plugin(), "unreadable", "acme 1")
+    host = hosting(unreadable=Plugin())
     build_catalogue([bench.skill()], host)
     assert [failure.message for failure in host.failures] == ["UnreadableError: (its message cannot be read)"]
 
 
 def test_one_plugin_that_fails_costs_the_others_nothing(bench: Bench) -> None:
-    host = Host()
-    host.register(Exploding(), "exploding", "acme 1")
-    host.register(Rewarding(), "rewarding", "bolt 1")
+    host = hosting(exploding=Exploding(), rewarding=Rewarding())
     contributions = build_catalogue([bench.skill()], host)["serving"]
     assert [reward.name for reward in contributions.rewards] == ["brevity", "graded", "signed", "tool_call"]
     assert contributions.origins["reward:brevity"] == "rewarding"
@@ -160,16 +157,13 @@ def test_one_plugin_that_fails_costs_the_others_nothing(bench: Bench) -> None:
 
 
 def test_two_rewards_of_one_name_are_an_error_that_names_both_plugins(bench: Bench) -> None:
-    host = Host()
-    host.register(Rewarding("graded"), "rewarding", "acme 1")
+    host = hosting(rewarding=Rewarding("graded"))
     with pytest.raises(PluginError, match="conventions and rewarding both bring a reward called `graded`"):
         build_catalogue([bench.skill()], host)
 
 
 def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(bench: Bench) -> None:
-    host = Host()
-    host.register(Lenient(), "lenient", "acme 1")
-    host.register(Rewarding(), "rewarding", "acme 1")
+    host = hosting(lenient=Lenient(), rewarding=Rewarding())
     (judgement,) = bench.judge([episode("1234")], host=host)
     assert judgement.verdict.reasons == ("lenient",)
     assert judgement.rewards == {"graded": 1.0, "signed": 1.0, "tool_call": 0.0, "brevity": 0.2}
@@ -184,26 +178,21 @@ def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(benc
     ],
 )
 def test_contributions_say_what_judges(bench: Bench, files: dict[str, str], is_brought: bool, verifier: str) -> None:
-    host = Host()
-    if is_brought:
-        host.register(Lenient(), "lenient", "acme 1")
+    host = hosting(lenient=Lenient()) if is_brought else Host()
     contributions = build_catalogue([bench.skill(files)], host)["serving"]
     assert (contributions.verifier, contributions.is_judged_by_contract) == (verifier, verifier == "contract.yaml")
 
 
 def test_a_skills_own_verifier_wins_over_a_hosts(bench: Bench) -> None:
-    host = Host()
-    host.register(Lenient(), "lenient", "acme 1")
+    host = hosting(lenient=Lenient())
     own = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
     with bench.scorer(bench.skill({"verifier.py": own}), host=host) as scorer:
         assert scorer.judge([episode("x")])[0].verdict.status == "failed"
 
 
 def test_observers_hear_of_every_judgement_and_their_failures_change_nothing(bench: Bench) -> None:
-    host = Host()
     listening, failing = Listening(), Listening(fails=True)
-    host.register(listening, "listening", "acme 1")
-    host.register(failing, "failing", "acme 1")
+    host = hosting(listening=listening, failing=failing)
     judgements = bench.judge([episode("x")] * (MAX_TOLD + 2), host=host)
     assert [item.verdict.status for item in judgements] == ["failed"] * (MAX_TOLD + 2)
     assert listening.told == [("x", "failed")] * (MAX_TOLD + 2)
@@ -231,15 +220,13 @@ class Rules:
     ],
 )
 def test_what_is_no_layout_rule_of_its_own_names_its_plugin(rules: list[Any], reason: str) -> None:
-    host = Host()
-    host.register(Rules(*rules), "rules", "acme 1")
+    host = hosting(rules=Rules(*rules))
     with pytest.raises(PluginError, match=f"^rules: {reason}$"):
         host.layout_rules()
 
 
 def test_a_rule_keeps_its_text_where_it_is_guarded() -> None:
-    host = Host()
-    host.register(Rules(no_owner), "rules", "acme 1")
+    host = hosting(rules=Rules(no_owner))
     assert [rule.text() for rule in host.layout_rules()] == [no_owner.text()]
 
 
@@ -259,8 +246,7 @@ class Embedding:
     ids=["too few", "two dimensions", "no numbers", "nothing", "no vectors"],
 )  # fmt: skip
 def test_a_model_of_meaning_that_gives_something_else_is_named(vectors: object) -> None:
-    host = Host()
-    host.register(Embedding(vectors), "meaning", "acme 1")
+    host = hosting(meaning=Embedding(vectors))
     embedder = host.embedder()
     assert embedder is not None
     with pytest.raises(PluginError, match=r"^meaning: embedder `acme`: "):
@@ -268,9 +254,7 @@ def test_a_model_of_meaning_that_gives_something_else_is_named(vectors: object) 
 
 
 def test_two_models_of_meaning_are_an_error_that_names_both_plugins() -> None:
-    host = Host()
-    for name in ("one", "two"):
-        host.register(Embedding([]), name, "acme 1")
+    host = hosting(one=Embedding([]), two=Embedding([]))
     with pytest.raises(PluginError, match=r"^one and two both embed texts$"):
         host.embedder()
 
@@ -301,8 +285,7 @@ class Exporters:
 
 @pytest.mark.parametrize("name", OWN_EXPORTERS)
 def test_an_exporter_whose_name_is_built_in_is_refused(name: str) -> None:
-    host = Host()
-    host.register(Exporters("mine", name), "acme", "acme 1")
+    host = hosting(acme=Exporters("mine", name))
     with pytest.raises(PluginError, match=f"acme: the exporter `{name}` is built in"):
         host.exporters()
 
@@ -329,8 +312,7 @@ def task(number: int) -> Task:
 
 
 def test_a_hosts_synthesis_rule_is_run_here_and_no_longer_than_is_asked(bench: Bench) -> None:
-    host = Host()
-    host.register(Making(task(0), task(1), lambda: 1 / 0), "making", "acme 1")
+    host = hosting(making=Making(task(0), task(1), lambda: 1 / 0))
     made = host.synthesise(bench.skill(), "made", [], seed=0, count=2)
     assert made == [task(0), task(1)]
     assert host.synthesise(bench.skill(), "another", [], seed=0, count=2) is None
@@ -340,7 +322,6 @@ def test_a_hosts_synthesis_rule_is_run_here_and_no_longer_than_is_asked(bench: B
     ("item", "reason"), [(lambda: 1 / 0, "ZeroDivisionError"), ("text", "not a Task"), (sys.exit, "SystemExit")]
 )
 def test_a_hosts_synthesis_rule_that_fails_names_its_plugin(bench: Bench, item: Any, reason: str) -> None:
-    host = Host()
-    host.register(Making(item), "making", "acme 1")
+    host = hosting(making=Making(item))
     with pytest.raises(PluginError, match=f"^making: rule `made`: .*{reason}"):
         host.synthesise(bench.skill(), "made", [], seed=0, count=2)

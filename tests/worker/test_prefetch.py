@@ -22,12 +22,11 @@ from skillpm.model.progress import Figure
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
-from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox
 from skillpm.worker.process import WorkerProcess
 from skillpm.worker.settings import WorkerSettings
-from tests.skill_code import Bench, episode
+from tests.skill_code import Bench, episode, hosting
 
 COUNTING = """
 from skillpm.plugin import Verdict
@@ -222,8 +221,7 @@ def test_plugins_of_the_host_are_asked_and_told_where_and_when_they_always_were(
         def skillpm_scored(self, attempt: Any, judgement: Any) -> None:
             seen.append(("scored", attempt.completion, threading.current_thread()))
 
-    host = Host()
-    host.register(Plugin(), "acme", "acme 1")
+    host = hosting(acme=Plugin())
     with bench.scorer(bench.skill(), host=host) as scorer:
         scorer.prefetch([episode("b"), episode("a")])
         judgements = scorer.judge([episode("a"), episode("b")])

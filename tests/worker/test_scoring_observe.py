@@ -15,9 +15,8 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
 from skillpm.plugin import hookimpl
-from skillpm.runtime.host import Host
 from tests.scripted_policy import Count, ScriptedPolicy
-from tests.skill_code import Bench, episode
+from tests.skill_code import Bench, episode, hosting
 
 WORLD = '''
 import os, time
@@ -72,8 +71,7 @@ def test_the_environment_of_a_host_s_plugin_is_asked_where_its_verifier_judges(b
                 None if attempt.completion == "end" else f"{attempt.completion:.{80 // len(attempt.completion)}} shown"
             )
 
-    host = Host()
-    host.register(Plugin(), "acme", "acme 1")
+    host = hosting(acme=Plugin())
     with bench.scorer(bench.skill({"verifier.py": None}), host=host) as scorer:
         assert scorer.observer is not None
         look, end, failed = scorer.observe([episode("look"), episode("end"), episode("")])
