@@ -61,7 +61,6 @@ def command(run: Path, changes: tuple[str, ...], limit: int | None, margin: floa
 
 
 def _print_round(chosen: Round) -> None:
-    """Print what the round learns from."""
     note(f"run: {chosen.run.name}")
     for skill, number in chosen.traces.items():
         note(f"from use: {count(number, 'answer')} to {skill} that you approved or edited")

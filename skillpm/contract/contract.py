@@ -159,7 +159,6 @@ class Contract:
             return judge_answer(gold, Answer(None, False, TOO_DEEP), []), None
 
     def _assess_object(self, gold: AnyGold, answer: Answer) -> tuple[Verdict, Argv | None]:
-        """Judge an answer with an object."""
         assert answer.value is not None
         problems, argv = self._examine(answer.value)
         if problems or not answer.only_json or not is_near(gold, answer.value):

@@ -152,7 +152,6 @@ def _most_repeats(cells: Iterable[Cell]) -> int:
 
 
 def _repeated(cell: Cell | None, k: int) -> list[str]:
-    """Return pass@k and pass^k."""
     item = next((item for item in cell.repeated if item.k == k), None) if cell else None
     return ["-", "-"] if item is None else [_share(item.one), _share(item.every)]
 

@@ -73,7 +73,6 @@ def _keys(model: type[BaseModel]) -> frozenset[str]:
 
 @cache
 def _all_models(model: type[BaseModel]) -> frozenset[type[BaseModel]]:
-    """Return a model and each model inside it."""
     seen: set[type[BaseModel]] = set()
     pending = [model]
     while pending:

@@ -130,7 +130,6 @@ def _listing(folder: Path) -> tuple[list[str], list[str], list[str]]:
 
 
 def _leads_to_skills(link: Path) -> bool:
-    """Does a link lead to a skill, or to a folder of skills?"""
     with suppress(OSError), os.scandir(link) as entries:
         inside = islice(entries, MAX_FOLDERS)
         return any(entry.name == "SKILL.md" or os.access(f"{entry.path}/SKILL.md", os.F_OK) for entry in inside)

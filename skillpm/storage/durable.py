@@ -56,5 +56,4 @@ def _flush_file(path: Path | str) -> None:
 
 @cache
 def _syncfs() -> Any:
-    """Return Linux's syncfs, or None."""
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform == "linux" else None

@@ -50,7 +50,6 @@ def emphasised(document: SynthesisDocument, factors: Mapping[str, float]) -> Syn
 
 
 def _label(rule: TaskRule) -> str:
-    """Return the label of a rule's answers."""
     if rule.kind == "ask":
         return f"ask {rule.tool}"
     return f"refuse {rule.refuse}" if rule.refuse is not None else rule.tool or "answer"

@@ -211,7 +211,6 @@ class Follower:
                         _forget(execute, name)
 
     def _index_pages(self, stamps: Mapping[str, str]) -> None:
-        """Index some pages, each with its stamp."""
         pages = [(name, self._read(name)) for name in stamps]
         with self._engine.writing() as execute:
             for name, found in pages:

@@ -47,7 +47,6 @@ RULES = RuleSet()
 
 
 def _shown(kind: Hidden, label: str, hint: str, subject: Subject) -> Iterator[Problem]:
-    """Yield one kind of hidden text."""
     yield from subject.contents.problems(kind, label, hint)
     if subject.fields and "\\" in (subject.parts.yaml or ""):
         yield from _escaped(subject, kind, label, hint)

@@ -43,7 +43,6 @@ RULES = RuleSet()
 
 
 def _shown(kind: Told, title: str, hint: str, subject: Subject) -> Iterator[Problem]:
-    """Yield one kind of order."""
     yield from subject.contents.problems(kind, title, hint)
     for path, data in subject.contents.archives.items() if kind is Told.PASSWORD else ():
         if encrypted_archive(data):

@@ -140,7 +140,6 @@ class TransformersPolicy:
     def _answered(
         self, places: range, prompts: Sequence[Sequence[Message]], max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
-        """Yield the completions of the prompts at some places."""
         render = self._conversation.prompt if self._skip_special_tokens else self._conversation.announced
         most = window(self._model) - max_new_tokens
         tokens = {}

@@ -171,7 +171,6 @@ def _end_with(link: Connection, others: Machines) -> None:
 
 
 def _end_with_others(launcher: Launcher, error: SkillpmError | None) -> None:
-    """End with the processes of other machines."""
     with suppress(OSError):
         launcher.tell(*(("interrupted",) if error is None else ("failed", error)))
     os._exit(_ORPHANED)
