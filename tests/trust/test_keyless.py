@@ -18,7 +18,7 @@ from skillpm.model.key import Identity
 from skillpm.model.release import Envelope, Release
 from skillpm.trust import keyless
 from skillpm.trust.signature import sign, signer
-from tests.conftest import Outcome, Project
+from tests.conftest import ROOT, Outcome, Project
 from tests.shop import MakeProject, skill_files
 
 pytest.importorskip("sigstore")
@@ -287,5 +287,5 @@ def test_without_the_library_nothing_is_taken_for_signed(
     for name in ("sigstore.models", "sigstore.oidc"):
         monkeypatch.setitem(sys.modules, name, None)
     failed = at_work().call("install", "mine", "--registry", place.root / "shop")
-    failed.fails(4, "cannot be checked here", "pip install 'skillpm-core[sigstore]'")
+    failed.fails(4, "cannot be checked here", f"pip install '{ROOT}[sigstore]'")
     place.call("publish", "v1.1", "--registry", "shop", "--keyless").fails(2, "needs sigstore")
