@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from skillpm.storage.files import fsync_folder
+from skillpm.storage.files import fsync_folder, opened
 
 
 def flush(roots: Sequence[Path]) -> None:
@@ -28,13 +28,10 @@ def flush(roots: Sequence[Path]) -> None:
             _flush_tree(root)
         return
     for root in {root.stat().st_dev: root for root in roots}.values():
-        descriptor = os.open(root, os.O_RDONLY)
-        try:
+        with opened(root) as descriptor:
             if call(descriptor):
                 number = ctypes.get_errno()
                 raise OSError(number, os.strerror(number), str(root))
-        finally:
-            os.close(descriptor)
 
 
 def _flush_tree(root: Path) -> None:
@@ -47,11 +44,8 @@ def _flush_tree(root: Path) -> None:
 
 
 def _flush_file(path: Path | str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
+    with opened(path) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @cache

@@ -21,11 +21,12 @@ class _OpenFile:
 
     def __init__(self, file: IO[bytes]) -> None:
         self.turn = threading.Lock()
-        weakref.finalize(self, _close, file)
+        weakref.finalize(self, close_temporary, file)
 
 
-def _close(file: IO[bytes]) -> None:
-    with contextlib.suppress(OSError):  # of a temporary file; what could not be written was refused before
+def close_temporary(file: IO[bytes]) -> None:
+    """Close a temporary file that nobody reads any more: a full disk does not take its last lines, or refused them."""
+    with contextlib.suppress(OSError):
         file.close()
 
 

@@ -228,13 +228,21 @@ def remove_drafts(path: Path) -> None:
             draft.unlink(missing_ok=True)
 
 
-def fsync_folder(folder: Path) -> None:
-    """Flush a rename in this folder to the disk, if the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+@contextlib.contextmanager
+def opened(path: Path | str, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """Yield the descriptor of a path, and close it. Raises OSError."""
+    descriptor = os.open(path, flags)
     try:
-        os.fsync(descriptor)
-    except OSError as error:  # some network file systems cannot fsync a folder
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Flush a rename in this folder to the disk, if the file system can."""
+    with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        try:
+            os.fsync(descriptor)
+        except OSError as error:  # some network file systems cannot fsync a folder
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise

@@ -6,12 +6,11 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from skillpm.model.order import shuffle
+from skillpm.storage.file_rows import close_temporary
 from skillpm.storage.files import DiskErrors
 
 _BUFFER = 1 << 16  # bytes that are written at once
@@ -38,7 +37,7 @@ class TemporaryLines:
         self._errors = DiskErrors("write rows to", Path(tempfile.gettempdir()))
         with self._errors:
             self._file = tempfile.TemporaryFile(buffering=_BUFFER)  # noqa: SIM115  it is open as long as the object
-        weakref.finalize(self, _close, self._file)
+        weakref.finalize(self, close_temporary, self._file)
 
     def append(self, lines: bytes) -> None:
         """Add one or several lines."""
@@ -64,11 +63,6 @@ class TemporaryLines:
                 block = os.pread(self._file.fileno(), min(_BLOCK, end - place), place)
             place += len(block)
             yield block
-
-
-def _close(file: IO[bytes]) -> None:
-    with suppress(OSError):  # a full disk does not take the last lines either, and nobody reads them any more
-        file.close()
 
 
 def shuffled(lines: Iterable[bytes], size: int, bits: Callable[[int], int]) -> Iterator[list[bytes]]:

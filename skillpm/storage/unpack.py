@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.layout.tree import Tree
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import opened, storage_error
 
 _FOLDER_MODE = 0o775  # without the umask; never writable by everybody
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -26,7 +25,8 @@ def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
     path, bits = "", 0o555 if read_only else 0o755
     try:
         folder.mkdir(_FOLDER_MODE, parents=True)
-        with _opened(folder) as root:
+        # what is written below it stays in it, whatever becomes of its name
+        with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as root:
             folders = {""}
             for path in tree.paths():
                 _make_parents(root, path[: path.rfind("/") + 1], folders)
@@ -41,16 +41,6 @@ def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None
-
-
-@contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    """Yield an open folder: what is written below it stays in it, whatever becomes of its name."""
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield root
-    finally:
-        os.close(root)
 
 
 def _make_parents(root: int, folder: str, folders: set[str]) -> None:

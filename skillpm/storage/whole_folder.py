@@ -10,7 +10,7 @@ from glob import escape
 from pathlib import Path
 
 from skillpm.errors import StorageError, UsageError
-from skillpm.storage.files import DiskErrors, fsync_folder
+from skillpm.storage.files import DiskErrors, fsync_folder, opened
 from skillpm.storage.process_lock import try_lock
 from skillpm.storage.swap import TEMPORARY, exchange
 from skillpm.storage.unpack import remove_tree
@@ -62,13 +62,10 @@ def whole_folder(path: Path, option: str = "--output", *, over: bool = False) ->
 def _remove_leftovers(path: Path) -> None:
     """Remove the folders of processes that were killed: nobody has their locks."""
     for left in path.parent.glob(f".{escape(path.name)}{TEMPORARY}*"):
-        with suppress(OSError):  # another process was faster, it is no folder, or there are no locks
-            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if try_lock(descriptor, alone=True):
-                    remove_tree(left)
-            finally:
-                os.close(descriptor)
+        # another process was faster, it is no folder, or there are no locks
+        with suppress(OSError), opened(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as descriptor:
+            if try_lock(descriptor, alone=True):
+                remove_tree(left)
 
 
 def _new_folder(path: Path) -> tuple[Path, int]:
