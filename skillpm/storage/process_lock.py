@@ -58,7 +58,7 @@ class ProcessLock:
         """Take the shared lock, or change an exclusive one to it. Raises BusyError."""
         self._wait(wait, alone=False)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Free the lock and close the file."""
         os.close(self._descriptor)
 
@@ -102,12 +102,9 @@ class ProcessLock:
 @contextlib.contextmanager
 def locked(path: Path, wait: float = WAIT) -> Iterator[ProcessLock]:
     """Hold the exclusive lock on a file, which the holder may remove. Raises StorageError, BusyError."""
-    lock = ProcessLock(path)
-    try:
+    with contextlib.closing(ProcessLock(path)) as lock:
         lock.exclusive(wait)
         yield lock
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from skillpm.errors import BusyError, StorageError
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.storage.durable import flush
 from skillpm.storage.files import DiskErrors, fsync_folder, storage_error
-from skillpm.storage.process_lock import WAIT, ProcessLock
+from skillpm.storage.process_lock import WAIT, ProcessLock, locked
 from skillpm.storage.unpack import remove_tree, unpack
 
 FETCH_AGAIN = "run `skillpm install` to fetch it again"  # the hint where an entry is missing or damaged
@@ -90,7 +90,7 @@ class Store:
         finally:
             self._writing = False
             self._added.clear()
-            lock.release()
+            lock.close()
 
     def add(self, tree: Tree) -> Path:
         """Store a tree and return its folder; a damaged entry is replaced. Raises StorageError."""
@@ -123,7 +123,7 @@ class Store:
         finally:
             with contextlib.suppress(OSError):
                 lock.path.unlink(missing_ok=True)
-            lock.release()
+            lock.close()
 
     def digests(self) -> list[str]:
         """Return the digests of all entries, whole or damaged."""
@@ -138,13 +138,9 @@ class Store:
             StorageError: the store cannot be written.
             BusyError: writers have held it for ``wait`` seconds.
         """
-        lock = ProcessLock(self.root / "lock")
-        try:
-            lock.exclusive(wait)
+        with locked(self.root / "lock", wait):
             self._remove_leftovers()
             yield
-        finally:
-            lock.release()
 
     def remove(self, digest: str) -> None:
         """Remove an entry in one step, so that a killed clean-up leaves no partial entry; call it while cleaning.

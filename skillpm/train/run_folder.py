@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -97,25 +97,19 @@ class RunFolder:
         Raises:
             BusyError: another process does.
         """
-        lock = ProcessLock(self.path / _LOCK)
-        try:
+        with closing(ProcessLock(self.path / _LOCK)) as lock:
             if not lock.try_exclusive():
                 raise BusyError(f"another skillpm trains in {self.path}", hint="wait until it ends, or end it")
             yield
             lock.path.unlink(missing_ok=True)
-        finally:
-            lock.release()
 
     @property
     def is_in_use(self) -> bool:
         """Does a process train in this folder?"""
         if not (self.path / _LOCK).is_file():
             return False
-        lock = ProcessLock(self.path / _LOCK)
-        try:
+        with closing(ProcessLock(self.path / _LOCK)) as lock:
             return not lock.try_exclusive()
-        finally:
-            lock.release()
 
     @property
     def manifest(self) -> RunManifest:

@@ -84,7 +84,7 @@ def test_leftovers_are_left_alone_while_another_writer_lives(tmp_path: Path) -> 
     left.mkdir(parents=True)
     Store(tmp_path).add(TREE)
     assert left.exists()
-    other.release()
+    other.close()
 
 
 def test_a_writer_that_waits_too_long_says_so(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     holder.wait()
     holder.stdout.close()
     lock.exclusive(wait=5)
-    lock.release()
+    lock.close()
 
 
 @pytest.mark.attack(66)
