@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from math import ceil
 from typing import TYPE_CHECKING
 
 from skillpm.model.ports import Judge
@@ -41,6 +42,7 @@ BATCH = 512  # rows that go to the verifier in one message
 REPHRASED_BATCH = 32  # where a model writes anew: a person sees how far it is
 MISSES_IN_A_ROW = 1_000  # a family that gives nothing new so often is exhausted
 MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of it
+SEEDS_BESIDE_RULES = 0.5  # the most that seeds are of the rows, while rules give others
 DOUBTS = 10  # about the rules of a skill that are told one by one
 SEED = "seed"
 _NO_RULES = SynthesisDocument.made(
@@ -134,32 +136,41 @@ class _Maker:
         self.collectors[split], self.asked[split] = rows, asked
         rows.avoid(self._suites.tasks)
         self._progress.start(f"{self.name} {split.replace('_', '-')}", asked)
-        if split == "train":
-            seeds = [
-                Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
-                for seed in self._seeds_to_learn()[:asked]
-            ]
-            rows.verify([row for row in rows.take(seeds) if isinstance(row, Row)], self._verifier)
-            self._progress.advance(len(rows.kept))
-        self._seeds[split] = rows.kept.next_number
         families = self._families(split, asked, run)
+        approved, own = self._seeds_to_learn() if split == "train" else ([], [])
+        seeds = iter(approved + own)
+        most = max(len(approved), ceil(asked * SEEDS_BESIDE_RULES)) if families else asked
+        self._take_seeds(rows, seeds, min(asked, most))
+        self._seeds[split] = rows.kept.next_number
         self._fill(rows, families, asked)
+        self._take_seeds(rows, seeds, asked)
+        if left := sum(1 for _ in seeds):
+            self.notes.append(f"{left} of {len(approved) + len(own)} seeds are left out: more rows have more of them")
         for family in families:
             rows.rejected.update(family.rejected)
         if len(rows.kept) < asked:
             self._shortages[split] = _shortage(rows, families)
         self._progress.finish()
 
-    def _seeds_to_learn(self) -> list[Seed]:
-        """Return the skill's seeds, and those of use that show nothing that is held out."""
-        left = [
-            seed
-            for seed in self.contributions.seeds
-            if TRACE in seed.tags and self._held_out.stands_in(seed.request, seed.expected)
-        ]
-        if left:
-            self.notes.append(f"{len(left)} approved requests are left out: they show what is held out of training")
-        return [seed for seed in self.contributions.seeds if seed not in left]
+    def _seeds_to_learn(self) -> tuple[list[Seed], list[Seed]]:
+        """Return what people approved in use, without what shows what is held out, and the skill's own by chance."""
+        used = [seed for seed in self.contributions.seeds if TRACE in seed.tags]
+        approved = [seed for seed in used if not self._held_out.stands_in(seed.request, seed.expected)]
+        if left := len(used) - len(approved):
+            self.notes.append(f"{left} approved requests are left out: they show what is held out of training")
+        own = [seed for seed in self.contributions.seeds if TRACE not in seed.tags]
+        return approved, random_of(self.name, SEED, self._seed).sample(own, len(own))
+
+    def _take_seeds(self, rows: RowCollector, seeds: Iterator[Seed], goal: int) -> None:
+        """Take the next seeds until there are ``goal`` rows, or no more seeds."""
+        while drawn := [*islice(seeds, max(0, goal - len(rows.kept)))]:
+            offers = [
+                Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
+                for seed in drawn
+            ]
+            before = len(rows.kept)
+            rows.verify([row for row in rows.take(offers) if isinstance(row, Row)], self._verifier)
+            self._progress.advance(max(0, len(rows.kept) - before))
 
     def _families(self, split: Split, asked: int, run: RuleRunner | None) -> list[Family]:
         families: list[Family] = []

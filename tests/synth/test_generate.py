@@ -391,10 +391,34 @@ def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names() -> None:
 def test_seeds_come_first_and_count_among_the_rows(document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=10, held_out=0, seed=0)
     assert [task.origin for task in made.train] == ["seed", "seed", *["rule"] * 8]
-    assert made.train[1].tags == ("hand",)
+    assert {task.tags for task in made.train[:2]} == {(), ("hand",)}
     assert [
         task.origin for task in synthesise([given(document, seeds=SEEDS)], judge, rows=1, held_out=0, seed=0).train
     ] == ["seed"]
+
+
+def test_seeds_are_half_of_the_rows_where_there_are_more_and_rules_give_the_others(document: dict[str, Any]) -> None:
+    def numbered(word: str, *tags: str) -> list[Seed]:
+        return [
+            Seed(request=f"{word} {port}", expected={"tool": "stop", "args": {"port": port}}, tags=tags)
+            for port in range(40_000, 40_030)
+        ]
+
+    def origins(document: dict[str, Any] | None, seeds: list[Seed], rows: int) -> Counter[str]:
+        made = synthesise([given(document, seeds=seeds)], judge, rows=rows, held_out=0, seed=0)
+        learned = sum(task.origin != "rule" for task in made.train)
+        left = f"{len(seeds) - learned} of {len(seeds)} seeds are left out: more rows have more of them"
+        assert left in made.profile.skills["small"].notes
+        return Counter(task.origin if task.origin != "seed" else task.request.split()[0] for task in made.train)
+
+    halt, end, used = numbered("halt"), numbered("end"), numbered("kill", TRACE)
+    drawn = origins(document, [*halt, *end], 20)
+    assert drawn["rule"] == 10 and 0 < drawn["halt"] < 10, "of each file, not the first file alone"
+    assert origins(document, [*halt, *used], 40) == {"trace": 30, "rule": 10}, "what people approved is not cut"
+    assert origins(document, [*halt, *used], 20) == {"trace": 20}
+    few = {"tasks": [{"name": "t", "tool": "stop", "args": {"port": 1}, "requests": ["stop one"]}]}
+    assert origins(few, halt, 20) == {"rule": 1, "halt": 19}, "rules that are exhausted leave their rows to seeds"
+    assert origins(None, halt, 20) == {"halt": 20}
 
 
 @pytest.mark.parametrize("name", ["seed", ""])
