@@ -200,6 +200,7 @@ FOUND = {
     "disk: quota": (log("mail: Disk quota exceeded"), ("disk_pressure", "unknown path", 1)),
     "disk: errno": (log("Error: ENOSPC, open '/srv/x'"), ("disk_pressure", "/srv/x", 1)),
     "disk: df": ("/dev/sda1  1000  950  50  95% /var", ("disk_pressure", "/var", 1)),
+    "disk: df -h": ("/dev/mapper/vg-a  2.0T  1.9T  -12M  99% /srv/a b", ("disk_pressure", "/srv/a b", 1)),
     "oom: kernel": (
         log("Out of memory: Killed process 12 (java) total-vm:9kB", program="kernel"),
         ("oom_kill", "java", 1),
@@ -373,7 +374,7 @@ def test_an_episode_of_several_confirmed_steps_becomes_a_report(
 ) -> None:
     """On the incident that ships with the skill: journalctl and df are programs that print it."""
     echo = 'while IFS= read -r line; do printf "%s\\n" "$line"; done < '
-    path = programs(journalctl=f"{echo}{SAMPLES[0]}", df="echo '/dev/sda1 100 97 3 97% /data'")
+    path = programs(journalctl=f"{echo}{SAMPLES[0]}", df="echo '/dev/sda1 2.0T 1.9T 61G 97% /data'")
     asked = "why is node-17 slow?"
     url = chat(
         {

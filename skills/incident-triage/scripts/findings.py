@@ -42,7 +42,8 @@ _FAILED = (
     re.compile(r"Failed to (?:start|mount|listen on) " + _UNIT + r"\b"),
 )
 _FAILED_LISTING = re.compile(r"(?: *[●*x×] +)?(?P<name>\S+\.[a-z]+)\s+(?:loaded|not-found|masked)\s+failed\s+failed\b")
-_DISK_USAGE = re.compile(r"(?P<device>\S+)\s+\d+\s+\d+\s+\d+\s+(?P<used>\d{1,3})%\s+(?P<mount>/.*)\Z")
+_SIZE = r"\s+-?[\d.,]+[A-Za-z]{0,3}"  # 1000, 2.5G or 12GiB
+_DISK_USAGE = re.compile(rf"(?P<device>\S+){_SIZE}{_SIZE}{_SIZE}\s+(?P<used>\d{{1,3}})%\s+(?P<mount>/.*)\Z")
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Detector:
             self._errors.setdefault(event.program or "unknown", []).append((moment, event))
 
     def see_listing(self, text: str, *, source: str, line: int) -> bool:
-        """Take a line of ``df -P`` or of ``systemctl list-units --failed`` into account; say whether it is one."""
+        """Take a line of ``df`` or of ``systemctl list-units --failed`` into account; say whether it is one."""
         text = text[:MAX_LISTING]
         usage = _DISK_USAGE.match(text)
         if usage:

@@ -2,7 +2,7 @@
 """Parse logs into JSON Lines and find disk pressure, OOM kills, failed units and bursts of errors.
 
 Reads RFC 3164 and RFC 5424 syslog, `journalctl -o json`, dmesg, and the listings that collect_logs.sh writes
-(`df -P`, `systemctl list-units --failed`). Every line of stdout is one JSON object with a `record`:
+(`df`, `systemctl list-units --failed`). Every line of stdout is one JSON object with a `record`:
 `event`, `finding`, or, last, `summary`.
 """
 
@@ -229,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
         _complain("no input could be read")
         return EXIT_UNREADABLE
     if counts.lines and counts.unparsed == counts.lines:
-        _complain("no line had a known form (syslog, journalctl -o json, dmesg, df -P)")
+        _complain("no line had a known form (syslog, journalctl -o json, dmesg, df)")
         return EXIT_NOTHING_PARSED
     findings = detector.findings()
     left_out = sum(counts.severities.values()) - len(newest)
