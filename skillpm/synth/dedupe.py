@@ -22,6 +22,7 @@ SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fracti
 SMALL = 16  # requests; a smaller group is compared one by one, an index would cost more than it saves
 _BLOCK = 1 << 13  # requests that are compared at once
 _BLOCKS = 1 << 7  # in memory
+_GROUPS = 1 << 13  # in memory, each with up to SMALL requests
 _KNOWN = 1 << 14  # words whose form is known
 _SEVERAL = -1  # the target of a request that has two: the hash of no text
 _NO_ROW = -1
@@ -86,7 +87,7 @@ class Deduplicator:
     def __init__(self) -> None:
         self.targets = 0
         self._forms = DigestMap()  # form -> its target, the number of its row
-        self._groups = DigestMap()  # target -> how many rows; forms while they are few; how many are indexed
+        self._groups = DigestMap(_GROUPS)  # target -> how many rows; forms while they are few; how many are indexed
         self._index = DigestMap(_BLOCKS)  # target, number of a block -> which of its forms have a word, or a size
 
     def __contains__(self, key: int) -> bool:
