@@ -113,6 +113,8 @@ class Contract:
             if refused:
                 raise DocumentError(f"the expected answer breaks the contract: {'; '.join(refused)}")
             return self.replies.complete(kind, expected), None
+        if expected is None:
+            raise DocumentError("there is no expected answer to judge by")
         if not isinstance(expected, dict) or not isinstance(expected.get("args", {}), dict):
             raise DocumentError(f"an expected answer is an object with {self.replies.keys}")
         nothing = self._nothing.get(str(expected.get("tool")), {})

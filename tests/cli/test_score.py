@@ -36,6 +36,11 @@ def rows(*items: dict[str, Any]) -> str:
     return "".join(json.dumps(item) + "\n" for item in items)
 
 
+def test_a_row_without_an_expected_answer_is_told_so(project: MakeProject) -> None:
+    place = project({"serving": SKILL, "rows.jsonl": rows({"expected": None, "completion": "{}"})})
+    place.call("score", "./serving", "rows.jsonl").fails(9, "row 1: there is no expected answer to judge by")
+
+
 @pytest.mark.parametrize("given", ["", "\n\n"])
 def test_no_row_is_no_success(given: str, project: MakeProject) -> None:
     project({"skill": SKILL}).call("score", "./skill", stdin=given).fails(2, "holds no row", "a row is")
