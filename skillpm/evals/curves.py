@@ -22,10 +22,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Lines over the same axes, which carry their units."""
+    """Lines over the steps of the optimiser; the other axis carries its unit."""
 
     title: str
-    x_label: str
     y_label: str
     series: tuple[Series, ...]
 
@@ -41,19 +40,19 @@ def learning_curves(rows: Iterable[Mapping[str, Any]]) -> tuple[Curve, ...]:
 
 def _stage_curves(stage: str, rows: Sequence[Mapping[str, Any]]) -> list[Curve]:
     columns = sorted({match["column"] for row in rows for key in row if (match := _REWARD.match(key))})
-    speed = [_speed(f"{stage}: speed", rows)]
+    speed = _speed(f"{stage}: speed", rows)
     if columns:
         rewards = {column: f"rewards/{column}/mean" for column in columns}
         return [
             _curve(f"{stage}: reward", "mean reward of the batch", rows, rewards),
             _curve(f"{stage}: length of completions", "mean length (tokens)", rows, {"": "completions/mean_length"}),
             _curve(f"{stage}: divergence from its start", "nats a token", rows, {"": "kl"}),
-            *speed,
+            speed,
         ]
     return [
         _curve(f"{stage}: loss", "loss (nats)", rows, {"": "loss"}),
         _curve(f"{stage}: token accuracy", "share of tokens", rows, {"": "mean_token_accuracy"}),
-        *speed,
+        speed,
     ]
 
 
@@ -66,12 +65,12 @@ def _speed(title: str, rows: Sequence[Mapping[str, Any]]) -> Curve:
         if seconds[step] > seconds[last]
     ]
     series = (Series("", tuple(points)),) if len(points) > 1 else ()
-    return Curve(title, "optimiser step", "tokens a second", series)
+    return Curve(title, "tokens a second", series)
 
 
 def _curve(title: str, y_label: str, rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> Curve:
     series = [Series(label, _points(rows, key)) for label, key in keys.items()]
-    return Curve(title, "optimiser step", y_label, tuple(line for line in series if len(line.points) > 1))
+    return Curve(title, y_label, tuple(line for line in series if len(line.points) > 1))
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[tuple[float, float], ...]:
@@ -118,7 +117,6 @@ class LineChart:
     """Everything that a template needs to draw a curve."""
 
     title: str
-    x_label: str
     y_label: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -166,7 +164,6 @@ def line_chart(curve: Curve) -> LineChart:
 
     return LineChart(
         title=curve.title,
-        x_label=curve.x_label,
         y_label=curve.y_label,
         x_ticks=tuple(Tick(place_x(x), f"{x:g}") for x in x_ticks),
         y_ticks=tuple(Tick(place_y(y), label) for y, label in zip(y_ticks, y_labels, strict=True)),

@@ -249,7 +249,7 @@ def test_ticks_are_few_even_steps_that_cover_the_range(low: float, high: float) 
 @pytest.mark.parametrize("values", [(1e-5, 2e-5), (123456.0, 123456.7), (0.99991, 0.999918), (-0.125, 3.0)])
 def test_the_labels_of_the_ticks_differ_and_have_room(values: tuple[float, float]) -> None:
     """Beside the label of the axis, which takes 20 units: a digit of 12 units' height is not wider than 7."""
-    chart = line_chart(Curve("t", "x", "y", (Series("", tuple(enumerate(values))),)))
+    chart = line_chart(Curve("t", "y", (Series("", tuple(enumerate(values))),)))
     labels = [tick.label for tick in chart.y_ticks]
     assert len(set(labels)) == len(labels)
     assert chart.left - 8 - 7 * max(map(len, labels)) >= 20
@@ -257,7 +257,7 @@ def test_the_labels_of_the_ticks_differ_and_have_room(values: tuple[float, float
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.floats(-100, 100)), min_size=2, unique_by=lambda point: point[0]))
 def test_every_point_lies_inside_the_frame(points: list[tuple[int, float]]) -> None:
-    chart = line_chart(Curve("t", "x", "y", (Series("", tuple(sorted(points))),)))
+    chart = line_chart(Curve("t", "y", (Series("", tuple(sorted(points))),)))
     for pair in chart.lines[0].points.split():
         x, y = map(float, pair.split(","))
         assert chart.left - 0.01 <= x <= chart.right + 0.01
