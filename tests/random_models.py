@@ -113,6 +113,7 @@ def _shape(kind: str) -> dict[str, Any]:
     return {**ends, **sizes, **grouped, "num_hidden_layers": 2, "intermediate_size": 96, "pad_token_id": 2}
 
 
+_STRETCHED = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8, "rope_theta": 10000.0}
 _EXPERTS = {"num_experts_per_tok": 2, "head_dim": 16}
 _HYBRID = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_chunk_size": 8}
 _LATENT = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16}
@@ -148,6 +149,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("Gemma3Text", {"head_dim": 16, "sliding_window": 6}),
     "phi": ("Phi", {}),
     "phi3": ("Phi3", {}),
+    "phi3, long": ("Phi3", {"original_max_position_embeddings": 24, "rope_scaling": _STRETCHED}),
     "gpt neox": ("GPTNeoX", {}),
     "gpt2": ("GPT2", {}),
     "opt": ("OPT", {}),

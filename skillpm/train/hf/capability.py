@@ -30,7 +30,7 @@ from skillpm.train.hf.batch import (
 )
 from skillpm.train.hf.memory import MOST_COPIED, lacks_memory
 from skillpm.train.hf.model import reason_of, window
-from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
+from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss, logits_at
 from skillpm.train.hf.sharded import is_sharded, own_share
 from skillpm.train.hf.side_by_side import most_parts
 from skillpm.train.hf.together import count, gathered
@@ -105,9 +105,32 @@ def _tried_way(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Way:
         found = _decoded(model, prompts, follow, pad, way)
         return [_divergence(one, other) for one, other in zip(found, expected, strict=True)]
 
+    if _depends_on_length(model, *prompts):
+        return Way.RECOMPUTED
     divided = [Way.DIVIDED] if most_parts(model) > 1 else []
     ways = (*divided, Way.SHARED, Way.PADDED, Way.EQUAL)
     return first_that(ways, lambda way: _says_the_same(model, lambda: gaps(way))) or Way.RECOMPUTED
+
+
+def _depends_on_length(model: Any, longest: Sequence[int], shortest: Sequence[int]) -> bool:
+    """Does a model read a beginning otherwise once the sequence is longer, as some that stretch their positions do?
+
+    Only models that change the usual positions in some way are asked, for a trial costs two passes.
+    """
+    stretched = any(getattr(module, "rope_type", "default") != "default" for module in model.modules())
+    if not stretched or len(longest) + _STEPS <= len(shortest):
+        return False
+    whole = [*shortest, *longest, *longest][: len(longest) + _STEPS]
+    last = torch.tensor([len(shortest) - 1], device=model.device)
+
+    def gaps() -> list[float]:
+        rows = (torch.tensor([row], device=model.device) for row in (whole, shortest))
+        said = [logits_at(model, {"input_ids": ids}, last)[0].float().log_softmax(dim=-1) for ids in rows]
+        return [_divergence(*said)]
+
+    with torch.no_grad():
+        exact = _in_float32(model, gaps)
+        return not (_below(_EXACT, exact) if exact else _below(_ROUNDED, gaps()))
 
 
 def _says_the_same(model: Any, gaps: Callable[[], list[float]]) -> bool:
@@ -227,7 +250,9 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     Raises:
         UsageError: the model's plain forward or backward pass fails.
     """
-    trial, alone = _trial_rows(features), SeparateRows(pad)
+    trial, alone = _trial_rows(features), SeparateRows(pad, alone=_needs_rows_alone(model, features))
+    if alone.alone:
+        return alone
 
     def squares(way: PrefixPacking) -> list[float]:
         model.zero_grad(set_to_none=True)
@@ -256,6 +281,18 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
     return chosen or alone
 
 
+def _needs_rows_alone(model: Any, features: Sequence[Mapping[str, Any]]) -> bool:
+    """Would a row be read otherwise beside the longest one?"""
+    rows = [list(feature["input_ids"]) for feature in features]
+    with evaluating(model):
+        try:
+            return any(gathered(_depends_on_length(model, max(rows, key=len), min(rows, key=len))))
+        except FAILURES as error:
+            if lacks_memory(error):
+                raise
+            return False  # which the trial of the ways tells
+
+
 def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Collator:
     """Return the fastest way to lay rows out in which a model that is not trained says of answers what it says alone.
 
@@ -264,7 +301,9 @@ def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
         features: of ``encode_rows``; three of them are tried.
         pad: the padding token.
     """
-    trial, alone = _trial_rows(features), SeparateRows(pad)
+    trial, alone = _trial_rows(features), SeparateRows(pad, alone=_needs_rows_alone(model, features))
+    if alone.alone:
+        return alone
 
     def gaps(way: PrefixPacking) -> list[float]:
         expected = torch.cat([_answer_scores(model, alone([feature])) for feature in trial])

@@ -45,7 +45,7 @@ def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], max_length: in
     ]
 
 
-def _logits(model: Any, inputs: Mapping[str, torch.Tensor], columns: torch.Tensor) -> torch.Tensor:
+def logits_at(model: Any, inputs: Mapping[str, torch.Tensor], columns: torch.Tensor) -> torch.Tensor:
     """Return the logits of some columns, shape (rows, columns, vocabulary); not every model can skip the others."""
     if "logits_to_keep" in inspect.signature(_base(model).forward).parameters:
         logits: torch.Tensor = model(**inputs, use_cache=False, logits_to_keep=columns).logits
@@ -91,13 +91,17 @@ def _tree_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     labels = batch["labels"][:, 1:]
     columns = (labels != IGNORED).any(dim=0).nonzero()[:, 0]
     inputs = {name: tensor for name, tensor in batch.items() if name in _INPUTS}
-    return _logits(model, inputs, columns)[labels[:, columns] != IGNORED].float()
+    return logits_at(model, inputs, columns)[labels[:, columns] != IGNORED].float()
 
 
 def by_trees(
     model: Any, batch: Mapping[str, torch.Tensor], run: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
 ) -> torch.Tensor:
     """Return what ``run`` gives for a collated batch; where that has several trees, for each of them, side by side."""
+    if "alone" in batch:
+        names, lengths = ("input_ids", "labels", "attention_mask"), batch["alone"].tolist()
+        rows = ({name: batch[name][row : row + 1, :length] for name in names} for row, length in enumerate(lengths))
+        return torch.cat([run(row) for row in rows])
     return side_by_side(run, _trees(batch), model) if "trees" in batch else run(batch)
 
 
@@ -166,16 +170,21 @@ class SeparateRows:
 
     Args:
         pad: the padding token.
+        alone: the rows are run one by one, for a model that reads a row otherwise where the batch is longer. Then
+            ``alone`` has the length of each.
     """
 
-    def __init__(self, pad: int) -> None:
+    def __init__(self, pad: int, *, alone: bool = False) -> None:
         self._pad = pad
+        self.alone = alone
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Lay a batch out."""
         width = max(len(feature["input_ids"]) for feature in features)
         rows = [(list(feature["input_ids"]), int(feature["answer"])) for feature in features]
+        lengths = {"alone": torch.tensor([len(ids) for ids, _ in rows])} if self.alone else {}
         return {
+            **lengths,
             "input_ids": torch.tensor([ids + [self._pad] * (width - len(ids)) for ids, _ in rows]),
             "labels": torch.tensor([[IGNORED] * at + ids[at:] + [IGNORED] * (width - len(ids)) for ids, at in rows]),
             "attention_mask": torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows]),

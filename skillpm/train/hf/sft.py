@@ -176,6 +176,8 @@ def _note(too_long: int, longest: int, collator: Collator) -> str:
     notes = []
     if too_long:
         notes.append(f"{too_long} rows left out, longer than {longest} tokens")
-    if isinstance(collator, SeparateRows):
+    if isinstance(collator, SeparateRows) and collator.alone:
+        notes.append("rows one by one: this model reads a row otherwise beside a longer one")
+    elif isinstance(collator, SeparateRows):
         notes.append("rows padded, not packed: packing changes this model's gradients")
     return "; ".join(notes)

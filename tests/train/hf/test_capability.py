@@ -21,8 +21,19 @@ from tests.random_models import ARCHITECTURES, random_architecture
 
 pytestmark = pytest.mark.filterwarnings("default")
 
-# One of each kind: plain, window, eager mask, alibi, places in place of positions, latent keys, convolution, state.
-QUICK = ("llama", "mistral, window", "gemma2, no window", "bloom", "gpt neo", "deepseek v3", "lfm2", "mamba")
+# One of each kind: plain, window, eager mask, alibi, places in place of positions, latent keys, convolution, state,
+# positions that are stretched where a row is long.
+QUICK = (
+    "phi3, long",
+    "llama",
+    "mistral, window",
+    "gemma2, no window",
+    "bloom",
+    "gpt neo",
+    "deepseek v3",
+    "lfm2",
+    "mamba",
+)
 FAST = {"llama", "qwen2", "qwen3", "mistral", "phi3", "gpt neox", "gpt2", "olmo2", "granite", "smollm3", "glm4"}
 DRAWS = {"gpt2"}  # has dropout, so its rows are not divided
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name) for name in ARCHITECTURES]
