@@ -22,7 +22,7 @@ from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import read_tasks
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
-from skillpm.train.run_folder import EVALUATION, ROWS
+from skillpm.train.run_folder import EVALUATION, ROWS, SEE_RUNS
 
 _PLACES = (EVALUATION, "evals/rollouts.json", f"evals/*/{EVALUATION}")
 
@@ -133,6 +133,8 @@ def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Sk
 
 def _stored(path: Path) -> list[tuple[str, Evaluation]]:
     """Return the evaluations in a folder, or the one of a file, with their names."""
+    if not path.exists():
+        raise UsageError(f"no run or evaluation at {path}", hint=SEE_RUNS)
     if path.is_file():
         return [(path.name, read_evaluation(path))]
     files = [file for place in _PLACES for file in sorted(path.glob(place)) if file.is_file()]

@@ -76,6 +76,8 @@ def test_of_a_changed_skill_it_is_said_what_moved(server: Server, stored: Path) 
 def test_what_stores_nothing_or_is_judged_by_others_is_refused(server: Server, stored: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stored answers"):
         again(server, tmp_path)
+    with pytest.raises(UsageError, match="no run or evaluation at"):
+        again(server, tmp_path / "nosuch")
     other = tmp_path / "other"
     other.mkdir()
     (other / "SKILL.md").write_text("---\nname: other\ndescription: Does other things.\n---\nOther.\n")
