@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from skillpm.errors import UsageError
 from skillpm.formats.typed_path import typed_path
@@ -52,11 +53,12 @@ class Answerer:
         return cls(text)
 
     @classmethod
-    def of_adapter(cls, context: Context, text: str) -> Answerer | None:
+    def of_adapter(cls, context: Context, text: str, option: str = "--model ") -> Answerer | None:
         """Return what was trained, that a person names; None for another word.
 
         It is an installed adapter's name, or a folder: a packed adapter, one of a run, or any that PEFT has saved.
         ``ADAPTER@MODEL`` names the base model too, where this machine knows it by another name than the adapter does.
+        A hint has ``option`` before that.
 
         Raises:
             UsageError: its base model is not here.
@@ -78,7 +80,7 @@ class Answerer:
             answerer = cls(base or _base_of(folder), folder)
             find_policy(context, answerer.model)
         except UsageError as error:
-            error.hint = f"say where its base model is: `--model {name}@FOLDER`"
+            error.hint = f"say where its base model is: `{option}{quote(name)}@FOLDER`"
             raise
         return answerer
 

@@ -33,7 +33,9 @@ def merge_model(context: Context, source: str, output: Path, dtype: str) -> None
         IntegrityError: the base model has changed since.
         TrainingError: torch and its companions are not installed, or the merged model answers otherwise.
     """
-    trained = Answerer.of_adapter(context, source) or Answerer.of_run(find_run(context.settings, typed_path(source)))
+    trained = Answerer.of_adapter(context, source, "")
+    if trained is None:
+        trained = Answerer.of_run(find_run(context.settings, typed_path(source)))
     where = _base_model(context, trained)
     with whole_folder(output) as target:
         torch_module("merge", "merged").merge_adapter(where, trained.adapter, target, dtype)
@@ -53,7 +55,7 @@ def export_model(context: Context, source: str, output: Path, file_type: str) ->
         IntegrityError: the base model has changed since.
         TrainingError: torch and its companions are not installed, or the file answers differently from the model.
     """
-    answerer = Answerer.of_adapter(context, source) or _run(context, source) or Answerer(source)
+    answerer = Answerer.of_adapter(context, source, "") or _run(context, source) or Answerer(source)
     run = answerer.run
     name = output.stem if run is None else f"{RunFolder(run).manifest.name} {portable_name(answerer.model)}"
     if output.exists():

@@ -115,6 +115,9 @@ def test_a_folder_that_only_peft_wrote_is_taken_where_a_model_is(
     with pytest.raises(UsageError, match="no model `a-model`") as error:  # the base model's name, without its path
         Answerer.of_model(context, str(bare))
     assert error.value.hint == f"say where its base model is: `--model {bare}@FOLDER`"
+    with pytest.raises(UsageError, match="no model `a-model`") as error:
+        merge_model(context, str(bare), tmp_path / "merged", "float32")
+    assert error.value.hint == f"say where its base model is: `{bare}@FOLDER`"
     with pytest.raises(UsageError, match="an adapter, not a model"):
         locate_model(str(bare), tmp_path)
 
