@@ -123,9 +123,10 @@ class Contract:
         if problems:
             raise DocumentError(f"the expected answer breaks the contract: {'; '.join(problems)}")
         try:
-            return completed | {"args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
+            arguments = self._schemas[completed["tool"]].complete(completed["args"])
         except RecursionError:
             raise DocumentError(f"the expected answer is {TOO_DEEP}") from None
+        return {"tool": completed["tool"], "args": arguments}, argv
 
     def gold(self, expected: Any) -> AnyGold:
         """Return an expected answer as ``assess`` takes it. Raises DocumentError as ``complete`` does."""

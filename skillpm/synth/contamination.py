@@ -23,6 +23,7 @@ _LATIN = str.maketrans("авгекмнорстухѕіјѡѵүһҽԁԍԛԝӏαβ
 RUN = 8  # words
 _LETTERS = 6  # of a script without spaces that make a word; each begins one, so that a run has 13 letters
 _UNSPACED = re.compile(f"{UNSPACED}(?: {UNSPACED})*")
+_FEWEST = 5  # words of a request of which one may differ; of more than two runs, a whole run is left
 PART = 6  # words of a run: requests have fewer in common by chance, too
 
 
@@ -60,6 +61,7 @@ class SuiteIndex:
         self._places: dict[str, str] = {}
         self._runs: dict[tuple[str, ...], str] = {}
         self._parts: set[tuple[str, ...]] = set()  # of runs, of PART words each
+        self._beside: dict[str, list[tuple[Seed, str]]] = {}  # by a request as it is, and without one of its words
         self._tasks: list[tuple[Seed, str]] = []
         for skill, suite in suites:
             for number, task in enumerate(() if isinstance(suite.tasks, str) else suite.tasks, 1):
@@ -71,6 +73,8 @@ class SuiteIndex:
                     self._runs.update(dict.fromkeys(runs(form), place))
                     self._parts.update(_neighbours(form.split(), PART))
                 self._tasks.append((task, place))
+                for form in _without_one(skeleton(normal_form(task.request))):
+                    self._beside.setdefault(form, []).append(self._tasks[-1])
 
     @property
     def tasks(self) -> list[Seed]:
@@ -88,6 +92,10 @@ class SuiteIndex:
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
         return next(filter(None, map(self._runs.get, runs(skeleton(form)))), None)
+
+    def beside(self, form: str) -> Iterator[tuple[Seed, str]]:
+        """Yield the suite tasks that a normal form is but for a word, which is another or on one side alone."""
+        return (found for text in _without_one(skeleton(form)) for found in self._beside.get(text, ()))
 
     def are_apart(self, forms: Sequence[str]) -> bool:
         """Do normal forms neither stand in a suite nor share a run with one? False where it is not certain."""
@@ -128,6 +136,14 @@ class SuiteIndex:
 def runs(form: str) -> Iterator[tuple[str, ...]]:
     """Yield every run of words of a normal form."""
     return _neighbours(form.split(), RUN)
+
+
+def _without_one(form: str) -> set[str]:
+    """Return a form and it without each of its words; none where that says little, or where a run finds it."""
+    words = form.split()
+    if not _FEWEST <= len(words) <= 2 * RUN:
+        return set()
+    return {form, *(" ".join(words[:place] + words[place + 1 :]) for place in range(len(words)))}
 
 
 def _neighbours(words: Sequence[str], count: int, step: int = 1) -> Iterator[tuple[str, ...]]:

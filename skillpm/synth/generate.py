@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from skillpm.errors import DocumentError
 from skillpm.model.ports import Judge
 from skillpm.model.progress import NO_PROGRESS, Progress
 from skillpm.model.suite import Suite
@@ -109,6 +110,7 @@ class _Maker:
         self._seed = seed
         self._progress = progress
         self._rephraser = None if rephrasing is None else Rephraser(rephrasing, self._held_out)
+        self._near: set[str] = set()  # requests of seeds that are nearly a suite's
         self.said_suites = suites.said_by(RuleLanguage(document))
         self._note_suites()
 
@@ -119,9 +121,23 @@ class _Maker:
             requests = "a suite request" if len(self.said_suites) == 1 else f"{len(self.said_suites)} suite requests"
             self.notes.append(f"rules can say {requests} with other values: {place} is `{phrasing}`")
         for seed in self.contributions.seeds:
-            place_of_seed = self._suites.shared_run(normal_form(seed.request))
-            if place_of_seed is not None:
-                self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
+            form = normal_form(seed.request)
+            if shared := self._suites.shared_run(form):
+                self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {shared}")
+            elif near := self._one_word_from(form, seed):
+                self._near.add(seed.request)
+                self.notes.append(f"a seed is left out: {seed.request[:80]!r} is but for a word {near}")
+
+    def _one_word_from(self, form: str, seed: Seed) -> str | None:
+        """Return the suite task with the answer of a seed, and its request but for one word."""
+        for task, place in self._suites.beside(form):
+            with suppress(DocumentError):  # of another skill's task
+                if self._identity(task.expected) == self._identity(seed.expected):
+                    return place
+        return None
+
+    def _identity(self, expected: Any) -> str:
+        return self._answers.identity(self._answers.of(expected))
 
     def make(self, split: Split, asked: int, others: Sequence[_Maker], run: RuleRunner | None) -> None:
         """Fill the rows of one side; ``others`` have made those of the other side."""
@@ -137,7 +153,7 @@ class _Maker:
         rows.avoid(self._suites.tasks)
         self._progress.start(f"{self.name} {split.replace('_', '-')}", asked)
         families = self._families(split, asked, run)
-        approved, own = self._seeds_to_learn() if split == "train" else ([], [])
+        approved, own = self._seeds_to_learn() if split == "train" else [[], []]
         seeds = iter(approved + own)
         most = max(len(approved), ceil(asked * SEEDS_BESIDE_RULES)) if families else asked
         self._take_seeds(rows, seeds, min(asked, most))
@@ -152,14 +168,15 @@ class _Maker:
             self._shortages[split] = _shortage(rows, families)
         self._progress.finish()
 
-    def _seeds_to_learn(self) -> tuple[list[Seed], list[Seed]]:
+    def _seeds_to_learn(self) -> list[list[Seed]]:
         """Return what people approved in use, without what shows what is held out, and the skill's own by chance."""
         used = [seed for seed in self.contributions.seeds if TRACE in seed.tags]
         approved = [seed for seed in used if not self._held_out.stands_in(seed.request, seed.expected)]
         if left := len(used) - len(approved):
             self.notes.append(f"{left} approved requests are left out: they show what is held out of training")
         own = [seed for seed in self.contributions.seeds if TRACE not in seed.tags]
-        return approved, random_of(self.name, SEED, self._seed).sample(own, len(own))
+        mixed = random_of(self.name, SEED, self._seed).sample(own, len(own))
+        return [[seed for seed in seeds if seed.request not in self._near] for seeds in (approved, mixed)]
 
     def _take_seeds(self, rows: RowCollector, seeds: Iterator[Seed], goal: int) -> None:
         """Take the next seeds until there are ``goal`` rows, or no more seeds."""

@@ -16,6 +16,7 @@ from skillpm.contract.rewards import BUILTIN, verify_tool_call
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
+from skillpm.synth.answers import Answers
 from tests.present import present
 from tests.serving import compiled
 
@@ -162,6 +163,13 @@ def test_an_expected_answer_that_breaks_the_contract_is_an_outage(contract: Cont
 
     assert (verdict.status, verdict.score) == ("errored", None)
     assert [reward.function(task_of(EXPECTED), episode_of(GOLD), verdict) for reward in BUILTIN] == [None, None, None]
+
+
+def test_an_answer_has_one_text_however_its_keys_are_ordered(contract: Contract) -> None:
+    ordered, turned = ({"tool": "up", "args": {}}, {"args": {}, "tool": "up"})
+    assert [*contract.complete(turned)] == ["tool", "args"]
+    assert contract.render(ordered) == contract.render(turned)
+    assert Answers(contract).of(ordered).text == Answers(contract).of(turned).text
 
 
 def test_absent_arguments_of_an_expected_answer_are_null(contract: Contract) -> None:

@@ -684,6 +684,29 @@ def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told() -> N
     assert any("shares 8 words with" in note for note in made.profile.skills["small"].notes)
 
 
+@pytest.mark.parametrize(
+    ("seed", "is_left_out"),
+    [
+        ("stop what listens there now", True),  # another word
+        ("stop what really listens there today", True),  # a word more
+        ("stop what listens today", True),  # a word less
+        ("there listens today what stop", True),  # the same words
+        ("halt whatever listens there now", False),
+    ],
+)
+def test_a_seed_that_is_a_suite_request_but_for_a_word_is_left_out(seed: str, is_left_out: bool) -> None:
+    """However the keys of its answer are ordered; another answer shows which word matters."""
+    args, other = {"port": 1}, {"tool": "dev", "args": {}}
+    suite = Suite(
+        name="held", tasks=(Seed(request="stop what listens there today", expected={"args": args, "tool": "stop"}),)
+    )
+    seeds = [Seed(request=seed, expected={"tool": "stop", "args": args}), Seed(request="begin", expected=other)]
+    made = synthesise([given(None, seeds=seeds, suites=[suite])], judge, rows=2, held_out=0, seed=0)
+    assert [task.request for task in made.train].count(seed) == (not is_left_out)
+    differing = [Seed(request=seed, expected=other)]
+    assert len(synthesise([given(None, seeds=differing, suites=[suite])], judge, rows=1, held_out=0, seed=0).train) == 1
+
+
 def test_slips_touch_words_and_never_values(document: dict[str, Any]) -> None:
     made = synthesise([given({**document, "slips": 1.0})], judge, rows=200, held_out=0, seed=0)
     plain = {
