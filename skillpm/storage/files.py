@@ -45,10 +45,15 @@ def storage_error(action: str, path: Path, error: OSError) -> StorageError:
 
 @dataclass(frozen=True, slots=True)
 class DiskErrors:
-    """Turns the system's errors in a block into StorageErrors that name the action and the file."""
+    """Turns the system's errors in a block into StorageErrors that name the action and the file.
+
+    Attributes:
+        draft: where the file is prepared; a StorageError about a place in there names that as a person will know it.
+    """
 
     action: str
     path: Path
+    draft: Path | None = None
 
     def __enter__(self) -> None:
         pass
@@ -56,6 +61,10 @@ class DiskErrors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, OSError):
             raise storage_error(self.action, self.path, error) from None
+        if isinstance(error, StorageError) and self.draft is not None:
+            error.message = error.message.replace(str(self.draft), str(self.path))
+            if "path" in error.details:
+                error.details["path"] = str(error.details["path"]).replace(str(self.draft), str(self.path))
 
 
 def refuse_unending(path: Path) -> None:

@@ -129,7 +129,7 @@ class Swap:
         self._steps.append(_Step(path, beside, make is not None, keep, os.path.lexists(path)))
         if make is None:
             return None
-        with DiskErrors("write", path):
+        with DiskErrors("write", path, beside):
             return make(beside)
 
     def stage_file(self, path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
-from skillpm.errors import StorageError, UsageError
+from skillpm.errors import UsageError
 from skillpm.storage.files import DiskErrors, fsync_folder, opened
 from skillpm.storage.process_lock import try_lock
 from skillpm.storage.swap import TEMPORARY, exchange
@@ -39,7 +39,7 @@ def whole_folder(path: Path, option: str = "--output", *, over: bool = False) ->
         _remove_leftovers(path)
         folder, mine = _new_folder(path)
     try:
-        with DiskErrors("write", path):
+        with DiskErrors("write", path, folder):
             yield folder
             folder.chmod(0o755)
             if not over:
@@ -49,11 +49,6 @@ def whole_folder(path: Path, option: str = "--output", *, over: bool = False) ->
             else:
                 folder.replace(path)
             fsync_folder(path.parent)
-    except StorageError as error:  # of a file in it, which a person knows by the name that it would have got
-        error.message = error.message.replace(str(folder), str(path))
-        error.details = {key: str(value).replace(str(folder), str(path)) if key == "path" else value
-                         for key, value in error.details.items()}  # fmt: skip
-        raise
     finally:
         os.close(mine)
         remove_tree(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -15,6 +14,7 @@ from skillpm.formats.printable import printable
 from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
 from skillpm.storage.files import DiskErrors, refuse_unending, write_atomic
+from skillpm.storage.whole_folder import whole_folder
 
 if TYPE_CHECKING:
     from skillpm.programs.draft import Draft
@@ -244,11 +244,7 @@ def _target(name: str, directory: Path) -> Path:
 
 
 def _write(target: Path, files: Mapping[str, bytes]) -> Path:
-    with DiskErrors("make", target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-            draft = Path(temporary) / target.name
-            for path, content in files.items():
-                write_atomic(draft / path, content)
-            draft.rename(target)
+    with whole_folder(target, "NAME") as folder:
+        for path, content in files.items():
+            write_atomic(folder / path, content)
     return target

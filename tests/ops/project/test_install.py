@@ -378,6 +378,7 @@ def test_a_full_disk_leaves_no_half_skill_and_says_so(
     cwd = disk if where == "project" else place.root
     outcome = place.call("install", place.root / "large", cwd=cwd, **home)
     outcome.fails(6, "No space left on device", "free some space")
+    assert "/.skillpm-" not in outcome.err, "a person knows the name that the content would have got"
     assert not (cwd / "skillpm.lock").exists()
     assert not list(cwd.glob(f"{UNIVERSAL}/*"))
     assert not list(disk.glob("data/store/tree-v1/*"))
