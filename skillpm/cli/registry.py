@@ -171,7 +171,7 @@ def approvals(registry: HttpRegistry) -> None:
     listing(columns, rows, "no release waits for your approval")
 
 
-@command.command("approve", epilog="Example: skillpm registry approve 0f3c")
+@command.command("approve", epilog="Example: skillpm registry approve 0f3c9b1e5d7a4826b0c4e1f29a8d6357")
 @click.argument("number", metavar="ID")
 @click.option("--refuse", "refusal", metavar="REASON", help="Refuse it, for this reason.")
 @server_option

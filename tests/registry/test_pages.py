@@ -313,6 +313,19 @@ def test_the_log_names_who_did_what(server: Server) -> None:
     assert "demo" not in server.client.get("/events?subject=other").text
 
 
+def test_the_log_says_in_words_how_a_report_was_answered(server: Server) -> None:
+    server.owner.publish(skill_files("demo", "1.0"))
+    number = server.owner.ask("POST", "reports", {"name": "demo", "reason": "x"}).json()["id"]
+    for state in ("accepted", "dismissed", "appealed"):
+        assert server.owner.ask("POST", f"reports/{number}/answer", {"state": state, "answer": "y"}).status_code == 200
+
+    text = server.client.get("/events?subject=demo").text
+
+    assert re.findall(r"</b> (.*) <a href=./skill/demo.>", text)[:4] == [
+        "appealed against the answer to a report of", "dismissed a report of", "accepted a report of", "reported",
+    ]  # fmt: skip
+
+
 def test_a_private_registry_shows_no_page_without_a_token(tmp_path: Path) -> None:
     make_registry(tmp_path / "shop", "shop")
     with TestClient(create_app(Configuration(data=tmp_path / "shop", private=True))) as client:

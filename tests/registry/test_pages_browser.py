@@ -59,7 +59,7 @@ FAULTS = """() => {
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     demo = {
-        "SKILL.md": "---\nname: demo\ndescription: Does demo.\n---\n# Demo\n\nSome `code`, a [link](README.md).\n",
+        "SKILL.md": f"---\nname: demo\ndescription: {'long' * 200}\n---\n# Demo\n\nSome `code`, a [link](README.md).\n",
         "skill.yaml": "manifest: 1\nversion: '1.0'\nkeywords: [logs]\n",
         "README.md": "| a | b |\n|---|---|\n| a long cell of a table | " + "word " * 40 + "|\n",
     }

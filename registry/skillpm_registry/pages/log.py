@@ -17,7 +17,9 @@ _VERBS = {
     "unquarantine": "took out of quarantine", "status": "changed the status of", "take": "took the name",
     "member": "changed the members of", "account": "made the account", "token": "made a token for",
     "revoke": "revoked a token of", "trust": "trusts a publisher for", "distrust": "no longer trusts a publisher for",
-    "exchange": "got a token for", "report": "reported", "approval": "changed the approval of", "refuse": "refused",
+    "exchange": "got a token for", "report": "reported", "report-accepted": "accepted a report of",
+    "report-dismissed": "dismissed a report of", "report-appealed": "appealed against the answer to a report of",
+    "approval": "changed the approval of", "refuse": "refused",
 }  # fmt: skip
 
 
