@@ -12,7 +12,9 @@ from skillpm.model.synthesis import Location, SynthesisDocument, placed_scalars
 
 _TOKEN = re.compile(
     r"<\|[^|<>\s]{1,64}\|>|<｜[^｜<>\s]{1,64}｜>"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>
-    r"|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
+    r"|<\|\w{1,64}>|<\w{1,64}\|>"  # <|turn>, <channel|>
+    r"|</?s>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
+    r"|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
 )
 
 
