@@ -15,6 +15,7 @@ from skillpm.model.run import RunManifest, RunStage
 from skillpm.ops.context import Context
 from skillpm.ops.learning.train import Trained
 from skillpm.settings import load_settings
+from tests.conftest import SKILLS
 from tests.shop import MakeProject, skill_files
 
 BAD = [
@@ -144,6 +145,13 @@ def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject) -> None:
     world = project({"mine": skill_files("mine")})
 
     world.call("train", "./mine", "--dry-run").fails(2, "no training tasks: mine")
+
+
+def test_a_skill_with_nothing_to_train_on_is_said_beside_others_too(project: MakeProject) -> None:
+    """It would stand in the manifest as learned."""
+    world, other = project({"mine": skill_files("mine")}), str(SKILLS / "langgraph-cli")
+
+    world.call("train", other, "./mine", "--dry-run").fails(2, "no training tasks: mine", "or leave mine out")
 
 
 def test_models_are_listed_with_where_they_are(project: MakeProject) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,10 +94,11 @@ def plan_rows(
     """Return the plan of a run on these rows.
 
     Raises:
-        UsageError: processes cannot share them, or nothing would stand between their answers.
+        UsageError: a skill has none, processes cannot share them, or nothing would stand between their answers.
         CheckError: a seed stands in a suite, or no row can be held out.
     """
     rows = _rows(session, synthesis.train)
+    _check_all_taught(session.contributions, {row.task.skill for row in rows})
     # without the expected answer: a stage may learn a shorter one
     said = LazySequence(range(len(rows)), lambda place: " ".join(item.content for item in rows[place].task.prompt))
     check_lengths(recipe, said)
@@ -111,6 +112,16 @@ def plan_rows(
     check_held_out(synthesis.profile)
     notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.sentences()]
     return replace(plan, notes=(*notes, *plan.notes))
+
+
+def _check_all_taught(skills: Collection[str], taught: Collection[str]) -> None:
+    """Raise UsageError where nothing would be learned of a skill, beside others that are, too."""
+    if untaught := sorted({*skills} - {*taught}):
+        names = ", ".join(untaught)
+        others = f", or leave {names} out" if taught else ""
+        raise UsageError(
+            f"no training tasks: {names}", hint=f"they need seeds or synthesis.yaml; see `skillpm show`{others}"
+        )
 
 
 def stored_plan(context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder) -> TrainPlan:
