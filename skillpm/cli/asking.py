@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _VALUE = 400  # characters of an argument that are shown; the command line is always shown whole
 _LONG = 500  # characters of a command, of which a terminal may have scrolled the first away
 _WIDEST = 100
-_HOW = "Type the new command, or JSON with the arguments that change; an empty line changes nothing."
 
 
 def ask(question: Question) -> Decision:
@@ -121,7 +120,9 @@ def _edit(proposal: Proposal, question: Question) -> Proposal | None:
 
     tool = proposal.tool
     assert tool is not None
-    _say(_HOW)
+    example = f"JSON with the arguments that change, such as {json.dumps(proposal.arguments, ensure_ascii=False)}"
+    command = "the new command, or " if isinstance(tool.argv, CommandLine) else ""
+    _say(f"Type {command}{example}; an empty line changes nothing.")
     typed = _read("> ")
     if not typed:
         return None
@@ -132,7 +133,7 @@ def _edit(proposal: Proposal, question: Question) -> Proposal | None:
         return None
     if changes is None:
         if not isinstance(tool.argv, CommandLine):
-            _say(f"Give JSON, such as {json.dumps(proposal.arguments, ensure_ascii=False)}")
+            _say(f"Only the arguments can be changed: type {example}.")
             return None
         changes = {tool.argv.command_line: typed}
     changed = question.read(json.dumps({"tool": tool.name, "args": {**proposal.arguments, **changes}}))

@@ -33,8 +33,8 @@ def list_entries(last: int) -> None:
     entries = list(_log().entries())[-last:]
     if print_json(entries):
         return
-    rows = [(entry.number, entry.when, entry.skill, _what(entry), _commands(entry)) for entry in entries]
-    listing(("entry", "when", "skill", "what", "commands"), rows, "the log is empty")
+    rows = [(entry.number, entry.when[:19], entry.skill, _what(entry), _commands(entry)) for entry in entries]
+    listing(("entry", "when (UTC)", "skill", "what", "commands"), rows, "the log is empty")
 
 
 @command.command("show", epilog="Example: skillpm audit show 3")

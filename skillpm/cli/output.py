@@ -280,6 +280,10 @@ class TerminalProgress:
         self._bars.stop()
         self._bars.remove_task(self._bar)
 
+    def close(self) -> None:
+        """Leave a bar that was not finished, and show the cursor again."""
+        self._bars.stop()
+
 
 def progress() -> Progress:
     """Return the progress that fits stderr."""
@@ -287,7 +291,11 @@ def progress() -> Progress:
 
     if is_set("quiet"):
         return NO_PROGRESS
-    return TerminalProgress() if can_draw() else PlainProgress()
+    if not can_draw():
+        return PlainProgress()
+    bars = TerminalProgress()
+    click.get_current_context().call_on_close(bars.close)  # before an error is printed
+    return bars
 
 
 def terminal_bar() -> Progress:

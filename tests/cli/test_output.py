@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from skillpm.cli.output import TerminalProgress, count, echo_json, size, table
 from skillpm.errors import StorageError
 from skillpm.formats.as_json import StreamedArray
 from skillpm.formats.printable import printable
-from tests.shop import MakeProject
+from tests.shop import MakeProject, publish, skill_files
 from tests.terminal import at_terminal
 
 
@@ -24,6 +26,17 @@ def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.Ca
         bars.finish()
     told = capsys.readouterr().err
     assert (told.count("one"), told.count("two"), told.count("3/3")) == (1, 1, 2)
+
+
+def test_an_error_begins_below_a_bar_that_was_not_finished_and_the_cursor_is_shown_again(
+    project: MakeProject, tmp_path: Path
+) -> None:
+    place, shop = project(), publish(tmp_path / "shop", skill_files())
+    next(shop.glob("archives/*/*")).write_bytes(b"damaged")
+    words = ("install", "demo", "--registry", str(shop))
+    code, shown = at_terminal(words, (), cwd=place.root, environment={**os.environ, **place.environment})
+    assert code == 4 and "fetching skills" in shown
+    assert re.search(r"\n(\x1b\[[0-9;]*m)*\x1b\[\?25h(\x1b\[[0-9;]*m)*error: ", shown), shown
 
 
 @pytest.mark.parametrize(("terminal", "draws"), [("xterm", True), ("dumb", False)])

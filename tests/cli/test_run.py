@@ -189,10 +189,12 @@ def test_a_log_that_was_overwritten_is_told_before_a_run_and_refused_by_verify(
 
 
 def test_a_person_sees_what_would_run_and_what_each_argument_means(place: Project, server: tuple[str, ...]) -> None:
-    code, shown = type_at(place, [*server, "make a file"], "perhaps", "e", '{"path": "other"}', "y", columns=40)
+    typed = ("perhaps", "e", "touch other", "e", '{"path": "other"}', "y")
+    code, shown = type_at(place, [*server, "make a file"], *typed, columns=40)
     assert code == 0 and (place.root / "other").exists() and not (place.root / "made here").exists()
     for text in ("touch: Make an empty file.", "path = made here", "The file to make.", "runs touch 'made here'",
-                 "which it may change", "Answer with one of: yes", "runs touch other", "exit code 0"):  # fmt: skip
+                 "which it may change", "Answer with one of: yes", "arguments that change, such as {",
+                 "Only the arguments can be changed", "runs touch other", "exit code 0"):  # fmt: skip
         assert text in " ".join(shown.split()), shown
     told = [line for line in shown.splitlines() if "Run it?" not in line and str(place.root.parent) not in line]
     assert [line for line in told if len(line) > 60] == []
