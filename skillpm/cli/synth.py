@@ -79,9 +79,9 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 def command(skills: tuple[str, ...], output: Path | None, show: int | None, force: bool, **options: Any) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
 
-    SKILLs are names or folders, by default all installed skills. Every row passes its skill's own verifier. Held-out
-    rows have values and phrasings that training rows never have, and no row is in a suite. A split without rows is an
-    error.
+    SKILLs are names or folders, by default all installed skills that are more than a text. Every row passes its skill's
+    own verifier. Held-out rows have values and phrasings that training rows never have, and no row is in a suite. A
+    split without rows is an error.
 
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
@@ -120,7 +120,7 @@ def _show(skills: tuple[str, ...], output: Path | None, rows: int, options: Mapp
         raise UsageError("`--show` takes no `--from-failures`", hint="remove one of them")
     if output is not None:
         raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
-    context, chosen = agreed_skills(skills)
+    context, chosen = agreed_skills(command_context().skills_to_learn(skills))
     request = SynthesisRequest(rows, held_out=0, seed=options["seed"], rephrasing=_rephrasing(context, options))
     _print_preview(preview(context, chosen, request))
 
@@ -133,7 +133,7 @@ def _asked(skills: tuple[str, ...], options: Mapping[str, Any]) -> tuple[Context
     traces, run = options["from_traces"], options["from_failures"]
     skills, imported = _imported(skills, traces)
     failures = None if run is None else stored_evaluation(command_context().settings, run).evaluation
-    context, chosen = agreed_skills(skills)
+    context, chosen = agreed_skills(command_context().skills_to_learn(skills))
     for taught in chosen if traces is not None and not imported else ():
         if not count_traces(context, taught):
             note(f"note: {taught.name}: no stored episode adds a row; `skillpm traces list` shows what was decided")

@@ -82,9 +82,9 @@ def command(
 ) -> None:
     """Train a model on installed skills.
 
-    SKILLs are names or folders, by default the recipe's skills or all installed ones. Writes a run folder: data,
-    metrics, an adapter for each stage, a model card, and a manifest with all digests. At the end the model answers some
-    held-out rows; `skillpm eval --run latest` asks it all tasks.
+    SKILLs are names or folders, by default the recipe's skills or all installed ones that are more than a text. Writes
+    a run folder: data, metrics, an adapter for each stage, a model card, and a manifest with all digests. At the end
+    the model answers some held-out rows; `skillpm eval --run latest` asks it all tasks.
     """
     from skillpm.ops.learning.estimate import estimate
     from skillpm.ops.learning.train import plan_training, recipe_of_each
@@ -107,6 +107,7 @@ def command(
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
     chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
+    chosen = chosen.model_copy(update={"skills": context.skills_to_learn(chosen.skills)})
     grant_consents(context, context.skills(chosen.skills))
     recipes = recipe_of_each(context, chosen) if each else [chosen]
     if dry_run:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
+from skillpm.formats.listed import listed
 from skillpm.formats.typed_path import typed_path
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from skillpm.model.trust_policy import Signatures, TrustPolicy, WitnessPolicy
     from skillpm.train.kinds import Kinds
     from skillpm.trust.allowance import Allowance
+
+_TAUGHT = ("contract.yaml", "synthesis.yaml", "seeds", "plugin.py")  # a skill with none of them is text alone
 
 
 @dataclass
@@ -311,6 +314,18 @@ class Context:
                 places = f"{other.root} and {skill.root}"
                 raise UsageError(f"two skills are named {skill.name}: {places}", hint="name one of them")
         return skills
+
+    def skills_to_learn(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Return these texts, or the names of the installed skills that tasks can be made of, if there is one.
+
+        Raises:
+            LockOutOfDateError, IntegrityError: as ``installed``.
+        """
+        installed = [] if texts else self.installed()
+        taught = [skill.name for skill in installed if any((skill.root / name).exists() for name in _TAUGHT)]
+        if taught and (texts_alone := [skill.name for skill in installed if skill.name not in taught]):
+            self.note(f"left out, because they are text alone: {listed(texts_alone, 8)}")
+        return (*texts, *taught)
 
     def _folder(self, path: Path) -> Skill:
         root = skill_folder(path)

@@ -154,6 +154,14 @@ def test_a_skill_with_nothing_to_train_on_is_said_beside_others_too(project: Mak
     world.call("train", other, "./mine", "--dry-run").fails(2, "no training tasks: mine", "or leave mine out")
 
 
+@pytest.mark.parametrize("command", [("train", "--dry-run"), ("synth", "--rows", "8", "--held-out", "2")])
+def test_where_no_skill_is_named_texts_alone_are_left_out(project: MakeProject, command: tuple[str, ...]) -> None:
+    world = project({"mine": skill_files("mine")})
+    world.call("install", str(SKILLS / "langgraph-cli"), "./mine").ok()
+
+    assert "left out, because they are text alone: mine" in world.call(*command).ok().err
+
+
 def test_models_are_listed_with_where_they_are(project: MakeProject) -> None:
     """The default model, its licence and digest, and that it is not prepared yet."""
     (model,) = project().call("model", "list", "--json").ok().document

@@ -130,8 +130,6 @@ def with_failures(
 def with_traces(context: Context, contributions: Contributions, imported: Iterable[Trace] = ()) -> Contributions:
     """Return contributions with the seeds of their stored episodes; none stands in a suite.
 
-    They come first, because seeds become rows in order, and few rows may be asked for.
-
     Args:
         context: knows where episodes are stored.
         contributions: of a skill.
