@@ -120,7 +120,8 @@ def _edit(proposal: Proposal, question: Question) -> Proposal | None:
 
     tool = proposal.tool
     assert tool is not None
-    example = f"JSON with the arguments that change, such as {json.dumps(proposal.arguments, ensure_ascii=False)}"
+    arguments = json.dumps(proposal.arguments, ensure_ascii=False)
+    example = f"JSON with the arguments that change, such as {clipped(arguments, _VALUE)}"
     command = "the new command, or " if isinstance(tool.argv, CommandLine) else ""
     _say(f"Type {command}{example}; an empty line changes nothing.")
     typed = _read("> ")
