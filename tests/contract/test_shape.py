@@ -92,7 +92,7 @@ def test_null_and_absent_are_one_however_an_object_is_described_and_a_label_has_
     assert len({contract.render({"tool": "t", "args": {"b": at(value)}}) for value in (SHORT, LONG)}) == 1
 
 
-@pytest.mark.parametrize("form", OBJECTS.keys() - {"an anchor", "a dynamic anchor"})
+@pytest.mark.parametrize("form", [form for form in OBJECTS if "anchor" not in form])
 def test_a_grammar_takes_the_label_however_an_object_is_described(form: str) -> None:
     contract = contract_of(OBJECTS[form], DEFINITIONS)
     schema = json.dumps(answer_schema(contract.tools.values()))
