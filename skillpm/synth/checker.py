@@ -86,16 +86,15 @@ def _hole(
     document: SynthesisDocument, rule: TaskRule, slot: str, location: Location, kind: _Part = "text"
 ) -> Iterator[Flaw]:
     """Yield a flaw if a slot leaves a hole in the label of a rule."""
-    draw, name = rule.draw[slot], location[-1]
-    where = "its answer" if name == "answer" else f"`{name}`"
+    draw, name, is_text = rule.draw[slot], location[-1], location[2] == "answer"
+    where = "its answer" if is_text else f"`{name}`"
     explicit = kind == "property" and "otherwise" in draw.model_fields_set
     if draw.probability < 1 and draw.otherwise is None and not explicit:
         whole = f"; for an optional list, draw whole lists: from a pool with `list`, and `{name}: '{{{slot}}}'`"
         yield Flaw(
             location,
             f"task `{rule.name}`: {where} has no value for `{slot}` while that slot is not drawn",
-            f"give the draw of `{slot}` an `otherwise`"
-            + (f", or write a task without it{whole}" if name != "answer" else ""),
+            f"give the draw of `{slot}` an `otherwise`" + ("" if is_text else f", or write a task without it{whole}"),
         )
     elif kind == "text" and _may_be_null(pool_of(document, draw), document.values):
         message = f"task `{rule.name}`: {where} has no value for `{slot}` where that is null"

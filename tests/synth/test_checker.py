@@ -43,9 +43,9 @@ def document(task: dict[str, Any], **more: Any) -> SynthesisDocument:
     ],
 )
 def test_a_slot_that_may_be_missing_inside_a_value_is_a_flaw(value: Any, draw: dict[str, Any]) -> None:
-    (flaw,) = label_flaws(document({"args": {"tag": value}, "draw": {"x": draw}}))
-    assert flaw.location == ("tasks", 0, "args", "tag")
-    assert "`x`" in flaw.message
+    (flaw,) = label_flaws(document({"args": {"answer": value}, "draw": {"x": draw}}))
+    assert flaw.location == ("tasks", 0, "args", "answer")
+    assert "`answer` has no value for `x`" in flaw.message
 
 
 def test_a_slot_that_may_be_missing_inside_an_answers_text_is_a_flaw() -> None:
