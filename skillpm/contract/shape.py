@@ -19,6 +19,7 @@ from skillpm.model.json_schema import anchors_of, branches, types_of
 
 _MAX_GROUPS = 64  # of whole numbers written with a fraction that are looked at in one answer
 _MAX_STEPS = 8  # of `multipleOf` that are tried
+_MAX_KNOWN = 1 << 10  # places of a schema whose branches are kept
 _DIGITS = 800  # of a float, or of the fraction next to one, are fewer
 _NO_FRACTIONS = 2.0**52  # every float from here on is an integer
 
@@ -36,6 +37,7 @@ class Shape:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = schema
         self._anchors = anchors_of(schema)
+        self._known: dict[tuple[int, ...], list[Mapping[str, Any]]] = {}
         self._floats = {number for key, number in _floats(schema) if key != "multipleOf"}
         steps = (number for key, number in _floats(schema) if key == "multipleOf")
         self._steps = [Fraction(str(step)) for step in islice(steps, _MAX_STEPS) if not step.is_integer()]
@@ -62,7 +64,14 @@ class Shape:
         return value
 
     def _branches(self, schemas: _Schemas, *, alternatives: bool = True) -> list[Mapping[str, Any]]:
-        return branches(schemas, self._root, anchors=self._anchors, alternatives=alternatives)
+        key = (alternatives, *map(id, schemas))  # parts of the root, which are there as long as this is
+        reached = self._known.get(key)
+        if reached is None:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            reached = branches(schemas, self._root, anchors=self._anchors, alternatives=alternatives)
+            self._known[key] = reached
+        return reached
 
     def _complete(self, value: dict[str, Any], schemas: _Schemas) -> dict[str, Any]:
         objects = self._branches(schemas)
@@ -132,12 +141,12 @@ class Shape:
         number = value_at(value, path)
         if number not in self._floats:
             return False
-        schemas: _Schemas = [self._root]
+        around = self._branches([self._root])
+        members = [*_listed(around)]
         for step in path:
-            around = self._branches(schemas)
-            held = [member[step] for member in _listed(around) if _has(member, step)]
-            schemas = [*_inner(around, step), *({"const": member} for member in held)]
-        return any(isinstance(member, float) and member == number for member in _listed(self._branches(schemas)))
+            around = self._branches(_inner(around, step))
+            members = [*(member[step] for member in members if _has(member, step)), *_listed(around)]
+        return any(isinstance(member, float) and member == number for member in members)
 
 
 def same_value(left: Any, right: Any) -> bool:
