@@ -107,7 +107,7 @@ def _row(line: bytes, contributions: Contributions, path: str, number: int) -> t
     try:
         row = read_json_line(Row, utf8_text(line, path, before=number - 1), path=path, line=number)
     except DocumentError as error:
-        error.hint = _ROW
+        error.hint = error.hint or _ROW
         raise
     return row, Episode.answering(contributions.task(row.request, row.expected), row.completion)
 
