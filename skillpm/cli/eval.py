@@ -91,16 +91,25 @@ def command(context: click.Context, /, **options: Any) -> None:
 
 
 def _refuse_unjudged(evaluated: Evaluated, skills: Sequence[Skill]) -> None:
-    """Fail where no answer could be judged. Raises VerifierError or, where the verifier abstained, CheckError."""
+    """Fail where nothing was asked, or no answer could be judged.
+
+    Raises:
+        CheckError: each prompt was too long for the model, or the verifier abstained.
+        VerifierError: the verifier failed.
+    """
     from skillpm.evals.stored_records import outcomes_of
 
     arms = [arm for arm in evaluated.evaluation.arms if arm.records]
-    profiles = [profile for arm in arms for profile in outcomes_of(arm).profiles]
+    profiles = [item for arm in arms for item in outcomes_of(arm).profiles if item.finish_reason != "too_long"]
     if not arms or any(profile.judged for profile in profiles):
         return
-    first = arms[0].records[0]
+    count = sum(len(arm.records) for arm in arms)
+    if not profiles:
+        problem = f"none of {count} tasks could be asked: each prompt is too long for the model"
+        raise CheckError(problem, hint="use a smaller `--max-new-tokens`, or a model that reads more")
+    first = next(record for arm in arms for record in arm.records if record.finish_reason != "too_long")
     reason = next(iter(first.verdict.reasons), "the verifier abstained")
-    problem = f"none of {sum(len(arm.records) for arm in arms)} answers could be judged: {safe(reason)}"
+    problem = f"none of {count} answers could be judged: {safe(reason)}"
     skill = first.skill
     word = next((item.word for item in skills if item.name == skill), skill)
     if all(profile.status == "errored" for profile in profiles):

@@ -37,6 +37,14 @@ def test_an_evaluation_that_judged_nothing_exits_with_the_reason(evaluate: Evalu
     assert evaluate(*SERVER, "--no-gate", "--json").fails(1, "none of 20").document["figures"], "one document"
 
 
+def test_an_evaluation_that_could_ask_nothing_says_so_and_fails(evaluate: Evaluate) -> None:
+    tasks = json.loads((evaluate.root / "skills/server/suites/ports.yaml").read_text())["tasks"]
+    rows = [{"request": task["request"], "completion": "", "finish_reason": "too_long"} for task in tasks]
+    (evaluate.root / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("./skills/server", "--model", "answers.jsonl", "--no-gate")
+    assert "--max-new-tokens" in evaluate(*words).fails(1, "none of 20 tasks could be asked: each prompt").err
+
+
 def test_json_is_one_document_also_where_a_gate_is_not_reached(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--json").fails(1, "the gate asks for 0.6")
     assert done.document["figures"][0]["exact"]["estimate"] == 0.5
