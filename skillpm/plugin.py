@@ -90,6 +90,9 @@ if TYPE_CHECKING:
     # A verdict with the rewards that were paid for it, by name.
     from skillpm.model.verdict import Judgement as Judgement
 
+    # str -> str: what a completion says after the thoughts in front of it, however its model closes them.
+    from skillpm.contract.answer import after_thoughts as after_thoughts
+
     # What stands in a completion: its object, whether it stands alone, and why not; never raises.
     from skillpm.contract.answer import read_answer as read_answer
 

@@ -54,6 +54,16 @@ def test_the_expected_value_is_the_first_right_one(values: list[Any], first: obj
     assert _first(values) == first
 
 
+@pytest.mark.parametrize(
+    "thought", ["a</think>", "a[/THINK]", "<|channel|>analysis<|message|>a<|channel|>final<|message|>"]
+)
+def test_a_call_may_follow_a_thought_of_any_model(thought: str) -> None:
+    from skillpm_benchmarks.answers import calls_of
+
+    assert calls_of(thought + '{"tool": "t", "args": {}}') == [("t", {})]
+    assert calls_of(thought + '[{"tool": "t", "args": {}}]') == [("t", {})]
+
+
 def judged(rows: list[tuple[str, str]]) -> list[str]:
     """Return the status of single answers to tasks, which are given by their identities."""
     from skillpm_benchmarks.leaderboard import Judge, problems

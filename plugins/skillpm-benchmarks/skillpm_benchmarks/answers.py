@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from skillpm.plugin import Verdict
+from skillpm.plugin import Verdict, after_thoughts
 
 MISS, WRONG = 0.0, 0.2
 PASSED = Verdict(status="passed", score=1.0, components={"exact": 1.0, "parsed": 1.0})
@@ -25,7 +25,7 @@ def failed(score: float, *reasons: str) -> Verdict:
 def calls_of(completion: str) -> Sequence[Call]:
     """Return the calls of an answer, one JSON object or a list of them; empty if it is anything else."""
     try:
-        answer = json.loads(completion.rpartition("</think>")[2])
+        answer = json.loads(after_thoughts(completion))
     except (ValueError, RecursionError):
         return ()
     calls = [_call(item) for item in (answer if isinstance(answer, list) else [answer])]
