@@ -35,7 +35,7 @@ class Freshness:
 
     Attributes:
         wanted: the version that the requirements allow now.
-        newest: the newest version of the source.
+        newest: the newest version of the source that can be installed; the locked one where none can be.
         state: ``outdated`` if wanted differs from locked; ``held back`` if only the requirements exclude the newest;
             ``changed`` if the source has different content for the locked version; ``yanked``, ``quarantined`` or
             ``gone`` if the locked release is; ``unknown`` if the source failed; ``stale`` if the source has no news,
@@ -188,8 +188,10 @@ def _state(entry: LockedSkill, page: Page | None, wanted: str, newest: str) -> t
 
 
 def _newest(page: Page | None, locked: str) -> str:
-    """Return the newest version that an install would choose for the bare name."""
+    """Return the newest version that an install would choose for the bare name, or a newer one that is locked."""
     candidates = Candidates(page, None, ())
     number = candidates.choose(candidates.range(""))
     newest = candidates.releases[number].version if number is not None else locked
-    return newest if Version(newest) > Version(locked) else locked
+    present = page.release(locked) if page else None
+    is_stopped = present is not None and not present.usable
+    return newest if is_stopped or Version(newest) > Version(locked) else locked

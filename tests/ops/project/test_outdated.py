@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skillpm.index.folder_registry import FolderRegistry
 from tests.conftest import Project
 from tests.servers import serving
 from tests.shop import MakeProject, publish, skill_files
@@ -70,6 +71,14 @@ def test_a_yanked_release_is_listed_with_its_reason(project: MakeProject, offer:
     shown = place.call("outdated").fails(1).out
     assert "yanked: leaks" in shown
     assert "\x1b" not in shown
+
+
+def test_newest_is_a_release_that_can_be_installed(project: MakeProject, offer: Offer) -> None:
+    shop = offer(("base", "1.0", {}), ("base", "2.0", {}))
+    place = project()
+    place.call("install", "base", "--registry", shop).ok()
+    FolderRegistry(shop, "shop").quarantine("base", "2.0", "under suspicion")
+    assert states(place)["base"] == ("2.0", "1.0", "1.0", "quarantined")
 
 
 def test_a_folder_that_was_edited_since_is_changed(project: MakeProject) -> None:
