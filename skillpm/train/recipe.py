@@ -69,7 +69,12 @@ def _is_finite(text: str) -> bool:
         return True
 
 
-_Distinct = AfterValidator(_distinct)
+def _modules(target: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return a single name as a list: peft takes a text as a pattern that whole paths of modules have to match."""
+    return (target,) if isinstance(target, str) and target != "all-linear" else target
+
+
+_Distinct, _Modules = AfterValidator(_distinct), AfterValidator(_modules)
 _TemplateArguments = Annotated[dict[str, Json], BeforeValidator(_finite), AfterValidator(check_template_arguments)]
 
 
@@ -129,7 +134,7 @@ class Lora(Document):
     rank: Annotated[int, Field(gt=0, le=1024)] = 16
     alpha: Annotated[int, Field(ge=1, le=1 << 16)] = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], _Distinct] = "all-linear"
+    target_modules: Annotated[str | Annotated[tuple[str, ...], Field(min_length=1)], _Distinct, _Modules] = "all-linear"
     dora: bool = False
     rslora: bool = False
     quantization: Literal["none", "nf4"] = "none"

@@ -61,6 +61,11 @@ BAD = [
 ]
 
 
+def test_one_module_may_be_named_without_brackets() -> None:
+    recipe = load_recipe(Path("r.yaml"), "", ("lora.target_modules=v_proj",), BUILT_IN)
+    assert recipe.lora.target_modules == ("v_proj",)
+
+
 @pytest.mark.parametrize(("text", "problem"), BAD)
 def test_a_bad_recipe_is_refused(text: str, problem: str) -> None:
     """The message names the file and the field."""

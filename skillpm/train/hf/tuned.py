@@ -76,7 +76,7 @@ def _lora(model: Any, recipe: Recipe, layers: Sequence[Any]) -> LoraConfig:
     if layers:
         inner = {id(module) for layer in layers for module in layer.modules() if isinstance(module, torch.nn.Linear)}
         names = [name for name, module in model.named_modules() if id(module) in inner]
-        wanted = ("",) if target == "all-linear" else (target,) if isinstance(target, str) else target
+        wanted = ("",) if isinstance(target, str) else target
         target = tuple(name for name in names if name.endswith(wanted))
     return LoraConfig(
         r=lora.rank,
