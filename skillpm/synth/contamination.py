@@ -89,6 +89,10 @@ class SuiteIndex:
         """Yield the normal forms."""
         return iter(dict.fromkeys(self._forms))
 
+    def place_of(self, form: str) -> str | None:
+        """Return the suite task that asks this, or None."""
+        return self._places.get(skeleton(form))
+
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
         return next(filter(None, map(self._runs.get, runs(skeleton(form)))), None)

@@ -122,7 +122,9 @@ class _Maker:
             self.notes.append(f"rules can say {requests} with other values: {place} is `{phrasing}`")
         for seed in self.contributions.seeds:
             form = normal_form(seed.request)
-            if shared := self._suites.shared_run(form):
+            if same := self._suites.place_of(form):  # of what was approved in use; another seed is refused
+                self.notes.append(f"a seed is left out: {seed.request[:80]!r} asks the same as {same}")
+            elif shared := self._suites.shared_run(form):
                 self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {shared}")
             elif near := self._one_word_from(form, seed):
                 self._near.add(seed.request)

@@ -128,23 +128,20 @@ def with_failures(
 
 
 def with_traces(context: Context, contributions: Contributions, imported: Iterable[Trace] = ()) -> Contributions:
-    """Return contributions with the seeds of their stored episodes; none stands in a suite.
+    """Return contributions with the seeds of their stored episodes.
 
     Args:
         context: knows where episodes are stored.
         contributions: of a skill.
         imported: episodes of other programs, which are not stored.
     """
-    seeds = _gold(context, contributions.skill.name, contributions.suites, contributions.seeds, imported)
+    seeds = _gold(context, contributions.skill.name, contributions.seeds, imported)
     return replace(contributions, seeds=(*seeds, *contributions.seeds))
 
 
-def _gold(
-    context: Context, skill: str, suites: Iterable[Suite], own: Iterable[Seed], imported: Iterable[Trace] = ()
-) -> Sequence[Seed]:
-    """Return the seeds of a skill's episodes that ask for what neither its suites nor its own seeds do."""
-    asked = [task for suite in suites for task in suite.tasks if isinstance(task, Seed)]
-    known = frozenset(request_key(seed.request) for seed in (*asked, *own))
+def _gold(context: Context, skill: str, own: Iterable[Seed], imported: Iterable[Trace] = ()) -> Sequence[Seed]:
+    """Return the seeds of a skill's episodes that ask for what its own seeds do not."""
+    known = frozenset(request_key(seed.request) for seed in own)
     return Traces(context.settings.traces).gold(skill, known, imported)
 
 
@@ -155,9 +152,10 @@ def count_traces(context: Context, skill: Skill) -> int:
     index = SuiteIndex([(skill.name, suite) for suite in suites])
     held_out = None if document is None else HeldOut(document, divide(document, own, files.contract()))
     return sum(
-        index.shared_run(normal_form(seed.request)) is None
+        (form := normal_form(seed.request)) not in index
+        and index.shared_run(form) is None
         and not (held_out is not None and held_out.stands_in(seed.request, seed.expected))
-        for seed in _gold(context, skill.name, suites, own)
+        for seed in _gold(context, skill.name, own)
     )
 
 

@@ -36,7 +36,9 @@ def test_approved_answers_become_rows_and_nothing_of_a_suite_does(server: Server
         trace(6, "token [masked: a GitHub token]", 5),
     ):
         traces.save(item)
-    rows = synth(context, [server.skill], SynthesisRequest(5, 0, from_traces=True)).train
+    made = synth(context, [server.skill], SynthesisRequest(5, 0, from_traces=True))
+    rows, notes = made.train, made.profile.skills["server"].notes
+    assert [f"a seed is left out: {server.request(3)!r} asks the same as task" in note for note in notes] == [True]
     assert [(row.request, row.expected["args"]["port"], row.origin) for row in rows] == [
         ("Launch one on  99", 99, "trace")
     ]
