@@ -315,6 +315,8 @@ def _report_copy(copied: Copied) -> None:
     click.echo(f"new releases: {copied.added}; there before: {copied.present}", err=True)
     if copied.logged:
         click.echo(f"proofs of the source's log that were checked, and are not copied: {copied.logged}", err=True)
+    for sentence in copied.stopped:
+        click.echo(f"as in the source, {sentence}", err=True)
     for name, reason in sorted(copied.failures.items()):
         click.echo(f"error: {name}: {reason}", err=True)
     sys.exit(1 if copied.failures else 0)

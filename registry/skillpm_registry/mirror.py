@@ -49,12 +49,14 @@ class Copied:
         added: the number of new releases.
         present: the number of releases that the folder had before.
         logged: the number of new releases whose proof in the source's log was checked.
+        stopped: the releases that were yanked or put into quarantine as in the source, each in a sentence.
         failures: why a name was not copied, or not whole.
     """
 
     added: int = 0
     present: int = 0
     logged: int = 0
+    stopped: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -215,12 +217,15 @@ class Copier:
             raise IntegrityError(f"{source.name} has {name} {release.version} with other content than the copy")
         else:
             self.copied.present += 1
-            for said, known, change in (
-                (release.yanked, present.yanked, self._registry.yank),
-                (release.quarantined, present.quarantined, self._registry.quarantine),
-            ):
-                if said and not known:
-                    change(name, release.version, said if isinstance(said, str) else "by its source")
+        for said, known, change, what in (
+            (release.yanked, present and present.yanked, self._registry.yank, "yanked"),
+            (release.quarantined, present and present.quarantined, self._registry.quarantine, "put into quarantine"),
+        ):
+            if said and not known:
+                reason = said if isinstance(said, str) else "by its source"
+                self.copied.stopped.append(f"{name} {release.version} is {what}: {reason}")
+                if present is not None:
+                    change(name, release.version, reason)
         self.copied.names.add(name)
         return [Requirement.of(*item) for item in release.requires.items()]
 

@@ -60,6 +60,8 @@ def test_a_copy_has_every_release_of_its_source_and_takes_over_yanks(shop: Path,
     again = mirror(copy, shop)
     assert again.stdout.split() == ["new", releases(shop, "new").popitem()[0]]
     assert releases(copy, "base")["2.0"].quarantined == "under suspicion"
+    assert "as in the source, base 2.0 is put into quarantine: under suspicion\n" in again.stderr
+    assert "base 1.1 is yanked: broken" in first.stderr and "yanked" not in again.stderr
     assert releases(copy, "plain")["1.0"].yanked == "not for us"  # nobody else lifts it
 
 
