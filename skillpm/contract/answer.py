@@ -24,7 +24,8 @@ _THOUGHT_END = re.compile(
     r"|<\|END_THINKING\|>(?:<\|START_RESPONSE\|>)?|<channel\|>|<\|channel\|>final(?:\s*<\|constrain\|>\w+)?<\|message\|>",
     re.IGNORECASE,
 )
-_ANSWER_END = re.compile(r"(?:<\|return\|>|<\|END_RESPONSE\|>|</response>)\s*\Z")  # where the answer is marked, too
+# where the answer is marked, too
+_ANSWER_END = re.compile(r"<(?:\|return\||\|END_RESPONSE\||/response)>\Z", re.IGNORECASE)
 _MAX_THOUGHTS = 16
 _JSON_SPACE = " \t\r\n"
 
@@ -90,7 +91,7 @@ def rests(completion: str) -> Iterator[str]:
     yield completion.strip(_JSON_SPACE)
     ends = [found.end() for found in _THOUGHT_END.finditer(completion)]
     for end in (*ends[:_MAX_THOUGHTS], *ends[_MAX_THOUGHTS:][-1:]):
-        yield _ANSWER_END.sub("", completion[end:]).strip(_JSON_SPACE)
+        yield _ANSWER_END.sub("", completion[end:].strip(_JSON_SPACE)).rstrip(_JSON_SPACE)
 
 
 def _is_json(text: str) -> bool:

@@ -570,6 +570,7 @@ THOUGHTS = [
     ("a</reasoning>{}", True),
     ("<thought>a</thought>\n{}", True),
     ("<think>a</think>\n<response>{}</response>", True),
+    ("<Think>a</Think> <Response>{} </Response>\n", True),
     ("[THINK]a[/THINK]{}", True),
     ("<seed:think>a</seed:think>{}", True),
     ("◁think▷a◁/think▷{}", True),
