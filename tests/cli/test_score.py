@@ -125,6 +125,7 @@ def test_whatever_is_wrong_with_a_row_its_line_is_named(row: bytes, reason: str)
     with Scorer([skill], consents=Consents(Path("nowhere"))) as scorer, pytest.raises(DocumentError) as caught:
         list(score_rows([b"\n", row], scorer, Contributions(skill), path="rows.jsonl"))
     assert caught.value.message.startswith("rows.jsonl:2: ") and reason in caught.value.message
+    assert (caught.value.hint == "save it as UTF-8") == (reason == "not UTF-8")
 
 
 def test_code_runs_only_with_consent_and_its_printing_stays_out_of_the_output(project: MakeProject) -> None:
