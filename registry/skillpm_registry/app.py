@@ -67,7 +67,14 @@ def create_app(configuration: Configuration) -> Application:
     app.state.services, app.state.rates = services, Rates(configuration.rate)
     app.state.issuers = oidc.Issuers(local=configuration.local_issuers)
     app.add_exception_handler(SkillpmError, problems.of_ours)
-    app.add_exception_handler(HTTPException, problems.of_framework)
+    site = pages.open_pages(services)
+
+    async def of_framework(request: Request, error: Exception) -> Response:
+        answer = await problems.of_framework(request, error)
+        is_page = answer.status_code == 404 and "text/html" in request.headers.get("accept", "")
+        return site.missing(request) if is_page else answer
+
+    app.add_exception_handler(HTTPException, of_framework)
     app.add_exception_handler(RequestValidationError, problems.of_validation)
     app.add_exception_handler(OSError, problems.of_disk)
     app.add_exception_handler(Exception, problems.of_defect)
@@ -78,7 +85,7 @@ def create_app(configuration: Configuration) -> Application:
     app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
     app.router.routes += [
         *api.ROUTES, *metrics.router().routes, *search.router(services).routes, *protocols.routes(services),
-        *pages.routes(services),
+        *pages.routes(services, site),
     ]  # fmt: skip
     app.mount("/", files)  # last: it has every other path
     return app

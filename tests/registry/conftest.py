@@ -169,7 +169,7 @@ def serve(
     """
     if getattr(request.module, "API_ONLY", False):
         for part in (pages, protocols):
-            monkeypatch.setattr(part, "routes", lambda _: [])
+            monkeypatch.setattr(part, "routes", lambda *_: [])
     clients: list[TestClient] = []
 
     def start(root: Path | None = None, **configuration: Any) -> Server:

@@ -240,6 +240,14 @@ def test_a_comparison_of_many_files_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "long already" in found[-1].note
 
 
+def test_a_browser_gets_a_page_for_an_address_that_there_is_not(client: TestClient) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = client.get("/nosuch<b>", headers=browser)
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page" in page.text and "<b>" not in page.text
+    assert client.get("/nosuch").headers["content-type"] == "application/problem+json"
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NoReturn
 
 import jinja2
 from fastapi import Request, Response
@@ -128,6 +128,14 @@ class Pages:
             if is_known(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
         return Response(body, status, headers, "text/html; charset=utf-8")
+
+    def missing(self, request: Request) -> Response:
+        """Return the page of an address that there is not."""
+
+        def make() -> NoReturn:
+            raise MissingError(f"There is no page {request.url.path[:80]}")
+
+        return self.answer(request, make, keep=False)
 
     def render(self, template: str, path: str = "", **values: Any) -> bytes:
         """Return a page as bytes."""

@@ -40,11 +40,15 @@ _VERSIONS, _FILES = 40, 200  # of one page
 _SVG = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def router(services: Services) -> APIRouter:
+def open_pages(services: Services) -> Pages:
+    """Return what renders the pages of a registry."""
+    url, registry = services.configuration.url, services.registry.config.name
+    return Pages(services.catalogue, {"url": url, "registry": registry, "marketplace": marketplace_name(registry)})
+
+
+def router(services: Services, pages: Pages) -> APIRouter:
     """Return the routes of the pages."""
     catalogue, routes = services.catalogue, reading_router("pages", shown=False)
-    url, registry = services.configuration.url, services.registry.config.name
-    pages = Pages(catalogue, {"url": url, "registry": registry, "marketplace": marketplace_name(registry)})
 
     @routes.get("/")
     def home(request: Request) -> Response:
