@@ -86,7 +86,7 @@ class _Maker:
         progress: Progress,
     ) -> None:
         self.contributions = contributions
-        self.name = contributions.skill.name
+        self.name, self._word = contributions.skill.name, contributions.skill.word
         self.collectors: dict[Split, RowCollector] = {}
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
@@ -188,7 +188,7 @@ class _Maker:
                 for seed in drawn
             ]
             before = len(rows.kept)
-            rows.verify([row for row in rows.take(offers) if isinstance(row, Row)], self._verifier)
+            rows.verify([row for row in rows.take(offers) if isinstance(row, Row)], self._verifier, self._word)
             self._progress.advance(max(0, len(rows.kept) - before))
 
     def _families(self, split: Split, asked: int, run: RuleRunner | None) -> list[Family]:
@@ -252,7 +252,7 @@ class _Maker:
             before = rows.kept.families[family.name] - len(candidates)
             if rephraser is not None:
                 candidates = rephraser.rephrase(rows, candidates, self.contributions.contract, self._judge)
-            rows.verify(candidates, self._verifier)
+            rows.verify(candidates, self._verifier, self._word)
             gained = max(0, rows.kept.families[family.name] - before)
             misses += len(candidates) - gained
             self._progress.advance(gained)

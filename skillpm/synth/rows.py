@@ -25,8 +25,10 @@ from skillpm.synth.task_line import TaskWriter, read_task
 REPHRASED = "rephrased"  # tag of a row whose request a model wrote
 
 
-def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]:
+def refusals(judge: Judge, rows: Sequence[tuple[Task, str]], word: str) -> list[str | None]:
     """Return, for each task with its gold answer, why its verifier refuses it, or None where it passes with score 1.
+
+    ``word`` is what a person types for the skill.
 
     Raises:
         VerifierError: not one of the rows could be judged: the verifier does not work.
@@ -36,7 +38,7 @@ def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]
         skill = rows[0][0].skill
         raise VerifierError(
             f"{skill}: no gold answer could be judged: {_reason(verdicts[0])}",
-            hint=f"run `skillpm selftest {skill}`",
+            hint=f"run `skillpm selftest {word}`",
             skill=skill,
         )
     return [None if verdict.status == "passed" and verdict.score == 1 else _refusal(verdict) for verdict in verdicts]
@@ -244,15 +246,15 @@ class RowCollector:
             for number, (offer, form, answer, _), line in zip(numbers, candidates, lines, strict=True)
         ]
 
-    def verify(self, candidates: Sequence[Row], verifier: Judge | None) -> None:
+    def verify(self, candidates: Sequence[Row], verifier: Judge | None, word: str) -> None:
         """Let the verifier judge rows that were just taken; keep those that pass and drop the others.
 
-        None is the contract alone: it has judged each answer when it completed it.
+        None is the contract alone: it has judged each answer when it completed it. ``word`` is as in ``refusals``.
         """
         if verifier is None:
             return
         present = [row for row in candidates if row.number in self.kept]
-        reasons = refusals(verifier, [(row.task, row.answer) for row in present])
+        reasons = refusals(verifier, [(row.task, row.answer) for row in present], word)
         for row, refusal in zip(present, reasons, strict=True):
             if refusal is not None and self._drop(row.form):
                 self.rejected[refusal] += 1

@@ -314,8 +314,11 @@ def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(documen
     def broken(episodes: Sequence[Episode]) -> list[Judgement]:
         return [Judgement(verdict=Verdict.errored("the worker died")) for _ in episodes]
 
-    with pytest.raises(VerifierError, match="the worker died"):
-        synthesise([given(document)], broken, rows=5, held_out=0, seed=0)
+    typed = given(document)
+    typed = replace(typed, skill=replace(typed.skill, typed="./a b"))
+    with pytest.raises(VerifierError, match="the worker died") as caught:
+        synthesise([typed], broken, rows=5, held_out=0, seed=0)
+    assert caught.value.hint == "run `skillpm selftest './a b'`"
 
 
 def test_targets_out_of_the_contract_are_thrown_away_and_counted() -> None:
