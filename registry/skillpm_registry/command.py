@@ -17,6 +17,7 @@ import click
 from skillpm.cli.misuse import SuggestingGroup
 from skillpm.cli.process import exit_code, if_interrupted, leave, open_streams
 from skillpm.errors import UsageError
+from skillpm.formats.printable import printable
 from skillpm_registry import __version__
 
 if TYPE_CHECKING:
@@ -316,9 +317,9 @@ def _report_copy(copied: Copied) -> None:
     if copied.logged:
         click.echo(f"proofs of the source's log that were checked, and are not copied: {copied.logged}", err=True)
     for sentence in copied.stopped:
-        click.echo(f"as in the source, {sentence}", err=True)
+        click.echo(f"as in the source, {printable(sentence)}", err=True)
     for name, reason in sorted(copied.failures.items()):
-        click.echo(f"error: {name}: {reason}", err=True)
+        click.echo(f"error: {name}: {printable(reason)}", err=True)
     sys.exit(1 if copied.failures else 0)
 
 

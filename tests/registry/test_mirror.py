@@ -54,13 +54,13 @@ def test_a_copy_has_every_release_of_its_source_and_takes_over_yanks(shop: Path,
     listed = json.loads((copy / "listing.json").read_text())["skills"]
     assert [item["name"] for item in listed] == source.names()
 
-    source.quarantine("base", "2.0", "under suspicion")
+    source.quarantine("base", "2.0", "under\nsuspicion")
     FolderRegistry(copy, "copy").yank("plain", "1.0", "not for us")
     publish(shop, {"SKILL.md": "---\nname: new\ndescription: New.\n---\nNew.\n"})
     again = mirror(copy, shop)
     assert again.stdout.split() == ["new", releases(shop, "new").popitem()[0]]
-    assert releases(copy, "base")["2.0"].quarantined == "under suspicion"
-    assert "as in the source, base 2.0 is put into quarantine: under suspicion\n" in again.stderr
+    assert releases(copy, "base")["2.0"].quarantined == "under\nsuspicion"
+    assert "as in the source, base 2.0 is put into quarantine: under\\nsuspicion\n" in again.stderr
     assert "base 1.1 is yanked: broken" in first.stderr and "yanked" not in again.stderr
     assert releases(copy, "plain")["1.0"].yanked == "not for us"  # nobody else lifts it
 
