@@ -77,10 +77,10 @@ class Rewarder:
         self.errored += len(errored)
         if len(errored) > self._max_error_share * len(judgements):
             skill, reasons = errored[0]
-            raise TrainingError(
+            raise TrainingError(  # the hint is given where it is known how a person calls the skill
                 f"{len(errored)} of {len(judgements)} answers could not be judged, the first by {skill}: "
                 f"{' '.join(' '.join(reasons).split())[:300]}",
-                hint=f"run `skillpm selftest {skill}`; an outage must not train a policy",
+                skill=skill,
             )
         return judgements
 

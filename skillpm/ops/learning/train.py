@@ -290,6 +290,8 @@ def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"{command} goes on") from None
         context.note(f"{command} tries again where it stopped")
+        if (unjudged := ready.session.contributions.get(error.details.get("skill", ""))) and error.hint is None:
+            error.hint = f"run `skillpm selftest {unjudged.skill.word}`; an outage must not train a policy"
         raise
     ready.session.host.run_finished({"folder": str(folder.path), **manifest.model_dump(mode="json")})
     return _evaluated(ready, Trained(folder.path, manifest), progress)

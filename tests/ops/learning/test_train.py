@@ -297,6 +297,16 @@ def test_a_run_whose_model_cannot_be_evaluated_is_finished(
     assert any("could not be evaluated: out of memory" in notice for notice in context.notices)
 
 
+def test_an_outage_names_the_skill_as_it_is_typed(
+    server: Server, train_it: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Judgement(verdict=Verdict.errored("the worker died"))
+    monkeypatch.setattr(RolloutRecorder, "judge", lambda _, episodes: [outage] * len(episodes))
+    with pytest.raises(TrainingError, match="the worker died") as caught:
+        train_it("stages=[{kind: grpo, steps: 1, prompts: 2, generations: 2, max_new_tokens: 4}]", "data.refine=4")
+    assert f"`skillpm selftest {server.folder.resolve()}`" in str(caught.value.hint)
+
+
 def test_ctrl_c_says_how_the_run_goes_on(server: Server, tiny_model: Path, train_it: Train) -> None:
     class Interrupting(Count):
         def start(self, title: str, total: int | None) -> None:
