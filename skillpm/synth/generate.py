@@ -163,7 +163,8 @@ class _Maker:
         self._fill(rows, families, asked)
         self._take_seeds(rows, seeds, asked)
         if left := sum(1 for _ in seeds):
-            self.notes.append(f"{left} of {len(approved) + len(own)} seeds are left out: more rows have more of them")
+            seeds_left = f"{left} of {len(approved) + len(own)} seeds are left out"
+            self.notes.append(f"{seeds_left}: ask for more rows to learn from more seeds")
         for family in families:
             rows.rejected.update(family.rejected)
         if len(rows.kept) < asked:

@@ -410,7 +410,7 @@ def test_seeds_are_half_of_the_rows_where_there_are_more_and_rules_give_the_othe
     def origins(document: dict[str, Any] | None, seeds: list[Seed], rows: int) -> Counter[str]:
         made = synthesise([given(document, seeds=seeds)], judge, rows=rows, held_out=0, seed=0)
         learned = sum(task.origin != "rule" for task in made.train)
-        left = f"{len(seeds) - learned} of {len(seeds)} seeds are left out: more rows have more of them"
+        left = f"{len(seeds) - learned} of {len(seeds)} seeds are left out: ask for more rows to learn from more seeds"
         assert left in made.profile.skills["small"].notes
         return Counter(task.origin if task.origin != "seed" else task.request.split()[0] for task in made.train)
 
