@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...]) -> None:
     """List installed skills whose source has a newer release or different content.
 
-    `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
-    `stale` if a folder has another release than skillpm.lock; run `skillpm sync`. Exits 1 if a skill is listed.
+    `wanted` is the version that the requirements allow now, `newest` the newest that the source has and that can be
+    installed. A skill is `stale` if a folder has another release than skillpm.lock; run `skillpm sync`. Exits 1 if a
+    skill is listed.
     """
     from skillpm.ops.project.outdated import outdated
 
