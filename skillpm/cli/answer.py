@@ -9,7 +9,15 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.evaluator import CONTINUES, answers_are_kept, asking_options, continues, open_evaluator, read_asked
+from skillpm.cli.evaluator import (
+    CONTINUES,
+    answers_are_kept,
+    asking_options,
+    continues,
+    nothing_asked,
+    open_evaluator,
+    read_asked,
+)
 from skillpm.cli.options import model_option, run_option
 from skillpm.cli.output import note, print_json, table
 from skillpm.cli.paths import TypedPath
@@ -56,3 +64,7 @@ def command(skill: str, tasks: Path, output: Path, **options: Any) -> None:
         note(f"ended by `--{answered.limit.replace('_', '-')}`: {unanswered}")
     if answered.interrupted:
         raise KeyboardInterrupt(unanswered)
+    if too_long := answered.summary["too_long"]:
+        if too_long == answered.answers:
+            raise nothing_asked(too_long)
+        note(f"{too_long} of {answered.answers} prompts were too long for the model and not asked")

@@ -11,7 +11,15 @@ import click
 from skillpm.cli.common_options import is_set, is_typed
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.evaluator import CONTINUES, answers_are_kept, asking_options, continues, open_evaluator, read_asked
+from skillpm.cli.evaluator import (
+    CONTINUES,
+    answers_are_kept,
+    asking_options,
+    continues,
+    nothing_asked,
+    open_evaluator,
+    read_asked,
+)
 from skillpm.cli.options import model_option, run_option
 from skillpm.cli.output import echo_json, note, safe, table
 from skillpm.cli.paths import TypedPath
@@ -105,8 +113,7 @@ def _refuse_unjudged(evaluated: Evaluated, skills: Sequence[Skill]) -> None:
         return
     count = sum(len(arm.records) for arm in arms)
     if not profiles:
-        problem = f"none of {count} tasks could be asked: each prompt is too long for the model"
-        raise CheckError(problem, hint="use a smaller `--max-new-tokens`, or a model that reads more")
+        raise nothing_asked(count)
     first = next(record for arm in arms for record in arm.records if record.finish_reason != "too_long")
     reason = next(iter(first.verdict.reasons), "the verifier abstained")
     problem = f"none of {count} answers could be judged: {safe(reason)}"

@@ -12,7 +12,7 @@ import click
 from skillpm.cli.consent import code_options, grant_consents
 from skillpm.cli.options import FiniteRange, choice_option, combined, key_option, number_option, read_key
 from skillpm.cli.output import json_option, note, progress
-from skillpm.errors import RegistryError, UsageError
+from skillpm.errors import CheckError, RegistryError, UsageError
 
 if TYPE_CHECKING:
     from skillpm.evals.budget import Limits
@@ -157,3 +157,11 @@ def _template(text: str | None) -> dict[str, Any] | None:
         return dict(check_template_arguments(arguments))
     except PlacedValueError as error:
         raise UsageError(f"`--chat-template-kwargs`: {error}", hint=error.hint) from None
+
+
+def nothing_asked(count: int) -> CheckError:
+    """Return the error of so many tasks whose prompts were all too long."""
+    return CheckError(
+        f"none of {count} tasks could be asked: each prompt is too long for the model",
+        hint="use a smaller `--max-new-tokens`, or a model that reads more",
+    )

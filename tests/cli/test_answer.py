@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Evaluate
+from tests.conftest import Outcome
 
 ROWS = ("./skills/server", "rows.jsonl", "--model", "./model", "--output", "out")
 
@@ -24,6 +25,19 @@ def test_each_row_is_answered_as_often_as_is_asked(evaluate: Evaluate) -> None:
     assert "answers: 2, in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
     summary = json.loads((evaluate.root / "out/summary.json").read_text())
     assert (summary["tasks"], summary["answers"]) == (1, 2)
+
+
+def test_requests_that_were_too_long_to_ask_are_told(evaluate: Evaluate) -> None:
+    def answer(*reasons: str) -> Outcome:
+        rows = [{"request": str(n), "completion": "", "finish_reason": reason} for n, reason in enumerate(reasons)]
+        (evaluate.root / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (evaluate.root / "own.jsonl").write_text(
+            "".join(json.dumps({"request": row["request"]}) + "\n" for row in rows)
+        )
+        return evaluate.answer(ROWS[0], "own.jsonl", "--model", "answers.jsonl", "--output", f"out{len(rows)}")
+
+    assert "1 of 2 prompts were too long" in answer("too_long", "stop").ok().err
+    answer("too_long").fails(1, "none of 1 tasks could be asked: each prompt is too long")
 
 
 @pytest.mark.parametrize("own", ["a", 7, True, 1.0, None, [1, "b"]])
