@@ -72,7 +72,8 @@ class WorldBuilder:
         head, theirs, current = chain[-1], self._files(_DEPTH - 1), self._current(kind)
         branches = {"main": history[-1], "old": history[3], current: head}
         remote = {"main": history[-1], "old": history[2], current: self._remote_tip(kind, theirs, head)}
-        known = {**remote, current: history[-1]}  # what the repository knows of its remotes
+        # what the repository knows of its remotes, with a branch that is gone there: only --prune forgets it
+        known = {**remote, current: history[-1], "gone-there": history[4]}
         for number, name in enumerate(name for name in self._names.branches if name != current):
             first, tip = (chain[number],) * 2 if kind == "merged" else self._branch(kind, local, head, name, number)
             elsewhere = first if kind == "dirty" else self._branch("apart", theirs, head, name, number)[1]

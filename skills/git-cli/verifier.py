@@ -21,8 +21,9 @@ from git_worlds import KINDS, World, WorldBuilder
 from skillpm.plugin import Attempt, Verdict
 
 Commands = tuple[tuple[str, ...], ...]
-# What no state shows must be there in both or in neither: hooks that do not run here, and what is only tried or asked.
-_UNSEEN = {"--no-verify", "--dry-run", "--patch", "--interactive"}
+# What no state shows must be there in both or in neither: hooks that do not run here, what is only tried or asked, and
+# tags that a pull takes anyway, because all objects are in one store.
+_UNSEEN = {"--no-verify", "--dry-run", "--patch", "--interactive", "--autostash", "--tags"}
 _VALUED = {
     "status": "u",
     "commit": "m",
@@ -115,9 +116,12 @@ def _unseen(commands: Commands) -> set[str]:
 def _unseen_in(command: str, word: str) -> set[str]:
     if not word.startswith("-") or word.startswith("--"):
         return {word} & _UNSEEN
-    letters = {"n": "--no-verify" if command == "commit" else "--dry-run", "p": "--patch", "i": "--interactive"}
+    if command == "pull":  # whose -n says nothing, and whose -p is --prune, which a state shows
+        letters = {"t": "--tags"}
+    else:
+        letters = {"n": "--no-verify" if command == "commit" else "--dry-run", "p": "--patch", "i": "--interactive"}
     bundle = takewhile(lambda letter: letter not in _VALUED.get(command, ""), word[1:])
-    return {letters[letter] for letter in bundle if letter in letters and (command, letter) != ("pull", "p")}
+    return {letters[letter] for letter in bundle if letter in letters}
 
 
 def _looks(words: tuple[str, ...]) -> bool:
