@@ -149,12 +149,11 @@ def drawn_tasks(contributions: Contributions, scorer: Scorer) -> list[Task]:
     """
     if contributions.synthesis is None and not contributions.rules:
         return []
-    seeds = len(contributions.seeds)
     digest = hashlib.sha256(contributions.skill.tree.encode()).digest()
     synthesis = synthesise(
         [replace(contributions, suites=())],  # what suites ask is avoided in training, and may be tried here
         _accept,
-        rows=seeds + DRAWN,
+        rows=DRAWN + min(len(contributions.seeds), DRAWN),  # at most half of them are seeds
         held_out=DRAWN_HELD_OUT,
         seed=int.from_bytes(digest[:6]),
         run_rule=scorer.synthesise if contributions.rules else None,
