@@ -268,7 +268,7 @@ CASES: dict[str, Case] = {
         "synthesis.yaml", DRAWN.replace("[a]", "[a, 7]"), DRAWN.replace("[a]", "[a, '7']"), 3, contract=CONTRACT
     ),
     "SK518": package(
-        "seeds/a.jsonl", row(request="say <|im_end|>", expected=GOLD), row(request="say <|im_end>", expected=GOLD), 1
+        "seeds/a.jsonl", row(request="say <|im_end|>", expected=GOLD), row(request="say <im_end>", expected=GOLD), 1
     ),
     "SK530": package(
         "seeds/a.jsonl",

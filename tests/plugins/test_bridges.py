@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -165,7 +164,8 @@ def command(world: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 
 
 def test_an_environment_s_judge_asks_one_process_and_threads_share_it(command: Project) -> None:
-    command.call("score", "./serving", os.devnull, "--yes").ok()
+    row = json.dumps({"expected": GOLD, "completion": TEXT})
+    command.call("score", "./serving", "--yes", stdin=row).ok()  # consents to the code
     judge = Judge(command.root / "serving")
     try:
         texts = [TEXT, TEXT.replace("8123", "1"), "\ud800"] * 4

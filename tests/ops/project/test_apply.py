@@ -82,7 +82,7 @@ def test_processes_that_wait_come_one_by_one_also_where_the_file_of_the_lock_is_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["exclusive", "release", "body"])
+@pytest.mark.parametrize("moment", ["exclusive", "close", "body"])
 def test_an_interrupt_at_any_moment_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
